@@ -1,0 +1,80 @@
+/**
+ * Checks of arguments at the public edge, and the one sentence they fail with:
+ * "Expected WHAT for NAME but received VALUE of type T".
+ *
+ * A value of the wrong type throws a TypeError, one of the right type outside
+ * its range a RangeError. Nothing behind the public edge checks again.
+ */
+
+function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value)
+  if (value === null || value === undefined) return String(value)
+  if (ArrayBuffer.isView(value) || Array.isArray(value)) return `length ${(value as { length?: number }).length ?? 0}`
+  if (typeof value === 'object') return Object.prototype.toString.call(value)
+  return String(value)
+}
+
+function typeName(value: unknown): string {
+  if (value === null) return 'null'
+  if (typeof value === 'object') return value.constructor?.name ?? 'object'
+  return typeof value
+}
+
+/** The house sentence about a bad argument. */
+export function sentence(what: string, name: string, value: unknown): string {
+  return `Expected ${what} for ${name} but received ${show(value)} of type ${typeName(value)}`
+}
+
+/** A TypeError with the house sentence. */
+export function wrongType(what: string, name: string, value: unknown): TypeError {
+  return new TypeError(sentence(what, name, value))
+}
+
+/** A RangeError with the house sentence. */
+export function outOfRange(what: string, name: string, value: unknown): RangeError {
+  return new RangeError(sentence(what, name, value))
+}
+
+/** A finite number in [min, max]. */
+export function checkNumber(value: unknown, name: string, min: number, max: number): number {
+  const what = `a number from ${min} to ${max}`
+  if (typeof value !== 'number' || Number.isNaN(value)) throw wrongType(what, name, value)
+  if (value < min || value > max) throw outOfRange(what, name, value)
+  return value
+}
+
+/** An integer in [min, max]. */
+export function checkInteger(value: unknown, name: string, min: number, max: number): number {
+  const what = `an integer from ${min} to ${max}`
+  if (typeof value !== 'number' || Number.isNaN(value)) throw wrongType(what, name, value)
+  if (!Number.isInteger(value) || value < min || value > max) throw outOfRange(what, name, value)
+  return value
+}
+
+/** A non-empty string. */
+export function checkString(value: unknown, name: string): string {
+  if (typeof value !== 'string') throw wrongType('a non-empty string', name, value)
+  if (value.length === 0) throw outOfRange('a non-empty string', name, value)
+  return value
+}
+
+/** One of a fixed set of strings. */
+export function checkOneOf<T extends string>(value: unknown, name: string, choices: readonly T[]): T {
+  const what = `one of ${choices.join(', ')}`
+  if (typeof value !== 'string') throw wrongType(what, name, value)
+  if (!(choices as readonly string[]).includes(value)) throw outOfRange(what, name, value)
+  return value as T
+}
+
+/** Bytes: a Uint8Array (Buffer included). */
+export function checkBytes(value: unknown, name: string): Uint8Array {
+  if (!(value instanceof Uint8Array)) throw wrongType('a Uint8Array', name, value)
+  return value
+}
+
+/** undefined, or an AbortSignal. */
+export function checkSignal(value: unknown, name = 'signal'): AbortSignal | undefined {
+  if (value === undefined) return undefined
+  if (!(value instanceof AbortSignal)) throw wrongType('an AbortSignal', name, value)
+  return value
+}
