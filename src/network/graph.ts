@@ -249,7 +249,7 @@ export interface DequantiseNode {
   readonly keep: Half
 }
 
-/** Channels [first, first + output channels) of the input; first is a multiple of 4. */
+/** Channels [first, first + output channels) of the input; first may be any channel. */
 export interface SliceNode {
   readonly op: 'slice'
   readonly input: Tensor

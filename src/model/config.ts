@@ -1,0 +1,95 @@
+/**
+ * What shapes a CLERIC network (architecture.md, presets): read from a model file's `config`, checked once here.
+ */
+import { CorruptDataError } from '../errors.js'
+
+export interface ModelConfig {
+  /** Name of the preset the model was made from, for people. */
+  readonly preset: string
+  /** Transform width N. */
+  readonly N: number
+  /** Latent channels M, a multiple of `slices`. */
+  readonly M: number
+  /** Hyper-latent channels Z. */
+  readonly Z: number
+  /** Channel slices S of the entropy model; d = M / S channels a slice. */
+  readonly slices: number
+  /** Hidden width c of the lifting nets. */
+  readonly lift: number
+  /** Iterations T of the recurrent residual blocks; 1 with R2B off. */
+  readonly iters: number
+  /** Deformable convolutions; off: plain 3x3. */
+  readonly drb: boolean
+  /** Learned lifting scheme; off: MLIC++'s transforms. */
+  readonly ls: boolean
+  /** Hidden widths of the channel context, the entropy parameters and the latent residual prediction. */
+  readonly chan: readonly number[]
+  readonly ep: readonly number[]
+  readonly lrp: readonly number[]
+  /** Gain levels L of a variable-rate model, 0 for a model of one rate. */
+  readonly levels: number
+}
+
+/** Far above preset `paper`, and low enough that nothing overflows. */
+const maxWidth = 4096
+
+/**
+ * Parses and checks the JSON of a model's configuration.
+ *
+ * @throws CorruptDataError ERR_MODEL_CORRUPT naming the field that is wrong
+ */
+export function parseConfig(json: string): ModelConfig {
+  let value: unknown
+  try {
+    value = JSON.parse(json)
+  } catch (error) {
+    throw new CorruptDataError('ERR_MODEL_CORRUPT', 'The model configuration is not JSON', { cause: error })
+  }
+  if (typeof value !== 'object' || value === null) throw bad('the whole', value)
+  const fields = value as Record<string, unknown>
+
+  const integer = (name: string, min: number, max: number): number => {
+    const v = fields[name]
+    if (typeof v !== 'number' || !Number.isInteger(v) || v < min || v > max) throw bad(name, v)
+    return v
+  }
+  const flag = (name: string): boolean => {
+    const v = fields[name]
+    if (typeof v !== 'boolean') throw bad(name, v)
+    return v
+  }
+  const widths = (name: string): number[] => {
+    const v = fields[name]
+    if (!Array.isArray(v) || v.length === 0 || v.length > 8) throw bad(name, v)
+    return v.map((width: unknown) => {
+      if (typeof width !== 'number' || !Number.isInteger(width) || width < 1 || width > maxWidth) throw bad(name, v)
+      return width
+    })
+  }
+
+  const config: ModelConfig = {
+    preset: typeof fields.preset === 'string' ? fields.preset : 'custom',
+    N: integer('N', 1, maxWidth),
+    M: integer('M', 2, maxWidth),
+    Z: integer('Z', 1, maxWidth),
+    slices: integer('slices', 1, 64),
+    lift: integer('lift', 1, 256),
+    iters: integer('iters', 1, 16),
+    drb: flag('drb'),
+    ls: flag('ls'),
+    chan: widths('chan'),
+    ep: widths('ep'),
+    lrp: widths('lrp'),
+    levels: integer('levels', 0, 64),
+  }
+  if (config.M % config.slices !== 0) throw bad('slices', config.slices)
+  // Two attention heads a slice, and channel groups of four on every device.
+  if ((config.M / config.slices) % 4 !== 0) throw bad('M', config.M)
+  if (config.levels === 1) throw bad('levels', config.levels)
+  return config
+}
+
+function bad(name: string, value: unknown): CorruptDataError {
+  const shown = JSON.stringify(value) ?? 'undefined'
+  return new CorruptDataError('ERR_MODEL_CORRUPT', `The model configuration has a bad ${name}: ${shown.slice(0, 80)}`)
+}

@@ -1,0 +1,118 @@
+/**
+ * A model file: configuration, float parameters, CDF tables and the hash that archives name it by.
+ */
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { CorruptDataError, UnsupportedError } from '../errors.js'
+import type { Parameter, Parameters } from '../network/graph.js'
+import { type ModelConfig, parseConfig } from './config.js'
+import { readSafetensors, type Safetensors } from './safetensors.js'
+
+/**
+ * Cumulative 16-bit frequency tables of an entropy coder, concatenated. Table t holds `size[t] + 1` values from
+ * `values[offset[t]]` on, from 0 to 65536; its symbol s stands for the value `min[t] + s`, its last symbol is the escape.
+ */
+export interface CdfTables {
+  readonly values: Int32Array
+  readonly offset: Int32Array
+  readonly size: Int32Array
+  readonly min: Int32Array
+}
+
+export interface Model {
+  /** For people, e.g. "cleric-s". */
+  readonly name: string
+  /** SHA-256 over configuration and data, 64 hex digits. */
+  readonly hash: string
+  readonly config: ModelConfig
+  readonly parameters: Parameters
+  /** One table for each of the 64 scales. */
+  readonly yTables: CdfTables
+  /** One table for each hyper-latent channel. */
+  readonly zTables: CdfTables
+}
+
+const format = 'cleric-model/1'
+const scaleCount = 64
+
+/** The model that ships with the package. */
+export const defaultModelFile = new URL('../../models/cleric-s.safetensors', import.meta.url)
+
+/**
+ * Reads and checks a model file.
+ *
+ * @throws CorruptDataError ERR_MODEL_CORRUPT if the file is damaged or not a model
+ * @throws UnsupportedError ERR_MODEL_UNSUPPORTED for a later format
+ * @example
+ * const model = await loadModel('models/cleric-s.safetensors')
+ */
+export async function loadModel(file: string | URL = defaultModelFile): Promise<Model> {
+  return parseModel(await readFile(file))
+}
+
+/** {@link loadModel} for bytes that are already in memory. */
+export function parseModel(bytes: Uint8Array): Model {
+  const file = readSafetensors(bytes)
+  const { metadata } = file
+  if (metadata.format !== format) {
+    if (metadata.format?.startsWith('cleric-model/')) {
+      throw new UnsupportedError(
+        'ERR_MODEL_UNSUPPORTED',
+        `Model format ${metadata.format}; this version reads ${format}`,
+      )
+    }
+    throw new CorruptDataError(
+      'ERR_MODEL_CORRUPT',
+      'Not a cleric model file (its metadata names no cleric-model format)',
+    )
+  }
+  const configText = metadata.config ?? ''
+  const hash = createHash('sha256').update(configText, 'utf8').update(file.body).digest('hex')
+  if (hash !== metadata.hash) {
+    throw new CorruptDataError(
+      'ERR_MODEL_CORRUPT',
+      `The model file is damaged: its data hash to ${hash}, not ${metadata.hash}`,
+    )
+  }
+  const config = parseConfig(configText)
+  return {
+    name: metadata.name ?? 'unnamed',
+    hash,
+    config,
+    parameters: floatParameters(file),
+    yTables: readTables(file, 'cdf.y', scaleCount),
+    zTables: readTables(file, 'cdf.z', config.Z),
+  }
+}
+
+function floatParameters(file: Safetensors): Parameters {
+  return {
+    get(name: string): Parameter {
+      const tensor = file.tensors.get(name)
+      if (!(tensor?.data instanceof Float32Array)) {
+        throw new CorruptDataError('ERR_MODEL_CORRUPT', `The model file has no float tensor ${JSON.stringify(name)}`)
+      }
+      return { shape: tensor.shape, data: tensor.data }
+    },
+  }
+}
+
+/**
+ * The tables as they stand in the file. Whether they are sound is for the coder to check, which
+ * must not trust anyone; here only what is needed to name the damage.
+ */
+function readTables(file: Safetensors, prefix: string, count: number): CdfTables {
+  const column = (name: string, length?: number): Int32Array => {
+    const data = file.tensors.get(`${prefix}.${name}`)?.data
+    if (!(data instanceof Int32Array) || (length !== undefined && data.length !== length)) {
+      throw new CorruptDataError('ERR_MODEL_CORRUPT', `The model file lacks ${prefix}.${name} for ${count} tables`)
+    }
+    return data
+  }
+  return {
+    values: column('values'),
+    offset: column('offset', count),
+    size: column('size', count),
+    min: column('min', count),
+  }
+}

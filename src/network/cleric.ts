@@ -1,0 +1,104 @@
+/**
+ * The two graphs of a tile: encoding in one stage, decoding in stages between which the host decodes symbols.
+ */
+import type { ModelConfig } from '../model/config.js'
+import { GraphBuilder } from './builder.js'
+import { EntropyModel } from './entropy.js'
+import type { Graph, Half, Parameters, Port, Tensor } from './graph.js'
+import { analysis, hyperAnalysis, hyperSynthesis, synthesis } from './transforms.js'
+
+/** Inputs are padded to a multiple of this. */
+export const padMultiple = 64
+
+/** Host side of an encoder graph, which has the single stage "encode". */
+export interface EncoderGraph {
+  readonly graph: Graph
+  /** rgb8, 3 x H x W. */
+  readonly image: Tensor
+  /** float, M x 1 x 1, what y is multiplied by; null for a model of one rate. */
+  readonly gain: Tensor | null
+  /** int16, Z x H/64 x W/64. */
+  readonly z: Tensor
+  /** Per slice, d x H/16 x W/16, both halves: symbols r and indices into the scale table, int16. */
+  readonly slices: readonly { readonly symbols: Tensor; readonly indexes: Tensor }[]
+}
+
+/** Host side of a decoder graph: stages "hyper", then two a slice, the last of which ends in the image. */
+export interface DecoderGraph {
+  readonly graph: Graph
+  /** int16, Z x H/64 x W/64: input of stage 0. */
+  readonly z: Tensor
+  /** float, M x 1 x 1, what y_hat is multiplied by, input of the last stage; null for a model of one rate. */
+  readonly gain: Tensor | null
+  /** In coding order; `indexes` comes out of stage n, `symbols` (zero on the other half) goes into stage n + 1. int16, d x H/16 x W/16. */
+  readonly halves: readonly { readonly half: Half; readonly indexes: Tensor; readonly symbols: Tensor }[]
+  /** rgb8, 3 x H x W: output of the last stage. */
+  readonly image: Tensor
+}
+
+const int16 = (tensor: Tensor): Port => ({ tensor, format: 'int16' })
+
+/**
+ * @param height of the padded tile, a multiple of 64
+ * @param width likewise
+ */
+export function encoderGraph(config: ModelConfig, parameters: Parameters, height: number, width: number): EncoderGraph {
+  const g = new GraphBuilder(parameters)
+  const image = g.input('x', { channels: 3, height, width }, 'rgb8')
+  const gain = config.levels > 0 ? g.input('gain', { channels: config.M, height: 1, width: 1 }, 'float') : null
+  const transformed = analysis(g, config, image)
+  const y = gain ? g.gain('y', transformed, gain) : transformed
+  const z = g.round('z_hat', hyperAnalysis(g, y))
+  const mem = new EntropyModel(g, config, hyperSynthesis(g, z))
+
+  const slices = Array.from({ length: config.slices }, (_, i) => {
+    const code = (half: Half, params: Tensor) => ({
+      symbols: g.quantise(`r.${i} ${half}`, y, i * mem.width, params, half),
+      indexes: g.scaleIndex(`index.${i} ${half}`, params, half),
+    })
+    const paramsA = mem.anchorParams()
+    const a = code('anchor', paramsA)
+    const anchors = mem.decodeHalf(a.symbols, paramsA, 'anchor', null)
+    const paramsN = mem.nonAnchorParams(anchors)
+    const n = code('nonAnchor', paramsN)
+    // Nobody needs the last slice's y_hat to encode.
+    if (i < config.slices - 1) mem.endSlice(mem.decodeHalf(n.symbols, paramsN, 'nonAnchor', anchors))
+    return {
+      symbols: g.add(`r.${i}`, a.symbols, n.symbols),
+      indexes: g.add(`index.${i}`, a.indexes, n.indexes),
+    }
+  })
+  g.endStage('encode', [int16(z), ...slices.flatMap(({ symbols, indexes }) => [int16(symbols), int16(indexes)])])
+  return { graph: g.finish(), image, gain, z, slices }
+}
+
+/** See {@link encoderGraph}. */
+export function decoderGraph(config: ModelConfig, parameters: Parameters, height: number, width: number): DecoderGraph {
+  const g = new GraphBuilder(parameters)
+  const z = g.input('z_hat', { channels: config.Z, height: height / 64, width: width / 64 }, 'int16')
+  const mem = new EntropyModel(g, config, hyperSynthesis(g, z))
+  const shape = { channels: mem.width, height: height / 16, width: width / 16 }
+
+  const halves: { half: Half; indexes: Tensor; symbols: Tensor }[] = []
+  /** Ends a stage where the host decodes one half's symbols, and begins the next with them. */
+  const receive = (half: Half, params: Tensor): Tensor => {
+    const i = halves.length >> 1
+    const indexes = g.scaleIndex(`index.${i} ${half}`, params, half)
+    g.endStage(halves.length === 0 ? 'hyper' : `half ${halves.length - 1}`, [int16(indexes)])
+    const symbols = g.input(`r.${i} ${half}`, shape, 'int16')
+    halves.push({ half, indexes, symbols })
+    return symbols
+  }
+  for (let i = 0; i < config.slices; i++) {
+    const paramsA = mem.anchorParams()
+    const anchors = mem.decodeHalf(receive('anchor', paramsA), paramsA, 'anchor', null)
+    const paramsN = mem.nonAnchorParams(anchors)
+    mem.endSlice(mem.decodeHalf(receive('nonAnchor', paramsN), paramsN, 'nonAnchor', anchors))
+  }
+
+  const gain = config.levels > 0 ? g.input('inverse gain', { channels: config.M, height: 1, width: 1 }, 'float') : null
+  const yHat = mem.latent()
+  const image = synthesis(g, config, gain ? g.gain('y_hat scaled', yHat, gain) : yHat)
+  g.endStage('synthesis', [{ tensor: image, format: 'rgb8' }])
+  return { graph: g.finish(), z, gain, halves, image }
+}
