@@ -1,0 +1,44 @@
+/** The nano model and PyTorch's golden vectors of it (training/cleric_training/golden.py). */
+import { readFileSync } from 'node:fs'
+import { type Model, parseModel } from '../../src/model/model.js'
+import { readSafetensors, type Safetensors } from '../../src/model/safetensors.js'
+
+export const nanoModelFile = new URL('../fixtures/nano.safetensors', import.meta.url)
+
+export function nanoModel(): Model {
+  return parseModel(readFileSync(nanoModelFile))
+}
+
+export interface Golden {
+  /** Quality whose gain level the vectors were made at. */
+  readonly quality: number
+  readonly get: (name: string) => { readonly shape: readonly number[]; readonly data: Float32Array | Int32Array }
+}
+
+export function nanoGolden(): Golden {
+  const file: Safetensors = readSafetensors(
+    readFileSync(new URL('../fixtures/nano-golden.safetensors', import.meta.url)),
+  )
+  return {
+    quality: (Number(file.metadata.q) / 7) * 100,
+    get(name) {
+      const tensor = file.tensors.get(name)
+      if (!tensor || tensor.data instanceof Uint8Array) throw new Error(`no golden vector ${name}`)
+      return { shape: tensor.shape, data: tensor.data }
+    },
+  }
+}
+
+/** Largest difference, relative to the largest magnitude expected. */
+export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (actual.length !== expected.length) throw new Error(`${actual.length} values, expected ${expected.length}`)
+  let worst = 0
+  let largest = 0
+  for (let i = 0; i < expected.length; i++) {
+    const difference = Math.abs((actual[i] as number) - (expected[i] as number))
+    // NaN compares false with everything, and must not pass.
+    if (!(difference <= worst)) worst = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference
+    largest = Math.max(largest, Math.abs(expected[i] as number))
+  }
+  return worst / Math.max(largest, 1e-12)
+}
