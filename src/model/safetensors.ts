@@ -111,8 +111,8 @@ function readTensor(name: string, entry: Record<string, unknown>, body: Uint8Arr
 }
 
 function decode(type: TensorType, raw: Uint8Array): Float32Array | Int32Array | Uint8Array {
-  // A copy: the file's offsets need not be aligned, and the file should not stay in memory for one tensor.
-  const copy = raw.slice()
+  // A copy, as the offsets need not be aligned and the file should not stay in memory for one tensor (Buffer.slice makes none).
+  const copy = new Uint8Array(raw)
   switch (type) {
     case 'U8':
       return copy

@@ -1,0 +1,67 @@
+import test from 'ava'
+import { modelId, readPayload, readTile, writePayload, writeTile } from '../../src/codec/bitstream.js'
+import { channelIndexes, gather, halfPositions, scatter } from '../../src/codec/coding-order.js'
+import { cropImage, type Image, padImage } from '../../src/codec/image.js'
+
+const head = { width: 512, height: 37, quality: 62.5, modelId: '0123456789abcdef' }
+const stream = Uint8Array.from([1, 2, 3, 4, 5, 6])
+
+test('a payload and a tile survive the round trip', (t) => {
+  const payload = writePayload({ crc: 0xdeadbeef, stream })
+  const tile = readTile(writeTile(head, payload))
+  t.deepEqual(tile.head, head)
+  t.deepEqual(readPayload(tile.payload), { crc: 0xdeadbeef, stream })
+  t.is(modelId('0123456789abcdef'.repeat(4)), head.modelId)
+})
+
+test('every truncation is refused', (t) => {
+  const payload = writePayload({ crc: 1, stream })
+  for (let n = 0; n < payload.length; n++) {
+    t.throws(() => readPayload(payload.subarray(0, n)), { code: 'ERR_CORRUPT_TILE' })
+  }
+  const tile = writeTile(head, payload)
+  for (let n = 0; n < tile.length; n++) {
+    t.throws(() => readPayload(readTile(tile.subarray(0, n)).payload), { code: 'ERR_CORRUPT_TILE' })
+  }
+})
+
+test('later versions are unsupported, not corrupt', (t) => {
+  const payload = writePayload({ crc: 1, stream })
+  const tile = writeTile(head, payload)
+  payload[0] = 2
+  tile[4] = 2
+  t.throws(() => readPayload(payload), { code: 'ERR_ARCHIVE_UNSUPPORTED' })
+  t.throws(() => readTile(tile), { code: 'ERR_ARCHIVE_UNSUPPORTED' })
+})
+
+test('a hostile head cannot ask for a huge tile or a senseless quality', (t) => {
+  const payload = writePayload({ crc: 1, stream })
+  for (const bad of [{ width: 1025 }, { height: 0 }, { width: 65535 }, { quality: Number.NaN }, { quality: 101 }]) {
+    t.throws(() => readTile(writeTile({ ...head, ...bad }, payload)), { code: 'ERR_CORRUPT_TILE' }, JSON.stringify(bad))
+  }
+})
+
+test('the two halves of the checkerboard cover every position once, anchors where row + column is odd', (t) => {
+  const shape = { channels: 3, height: 5, width: 4 }
+  const anchors = halfPositions(shape, 'anchor')
+  const others = halfPositions(shape, 'nonAnchor')
+  t.deepEqual(
+    [...anchors, ...others].sort((a, b) => a - b),
+    Array.from({ length: 60 }, (_, i) => i),
+  )
+  for (const position of anchors) t.is((Math.floor((position % 20) / 4) + (position % 4)) % 2, 1)
+  const values = Int16Array.from({ length: 60 }, (_, i) => i - 30)
+  t.deepEqual(scatter(gather(values, anchors), anchors, 60)[1], values[1])
+  t.is(scatter(gather(values, anchors), anchors, 60)[0], 0)
+  t.deepEqual([...channelIndexes({ channels: 2, height: 1, width: 3 })], [0, 0, 0, 1, 1, 1])
+})
+
+test('padding replicates the edge and cropping undoes it', (t) => {
+  const image: Image = { data: Uint8Array.from({ length: 5 * 3 * 3 }, (_, i) => i), width: 5, height: 3, channels: 3 }
+  const padded = padImage(image, 4)
+  t.deepEqual([padded.width, padded.height], [8, 4])
+  t.deepEqual([...padded.data.subarray(7 * 3, 8 * 3)], [...image.data.subarray(4 * 3, 5 * 3)])
+  t.deepEqual(padded.data.subarray(3 * 24, 4 * 24), padded.data.subarray(2 * 24, 3 * 24))
+  t.deepEqual(cropImage(padded, 5, 3), image)
+  t.is(padImage(padded, 4), padded)
+})
