@@ -1,0 +1,119 @@
+/**
+ * What the rest of the program knows of a slide: levels of pixels and some facts about them.
+ * OpenSlide, an image file, a drawn slide and an archive all look like this.
+ */
+import { checkInteger, wrongType } from '../arguments.js'
+import type { Image } from '../codec/image.js'
+
+/** A colour, 8 bits a channel. */
+export interface Colour {
+  readonly red: number
+  readonly green: number
+  readonly blue: number
+}
+
+/** One resolution of a slide; level 0 is the finest. */
+export interface Level {
+  readonly width: number
+  readonly height: number
+  /** Level-0 pixels a pixel of this level, 1 for level 0; as the slide states it, so not always integral. */
+  readonly downsample: number
+}
+
+/** Micrometres a level-0 pixel. */
+export interface Resolution {
+  readonly x: number
+  readonly y: number
+}
+
+/** A rectangle: x, y in level-0 pixels; width and height in pixels of the level, as OpenSlide's read_region has it. */
+export interface Region {
+  readonly x: number
+  readonly y: number
+  readonly level: number
+  readonly width: number
+  readonly height: number
+}
+
+/** A slide that is open. Several reads at once are safe. */
+export interface SlideSource {
+  /** What reads it, e.g. "aperio", "image", "synthetic", "archive". */
+  readonly format: string
+  /** Path of the file, or the description of a drawn slide. */
+  readonly path: string
+  /** Size of the source file, 0 where there is none. */
+  readonly bytes: number
+  readonly levels: readonly Level[]
+  readonly mpp: Resolution | null
+  readonly objectivePower: number | null
+  /** Colour of what lies outside the scanned area. */
+  readonly background: Colour
+  readonly properties: Readonly<Record<string, string>>
+  /** Names of the label, macro, thumbnail and so on. */
+  readonly associatedImages: readonly string[]
+  /** Pixels of a region; what lies outside the slide has the background colour. */
+  readRegion(region: Region, signal?: AbortSignal): Promise<Image>
+  readAssociatedImage(name: string, signal?: AbortSignal): Promise<Image>
+  close(): void
+}
+
+export const WHITE: Colour = { red: 255, green: 255, blue: 255 }
+
+/** Most pixels a region may have: 768 MiB of RGB. */
+const MAX_REGION_PIXELS = 2 ** 28
+
+/** Checks a region at the public edge. It may reach outside the slide. */
+export function checkRegion(region: Region, levels: number): Region {
+  if (typeof region !== 'object' || region === null) throw wrongType('{ x, y, level, width, height }', 'region', region)
+  checkInteger(region.x, 'x', -(2 ** 40), 2 ** 40)
+  checkInteger(region.y, 'y', -(2 ** 40), 2 ** 40)
+  checkInteger(region.level, 'level', 0, levels - 1)
+  checkInteger(region.width, 'width', 1, MAX_REGION_PIXELS)
+  checkInteger(region.height, 'height', 1, Math.floor(MAX_REGION_PIXELS / region.width))
+  return region
+}
+
+/** The region that covers a rectangle given in the level's own pixels. */
+export function levelRegion(
+  source: Pick<SlideSource, 'levels'>,
+  level: number,
+  column: number,
+  row: number,
+  width: number,
+  height: number,
+): Region {
+  const downsample = source.levels[level]?.downsample ?? 1
+  return { x: Math.round(column * downsample), y: Math.round(row * downsample), level, width, height }
+}
+
+/** Column or row of a level that is nearest to a level-0 position; undoes the rounding of {@link levelRegion}. */
+export function levelPosition(position: number, downsample: number): number {
+  return Math.round(position / downsample)
+}
+
+/** An image of one colour. */
+export function fill(width: number, height: number, colour: Colour): Image {
+  const data = new Uint8Array(width * height * 3)
+  if (colour.red === colour.green && colour.red === colour.blue) data.fill(colour.red)
+  else {
+    for (let i = 0; i < data.length; i += 3) {
+      data[i] = colour.red
+      data[i + 1] = colour.green
+      data[i + 2] = colour.blue
+    }
+  }
+  return { data, width, height, channels: 3 }
+}
+
+/** Copies the part of `from` that falls into `to`, with from's top left corner at (x, y) of `to`. */
+export function paste(from: Image, to: Image, x: number, y: number): void {
+  const left = Math.max(0, -x)
+  const right = Math.min(from.width, to.width - x)
+  if (right <= left) return
+  const top = Math.max(0, -y)
+  const bottom = Math.min(from.height, to.height - y)
+  for (let row = top; row < bottom; row++) {
+    const start = (row * from.width + left) * 3
+    to.data.set(from.data.subarray(start, start + (right - left) * 3), ((row + y) * to.width + x + left) * 3)
+  }
+}
