@@ -35,7 +35,7 @@ export function scatter(values: Int16Array, positions: Int32Array, length: numbe
 }
 
 /** Table index of every hyper-latent symbol: its channel. */
-export function channelIndexes({ channels, height, width }: Shape): Int16Array {
+export function channelIndexes({ channels, height, width }: Shape): Uint16Array {
   const area = height * width
-  return Int16Array.from({ length: channels * area }, (_, i) => Math.floor(i / area))
+  return Uint16Array.from({ length: channels * area }, (_, i) => Math.floor(i / area))
 }

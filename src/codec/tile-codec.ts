@@ -2,7 +2,7 @@
  * One tile through the network and the entropy coder, on any backend. No argument is checked here: `codec.ts` does.
  */
 import { crc32c } from '../entropy/crc32c.js'
-import { createTables, RansDecoder, RansEncoder, type RansTables } from '../entropy/rans.js'
+import { RansDecoder, RansEncoder, RansTables, type TableIndexes } from '../entropy/rans.js'
 import { CorruptDataError, UnsupportedError } from '../errors.js'
 import type { Model } from '../model/model.js'
 import { type DecoderGraph, decoderGraph, type EncoderGraph, encoderGraph, padMultiple } from '../network/cleric.js'
@@ -32,8 +32,8 @@ export class TileCodec {
   constructor(model: Model, backend: Backend) {
     this.#model = model
     this.#backend = backend
-    this.#yTables = createTables(model.yTables)
-    this.#zTables = createTables(model.zTables)
+    this.#yTables = new RansTables(model.yTables)
+    this.#zTables = new RansTables(model.zTables)
   }
 
   /** Payload bytes (`bitstream.ts`) of an image of at most 1024 x 1024 pixels. */
@@ -47,7 +47,7 @@ export class TileCodec {
 
     const encoder = new RansEncoder()
     let crc = 0
-    const push = (symbols: Int16Array, indexes: Int16Array, tables: RansTables) => {
+    const push = (symbols: Int16Array, indexes: TableIndexes, tables: RansTables) => {
       encoder.push(symbols, indexes, tables)
       crc = crcOfSymbols(symbols, crc)
     }
@@ -57,7 +57,7 @@ export class TileCodec {
       const indexes = int16(outputs, slice.indexes)
       for (const half of ['anchor', 'nonAnchor'] as const) {
         const positions = halfPositions(slice.symbols.shape, half)
-        push(gather(symbols, positions), gather(indexes, positions), this.#yTables)
+        push(gather(symbols, positions), asIndexes(gather(indexes, positions)), this.#yTables)
       }
     }
     return writePayload({ crc, stream: encoder.finish() })
@@ -78,7 +78,7 @@ export class TileCodec {
     const height = Math.ceil(size.height / padMultiple) * padMultiple
     const width = Math.ceil(size.width / padMultiple) * padMultiple
     const { plan, executable } = await this.#decoder(height, width)
-    const decoder = new RansDecoder(stream)
+    using decoder = new RansDecoder(stream)
 
     const z = decoder.decode(channelIndexes(plan.z.shape), this.#zTables)
     let crc = crcOfSymbols(z, 0)
@@ -86,7 +86,7 @@ export class TileCodec {
     for (const [stage, { half, indexes, symbols }] of plan.halves.entries()) {
       const outputs = await executable.run(stage, inputs, signal)
       const positions = halfPositions(symbols.shape, half)
-      const values = decoder.decode(gather(int16(outputs, indexes), positions), this.#yTables)
+      const values = decoder.decode(asIndexes(gather(int16(outputs, indexes), positions)), this.#yTables)
       crc = crcOfSymbols(values, crc)
       const { channels, height: rows, width: columns } = symbols.shape
       inputs = new Map([[symbols, scatter(values, positions, channels * rows * columns)]])
@@ -149,6 +149,11 @@ function int16(outputs: ReadonlyMap<Tensor, PortData>, tensor: Tensor): Int16Arr
     throw new UnsupportedError('ERR_DEVICE_FAILED', `The backend gave no integers for ${tensor.name}`)
   }
   return data
+}
+
+/** Table indexes come from the device as int16; a negative one becomes too large, which the coder refuses. */
+function asIndexes(values: Int16Array): Uint16Array {
+  return new Uint16Array(values.buffer, values.byteOffset, values.length)
 }
 
 /** CRC-32C over int16 little-endian, whatever the host's order. */

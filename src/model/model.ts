@@ -3,21 +3,11 @@
  */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import type { CdfTables } from '../entropy/rans.js'
 import { CorruptDataError, UnsupportedError } from '../errors.js'
 import type { Parameter, Parameters } from '../network/graph.js'
 import { type ModelConfig, parseConfig } from './config.js'
 import { readSafetensors, type Safetensors } from './safetensors.js'
-
-/**
- * Cumulative 16-bit frequency tables of an entropy coder, concatenated. Table t holds `size[t] + 1` values from
- * `values[offset[t]]` on, from 0 to 65536; its symbol s stands for the value `min[t] + s`, its last symbol is the escape.
- */
-export interface CdfTables {
-  readonly values: Int32Array
-  readonly offset: Int32Array
-  readonly size: Int32Array
-  readonly min: Int32Array
-}
 
 export interface Model {
   /** For people, e.g. "cleric-s". */
