@@ -1,0 +1,71 @@
+"""Network configurations and the presets `paper`, `s` and `nano`."""
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every number that fixes the network's shape.
+
+    The defaults are the paper's model. Switches `ls`, `drb`, `r2b` are the paper's ablations
+    (Tables 2 and 3); with all three off the network is MLIC++.
+    """
+
+    preset: str = "paper"
+    N: int = 192  # transform width
+    M: int = 320  # latent channels
+    Z: int = 192  # hyper-latent channels
+    slices: int = 10  # channel slices of the latent, M / slices channels each
+    lift: int = 32  # hidden width of the lifting nets
+    iters: int = 2  # iterations of an R2B
+    drb: bool = True  # deformable convolutions in DRBS and DRBU
+    ls: bool = True  # learned lifting
+    r2b: bool = True  # off: every R2B runs once
+    chan: tuple[int, ...] = (192, 128)  # hidden widths of the channel context
+    ep: tuple[int, ...] = (320, 256, 128)  # hidden widths of the entropy-parameter nets
+    lrp: tuple[int, ...] = (224, 128)  # hidden widths of latent residual prediction
+    levels: int = 0  # gain levels; 0 is a model of one rate
+
+    @property
+    def d(self) -> int:
+        """Channels of one slice."""
+        return self.M // self.slices
+
+    @property
+    def rounds(self) -> int:
+        """Iterations an R2B really runs."""
+        return self.iters if self.r2b else 1
+
+    @property
+    def hyper_width(self) -> int:
+        """Inner width of the hyper-decoder: M in the paper's model, M / 2 in the small ones."""
+        return self.M if self.N >= 192 else self.M // 2
+
+    def to_json(self) -> str:
+        """The `config` string of a model file (the hash covers exactly these bytes)."""
+        values = {
+            "preset": self.preset, "N": self.N, "M": self.M, "Z": self.Z, "slices": self.slices,
+            "lift": self.lift, "iters": self.rounds, "drb": self.drb, "ls": self.ls, "r2b": self.r2b,
+            "chan": list(self.chan), "ep": list(self.ep), "lrp": list(self.lrp), "levels": self.levels,
+        }
+        return json.dumps(values, separators=(",", ":"))
+
+    @staticmethod
+    def from_json(text: str) -> "Config":
+        """Inverse of `to_json`."""
+        values: dict[str, Any] = json.loads(text)
+        for key in ("chan", "ep", "lrp"):
+            values[key] = tuple(values[key])
+        return Config(**values)
+
+
+PRESETS: dict[str, Config] = {
+    "paper": Config(),
+    "s": Config(preset="s", N=48, M=256, Z=64, slices=4, lift=8, chan=(64, 64), ep=(128, 96, 96),
+                lrp=(64, 64), levels=8),
+    "nano": Config(preset="nano", N=16, M=32, Z=16, slices=2, lift=4, chan=(16, 16), ep=(32, 24, 24),
+                   lrp=(16, 16), levels=8),
+}

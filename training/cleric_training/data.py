@@ -1,0 +1,113 @@
+"""Training images: decoded once into a memory map outside the tree, cropped at random.
+
+Every image is kept at its own scale and, while it stays large enough, halved and halved again by
+2x2 means: the lower levels of a slide's pyramid.
+"""
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+SMALLEST = 256  # least side of a reduced image that is still kept
+REDUCTIONS = (1, 2, 4)
+SHARES = (0.78, 0.18, 0.04)  # of the crops, by reduction
+HELD_OUT = 8  # every so many images of a set one is kept for validation, up to HELD_OUT_MAX
+HELD_OUT_MAX = 10
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One image at one reduction: bytes [height, width, 3] from `offset` on."""
+
+    name: str
+    reduction: int
+    height: int
+    width: int
+    offset: int
+
+
+def decode_all(source: Path, target: Path) -> None:
+    """Decodes every WebP of `source` into target/images.u8 and target/index.json (once)."""
+    if (target / "index.json").exists():
+        return
+    target.mkdir(parents=True, exist_ok=True)
+    planes, offset = [], 0
+    part = target / f"images.{os.getpid()}.part"
+    with part.open("wb") as out:
+        for path in sorted(source.glob("*.webp")):
+            image = Image.open(path).convert("RGB")
+            for reduction in REDUCTIONS:
+                small = image if reduction == 1 else image.reduce(reduction)
+                if min(small.size) < SMALLEST:
+                    break
+                pixels = np.asarray(small)
+                out.write(pixels.tobytes())
+                planes.append(Plane(path.stem, reduction, pixels.shape[0], pixels.shape[1], offset).__dict__)
+                offset += pixels.size
+    if not planes:
+        raise FileNotFoundError(f"no .webp images in {source}")
+    part.rename(target / "images.u8")
+    (target / "index.json").write_text(json.dumps(planes))
+
+
+def split(names: list[str]) -> tuple[set[str], set[str]]:
+    """Names -> (training, held out). Of each set (the name up to the dash) a few are held out."""
+    held: list[str] = []
+    seen: dict[str, int] = {}
+    for name in sorted(set(names)):
+        group = name.rsplit("-", 1)[0]
+        seen[group] = seen.get(group, 0) + 1
+        if seen[group] % HELD_OUT == 4 and seen[group] < 16:
+            held.append(name)
+    out = set(held[:HELD_OUT_MAX])
+    return set(names) - out, out
+
+
+class Images:
+    """The decoded images; draws batches and holds the validation crops."""
+
+    def __init__(self, folder: Path) -> None:
+        planes = [Plane(**p) for p in json.loads((folder / "index.json").read_text())]
+        self._bytes = np.memmap(folder / "images.u8", np.uint8, "r")
+        train, held = split([p.name for p in planes])
+        self.train = [[p for p in planes if p.name in train and p.reduction == r] for r in REDUCTIONS]
+        self.held = [p for p in planes if p.name in held and p.reduction == 1]
+        # A large image shows more than a small one, yet no source should drown the others.
+        self._chances = []
+        for group in self.train:
+            weight = np.sqrt([p.height * p.width for p in group])
+            self._chances.append(weight / weight.sum() if group else weight)
+
+    def pixels(self, plane: Plane) -> np.ndarray:
+        """[height, width, 3] uint8, a view of the memory map."""
+        size = plane.height * plane.width * 3
+        return self._bytes[plane.offset:plane.offset + size].reshape(plane.height, plane.width, 3)
+
+    def batch(self, rng: np.random.Generator, count: int, crop: int) -> torch.Tensor:
+        """`count` random crops, flipped and turned at random: [count, 3, crop, crop] in [0, 1]."""
+        out = np.empty((count, crop, crop, 3), np.uint8)
+        for n in range(count):
+            group = int(rng.choice(len(REDUCTIONS), p=SHARES))
+            if not self.train[group]:
+                group = 0
+            plane = self.train[group][int(rng.choice(len(self.train[group]), p=self._chances[group]))]
+            top = int(rng.integers(plane.height - crop + 1))
+            left = int(rng.integers(plane.width - crop + 1))
+            piece = self.pixels(plane)[top:top + crop, left:left + crop]
+            piece = np.rot90(piece, int(rng.integers(4)))
+            out[n] = piece[:, ::-1] if rng.integers(2) else piece
+        return torch.from_numpy(out).permute(0, 3, 1, 2).float().div_(255)
+
+    def validation(self, side: int = 256) -> torch.Tensor:
+        """Centre crops of the held-out images, [n, 3, side, side] in [0, 1]."""
+        crops = []
+        for plane in self.held:
+            top, left = (plane.height - side) // 2, (plane.width - side) // 2
+            crops.append(np.array(self.pixels(plane)[top:top + side, left:left + side]))
+        return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float().div_(255)

@@ -1,0 +1,152 @@
+"""Test fixtures: a tiny model with random weights, and every intermediate value of one image.
+
+`python3 -m cleric_training.golden` writes nano.safetensors and nano-golden.safetensors (and with
+`--ablations` one pair for each switch) into test/fixtures. All is computed in float32, with true rounding, from the
+float16 weights of the model file.
+"""
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from . import safetensors
+from .config import PRESETS, Config
+from .model import Cleric
+from .modelfile import load_model, save_model
+
+FIXTURES = Path(__file__).resolve().parents[2] / "test" / "fixtures"
+TIE = 4e-4  # no rounded value may lie closer than this to a tie, or float noise would flip symbols
+HEIGHT, WIDTH, Q = 64, 128, 3.25
+GAINS = {"g_a": 0.85, "g_s": 0.55, "h_a": 1.9, "h_s": 1.3, "mem": 1.3}  # of random convs, for values of order one
+
+
+@torch.no_grad()
+def randomise(model: Cleric, seed: int) -> None:
+    """Random weights under which every path matters and activations stay of order one."""
+    random = torch.Generator().manual_seed(seed)
+
+    def normal(p: torch.Tensor, std: float) -> None:
+        p.copy_(torch.randn(p.shape, generator=random) * std)
+
+    for name, p in model.named_parameters():
+        fan = math.prod(p.shape[1:])
+        if name.startswith(("z_prior", "log_")):
+            continue
+        if name.endswith("gdn.gamma"):
+            p.copy_((0.05 * torch.rand(p.shape, generator=random) + 0.1 * torch.eye(len(p))).sqrt())
+        elif name.endswith("gdn.beta"):
+            p.copy_(0.8 + 0.4 * torch.rand(p.shape, generator=random))
+        elif ".norm" in name:
+            normal(p, 0.2)
+            if name.endswith("weight"):
+                p.add_(1)
+        elif name.startswith("mem.local") and name.count(".") == 3 and name.endswith("bias"):
+            normal(p, 0.5)  # relative position bias
+        elif name.endswith("bias"):
+            normal(p, 0.6 if ".offset." in name else 0.2)
+        elif ".nets." in name:
+            normal(p, (0.6 if p.shape[0] == 1 else 1.5) / math.sqrt(fan))
+        elif ".offset." in name:
+            normal(p, 0.9 / math.sqrt(fan))
+        else:
+            normal(p, GAINS.get(name[:3], 1.0) / math.sqrt(fan))
+    for net in (*model.mem.ep_a, *model.mem.ep_n):
+        net[-1].bias[:model.config.d] += 1.5  # scales above their bound
+    for name, p in model.z_prior.named_parameters():
+        if name[0] in "ab":
+            normal(p, 0.3)
+        else:
+            p.add_(0.3 * torch.randn(p.shape, generator=random))
+    if model.config.levels:
+        model.log_gain.add_(0.3 * torch.randn(model.log_gain.shape, generator=random))
+        model.log_inv.add_(0.3 * torch.randn(model.log_inv.shape, generator=random))
+
+
+def test_image(seed: int) -> torch.Tensor:
+    """A smooth field with edges and noise, [1, 3, HEIGHT, WIDTH], multiples of 1 / 255."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+    planes = []
+    for _ in range(3):
+        a, b, c = random.uniform(0.02, 0.3, 3)
+        plane = 0.55 + 0.2 * np.sin(a * x + b * y) + 0.15 * ((x * c + y) % 23 < 7) + random.normal(0, 0.05, x.shape)
+        planes.append(plane)
+    image = np.round(np.clip(np.stack(planes), 0, 1) * 255) / 255
+    return torch.from_numpy(image.astype(np.float32))[None]
+
+
+@torch.no_grad()
+def trace(model: Cleric, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    """All intermediate values by the names of the golden file, batch dimension dropped."""
+    values: dict[str, torch.Tensor] = {"x": x}
+    if model.config.ls:
+        values["lift.low"], values["lift.high"] = model.g_a.lift(x)
+
+    def note(name: str, value: torch.Tensor) -> None:
+        values[name] = value
+
+    out = model(x, torch.tensor([Q]), noisy=False, trace=note)
+    values["x_hat"], values["bits"] = out.x_hat, out.bits()
+    return {k: (v[0] if v.dim() else v) for k, v in values.items()}
+
+
+def distance_to_tie(model: Cleric, values: dict[str, torch.Tensor]) -> float:
+    """How close any rounded value comes to a tie."""
+    d = model.config.d
+    margins = [values["z"]]
+    for i in range(model.config.slices):
+        ys = values["y"][d * i:d * (i + 1)]
+        odd = (torch.arange(ys.shape[1])[:, None] + torch.arange(ys.shape[2])[None]) % 2 == 1
+        margins.append(ys - torch.where(odd, values[f"params_a.{i}"][d:], values[f"params_n.{i}"][d:]))
+    return min(float((0.5 - (m - m.round()).abs()).min()) for m in margins)
+
+
+def _array(name: str, value: torch.Tensor) -> np.ndarray:
+    dtype = np.int32 if name.startswith("r.") else np.float32
+    return np.asarray(value.contiguous().numpy(), dtype)
+
+
+def make(config: Config, stem: str, folder: Path, keep: tuple[str, ...] | None = None) -> dict[str, torch.Tensor]:
+    """Writes STEM.safetensors and STEM-golden.safetensors; gives the traced values."""
+    for seed in range(1, 200):
+        torch.manual_seed(seed)
+        model = Cleric(config)
+        randomise(model, seed)
+        path = folder / f"{stem}.safetensors"
+        save_model(path, model, f"cleric-{stem}")
+        rounded = load_model(path)
+        values = trace(rounded, test_image(seed))
+        if distance_to_tie(rounded, values) > TIE:
+            break
+    else:
+        raise RuntimeError("no seed keeps clear of ties")
+    kept = {k: _array(k, v) for k, v in values.items() if keep is None or k in keep}
+    kept["bits"] = _array("bits", values["bits"])
+    metadata = {"format": "cleric-golden/1", "q": f"{Q:g}", "seed": str(seed), "config": config.to_json()}
+    safetensors.write(folder / f"{stem}-golden.safetensors", kept, metadata)
+    return values
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(prog="cleric_training.golden", description=__doc__)
+    p.add_argument("--out", type=Path, default=FIXTURES)
+    p.add_argument("--ablations", action="store_true", help="also nano-no-ls, nano-no-drb, nano-no-r2b (y and x_hat only)")
+    args = p.parse_args()
+    torch.set_num_threads(1)
+    values = make(PRESETS["nano"], "nano", args.out)
+    for name, value in values.items():
+        print(f"{name:12} {str(tuple(value.shape)):16} mean {value.float().mean():8.3f} std {value.float().std():8.3f} "
+              f"max {value.float().abs().max():8.3f}")
+    if args.ablations:
+        for switch in ("ls", "drb", "r2b"):
+            make(replace(PRESETS["nano"], **{switch: False}), f"nano-no-{switch}", args.out, ("x", "y", "x_hat"))
+
+
+if __name__ == "__main__":
+    main()

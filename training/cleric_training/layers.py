@@ -1,0 +1,24 @@
+"""Small constructors shared by the nets."""
+from __future__ import annotations
+
+from torch import nn
+
+
+def conv3(i: int, o: int, stride: int = 1) -> nn.Conv2d:
+    """conv3x3, zero padding 1."""
+    return nn.Conv2d(i, o, 3, stride, 1)
+
+
+def conv1(i: int, o: int, stride: int = 1) -> nn.Conv2d:
+    """conv1x1."""
+    return nn.Conv2d(i, o, 1, stride)
+
+
+def stack(*widths: int, kernel: int = 3) -> nn.Sequential:
+    """Convs of the given widths with GELU between them; conv number n sits at index 2n."""
+    layers: list[nn.Module] = []
+    for n, (i, o) in enumerate(zip(widths[:-1], widths[1:])):
+        if n:
+            layers.append(nn.GELU())
+        layers.append(nn.Conv2d(i, o, kernel, 1, kernel // 2))
+    return nn.Sequential(*layers)

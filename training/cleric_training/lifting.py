@@ -1,0 +1,83 @@
+"""Learned lifting: a CDF 9/7 wavelet whose four filters each carry a small residual net."""
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+FILTERS = (-1.586134342059924, -0.052980118572961, 0.882911075530934, 0.443506852043971)
+K = 1.230174104914001
+
+
+class LiftNet(nn.Module):
+    """conv3x3(1->c), tanh, conv3x3(c->c), tanh, conv1x1(c->1); the last starts at zero."""
+
+    def __init__(self, c: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, c, 3, 1, 1)
+        self.conv2 = nn.Conv2d(c, c, 3, 1, 1)
+        self.conv3 = nn.Conv2d(c, 1, 1)
+        nn.init.zeros_(self.conv3.weight)
+        nn.init.zeros_(self.conv3.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv3(torch.tanh(self.conv2(torch.tanh(self.conv1(x)))))
+
+
+def _swap(x: torch.Tensor) -> torch.Tensor:
+    return x.transpose(-1, -2)
+
+
+class Lifting(nn.Module):
+    """One level in two dimensions, each colour channel by itself.
+
+    `nets_on` off skips the nets: the plain CDF 9/7 transform, which is also what zero last
+    layers give, so that a stage of training without the nets carries over as it stands.
+    """
+
+    def __init__(self, c: int) -> None:
+        super().__init__()
+        self.nets = nn.ModuleList([LiftNet(c), LiftNet(c)])
+        self.nets_on = True
+
+    def _filter(self, x: torch.Tensor, k: int) -> torch.Tensor:
+        """L_k of [B, C, H, W], along rows; predict steps repeat the last row, update steps the first."""
+        if k % 2 == 0:
+            other = torch.cat([x[..., 1:, :], x[..., -1:, :]], -2)
+        else:
+            other = torch.cat([x[..., :1, :], x[..., :-1, :]], -2)
+        f = FILTERS[k] * (x + other)
+        if not self.nets_on:
+            return f
+        b, c, h, w = f.shape
+        return f + self.nets[k // 2](f.reshape(b * c, 1, h, w)).reshape(b, c, h, w)
+
+    def _split(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        even, odd = x[..., 0::2, :], x[..., 1::2, :]
+        odd = odd + self._filter(even, 0)
+        even = even + self._filter(odd, 1)
+        odd = odd + self._filter(even, 2)
+        even = even + self._filter(odd, 3)
+        return even / K, odd * (K / 2)
+
+    def _merge(self, even: torch.Tensor, odd: torch.Tensor) -> torch.Tensor:
+        even, odd = even * K, odd / (K / 2)
+        even = even - self._filter(odd, 3)
+        odd = odd - self._filter(even, 2)
+        even = even - self._filter(odd, 1)
+        odd = odd - self._filter(even, 0)
+        b, c, h, w = even.shape
+        return torch.stack([even, odd], -2).reshape(b, c, 2 * h, w)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """[B, 3, H, W] -> low LL [B, 3, H/2, W/2] and high [LH, HL, HH] [B, 9, H/2, W/2]."""
+        low, high = self._split(x)
+        ll, lh = self._split(_swap(low))
+        hl, hh = self._split(_swap(high))
+        return _swap(ll), torch.cat([_swap(lh), _swap(hl), _swap(hh)], 1)
+
+    def inverse(self, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+        """The steps backwards with the signs flipped: `forward`'s outputs -> [B, 3, H, W]."""
+        lh, hl, hh = high.chunk(3, 1)
+        left = _swap(self._merge(_swap(low), _swap(lh)))
+        right = _swap(self._merge(_swap(hl), _swap(hh)))
+        return self._merge(left, right)

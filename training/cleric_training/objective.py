@@ -1,0 +1,43 @@
+"""What training minimises: lambda(q) 255^2 MSE + bpp, weighted over the rates."""
+from __future__ import annotations
+
+import torch
+
+from .model import Output
+
+LAMBDA_LOW = 0.004
+LAMBDA_RANGE = 100.0
+BALANCE = 0.4
+
+
+def rate_lambda(q: torch.Tensor, levels: int) -> torch.Tensor:
+    """lambda(q) = 0.004 * 100^(q / (levels - 1)), any shape."""
+    return LAMBDA_LOW * LAMBDA_RANGE ** (q / (levels - 1))
+
+
+def balance(q: torch.Tensor, levels: int) -> torch.Tensor:
+    """Weight of a sample: lambda^-0.4, 1 at the middle rate.
+
+    A sample's loss grows with lambda (its bits do, and early on its distortion term more so), and
+    without a weight the high rates would own the gradient. The exponent makes a per cent of rate
+    about as dear at every q, which is what a BD-rate counts.
+    """
+    middle = LAMBDA_LOW * LAMBDA_RANGE**0.5
+    return (rate_lambda(q, levels) / middle) ** -BALANCE
+
+
+def rate_distortion(x: torch.Tensor, out: Output, q: torch.Tensor, levels: int) -> dict[str, torch.Tensor]:
+    """loss (scalar), and detached bpp and mse of each sample, [B]."""
+    mse = (out.x_hat - x).pow(2).flatten(1).mean(1)
+    bpp = out.bits() / (x.shape[2] * x.shape[3])
+    loss = ((rate_lambda(q, levels) * 255**2 * mse + bpp) * balance(q, levels)).mean()
+    return {"loss": loss, "bpp": bpp.detach(), "mse": mse.detach()}
+
+
+def proxy_rate(y: torch.Tensor) -> torch.Tensor:
+    """A stand-in for the bits of y [B, M, h, w] while only the transforms warm up, [B].
+
+    Half the log-energy, as if every latent had a Gaussian of its own variance; like the true rate
+    it rewards few large latents over many middling ones.
+    """
+    return (0.5 * torch.log2(1 + 12 * y * y)).flatten(1).sum(1)

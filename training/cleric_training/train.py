@@ -1,0 +1,205 @@
+"""Trains a model: `python3 -m cleric_training.train --help`.
+
+A run is a sequence of stages, each its own call with `--resume` (see README.md). All stages train
+the same, full network; a stage may leave the lifting nets or the deformation out of the
+computation, where they cost time and the others do not need them yet.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from . import checkpoint
+from .config import PRESETS, Config
+from .data import Images, decode_all
+from .initialise import initialise
+from .model import Cleric
+from .objective import balance, proxy_rate, rate_distortion, rate_lambda
+from .optimise import Ema, Optimiser
+
+HOME = Path.home() / ".cache" / "cleric-train"
+DATA = Path("/work/shared/data/train")
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    p = argparse.ArgumentParser(prog="cleric_training.train", description=__doc__)
+    p.add_argument("--preset", choices=sorted(PRESETS), default="s")
+    p.add_argument("--folder", type=Path, default=HOME, help="checkpoint, log and decoded images")
+    p.add_argument("--images", type=Path, default=DATA, help="folder of WebP images")
+    p.add_argument("--resume", action="store_true", help="go on from FOLDER/PRESET.pt")
+    p.add_argument("--init", type=Path, help="start from the weights of a model file")
+    p.add_argument("--restart-schedule", action="store_true", help="with --resume: a new stage, schedule and optimiser anew")
+    p.add_argument("--budget", type=float, default=3600, help="seconds of training in this stage's schedule")
+    p.add_argument("--steps", type=int, help="stop after so many steps of this call")
+    p.add_argument("--lr", type=float, default=1e-3)
+    p.add_argument("--batch", type=int, default=8)
+    p.add_argument("--crop", type=int, default=128, help="a multiple of 64")
+    p.add_argument("--no-lift-nets", action="store_true", help="plain CDF 9/7")
+    p.add_argument("--no-deform", action="store_true", help="plain convs for DCNv2")
+    p.add_argument("--freeze", default="", help="comma-separated groups: lift,offset,g_a,g_s,entropy,gain")
+    p.add_argument("--proxy-steps", type=int, default=0, help="first steps without the entropy model")
+    p.add_argument("--float32", action="store_true", help="no bf16 (slower; for the last stage)")
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--save-every", type=float, default=240, help="seconds")
+    p.add_argument("--validate-every", type=float, default=600, help="seconds")
+    p.add_argument("--seed", type=int, default=1)
+    return p.parse_args(argv)
+
+
+class Trainer:
+    """Model, optimiser, averages and random state of one run."""
+
+    def __init__(self, args: argparse.Namespace, images: Images) -> None:
+        self.args, self.images = args, images
+        self.path: Path = args.folder / f"{args.preset}.pt"
+        torch.manual_seed(args.seed)
+        self.rng = np.random.default_rng(args.seed)
+        self.config: Config = PRESETS[args.preset]
+        self.model = Cleric(self.config)
+        initialise(self.model)
+        self.counts: dict[str, float] = {"step": 0, "stage_step": 0, "pixels": 0, "stage_seconds": 0.0, "seconds": 0.0,
+                                         "skipped": 0}
+        self._set_up()
+        if args.init:
+            from .modelfile import load_weights
+            load_weights(self.model, args.init)
+            self.ema = Ema.of(self.model)
+        if args.resume:
+            self._restore(checkpoint.load(self.path))
+
+    def _set_up(self) -> None:
+        self.model = self.model.to(memory_format=torch.channels_last)
+        self.model.stage(not self.args.no_lift_nets, not self.args.no_deform)
+        self.optimiser = Optimiser(self.model, self.args.lr, frozenset(filter(None, self.args.freeze.split(","))))
+        self.ema = Ema.of(self.model)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.ema.shadow = state["ema"]
+        self.counts.update(state["counts"])
+        torch.set_rng_state(state["torch_rng"])
+        self.rng.bit_generator.state = state["numpy_rng"]
+        if self.args.restart_schedule:
+            self.counts["stage_seconds"] = self.counts["stage_step"] = 0
+        else:
+            self.optimiser.adam.load_state_dict(state["adam"])
+
+    def save(self) -> None:
+        checkpoint.save(self.path, {
+            "config": self.config.to_json(), "model": self.model.state_dict(), "ema": self.ema.shadow,
+            "adam": self.optimiser.adam.state_dict(), "counts": self.counts, "torch_rng": torch.get_rng_state(),
+            "numpy_rng": self.rng.bit_generator.state})
+
+    def step(self) -> dict[str, Any]:
+        """One step on a random batch; gives what the log shows."""
+        a = self.args
+        x = self.images.batch(self.rng, a.batch, a.crop).contiguous(memory_format=torch.channels_last)
+        q = torch.from_numpy(self.rng.uniform(0, self.config.levels - 1, a.batch)).float()
+        proxy = self.counts["step"] < a.proxy_steps
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not a.float32):
+            result = self._proxy(x, q) if proxy else rate_distortion(x, self.model(x, q), q, self.config.levels)
+        result["loss"].backward()
+        norms = self.optimiser.step(int(self.counts["stage_step"]), self.counts["stage_seconds"] / a.budget)
+        self.counts["step"] += 1
+        self.counts["stage_step"] += 1
+        self.counts["pixels"] += x.shape[0] * x.shape[2] * x.shape[3]
+        if norms is None:
+            self.counts["skipped"] += 1
+        else:
+            self.ema.update(self.model, int(self.counts["step"]))
+        return {"loss": result["loss"].detach(), "bpp": result["bpp"].mean(), "mse": result["mse"].mean(),
+                "psnr": -10 * torch.log10(result["mse"]).mean(), "norms": norms or {}}
+
+    def _proxy(self, x: torch.Tensor, q: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Rate-distortion of the transforms alone, the rate a stand-in."""
+        gain, inverse = self.model.gains(q)
+        y = self.model.g_a(x) * gain
+        x_hat = self.model.g_s((y + torch.empty_like(y).uniform_(-0.5, 0.5)) * inverse)
+        mse = (x_hat - x).pow(2).flatten(1).mean(1)
+        bpp = proxy_rate(y) / (x.shape[2] * x.shape[3])
+        levels = self.config.levels
+        loss = ((rate_lambda(q, levels) * 255**2 * mse + bpp) * balance(q, levels)).mean()
+        return {"loss": loss, "bpp": bpp.detach(), "mse": mse.detach()}
+
+    @torch.no_grad()
+    def validate(self, rates: tuple[float, ...] = (0.0, 2.0, 4.0, 6.0, 7.0)) -> dict[str, Any]:
+        """bpp and PSNR of the averaged weights on the held-out crops, true rounding, by q."""
+        kept = {k: v.clone() for k, v in self.model.state_dict().items()}
+        self.model.load_state_dict(self.ema.shadow)
+        x = self.images.validation()
+        out: dict[str, Any] = {}
+        for rate in rates:
+            bpp, psnr = [], []
+            for one in x.split(2):
+                result = self.model(one, torch.full((len(one),), rate), noisy=False)
+                bpp.append(result.bits() / (one.shape[2] * one.shape[3]))
+                mse = (result.x_hat.clamp(0, 1) - one).pow(2).flatten(1).mean(1)
+                psnr.append(-10 * torch.log10(mse))
+            out[f"{rate:g}"] = [round(float(torch.cat(bpp).mean()), 4), round(float(torch.cat(psnr).mean()), 3)]
+        self.model.load_state_dict(kept)
+        return out
+
+    def run(self) -> None:
+        """Trains until the stage's budget or `--steps` is used up, or a signal asks to stop."""
+        a, stop = self.args, []
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: stop.append(True))
+        log = (a.folder / f"{a.preset}.log.jsonl").open("a")
+
+        def write(entry: dict[str, Any]) -> None:
+            log.write(json.dumps({"time": time.strftime("%H:%M:%S"), **entry}) + "\n")
+            log.flush()
+
+        write({"start": {k: str(v) for k, v in vars(a).items()}, **self.counts})
+        saved = validated = last = time.monotonic()
+        window_start = last
+        window: list[dict[str, Any]] = []
+        done = 0
+        while not stop and self.counts["stage_seconds"] < a.budget and (a.steps is None or done < a.steps):
+            window.append(self.step())
+            done += 1
+            now = time.monotonic()
+            self.counts["stage_seconds"] += now - last
+            self.counts["seconds"] += now - last
+            last = now
+            if len(window) >= 50:
+                mean = {k: round(float(np.mean([float(w[k]) for w in window])), 5) for k in ("loss", "bpp", "mse", "psnr")}
+                norms = {k: round(float(np.median([w["norms"].get(k, np.nan) for w in window])), 3) for k in window[-1]["norms"]}
+                speed = 50 * a.batch * a.crop**2 / max(1e-9, now - window_start)
+                write({**self.counts, **mean, "norms": norms, "pixels_per_s": round(speed)})
+                window = []
+            if not window:
+                window_start = now
+            if now - validated > a.validate_every:
+                write({"step": self.counts["step"], "validation": self.validate()})
+                validated = last = time.monotonic()
+            if now - saved > a.save_every:
+                self.save()
+                saved = last = time.monotonic()
+        write({"step": self.counts["step"], "validation": self.validate()})
+        self.save()
+        write({"stopped": self.counts})
+
+
+def main() -> None:
+    args = parse()
+    torch.set_num_threads(args.threads)
+    torch.set_flush_denormal(True)  # denormals make the first steps ten times slower
+    args.images, args.folder = args.images.expanduser(), args.folder.expanduser()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    decode_all(args.images, args.folder / "data")
+    arguments = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
+    trainer = Trainer(args, Images(args.folder / "data"))
+    print(json.dumps(arguments), flush=True)
+    trainer.run()
+
+
+if __name__ == "__main__":
+    main()
