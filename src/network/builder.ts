@@ -47,7 +47,8 @@ export class GraphBuilder {
 
   /** Convolution (or linear layer) `name`.weight, `name`.bias over the concatenation of `inputs`. */
   conv(name: string, inputs: Tensor | readonly Tensor[], options: ConvOptions = {}): Tensor {
-    const list = Array.isArray(inputs) ? (inputs as readonly Tensor[]) : [inputs as Tensor]
+    // A copy: the caller may go on filling its list.
+    const list = Array.isArray(inputs) ? [...(inputs as readonly Tensor[])] : [inputs as Tensor]
     const channels = list.reduce((sum, tensor) => sum + tensor.shape.channels, 0)
     const weight = this.#parameters.get(`${name}.weight`).shape
     const [outputs = 0, inner, kernel = 1, kernelWidth = kernel] = weight
@@ -254,7 +255,7 @@ export class GraphBuilder {
   concat(name: string, inputs: readonly Tensor[]): Tensor {
     const channels = inputs.reduce((sum, tensor) => sum + tensor.shape.channels, 0)
     const output = this.#tensor(name, { ...(inputs[0] as Tensor).shape, channels })
-    return this.#add({ op: 'concat', inputs, output }, output)
+    return this.#add({ op: 'concat', inputs: [...inputs], output }, output)
   }
 
   #tensor(name: string, shape: Shape): Tensor {
