@@ -52,23 +52,16 @@ function gaussian(scale: number): { freqs: number[]; min: number } {
 }
 
 /** The run's information in bits: -log2 of its frequencies, and the bypass bits of its escapes. */
-const weights = Array.from({ length: 2 * reach + 1 }, (_, i) => Math.exp(-((i - reach) ** 2) / (2 * scale ** 2)))
-  const freqs = frequencies(weights)
-  freqs[reach] = (freqs[reach] ?? 0) - 1
-  return { freqs: [...freqs, 1], min: -reach }
-}
-
-/** The run's information in bits: -log2 of its frequencies, and the bypass bits of its escapes. */
 function idealBits(symbols: Int16Array, indexes: TableIndexes, tables: CdfTables): number {
   let bits = 0
   symbols.forEach((value, i) => {
     const t = indexes[i] ?? 0
-    const escape = (tables.size[t] ?? 0) - 1
+    const last = (tables.size[t] ?? 0) - 1
     let symbol = value - (tables.min[t] ?? 0)
-    if (symbol < 0 || symbol >= escape) {
-      const beyond = symbol < 0 ? -1 - symbol : symbol - escape
+    if (symbol < 0 || symbol >= last) {
+      const beyond = symbol < 0 ? -1 - symbol : symbol - last
       bits += 2 + 2 * Math.floor(Math.log2(beyond + 1))
-      symbol = escape
+      symbol = last
     }
     const at = (tables.offset[t] ?? 0) + symbol
     bits += 16 - Math.log2((tables.values[at + 1] ?? 0) - (tables.values[at] ?? 0))
