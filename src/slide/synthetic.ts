@@ -263,7 +263,11 @@ export class SyntheticSlide implements SlideSource {
         }
         const at = ((row + top) * image.width + column) * 3
         // Camera noise, by place so that it is the same in every region; averaging samples reduces it.
-        const noise = hash(field.left / field.step + column, field.top / field.step + row * samples, this.#seed + 99)
+        const noise = hash(
+          field.left / field.step + column * samples,
+          field.top / field.step + row * samples,
+          this.#seed + 99,
+        )
         const amplitude = 3 / samples / 1024
         image.data[at] = (light[0] as number) * red * weight + ((noise & 1023) - 512) * amplitude + 0.5
         image.data[at + 1] = (light[1] as number) * green * weight + (((noise >> 10) & 1023) - 512) * amplitude + 0.5

@@ -1,0 +1,130 @@
+/** Random access to the bytes of an archive: a file, a Blob, or a URL whose server takes ranges. */
+import { type FileHandle, open } from 'node:fs/promises'
+import { wrongType } from '../arguments.js'
+import { ClericError, CorruptDataError, throwIfAborted, UnsupportedError } from '../errors.js'
+
+export interface ByteSource {
+  /** Path or address, for messages. */
+  readonly name: string
+  readonly size: number
+  /** Exactly `length` bytes from `offset` on. @throws CorruptDataError ERR_ARCHIVE_CORRUPT where they aren't there */
+  read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>
+  close(): void
+}
+
+/** Opens a path, an http(s) address or a Blob. */
+export function openBytes(source: string | URL | Blob, signal?: AbortSignal): Promise<ByteSource> {
+  if (source instanceof Blob) return Promise.resolve(new BlobBytes(source))
+  if (source instanceof URL && source.protocol.startsWith('http')) return UrlBytes.open(source.href, signal)
+  if (typeof source === 'string' && /^https?:\/\//.test(source)) return UrlBytes.open(source, signal)
+  if (typeof source === 'string' || source instanceof URL) return FileBytes.open(source)
+  throw wrongType('a path, a URL or a Blob', 'source', source)
+}
+
+function beyond(name: string, offset: number, length: number, size: number): CorruptDataError {
+  return new CorruptDataError(
+    'ERR_ARCHIVE_CORRUPT',
+    `${name} ends at byte ${size}, but bytes ${offset} to ${offset + length} are asked for: it is cut short or corrupt`,
+  )
+}
+
+class FileBytes implements ByteSource {
+  readonly name: string
+  readonly size: number
+  readonly #handle: FileHandle
+  #closed = false
+
+  private constructor(name: string, size: number, handle: FileHandle) {
+    this.name = name
+    this.size = size
+    this.#handle = handle
+  }
+
+  static async open(path: string | URL): Promise<FileBytes> {
+    const handle = await open(path, 'r')
+    try {
+      return new FileBytes(String(path), (await handle.stat()).size, handle)
+    } catch (error) {
+      await handle.close()
+      throw error
+    }
+  }
+
+  async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+    throwIfAborted(signal)
+    if (this.#closed) throw new ClericError('ERR_CLOSED', `${this.name} is closed`)
+    if (offset + length > this.size) throw beyond(this.name, offset, length, this.size)
+    const bytes = new Uint8Array(length)
+    for (let done = 0; done < length; ) {
+      const { bytesRead } = await this.#handle.read(bytes, done, length - done, offset + done)
+      if (bytesRead === 0) throw beyond(this.name, offset, length, offset + done)
+      done += bytesRead
+    }
+    return bytes
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    // Waits for reads that are under way; nothing is left to do if it fails.
+    this.#handle.close().catch(() => {})
+  }
+}
+
+class BlobBytes implements ByteSource {
+  readonly name = 'archive'
+  readonly size: number
+  readonly #blob: Blob
+
+  constructor(blob: Blob) {
+    this.size = blob.size
+    this.#blob = blob
+  }
+
+  async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+    throwIfAborted(signal)
+    if (offset + length > this.size) throw beyond(this.name, offset, length, this.size)
+    return new Uint8Array(await this.#blob.slice(offset, offset + length).arrayBuffer())
+  }
+
+  close(): void {}
+}
+
+class UrlBytes implements ByteSource {
+  readonly name: string
+  readonly size: number
+
+  private constructor(name: string, size: number) {
+    this.name = name
+    this.size = size
+  }
+
+  static async open(address: string, signal?: AbortSignal): Promise<UrlBytes> {
+    const response = await request(address, 0, 1, signal)
+    await response.body?.cancel()
+    const size = Number(/\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1])
+    if (!Number.isSafeInteger(size)) {
+      throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${address}: the server doesn't state the file's size`)
+    }
+    return new UrlBytes(address, size)
+  }
+
+  async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+    if (offset + length > this.size) throw beyond(this.name, offset, length, this.size)
+    if (length === 0) return new Uint8Array(0)
+    const bytes = new Uint8Array(await (await request(this.name, offset, length, signal)).arrayBuffer())
+    if (bytes.length !== length) throw beyond(this.name, offset, length, offset + bytes.length)
+    return bytes
+  }
+
+  close(): void {}
+}
+
+async function request(address: string, offset: number, length: number, signal?: AbortSignal): Promise<Response> {
+  const headers = { range: `bytes=${offset}-${offset + length - 1}` }
+  const response = await fetch(address, signal ? { headers, signal } : { headers })
+  if (response.status === 206) return response
+  await response.body?.cancel()
+  const what = response.ok ? "the server doesn't answer range requests" : `${response.status} ${response.statusText}`
+  throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${address}: ${what}`)
+}

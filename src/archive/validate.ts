@@ -1,0 +1,64 @@
+import { ClericError, type ErrorCode } from '../errors.js'
+import type { Archive } from './archive.js'
+
+export interface BadTile {
+  readonly level: number
+  readonly column: number
+  readonly row: number
+  readonly code: ErrorCode
+  readonly reason: string
+}
+
+export interface Validation {
+  readonly ok: boolean
+  /** Tiles checked, blank ones included. */
+  readonly tiles: number
+  readonly bad: BadTile[]
+  readonly badImages: { readonly name: string; readonly code: ErrorCode; readonly reason: string }[]
+}
+
+export interface ValidateOptions {
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((done: number, total: number) => void) | undefined
+}
+
+/** What is wrong with the data at one place, as opposed to with the model, the device, or the caller. */
+const BAD: readonly ErrorCode[] = ['ERR_CORRUPT_TILE', 'ERR_ARCHIVE_CORRUPT', 'ERR_ARCHIVE_UNSUPPORTED']
+
+/**
+ * Decodes every tile and associated image of an archive and lists what is damaged. Opening it has already checked head,
+ * directory and index.
+ *
+ * @throws UnsupportedError ERR_MODEL_MISMATCH, DeviceError, AbortedError: then nothing is known about the tiles
+ */
+export async function validateArchive(archive: Archive, options: ValidateOptions = {}): Promise<Validation> {
+  const total = archive.levels.reduce((sum, level) => sum + level.tiles, 0)
+  const bad: BadTile[] = []
+  const badImages: Validation['badImages'] = []
+  let tiles = 0
+  for (const [level, { columns, rows }] of archive.levels.entries()) {
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++) {
+        const fault = await faultOf(() => archive.readTile(level, column, row, options.signal))
+        if (fault) bad.push({ level, column, row, ...fault })
+        tiles++
+        options.onProgress?.(tiles, total)
+      }
+    }
+  }
+  for (const name of archive.associatedImages) {
+    const fault = await faultOf(() => archive.readAssociatedImage(name, options.signal))
+    if (fault) badImages.push({ name, ...fault })
+  }
+  return { ok: bad.length + badImages.length === 0, tiles, bad, badImages }
+}
+
+async function faultOf(read: () => Promise<unknown>): Promise<{ code: ErrorCode; reason: string } | null> {
+  try {
+    await read()
+    return null
+  } catch (error) {
+    if (error instanceof ClericError && BAD.includes(error.code)) return { code: error.code, reason: error.message }
+    throw error
+  }
+}

@@ -1,0 +1,264 @@
+/** Archives written and read back, with a lossless codec in place of the real one. */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'ava'
+import { openArchive } from '../../src/archive/archive.js'
+import { type CompressProgress, compressSlide } from '../../src/archive/compress.js'
+import { validateArchive } from '../../src/archive/validate.js'
+import { compareSlides } from '../../src/metrics/compare.js'
+import { fill } from '../../src/slide/source.js'
+import { SyntheticSlide } from '../../src/slide/synthetic.js'
+import { losslessCodec } from '../payload-codec.js'
+import { memorySlide } from '../slides.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'cleric-archive-'))
+test.after.always(() => rmSync(folder, { recursive: true }))
+let files = 0
+const fresh = () => join(folder, `${files++}.cleric.tif`)
+const slide = new SyntheticSlide('synthetic:700x500:3')
+
+test('every level comes back as it was, with what the slide says of itself', async (t) => {
+  const codec = losslessCodec()
+  const path = fresh()
+  const result = await compressSlide(slide, path, { codec, tile: 128, background: 'keep', quality: 42.5 })
+  using archive = await openArchive(path, { codec })
+  t.deepEqual(
+    archive.levels.map(({ width, height, downsample, columns, rows }) => ({
+      width,
+      height,
+      downsample,
+      columns,
+      rows,
+    })),
+    [
+      { width: 700, height: 500, downsample: 1, columns: 6, rows: 4 },
+      { width: 175, height: 125, downsample: 4, columns: 2, rows: 1 },
+    ],
+  )
+  for (const { maxError } of await compareSlides(slide, archive)) t.is(maxError, 0)
+  t.like(archive, {
+    quality: 42.5,
+    tile: 128,
+    mpp: { x: 0.5, y: 0.5 },
+    objectivePower: 20,
+    background: slide.background,
+    properties: slide.properties,
+    associatedImages: ['label', 'macro'],
+    model: codec.model,
+  })
+  t.is(result.bytes, readFileSync(path).length)
+  t.is(result.tiles, 26)
+  t.is(result.bpp, archive.bpp)
+  const macro = await archive.readAssociatedImage('macro')
+  t.deepEqual([macro.width, macro.height], [175, 125])
+})
+
+test('a region may lie across tiles and reach outside the slide, which has the background colour', async (t) => {
+  const codec = losslessCodec()
+  const path = fresh()
+  await compressSlide(slide, path, { codec, tile: 64, background: 'keep' })
+  using archive = await openArchive(path, { codec })
+  for (const region of [
+    { x: 100, y: 90, level: 0, width: 200, height: 77 },
+    { x: -30, y: -20, level: 0, width: 100, height: 100 },
+    { x: 650, y: 450, level: 0, width: 300, height: 200 },
+    { x: 5000, y: 5000, level: 0, width: 10, height: 10 },
+    { x: 200, y: 100, level: 1, width: 90, height: 80 },
+  ]) {
+    const [expected, got] = await Promise.all([slide.readRegion(region), archive.readRegion(region)])
+    t.true(Buffer.from(expected.data).equals(Buffer.from(got.data)), JSON.stringify(region))
+  }
+})
+
+test('the same slide and options give the same bytes, however long tiles take', async (t) => {
+  const [a, b] = [fresh(), fresh()]
+  await compressSlide(slide, a, { codec: losslessCodec(), tile: 128 })
+  await compressSlide(slide, b, { codec: losslessCodec(3), tile: 128 })
+  t.true(readFileSync(a).equals(readFileSync(b)))
+})
+
+test('glass is left out: auto gives its mean colour back, white gives white, keep only what is uniform', async (t) => {
+  const image = fill(256, 128, { red: 240, green: 241, blue: 239 })
+  for (let i = 0; i < 128; i++) image.data.fill(236 + (i % 9), (i * 256 + 128) * 3, (i + 1) * 256 * 3)
+  const glass = memorySlide([image])
+  for (const [background, blank, colour] of [
+    ['auto', 2, 240],
+    ['white', 2, 255],
+    ['keep', 1, 236],
+  ] as const) {
+    const codec = losslessCodec()
+    const path = fresh()
+    const result = await compressSlide(glass, path, { codec, tile: 128, background })
+    t.is(result.blankTiles, blank)
+    t.is(codec.encoded, 2 - blank)
+    using archive = await openArchive(path, { codec })
+    const { data } = await archive.readRegion({ x: 128, y: 0, level: 0, width: 1, height: 1 })
+    t.is(data[0], colour)
+    t.is(archive.levels[0]?.blankTiles, blank)
+  }
+})
+
+test('a single dark pixel keeps a tile from being blank', async (t) => {
+  const image = fill(64, 64, { red: 243, green: 243, blue: 243 })
+  image.data.fill(225, 3000, 3003)
+  const { blankTiles } = await compressSlide(memorySlide([image]), fresh(), { codec: losslessCodec(), tile: 64 })
+  t.is(blankTiles, 0)
+})
+
+test('--levels keeps the levels asked for', async (t) => {
+  const codec = losslessCodec()
+  const path = fresh()
+  await compressSlide(slide, path, { codec, levels: [0] })
+  using archive = await openArchive(path, { codec })
+  t.is(archive.levels.length, 1)
+  await t.throwsAsync(compressSlide(slide, fresh(), { codec, levels: [1] }), { instanceOf: RangeError })
+  await t.throwsAsync(compressSlide(slide, fresh(), { codec, levels: [0, 7] }), { instanceOf: RangeError })
+})
+
+test('without label: neither image nor identifying properties are in the file', async (t) => {
+  const codec = losslessCodec()
+  const path = fresh()
+  const named = memorySlide([fill(64, 64, { red: 9, green: 9, blue: 9 })], {
+    associatedImages: ['label', 'macro'],
+    properties: { 'aperio.Filename': 'Jane Doe 1970', 'openslide.vendor': 'aperio', 'aperio.MPP': '0.5' },
+    readAssociatedImage: async () => fill(10, 10, { red: 1, green: 2, blue: 3 }),
+  })
+  await compressSlide(named, path, { codec, label: false })
+  using archive = await openArchive(path, { codec })
+  t.deepEqual(archive.associatedImages, ['macro'])
+  t.deepEqual({ ...archive.properties }, { 'openslide.vendor': 'aperio', 'aperio.MPP': '0.5' })
+  t.false(readFileSync(path).includes('Jane'))
+})
+
+test('an existing file is refused unless it may be overwritten', async (t) => {
+  const path = fresh()
+  writeFileSync(path, 'mine')
+  const error = await t.throwsAsync(compressSlide(slide, path, { codec: losslessCodec() }))
+  t.like(error, { code: 'ERR_FILE_EXISTS' })
+  t.is(readFileSync(path, 'utf8'), 'mine')
+  await compressSlide(slide, path, { codec: losslessCodec(), overwrite: true })
+  t.true(readFileSync(path).length > 1000)
+})
+
+test('an aborted run leaves nothing behind', async (t) => {
+  const path = fresh()
+  const stop = new AbortController()
+  const onProgress = ({ tiles }: CompressProgress) => {
+    if (tiles === 3) stop.abort()
+  }
+  const run = compressSlide(slide, path, { codec: losslessCodec(1), tile: 64, onProgress, signal: stop.signal })
+  t.like(await t.throwsAsync(run), { code: 'ERR_ABORTED' })
+  t.false(existsSync(path))
+  t.false(existsSync(`${path}.partial`))
+})
+
+test('a failing codec fails the run and leaves nothing behind', async (t) => {
+  const path = fresh()
+  const codec = losslessCodec()
+  const failing = { ...codec, encodePayload: () => Promise.reject(new Error('device lost')) }
+  await t.throwsAsync(compressSlide(slide, path, { codec: failing, tile: 64 }), { message: 'device lost' })
+  t.false(existsSync(`${path}.partial`))
+})
+
+test('few tiles are in flight, and reading overlaps encoding', async (t) => {
+  const codec = losslessCodec(4)
+  const { deviceBusy } = await compressSlide(slide, fresh(), { codec, tile: 64, background: 'keep', levels: [0] })
+  t.true(codec.overlapping >= 2 && codec.overlapping <= 3, `${codec.overlapping}`)
+  t.true(deviceBusy > 0.3 && deviceBusy <= 1)
+})
+
+test('decoded tiles are kept up to the limit, and decoded once for callers at the same time', async (t) => {
+  const codec = losslessCodec(2)
+  const path = fresh()
+  await compressSlide(slide, path, { codec, tile: 128, background: 'keep' })
+  const region = { x: 0, y: 0, level: 0, width: 256, height: 256 }
+  {
+    using archive = await openArchive(path, { codec })
+    await Promise.all([archive.readRegion(region), archive.readRegion(region)])
+    await archive.readRegion(region)
+    t.is(codec.decoded, 4)
+  }
+  using archive = await openArchive(path, { codec, cacheBytes: 0 })
+  await archive.readRegion(region)
+  await archive.readRegion(region)
+  t.is(codec.decoded, 12)
+})
+
+test('a read can be aborted without harm to another', async (t) => {
+  const codec = losslessCodec(20)
+  const path = fresh()
+  await compressSlide(slide, path, { codec, tile: 128, background: 'keep', levels: [0] })
+  using archive = await openArchive(path, { codec })
+  const stop = new AbortController()
+  const region = { x: 0, y: 0, level: 0, width: 128, height: 128 }
+  const aborted = archive.readRegion(region, stop.signal)
+  const other = archive.readRegion(region)
+  setTimeout(() => stop.abort(), 5)
+  t.like(await t.throwsAsync(aborted), { code: 'ERR_ABORTED' })
+  t.is((await other).width, 128)
+})
+
+test('another model is refused by name', async (t) => {
+  const path = fresh()
+  await compressSlide(slide, path, { codec: losslessCodec(), levels: [0] })
+  using archive = await openArchive(path, { codec: losslessCodec(0, 'other') })
+  const error = await t.throwsAsync(archive.readRegion({ x: 300, y: 200, level: 0, width: 8, height: 8 }))
+  t.like(error, { code: 'ERR_MODEL_MISMATCH' })
+  t.regex(error.message, /made with model lossless .* but open is other/)
+})
+
+test('after close() reads fail with ERR_CLOSED', async (t) => {
+  const path = fresh()
+  await compressSlide(slide, path, { codec: losslessCodec() })
+  const archive = await openArchive(path, { codec: losslessCodec() })
+  archive.close()
+  archive.close()
+  const error = await t.throwsAsync(archive.readRegion({ x: 0, y: 0, level: 0, width: 8, height: 8 }))
+  t.like(error, { code: 'ERR_CLOSED' })
+})
+
+test('a damaged tile fails alone, by name; validate lists it', async (t) => {
+  const codec = losslessCodec()
+  const path = fresh()
+  await compressSlide(slide, path, { codec, tile: 128, background: 'keep' })
+  const bytes = readFileSync(path)
+  bytes[64 + 20] = (bytes[64 + 20] as number) ^ 255
+  writeFileSync(path, bytes)
+  using archive = await openArchive(path, { codec })
+  const error = await t.throwsAsync(archive.readRegion({ x: 0, y: 0, level: 0, width: 8, height: 8 }))
+  t.like(error, { code: 'ERR_CORRUPT_TILE' })
+  t.regex(error.message, /tile at level 0, column 0, row 0/)
+  t.is((await archive.readRegion({ x: 128, y: 0, level: 0, width: 8, height: 8 })).width, 8)
+  const validation = await validateArchive(archive)
+  t.false(validation.ok)
+  t.is(validation.tiles, 26)
+  t.is(validation.bad.length, 1)
+  t.like(validation.bad[0], { level: 0, column: 0, row: 0, code: 'ERR_CORRUPT_TILE' })
+})
+
+test('an archive is read from a Blob and over HTTP ranges', async (t) => {
+  const codec = losslessCodec()
+  const path = fresh()
+  await compressSlide(slide, path, { codec, tile: 128, background: 'keep' })
+  const bytes = readFileSync(path)
+  const region = { x: 90, y: 70, level: 0, width: 140, height: 90 }
+  const expected = Buffer.from((await slide.readRegion(region)).data)
+  let sent = 0
+  const server = createServer((request, response) => {
+    const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? []
+    const part = bytes.subarray(Number(from), Number(to) + 1)
+    sent += part.length
+    response.writeHead(206, { 'content-range': `bytes ${from}-${to}/${bytes.length}` }).end(part)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close())
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/a.cleric.tif`
+  for (const source of [new Blob([bytes]), address, new URL(address)]) {
+    using archive = await openArchive(source, { codec })
+    t.true(expected.equals(Buffer.from((await archive.readRegion(region)).data)))
+  }
+  t.true(sent < bytes.length, 'only ranges are fetched')
+})
