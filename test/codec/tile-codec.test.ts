@@ -5,24 +5,15 @@ import type { Image } from '../../src/codec/image.js'
 import { TileCodec } from '../../src/codec/tile-codec.js'
 import { encoderGraph } from '../../src/network/cleric.js'
 import type { PortData, Tensor } from '../../src/network/graph.js'
-import { nanoGolden, nanoModel } from '../network/golden.js'
-import { Interpreter, interpreter, roundEven } from '../network/interpreter.js'
+import { nanoGolden, nanoModel, rgbOf } from '../network/golden.js'
+import { Interpreter, interpreter } from '../network/interpreter.js'
 import { estimateBits, withParameterOutputs } from './estimate.js'
 
 const model = nanoModel()
 const golden = nanoGolden()
 const [, height = 0, width = 0] = golden.get('x').shape
 
-/** A planar float image in [0, 1] as 8-bit RGB. */
-function rgb(planar: ArrayLike<number>): Uint8Array {
-  const area = height * width
-  return Uint8Array.from({ length: 3 * area }, (_, i) => {
-    const value = planar[(i % 3) * area + Math.floor(i / 3)] as number
-    return roundEven(Math.min(1, Math.max(0, value)) * 255)
-  })
-}
-
-const image: Image = { data: rgb(golden.get('x').data), width, height, channels: 3 }
+const image: Image = { data: rgbOf(golden.get('x').data, height, width), width, height, channels: 3 }
 
 function newCodec(): TileCodec {
   return new TileCodec(model, interpreter())
@@ -32,7 +23,7 @@ test("a tile decodes to PyTorch's image, and takes the bits that the model estim
   const codec = newCodec()
   const payload = await codec.encode(image, golden.quality)
   const decoded = await codec.decode(payload, image, golden.quality)
-  const expected = rgb(golden.get('x_hat').data)
+  const expected = rgbOf(golden.get('x_hat').data, height, width)
   let worst = 0
   for (const [i, value] of expected.entries()) worst = Math.max(worst, Math.abs(value - (decoded.data[i] as number)))
   t.true(worst <= 1, `pixels differ by ${worst}`)

@@ -42,3 +42,18 @@ export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<num
   }
   return worst / Math.max(largest, 1e-12)
 }
+
+/** Whether element i of a channels x height x width tensor is at an anchor. */
+export function isAnchor(i: number, height: number, width: number): boolean {
+  const position = i % (height * width)
+  return (Math.floor(position / width) + (position % width)) % 2 === 1
+}
+
+/** A planar float image in [0, 1], values outside clamped, as interleaved 8-bit RGB. */
+export function rgbOf(planar: ArrayLike<number>, height: number, width: number): Uint8Array {
+  const area = height * width
+  return Uint8Array.from({ length: 3 * area }, (_, i) => {
+    const value = planar[(i % 3) * area + Math.floor(i / 3)] as number
+    return Math.round(Math.min(1, Math.max(0, value)) * 255)
+  })
+}

@@ -6,7 +6,7 @@ import test from 'ava'
 import { gainsAt } from '../../src/codec/gain.js'
 import { decoderGraph, encoderGraph } from '../../src/network/cleric.js'
 import type { Graph, PortData, Tensor } from '../../src/network/graph.js'
-import { nanoGolden, nanoModel, relativeError } from './golden.js'
+import { isAnchor, nanoGolden, nanoModel, relativeError, rgbOf } from './golden.js'
 import { Interpreter } from './interpreter.js'
 
 /** The interpreter works in double precision, PyTorch in single. */
@@ -23,25 +23,10 @@ function named(graph: Graph, name: string): Tensor {
   return tensor
 }
 
-/** Whether element i of a channels x height x width tensor is at an anchor. */
-function isAnchor(i: number, height: number, width: number): boolean {
-  const position = i % (height * width)
-  return (Math.floor(position / width) + (position % width)) % 2 === 1
-}
-
-/** x of the golden vectors as a host would have it. */
-function pixels(): Uint8Array {
-  const { data } = golden.get('x')
-  const area = height * width
-  return Uint8Array.from({ length: 3 * area }, (_, i) =>
-    Math.round((data[(i % 3) * area + Math.floor(i / 3)] as number) * 255),
-  )
-}
-
 test('the encoder graph gives every tensor of PyTorch', async (t) => {
   const plan = encoderGraph(model.config, model.parameters, height, width)
   const run = new Interpreter(plan.graph, model.parameters)
-  const inputs = new Map<Tensor, PortData>([[plan.image, pixels()]])
+  const inputs = new Map<Tensor, PortData>([[plan.image, rgbOf(golden.get('x').data, height, width)]])
   if (plan.gain && gains) inputs.set(plan.gain, gains.forward)
   await run.run(0, inputs)
 

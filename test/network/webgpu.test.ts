@@ -1,0 +1,19 @@
+/** The nano network on every WebGPU adapter of this machine. */
+import test from 'ava'
+import { findAdapters } from '../../src/webgpu/adapters.js'
+import { WebGpuBackend } from '../../src/webgpu/backend.js'
+import { checkNetwork } from './check-backend.js'
+
+test('every adapter meets the golden vectors', async (t) => {
+  const adapters = await findAdapters()
+  t.true(adapters.length > 0, 'no WebGPU adapter: scripts/setup installs a software one')
+  for (const found of adapters) {
+    t.log(found.description.name)
+    const backend = await WebGpuBackend.open(found)
+    try {
+      await checkNetwork(t, backend)
+    } finally {
+      backend.close()
+    }
+  }
+})
