@@ -1,0 +1,118 @@
+// Convolution as register tiles: an invocation makes TX x TY positions x 4 TO channels, one group of 4 input channels
+// at a time. GDN = 1: the 1x1 sum over squares that divides (or multiplies) the input instead.
+@group(0) @binding(0) var source: texture_2d_array<f32>; // input channels / 4
+@group(0) @binding(1) var weights: texture_2d_array<f32>; // (K K x 4 inputs) x input groups x output blocks, texel = 4 outputs
+@group(0) @binding(2) var bias: texture_2d_array<f32>; // output blocks x 1
+@group(0) @binding(3) var partial: texture_2d_array<f32>; // sums over earlier inputs, one layer a block; or unused
+@group(0) @binding(4) var residual: texture_2d_array<f32>; // shape of output; or unused
+@group(0) @binding(5) var<uniform> p: Params;
+@group(0) @binding(6) var output: texture_storage_2d_array<rgba32float, write>;
+
+struct Params {
+  width: i32, // of the result before the shuffle
+  height: i32,
+  blocks: i32, // output blocks of 4 channels
+  groups: i32, // input groups of 4 channels
+  origin: i32, // texel of tap (0, 0) of position (0, 0), both axes
+  hasPartial: i32,
+  isLast: i32, // 0: store the bare sum
+  hasResidual: i32,
+  activation: i32,
+  scale: f32,
+  keep: i32,
+  shuffle: i32,
+  inverse: i32,
+}
+
+#define K 3
+#define S 1
+#define TX 8
+#define TY 4
+#define TO 1
+#define GDN 0
+#define R 2
+#include "tensor.wgsl"
+#include "grid.wgsl"
+#include "activation.wgsl"
+#include "checkerboard.wgsl"
+
+fn finish(sum: vec4f, x: i32, y: i32, block: i32) {
+  if (x >= p.width || y >= p.height || block >= p.blocks) { return; }
+  var v = sum;
+#if GDN
+  let root = sqrt(v + textureLoad(bias, vec2i(block, 0), 0, 0));
+  let centre = load(source, x, y, block);
+  v = select(centre / root, centre * root, p.inverse == 1);
+  if (p.hasResidual == 1) { v += load(residual, x, y, block); }
+  store(output, x, y, block, v);
+#else
+  if (p.hasPartial == 1) { v += load(partial, x, y, block); }
+  if (p.isLast == 0) {
+    store(output, x, y, block, v);
+    return;
+  }
+  v = p.scale * activate(p.activation, v + textureLoad(bias, vec2i(block, 0), 0, 0));
+  if (!isKept(p.keep, x, y)) { v = vec4f(0.0); }
+  var at = vec3i(x, y, block);
+  if (p.shuffle == 2) { at = vec3i(2 * x + (block & 1), 2 * y + ((block >> 1) & 1), block >> 2); }
+  if (p.hasResidual == 1) { v += load(residual, at.x, at.y, at.z); }
+  store(output, at.x, at.y, at.z, v);
+#end
+}
+
+@compute @workgroup_size(8)
+fn conv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
+  let tilesX = (p.width + ${TX - 1}) / ${TX};
+  let tiles = tilesX * ((p.height + ${TY - 1}) / ${TY});
+  let i = linearIndex(id, workgroups);
+  let block = i / tiles * ${TO};
+  if (block >= p.blocks) { return; }
+  let x0 = i % tilesX * ${TX};
+  let y0 = i % tiles / tilesX * ${TY};
+  let px = x0 * ${S} + p.origin;
+  let py = y0 * ${S} + p.origin;
+#for o in 0..TO
+#for j in 0..TX * TY
+  var a${o}_${j} = vec4f(0.0);
+#end
+#end
+  for (var c = 0; c < p.groups; c++) {
+#for y in 0..TY * S - S + K
+#for x in 0..TX * S - S + K
+#if GDN
+    let r${y}_${x} = textureLoad(source, vec2i(px + ${x}, py + ${y}), c, 0);
+    let i${y}_${x} = r${y}_${x} * r${y}_${x};
+#else
+    let i${y}_${x} = textureLoad(source, vec2i(px + ${x}, py + ${y}), c, 0);
+#end
+#end
+#end
+#for o in 0..TO
+#for k in 0..K * K * 4
+    let w${o}_${k} = textureLoad(weights, vec2i(${k}, c), block + ${o}, 0);
+#end
+    // R positions at a time, so that their sums stay in registers over all taps.
+#for q in 0..TX * TY / R
+#for k in 0..K * K
+#for ic in 0..4
+#for r in 0..R
+    a${o}_${q * R + r} = fma(vec4f(i${(q * R + r) / TX * S + k / K}_${(q * R + r) % TX * S + k % K}.${xyzw(ic)}), w${o}_${k * 4 + ic}, a${o}_${q * R + r});
+#end
+#end
+#end
+#end
+#end
+  }
+  // A loop over rows, since unrolling the epilogue would double the time to compile.
+  for (var y = 0; y < ${TY}; y++) {
+#for o in 0..TO
+#for x in 0..TX
+    var v${o}_${x} = a${o}_${x};
+#for y in 1..TY
+    v${o}_${x} = select(v${o}_${x}, a${o}_${y * TX + x}, y == ${y});
+#end
+    finish(v${o}_${x}, x0 + ${x}, y0 + y, block + ${o});
+#end
+#end
+  }
+}

@@ -1,0 +1,4 @@
+// A dispatch of n invocations in one dimension, folded into rows of workgroups where n is beyond the device's limit.
+fn linearIndex(id: vec3u, workgroups: vec3u) -> i32 {
+  return i32(id.x + id.y * workgroups.x * 8u);
+}

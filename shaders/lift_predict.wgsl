@@ -1,0 +1,23 @@
+// f = factor (v_i + v_{i +- 1}) along the axis, the end repeated: the CDF 9/7 part of a lifting step.
+@group(0) @binding(0) var source: texture_2d_array<f32>; // up to 4 colours
+@group(0) @binding(1) var<uniform> p: Params;
+@group(0) @binding(2) var output: texture_storage_2d_array<rgba32float, write>;
+
+struct Params {
+  width: i32,
+  height: i32,
+  columns: i32, // 1: i counts columns
+  neighbour: i32, // 1: v_{i+1}, -1: v_{i-1}
+  factor: f32,
+}
+
+#include "tensor.wgsl"
+
+@compute @workgroup_size(8, 8)
+fn liftPredict(@builtin(global_invocation_id) id: vec3u) {
+  let at = vec3i(id);
+  if (at.x >= p.width || at.y >= p.height) { return; }
+  let step = p.neighbour * vec2i(p.columns, 1 - p.columns);
+  let other = clamp(at.xy + step, vec2i(0), vec2i(p.width, p.height) - 1);
+  store(output, at.x, at.y, 0, p.factor * (load(source, at.x, at.y, 0) + load(source, other.x, other.y, 0)));
+}

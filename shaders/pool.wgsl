@@ -1,0 +1,22 @@
+// Mean of 2x2.
+@group(0) @binding(0) var source: texture_2d_array<f32>; // channels / 4
+@group(0) @binding(1) var<uniform> p: Params;
+@group(0) @binding(2) var output: texture_storage_2d_array<rgba32float, write>;
+
+struct Params {
+  width: i32,
+  height: i32,
+}
+
+#include "tensor.wgsl"
+
+@compute @workgroup_size(8, 8)
+fn pool(@builtin(global_invocation_id) id: vec3u) {
+  let at = vec3i(id);
+  if (at.x >= p.width || at.y >= p.height) { return; }
+  let x = 2 * at.x;
+  let y = 2 * at.y;
+  let sum = load(source, x, y, at.z) + load(source, x + 1, y, at.z)
+    + load(source, x, y + 1, at.z) + load(source, x + 1, y + 1, at.z);
+  store(output, at.x, at.y, at.z, 0.25 * sum);
+}

@@ -1,0 +1,67 @@
+// Attention inside the 5x5 window around every non-anchor; an invocation is one query of one window for one head.
+@group(0) @binding(0) var qkv: texture_2d_array<f32>; // q, k, v: d / 4 layers each
+@group(0) @binding(1) var bias: texture_2d_array<f32>; // 81 relative positions x heads, in x
+@group(0) @binding(2) var<uniform> p: Params;
+@group(0) @binding(3) var output: texture_storage_2d_array<rgba32float, write>; // d / 4 layers, 5 times as wide and high
+
+struct Params {
+  width: i32, // of qkv
+  height: i32,
+  groups: i32, // d / 4
+  headGroups: i32, // d / 4 / heads
+  scale: f32, // 1 / sqrt(d / heads)
+}
+
+#include "tensor.wgsl"
+#include "checkerboard.wgsl"
+
+fn inside(x: i32, y: i32) -> bool {
+  return x >= 0 && y >= 0 && x < p.width && y < p.height;
+}
+
+@compute @workgroup_size(8, 8)
+fn windowAttention(@builtin(global_invocation_id) id: vec3u) {
+  let at = vec3i(id);
+  if (at.x >= 5 * p.width || at.y >= 5 * p.height) { return; }
+  let first = at.z * p.headGroups;
+  // Corner of the window and the query's place in it; the border of the texture is as wide as the window reaches.
+  let corner = at.xy / 5 - 2;
+  let place = at.xy % 5;
+  if (isAnchor(at.x / 5, at.y / 5)) {
+    for (var c = 0; c < p.headGroups; c++) { store(output, at.x, at.y, first + c, vec4f(0.0)); }
+    return;
+  }
+  let query = corner + place;
+#for k in 0..25
+  var s${k} = 0.0;
+#end
+  for (var c = first; c < first + p.headGroups; c++) {
+    let q = load(qkv, query.x, query.y, c);
+#for k in 0..25
+    s${k} += dot(q, load(qkv, corner.x + ${k % 5}, corner.y + ${k / 5}, p.groups + c));
+#end
+  }
+  let isQuery = isAnchor(query.x, query.y) && inside(query.x, query.y);
+  var top = -1e30;
+#for k in 0..25
+  {
+    let key = corner + vec2i(${k % 5}, ${k / 5});
+    let position = (place.y - ${k / 5} + 4) * 9 + place.x - ${k % 5} + 4;
+    s${k} = s${k} * p.scale + textureLoad(bias, vec2i(position, at.z), 0, 0).x;
+    if (!(isQuery && isAnchor(key.x, key.y) && inside(key.x, key.y))) { s${k} -= 100.0; }
+    top = max(top, s${k});
+  }
+#end
+  var sum = 0.0;
+#for k in 0..25
+  s${k} = exp(s${k} - top);
+  sum += s${k};
+#end
+  for (var c = first; c < first + p.headGroups; c++) {
+    var v = vec4f(0.0);
+#for k in 0..25
+    v = fma(vec4f(s${k}), load(qkv, corner.x + ${k % 5}, corner.y + ${k / 5}, 2 * p.groups + c), v);
+#end
+    store(output, at.x, at.y, c, v / sum);
+  }
+}

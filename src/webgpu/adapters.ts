@@ -1,0 +1,123 @@
+/**
+ * The adapters that Dawn finds here, and which of them is best: a GPU before a
+ * processor that pretends to be one, and among those OpenGL ES (llvmpipe),
+ * which runs our kernels fastest.
+ */
+import { existsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { create, globals } from 'webgpu'
+import { DeviceError } from '../errors.js'
+
+export interface AdapterDescription {
+  readonly kind: 'webgpu'
+  /** E.g. "llvmpipe-llvm-15-0-6-256-bits (opengles)". */
+  readonly name: string
+  readonly backend: 'vulkan' | 'metal' | 'd3d12' | 'opengles'
+  /** A processor pretends to be a GPU. */
+  readonly software: boolean
+  readonly description: string
+  readonly features: readonly string[]
+  readonly limits: Readonly<Record<string, number>>
+}
+
+export interface FoundAdapter {
+  readonly description: AdapterDescription
+  readonly adapter: GPUAdapter
+}
+
+const NATIVE = ({ darwin: 'metal', win32: 'd3d12' } as const)[process.platform as 'darwin'] ?? 'vulkan'
+const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json'
+const SOFTWARE = /llvmpipe|lavapipe|swiftshader|softpipe|software|basic render/i
+
+const LIMITS = [
+  'maxTextureDimension2D',
+  'maxTextureArrayLayers',
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageTexturesPerShaderStage',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupsPerDimension',
+  'maxComputeWorkgroupStorageSize',
+] as const satisfies readonly (keyof GPUSupportedLimits)[]
+
+/** GPU instances by backend; one of each for the life of the process, as Dawn wants it. */
+const instances = new Map<string, GPU>()
+
+/** What drivers read from the environment; must be set before the first instance is made. */
+function prepareEnvironment(): void {
+  if (process.platform !== 'linux') return
+  process.env.EGL_PLATFORM ??= 'surfaceless'
+  process.env.XDG_RUNTIME_DIR ??= tmpdir()
+  // Debian's chromium brings SwiftShader, but no loader looks for it there.
+  if (existsSync(SWIFTSHADER)) process.env.VK_ADD_DRIVER_FILES ??= SWIFTSHADER
+}
+
+function instance(backend: string): GPU {
+  let gpu = instances.get(backend)
+  if (!gpu) {
+    if (instances.size === 0) {
+      prepareEnvironment()
+      Object.assign(globalThis, globals) // GPUTextureUsage and the like
+    }
+    gpu = create([`backend=${backend}`])
+    instances.set(backend, gpu)
+  }
+  return gpu
+}
+
+function describe(adapter: GPUAdapter, backend: AdapterDescription['backend']): AdapterDescription {
+  const { device, description, vendor, isFallbackAdapter } = adapter.info
+  const label = (device || description || vendor || 'unnamed').replace(/-+$/, '')
+  return {
+    kind: 'webgpu',
+    name: `${label} (${backend})`,
+    backend,
+    software: isFallbackAdapter || SOFTWARE.test(`${device} ${description} ${vendor}`),
+    description,
+    features: [...adapter.features].sort(),
+    limits: Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])),
+  }
+}
+
+/** Every adapter here, best first. An adapter gives one device; find it anew for another. */
+export async function findAdapters(): Promise<FoundAdapter[]> {
+  const found: FoundAdapter[] = []
+  const add = async (backend: AdapterDescription['backend'], options: GPURequestAdapterOptions) => {
+    const adapter = await instance(backend).requestAdapter(options)
+    if (!adapter) return
+    const description = describe(adapter, backend)
+    if (!found.some((other) => other.description.name === description.name)) found.push({ description, adapter })
+  }
+  await add(NATIVE, { powerPreference: 'high-performance' })
+  await add(NATIVE, { powerPreference: 'low-power' })
+  await add('opengles', { featureLevel: 'compatibility' })
+  await add(NATIVE, { forceFallbackAdapter: true })
+  const rank = ({ software, backend }: AdapterDescription) =>
+    (software ? 2 : 0) + Number(software !== (backend === 'opengles'))
+  return found.sort((a, b) => rank(a.description) - rank(b.description))
+}
+
+/** Descriptions of all adapters, best first: what `cleric devices` prints. */
+export async function listAdapters(): Promise<AdapterDescription[]> {
+  return (await findAdapters()).map(({ description }) => description)
+}
+
+/**
+ * The best adapter, or the best of those whose name contains `name` (any case).
+ * Throws DeviceError ERR_NO_DEVICE with what to install.
+ */
+export async function pickAdapter(name?: string): Promise<FoundAdapter> {
+  const all = await findAdapters()
+  const wanted = name?.toLowerCase() ?? ''
+  const picked = all.find(({ description }) => description.name.toLowerCase().includes(wanted))
+  if (picked) return picked
+  if (all.length > 0) {
+    const names = all.map(({ description }) => `"${description.name}"`).join(', ')
+    throw new DeviceError('ERR_NO_DEVICE', `No adapter's name contains "${name}"; there are ${names}`)
+  }
+  const how =
+    process.platform === 'linux'
+      ? 'install a GPU driver with Vulkan, or for a software adapter: apt-get install libegl1 libgles2 libegl-mesa0 libgl1-mesa-dri libvulkan1'
+      : 'install a driver for its GPU'
+  throw new DeviceError('ERR_NO_DEVICE', `WebGPU finds no adapter on this machine; ${how}`)
+}

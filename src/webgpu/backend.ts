@@ -1,0 +1,62 @@
+/** The WebGPU backend: runs graphs on a GPU, or on a processor through a software adapter. */
+import type { Backend, Executable, Graph, Parameters } from '../network/graph.js'
+import { type AdapterDescription, type FoundAdapter, pickAdapter } from './adapters.js'
+import { Device } from './device.js'
+import { GraphExecutable } from './executable.js'
+import { PipelineCache } from './pipelines.js'
+import { WeightCache } from './textures.js'
+
+export class WebGpuBackend implements Backend {
+  readonly kind = 'webgpu'
+  readonly name: string
+  readonly adapter: AdapterDescription
+  readonly #device: Device
+  readonly #pipelines: PipelineCache
+  readonly #weights: WeightCache
+  readonly #executables = new Set<Executable>()
+
+  private constructor(adapter: AdapterDescription, device: Device) {
+    this.name = adapter.name
+    this.adapter = adapter
+    this.#device = device
+    this.#pipelines = new PipelineCache(device)
+    this.#weights = new WeightCache(device)
+  }
+
+  /** Opens a device on a found adapter, which must not have been opened before. */
+  static async open({ description, adapter }: FoundAdapter): Promise<WebGpuBackend> {
+    return new WebGpuBackend(description, await Device.open(adapter))
+  }
+
+  async compile(graph: Graph, parameters: Parameters): Promise<Executable> {
+    this.#device.check()
+    const executable = await GraphExecutable.compile(graph, parameters, {
+      device: this.#device,
+      pipelines: this.#pipelines,
+      weights: this.#weights,
+      software: this.adapter.software,
+    })
+    this.#executables.add(executable)
+    return executable
+  }
+
+  /** Frees everything; whatever is still running rejects with ERR_CLOSED. */
+  close(): void {
+    for (const executable of this.#executables) executable.close()
+    this.#executables.clear()
+    this.#weights.close()
+    this.#device.close()
+  }
+}
+
+/**
+ * Opens the best adapter, or the best of those whose name contains `adapter` (any case).
+ * Throws DeviceError ERR_NO_DEVICE with what to install where there is none.
+ *
+ * @example
+ * const backend = await openWebGpu()
+ * const executable = await backend.compile(graph, parameters)
+ */
+export async function openWebGpu(options: { readonly adapter?: string } = {}): Promise<WebGpuBackend> {
+  return WebGpuBackend.open(await pickAdapter(options.adapter))
+}

@@ -1,0 +1,121 @@
+/**
+ * A WebGPU device that reports: every create call and submit stands between
+ * error scopes, and what they catch, a lost device, or a closed one rejects the
+ * call that met it.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { DeviceError } from '../errors.js'
+
+const FILTERS: readonly GPUErrorFilter[] = ['validation', 'out-of-memory', 'internal']
+
+/** The limits that we ask an adapter for beyond WebGPU's defaults. */
+const LIMITS = [
+  'maxTextureDimension2D',
+  'maxTextureArrayLayers',
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+] as const satisfies readonly (keyof GPUSupportedLimits)[]
+
+/** Collects the errors of one call's create calls and submits. */
+export class ErrorScopes {
+  readonly #device: Device
+  readonly #errors: Promise<DeviceError | null>[] = []
+
+  constructor(device: Device) {
+    this.#device = device
+  }
+
+  /** Calls `make` between error scopes; `what` is how a failure's message starts. */
+  run<T>(what: string, make: () => T): T {
+    const { gpu } = this.#device
+    for (const filter of FILTERS) gpu.pushErrorScope(filter)
+    try {
+      return make()
+    } finally {
+      for (const _ of FILTERS) {
+        const error = gpu.popErrorScope().then(
+          (found) => found && new DeviceError('ERR_DEVICE_FAILED', `${what}: ${found.message}`),
+          () => null, // the device is gone, and `Device.wait` says so
+        )
+        this.#errors.push(error)
+      }
+    }
+  }
+
+  /** Throws the first error so far. */
+  async check(): Promise<void> {
+    const errors = await this.#device.wait(Promise.all(this.#errors.splice(0)))
+    for (const error of errors) if (error) throw error
+  }
+}
+
+/** A device that throws DeviceError for everything that goes wrong on it. */
+export class Device {
+  readonly gpu: GPUDevice
+  readonly #cell = new Int32Array(new SharedArrayBuffer(4))
+  #failure: DeviceError | null = null
+  #fail: (error: DeviceError) => void = () => {}
+  readonly #failed: Promise<never>
+
+  private constructor(gpu: GPUDevice) {
+    this.gpu = gpu
+    this.#failed = new Promise<never>((_, reject) => {
+      this.#fail = (error) => {
+        this.#failure ??= error
+        reject(this.#failure)
+      }
+    })
+    this.#failed.catch(() => {}) // heard by those who wait
+    gpu.lost.then((info) => {
+      this.#fail(new DeviceError('ERR_DEVICE_FAILED', `The device was lost (${info.reason}): ${info.message}`))
+    })
+    gpu.addEventListener('uncapturederror', (event) => {
+      this.#fail(new DeviceError('ERR_DEVICE_FAILED', event.error.message))
+    })
+  }
+
+  /** Opens a device on `adapter` with the limits that we use raised as far as it goes. */
+  static async open(adapter: GPUAdapter): Promise<Device> {
+    const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]))
+    try {
+      return new Device(await adapter.requestDevice({ requiredLimits }))
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      throw new DeviceError('ERR_DEVICE_FAILED', `The adapter gives no device: ${reason}`, { cause })
+    }
+  }
+
+  /** Throws if the device is closed or lost. */
+  check(): void {
+    if (this.#failure) throw this.#failure
+  }
+
+  scopes(): ErrorScopes {
+    this.check()
+    return new ErrorScopes(this)
+  }
+
+  /**
+   * Awaits `promise` in naps. Dawn's binding spins a core while anything is
+   * pending, which a software adapter's workers need.
+   */
+  async wait<T>(promise: Promise<T>): Promise<T> {
+    let pending = true
+    const done = () => {
+      pending = false
+    }
+    const race = Promise.race([promise, this.#failed])
+    race.then(done, done)
+    for (;;) {
+      await nextTurn()
+      if (!pending) return race
+      Atomics.wait(this.#cell, 0, 0, 0.5)
+    }
+  }
+
+  close(): void {
+    if (this.#failure?.code === 'ERR_CLOSED') return
+    this.#fail(new DeviceError('ERR_CLOSED', 'The backend is closed'))
+    this.gpu.destroy()
+  }
+}

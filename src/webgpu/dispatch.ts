@@ -1,0 +1,92 @@
+/**
+ * What a kernel's host function returns: data that names a shader, its
+ * constants, what is bound to each of its variables, and how many invocations.
+ */
+import type { Parameters, Port, Shape, Tensor } from '../network/graph.js'
+
+/** Constants in a texture array, made once for a model and shared by all graphs. */
+export interface Weights {
+  /** Identifies content and layout: parameter names, then the layout. */
+  readonly key: string
+  readonly width: number
+  readonly height: number
+  readonly layers: number
+  /** width x height x layers texels of 4 floats. */
+  readonly build: () => Float32Array<ArrayBuffer>
+}
+
+/** The storage buffer behind a port, on its way to or from the host. */
+export interface PortBuffer {
+  readonly port: Port
+  readonly bytes: number
+}
+
+export interface Dispatch {
+  /** File name in shaders/ without the extension. */
+  readonly shader: string
+  readonly constants: Readonly<Record<string, number>>
+  /** By the shader's variable name; null where a variable goes unused. */
+  readonly reads: Readonly<Record<string, Tensor | Weights | PortBuffer | null>>
+  readonly writes: Readonly<Record<string, Tensor | PortBuffer>>
+  /** Fields of the shader's Params by name. */
+  readonly params: Readonly<Record<string, number>>
+  /** Invocations along x, y, z. */
+  readonly invocations: readonly [number, number, number]
+  /** Multiply-adds, roughly: what submissions are split by. */
+  readonly cost: number
+}
+
+/** What a kernel's host function may ask for. */
+export interface KernelContext {
+  readonly parameters: Parameters
+  /** A processor pretends to be a GPU: big register tiles, see conv.ts. */
+  readonly software: boolean
+  /** A tensor that only this node's dispatches see. */
+  scratch(name: string, shape: Shape): Tensor
+}
+
+export function isTensor(source: Tensor | Weights | PortBuffer): source is Tensor {
+  return 'id' in source
+}
+
+export function isPortBuffer(source: Tensor | Weights | PortBuffer): source is PortBuffer {
+  return 'port' in source
+}
+
+/** Texels of 4 channels that hold `channels`. */
+export function groupsOf(channels: number): number {
+  return Math.ceil(channels / 4)
+}
+
+/** Throws the house sentence unless `tensor` has the given shape. */
+export function checkShape(tensor: Tensor, channels: number, height: number, width: number): void {
+  const s = tensor.shape
+  if (s.channels === channels && s.height === height && s.width === width) return
+  const received = `${s.channels} x ${s.height} x ${s.width}`
+  throw new RangeError(
+    `Expected a shape of ${channels} x ${height} x ${width} for ${tensor.name} but received ${received}`,
+  )
+}
+
+/** The parameter's data, after a check of its number of elements. */
+export function parameterData(parameters: Parameters, name: string, elements: number): Float32Array {
+  const { data, shape } = parameters.get(name)
+  if (data.length === elements) return data
+  throw new RangeError(`Expected ${elements} elements for ${name} but received ${shape.join(' x ')}`)
+}
+
+/** One invocation for each texel of `output`. */
+export function texelGrid(output: Tensor): [number, number, number] {
+  const { channels, height, width } = output.shape
+  return [width, height, groupsOf(channels)]
+}
+
+/** `keep` of a node as the shaders' number. */
+export function keepNumber(keep: 'anchor' | 'nonAnchor' | null): number {
+  return keep === null ? 0 : keep === 'anchor' ? 1 : 2
+}
+
+/** `activation` of a node as the shaders' number. */
+export function activationNumber(activation: 'none' | 'gelu' | 'tanh'): number {
+  return { none: 0, gelu: 1, tanh: 2 }[activation]
+}

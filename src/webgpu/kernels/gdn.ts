@@ -1,0 +1,65 @@
+import type { GdnNode } from '../../network/graph.js'
+import { checkShape, type Dispatch, groupsOf, type KernelContext, parameterData } from '../dispatch.js'
+import { convTile, packConv } from './conv.js'
+
+/** GDN as a 1x1 convolution over squares; beta and gamma are squared here, as float32. Shapes: C x H x W. */
+export function gdn(node: GdnNode, context: KernelContext): Dispatch[] {
+  const { input, output, residual } = node
+  const { channels, height, width } = input.shape
+  checkShape(output, channels, height, width)
+  if (residual) checkShape(residual, channels, height, width)
+  const beta = parameterData(context.parameters, node.beta, channels)
+  const gamma = parameterData(context.parameters, node.gamma, channels * channels)
+  const tile = convTile(context.software, 1, 1)
+  const blocks = groupsOf(channels)
+  const layers = Math.ceil(blocks / tile.TO) * tile.TO
+  const layout = { outputs: channels, inputs: channels, taps: 1, first: 0, count: channels, shuffle: 1, layers }
+  return [
+    {
+      shader: 'conv',
+      constants: { K: 1, S: 1, ...tile, GDN: 1 },
+      reads: {
+        source: input,
+        weights: {
+          key: `${node.gamma}|gdn of ${layers}`,
+          width: 4,
+          height: blocks,
+          layers,
+          build: () =>
+            packConv(
+              gamma.map((g) => g * g),
+              layout,
+            ),
+        },
+        bias: {
+          key: `${node.beta}|gdn`,
+          width: blocks,
+          height: 1,
+          layers: 1,
+          // 1 beyond the last channel, where 0 / sqrt(0) would be no zero.
+          build: () => Float32Array.from({ length: 4 * blocks }, (_, i) => (beta[i] ?? 1) ** 2),
+        },
+        partial: null,
+        residual,
+      },
+      writes: { output },
+      params: {
+        width,
+        height,
+        blocks,
+        groups: blocks,
+        origin: 2,
+        hasPartial: 0,
+        isLast: 1,
+        hasResidual: residual ? 1 : 0,
+        activation: 0,
+        scale: 1,
+        keep: 0,
+        shuffle: 1,
+        inverse: node.inverse ? 1 : 0,
+      },
+      invocations: [Math.ceil(width / tile.TX) * Math.ceil(height / tile.TY) * (layers / tile.TO), 1, 1],
+      cost: width * height * channels * channels,
+    },
+  ]
+}

@@ -1,0 +1,159 @@
+import type { LiftMergeNode, LiftSplitNode, LiftStepNode, Tensor } from '../../network/graph.js'
+import { checkShape, type Dispatch, type KernelContext, parameterData, texelGrid } from '../dispatch.js'
+import { packTaps } from './depthwise.js'
+
+/** Shapes: input C x H x W, halves C x H / 2 x W or C x H x W / 2. */
+export function liftSplit(node: LiftSplitNode): Dispatch[] {
+  const { input, even, odd } = node
+  const columns = node.axis === 'columns' ? 1 : 0
+  checkHalves(input, even, odd, columns)
+  return [
+    {
+      shader: 'lift_split',
+      constants: {},
+      reads: { source: input },
+      writes: { even, odd },
+      params: { width: even.shape.width, height: even.shape.height, columns },
+      invocations: texelGrid(even),
+      cost: 16 * even.shape.width * even.shape.height,
+    },
+  ]
+}
+
+/** Shapes: halves C x H / 2 x W or C x H x W / 2, output C x H x W. */
+export function liftMerge(node: LiftMergeNode): Dispatch[] {
+  const { even, odd, output } = node
+  const columns = node.axis === 'columns' ? 1 : 0
+  checkHalves(output, even, odd, columns)
+  return [
+    {
+      shader: 'lift_merge',
+      constants: {},
+      reads: { even, odd },
+      writes: { output },
+      params: { width: even.shape.width, height: even.shape.height, columns },
+      invocations: texelGrid(even),
+      cost: 16 * even.shape.width * even.shape.height,
+    },
+  ]
+}
+
+function checkHalves(whole: Tensor, even: Tensor, odd: Tensor, columns: number): void {
+  const { channels, height, width } = even.shape
+  checkShape(odd, channels, height, width)
+  checkShape(whole, channels, columns ? height : 2 * height, columns ? 2 * width : width)
+}
+
+/**
+ * One lifting step in three dispatches: the wavelet's part f, the net's first
+ * layer, the rest. Hidden activations lie with a layer a channel and the
+ * colours in a texel, so that a weight multiplies all colours at once.
+ * Shapes: source, target and output C x H x W, C up to 4.
+ */
+export function liftStep(node: LiftStepNode, context: KernelContext): Dispatch[] {
+  const { source, target, output, net } = node
+  const { channels: colours, height, width } = source.shape
+  if (colours > 4) throw new RangeError(`Expected at most 4 channels for ${source.name} but received ${colours}`)
+  checkShape(target, colours, height, width)
+  checkShape(output, colours, height, width)
+  const { parameters } = context
+  const c = parameters.get(`${net}.conv1.bias`).data.length
+  const padded = 8 * Math.ceil(c / 8)
+  const columns = node.axis === 'columns'
+  const layout = columns ? 'transposed' : 'upright'
+  const tap = (k: number) => (columns ? 3 * (k % 3) + Math.floor(k / 3) : k)
+  const data = (name: string, elements: number) => parameterData(parameters, `${net}.${name}`, elements)
+  const [weight1, bias1] = [data('conv1.weight', 9 * c), data('conv1.bias', c)]
+  const [weight2, bias2] = [data('conv2.weight', 9 * c * c), data('conv2.bias', c)]
+  const [weight3, bias3] = [data('conv3.weight', c), data('conv3.bias', 1)]
+
+  const f = context.scratch(`${output.name} f`, source.shape)
+  const hidden = context.scratch(`${output.name} hidden`, { channels: 4 * padded, height, width })
+  const size = { width, height }
+  const predict: Dispatch = {
+    shader: 'lift_predict',
+    constants: {},
+    reads: { source },
+    writes: { output: f },
+    params: {
+      ...size,
+      columns: columns ? 1 : 0,
+      neighbour: node.neighbour === 'next' ? 1 : -1,
+      factor: node.factor,
+    },
+    invocations: texelGrid(f),
+    cost: 16 * width * height,
+  }
+  const first: Dispatch = {
+    shader: 'lift_hidden',
+    constants: {},
+    reads: {
+      source: f,
+      weights: {
+        key: `${net}|hidden ${layout}`,
+        width: 10,
+        height: padded / 4,
+        layers: 1,
+        build: () => {
+          const taps = Float32Array.from({ length: 9 * padded }, (_, i) => {
+            const o = Math.floor(i / 9)
+            return o < c ? (weight1[9 * o + tap(i % 9)] ?? 0) : 0
+          })
+          const biases = new Float32Array(padded)
+          biases.set(bias1)
+          return packTaps(taps, biases, 9)
+        },
+      },
+    },
+    writes: { output: hidden },
+    params: size,
+    invocations: [width, height, padded / 4],
+    cost: 4 * 16 * padded * width * height,
+  }
+  const tile = context.software ? { TX: 4, TY: 2 } : { TX: 2, TY: 1 }
+  const rest: Dispatch = {
+    shader: 'lift_update',
+    constants: tile,
+    reads: {
+      source: f,
+      hidden,
+      weights: {
+        key: `${net}|update ${layout}`,
+        width: 18,
+        height: padded,
+        layers: padded / 8,
+        build: () => {
+          const packed = new Float32Array(padded * padded * 9)
+          for (let o = 0; o < c; o++) {
+            for (let i = 0; i < c; i++) {
+              const row = ((o >> 3) * padded + i) * 72
+              for (let k = 0; k < 9; k++) packed[row + 8 * k + (o & 7)] = weight2[(o * c + i) * 9 + tap(k)] ?? 0
+            }
+          }
+          return packed
+        },
+      },
+      last: {
+        key: `${net}|last`,
+        width: 5,
+        height: padded / 8,
+        layers: 1,
+        build: () => {
+          const packed = new Float32Array((padded / 8) * 20)
+          for (let o = 0; o < c; o++) {
+            packed[(o >> 3) * 20 + (o & 7)] = bias2[o] ?? 0
+            packed[(o >> 3) * 20 + 8 + (o & 7)] = weight3[o] ?? 0
+          }
+          packed[16] = bias3[0] ?? 0
+          return packed
+        },
+      },
+      base: target,
+    },
+    writes: { output },
+    params: { ...size, hidden: padded, colours, sign: node.sign },
+    invocations: [Math.ceil(width / tile.TX) * Math.ceil(height / tile.TY), 1, 1],
+    cost: 9 * padded * padded * 4 * width * height,
+  }
+  return [predict, first, rest]
+}

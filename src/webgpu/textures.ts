@@ -1,0 +1,96 @@
+/** Texture arrays: the layout of a tensor, constants on the device, and the check of the device's limits. */
+import { DeviceError } from '../errors.js'
+import type { Parameters, Shape } from '../network/graph.js'
+import type { Device, ErrorScopes } from './device.js'
+import { groupsOf, type Weights } from './dispatch.js'
+
+/** Zero texels on each side of a tensor: as far as a 5x5 kernel reaches. Also in tensor.wgsl. */
+export const PAD = 2
+
+export interface TextureSize {
+  readonly width: number
+  readonly height: number
+  readonly layers: number
+}
+
+/** The texture of a tensor: four channels a texel, a zero border. */
+export function tensorSize({ channels, height, width }: Shape): TextureSize {
+  return { width: width + 2 * PAD, height: height + 2 * PAD, layers: groupsOf(channels) }
+}
+
+export function textureBytes({ width, height, layers }: TextureSize): number {
+  return width * height * layers * 16
+}
+
+/** Throws ERR_DEVICE_LIMIT with the name and the numbers if the device can't hold the texture. */
+export function checkLimits(name: string, size: TextureSize, limits: GPUSupportedLimits): void {
+  const check = (value: number, limit: 'maxTextureDimension2D' | 'maxTextureArrayLayers', what: string) => {
+    if (value <= limits[limit]) return
+    throw new DeviceError(
+      'ERR_DEVICE_LIMIT',
+      `${name}: ${what} of ${value} is over the device's ${limit} of ${limits[limit]}`,
+    )
+  }
+  check(size.width, 'maxTextureDimension2D', 'a texture width')
+  check(size.height, 'maxTextureDimension2D', 'a texture height')
+  check(size.layers, 'maxTextureArrayLayers', 'a number of texture layers')
+}
+
+export function createTexture(
+  device: Device,
+  scopes: ErrorScopes,
+  label: string,
+  size: TextureSize,
+  usage: GPUTextureUsageFlags,
+): GPUTexture {
+  checkLimits(label, size, device.gpu.limits)
+  return scopes.run(label, () =>
+    device.gpu.createTexture({
+      label,
+      size: [size.width, size.height, size.layers],
+      format: 'rgba32float',
+      usage,
+      textureBindingViewDimension: '2d-array', // a one-layer texture would be '2d' at the compatibility level
+    }),
+  )
+}
+
+export function arrayView(texture: GPUTexture): GPUTextureView {
+  return texture.createView({ dimension: '2d-array' })
+}
+
+/** Constants on the device, made once for a model and layout. */
+export class WeightCache {
+  readonly #device: Device
+  readonly #models = new Map<Parameters, Map<string, GPUTexture>>()
+
+  constructor(device: Device) {
+    this.#device = device
+  }
+
+  get(parameters: Parameters, weights: Weights, scopes: ErrorScopes): GPUTexture {
+    let textures = this.#models.get(parameters)
+    if (!textures) {
+      textures = new Map()
+      this.#models.set(parameters, textures)
+    }
+    let texture = textures.get(weights.key)
+    if (!texture) {
+      const { key, width, height, layers } = weights
+      const usage = GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST
+      const made = createTexture(this.#device, scopes, key, weights, usage)
+      const layout = { bytesPerRow: 16 * width, rowsPerImage: height }
+      scopes.run(key, () =>
+        this.#device.gpu.queue.writeTexture({ texture: made }, weights.build(), layout, [width, height, layers]),
+      )
+      texture = made
+      textures.set(key, made)
+    }
+    return texture
+  }
+
+  close(): void {
+    for (const textures of this.#models.values()) for (const texture of textures.values()) texture.destroy()
+    this.#models.clear()
+  }
+}
