@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .fast import GELU
+
 
 def anchor_mask(h: int, w: int) -> torch.Tensor:
     """Bool [h, w], true at anchors: (row + column) odd."""
@@ -46,7 +48,7 @@ class LocalContext(nn.Module):
         self.fusion = nn.Conv2d(d, 2 * d, win)
         self.proj = nn.Linear(2 * d, 2 * d)
         self.norm2 = nn.LayerNorm(2 * d)
-        self.mlp = nn.Sequential(nn.Linear(2 * d, 4 * d), nn.GELU(), nn.Linear(4 * d, 2 * d))
+        self.mlp = nn.Sequential(nn.Linear(2 * d, 4 * d), GELU(), nn.Linear(4 * d, 2 * d))
         at = torch.stack(torch.meshgrid(torch.arange(win), torch.arange(win), indexing="ij")).flatten(1)
         rel = at[:, :, None] - at[:, None, :] + win - 1
         self.register_buffer("rel", (rel[0] * (2 * win - 1) + rel[1]).flatten(), persistent=False)
@@ -101,8 +103,8 @@ def linear_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: i
 
 
 def _mlp(i: int, hidden: int, o: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(i, hidden, 1), nn.GELU(), nn.Conv2d(hidden, hidden, 3, 1, 1, groups=hidden),
-                         nn.GELU(), nn.Conv2d(hidden, o, 1))
+    return nn.Sequential(nn.Conv2d(i, hidden, 1), GELU(), nn.Conv2d(hidden, hidden, 3, 1, 1, groups=hidden),
+                         GELU(), nn.Conv2d(hidden, o, 1))
 
 
 def _anchors(x: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .dcn import deformable
+from .fast import gelu
 from .gdn import GDN
 from .layers import conv1, conv3
 
@@ -24,7 +25,7 @@ class R2B(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         for _ in range(self.rounds):
-            body = F.gelu(self.conv2(F.gelu(self.conv1(x))))
+            body = gelu(self.conv2(gelu(self.conv1(x))))
             x = body + (self.skip(x) if self.widens else x)
         return x
 
@@ -40,7 +41,7 @@ class DRBS(nn.Module):
         self.skip = conv1(i, o, 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.gdn(self.conv2(F.gelu(self.conv1(x)))) + self.skip(x)
+        return self.gdn(self.conv2(gelu(self.conv1(x)))) + self.skip(x)
 
 
 class DRBU(nn.Module):
@@ -54,5 +55,5 @@ class DRBU(nn.Module):
         self.skip = deformable(drb, i, 4 * o)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        body = self.conv(F.gelu(F.pixel_shuffle(self.up(x), 2)))
+        body = self.conv(gelu(F.pixel_shuffle(self.up(x), 2)))
         return self.igdn(body) + F.pixel_shuffle(self.skip(x), 2)

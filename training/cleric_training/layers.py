@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from torch import nn
 
+from .fast import GELU
+
 
 def conv3(i: int, o: int, stride: int = 1) -> nn.Conv2d:
     """conv3x3, zero padding 1."""
@@ -19,6 +21,6 @@ def stack(*widths: int, kernel: int = 3) -> nn.Sequential:
     layers: list[nn.Module] = []
     for n, (i, o) in enumerate(zip(widths[:-1], widths[1:])):
         if n:
-            layers.append(nn.GELU())
+            layers.append(GELU())
         layers.append(nn.Conv2d(i, o, kernel, 1, kernel // 2))
     return nn.Sequential(*layers)

@@ -1,12 +1,14 @@
-"""The optimiser: parameter groups with rates and clipping of their own, the schedule, the EMA."""
+"""The optimiser: parameter groups with rates and clipping of their own, the schedule, the averaged weights."""
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from concurrent.futures import Executor
+from typing import Any
 
 import torch
 from torch import nn
 
+from .fast import adam
 from .model import Cleric
 
 # Share of the learning rate by group. The lifting nets are shared by twelve positions a pixel, so
@@ -15,6 +17,8 @@ SHARES = {"lift": 0.1, "offset": 0.1, "g_a": 1.0, "g_s": 1.0, "entropy": 1.0, "g
 CLIP = 1.0
 LAST = 0.01  # learning rate at the end of the cosine, as a share of the first
 WARM_STEPS = 200
+BETA1, BETA2, EPSILON = 0.9, 0.99, 1e-9
+DECAY = 0.999  # of the average of the weights; quicker at first
 
 
 def group_of(name: str) -> str:
@@ -29,53 +33,72 @@ def group_of(name: str) -> str:
 
 
 class Optimiser:
-    """Adam over the groups; each group's gradient is clipped by its own norm."""
+    """Adam over the groups; each group's gradient is clipped by its own norm.
+
+    `average` holds the exponential moving average of the weights, which is what gets exported.
+    """
 
     def __init__(self, model: Cleric, lr: float, frozen: frozenset[str] = frozenset()) -> None:
-        self.lr = lr
-        self.frozen = frozen
-        self.groups: dict[str, list[nn.Parameter]] = {name: [] for name in SHARES}
-        for name, parameter in model.named_parameters():
-            self.groups[group_of(name)].append(parameter)
-        self.adam = torch.optim.Adam([{"params": v, "name": k, "lr": 0.0} for k, v in self.groups.items() if v],
-                                     betas=(0.9, 0.99), eps=1e-9)
+        self.lr, self.frozen = lr, frozen
+        self.count = 0
+        self.parameters = dict(model.named_parameters())
+        self.groups: dict[str, list[str]] = {name: [] for name in SHARES}
+        for name in self.parameters:
+            self.groups[group_of(name)].append(name)
+        self.m = {k: torch.zeros_like(p) for k, p in self.parameters.items()}
+        self.v = {k: torch.zeros_like(p) for k, p in self.parameters.items()}
+        self.average: dict[str, torch.Tensor] = {}
+        self.restart_average()
+
+    def restart_average(self) -> None:
+        """Sets the average to the weights as they are."""
+        self.average = {k: p.detach().clone() for k, p in self.parameters.items()}
+
+    def state(self) -> dict[str, Any]:
+        return {"count": self.count, "m": self.m, "v": self.v}
+
+    @torch.no_grad()
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes a `state` back; copies in place, so that memory layouts stay those of the weights."""
+        self.count = state["count"]
+        for name in self.parameters:
+            self.m[name].copy_(state["m"][name])
+            self.v[name].copy_(state["v"][name])
+
+    @torch.no_grad()
+    def restore_average(self, average: dict[str, torch.Tensor]) -> None:
+        for name, value in self.average.items():
+            value.copy_(average[name])
 
     def rate(self, step: int, progress: float) -> float:
         """Learning rate: a linear warm-up over the first steps times a cosine over `progress` in [0, 1]."""
         cosine = LAST + (1 - LAST) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
         return self.lr * min(1.0, (step + 1) / WARM_STEPS) * cosine
 
-    def step(self, step: int, progress: float) -> dict[str, float] | None:
-        """One update; gives the gradient norms by group, or None (and no update) where one is not finite."""
-        norms = {}
-        for name, parameters in self.groups.items():
-            with_grad = [p for p in parameters if p.grad is not None]
-            if with_grad:
-                norms[name] = float(nn.utils.clip_grad_norm_(with_grad, CLIP, error_if_nonfinite=False))
-        if not all(math.isfinite(v) for v in norms.values()):
-            self.adam.zero_grad(set_to_none=True)
-            return None
-        rate = self.rate(step, progress)
-        for group in self.adam.param_groups:
-            group["lr"] = 0.0 if group["name"] in self.frozen else rate * SHARES[group["name"]]
-        self.adam.step()
-        self.adam.zero_grad(set_to_none=True)
-        return norms
-
-
-@dataclass
-class Ema:
-    """Exponential moving average of the parameters, quick at first."""
-
-    shadow: dict[str, torch.Tensor]
-    decay: float = 0.999
-
-    @staticmethod
-    def of(model: nn.Module) -> "Ema":
-        return Ema({k: v.detach().clone() for k, v in model.state_dict().items()})
+    def zero_grad(self) -> None:
+        for p in self.parameters.values():
+            p.grad = None
 
     @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        decay = min(self.decay, (1 + step) / (10 + step))
-        for name, value in model.state_dict().items():
-            self.shadow[name].lerp_(value, 1 - decay)
+    def step(self, step: int, progress: float, pool: Executor) -> dict[str, float] | None:
+        """One update; gives the gradient norms by group, or None (and no update) where one is not finite."""
+        grads = {k: p.grad for k, p in self.parameters.items() if p.grad is not None}
+        sizes = dict(zip(grads, pool.map(lambda g: float(g.norm()), grads.values())))
+        norms = {group: math.sqrt(sum(sizes[k] ** 2 for k in names if k in sizes))
+                 for group, names in self.groups.items() if any(k in sizes for k in names)}
+        self.zero_grad()
+        if not all(math.isfinite(v) for v in norms.values()):
+            return None
+        self.count += 1
+        rate = self.rate(step, progress)
+        decay = min(DECAY, (1 + self.count) / (10 + self.count))
+        correct = {"root": 1 / math.sqrt(1 - BETA2**self.count), "beta1": BETA1, "beta2": BETA2, "eps": EPSILON}
+
+        def update(name: str) -> None:
+            group = group_of(name)
+            own = 0.0 if group in self.frozen else rate * SHARES[group]
+            adam(self.parameters[name], grads[name], self.m[name], self.v[name], self.average[name],
+                 clip=min(1.0, CLIP / (norms[group] + 1e-6)), rate=own / (1 - BETA1**self.count), decay=decay, **correct)
+
+        list(pool.map(update, grads))
+        return norms

@@ -10,6 +10,7 @@ import argparse
 import json
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from .data import Images, decode_all
 from .initialise import initialise
 from .model import Cleric
 from .objective import balance, proxy_rate, rate_distortion, rate_lambda
-from .optimise import Ema, Optimiser
+from .optimise import Optimiser
 
 HOME = Path.home() / ".cache" / "cleric-train"
 DATA = Path("/work/shared/data/train")
@@ -46,7 +47,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--freeze", default="", help="comma-separated groups: lift,offset,g_a,g_s,entropy,gain")
     p.add_argument("--proxy-steps", type=int, default=0, help="first steps without the entropy model")
     p.add_argument("--float32", action="store_true", help="no bf16 (slower; for the last stage)")
-    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--shards", type=int, default=2, help="threads, each with a share of the batch")
     p.add_argument("--save-every", type=float, default=240, help="seconds")
     p.add_argument("--validate-every", type=float, default=600, help="seconds")
     p.add_argument("--seed", type=int, default=1)
@@ -58,6 +59,9 @@ class Trainer:
 
     def __init__(self, args: argparse.Namespace, images: Images) -> None:
         self.args, self.images = args, images
+        # One thread a shard instead of two threads an operator: oneDNN's barriers spin, and where
+        # another process wants the core every conv would wait for the scheduler.
+        self.pool = ThreadPoolExecutor(args.shards, initializer=torch.set_num_threads, initargs=(1,))
         self.path: Path = args.folder / f"{args.preset}.pt"
         torch.manual_seed(args.seed)
         self.rng = np.random.default_rng(args.seed)
@@ -70,7 +74,7 @@ class Trainer:
         if args.init:
             from .modelfile import load_weights
             load_weights(self.model, args.init)
-            self.ema = Ema.of(self.model)
+            self.optimiser.restart_average()
         if args.resume:
             self._restore(checkpoint.load(self.path))
 
@@ -78,23 +82,22 @@ class Trainer:
         self.model = self.model.to(memory_format=torch.channels_last)
         self.model.stage(not self.args.no_lift_nets, not self.args.no_deform)
         self.optimiser = Optimiser(self.model, self.args.lr, frozenset(filter(None, self.args.freeze.split(","))))
-        self.ema = Ema.of(self.model)
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
-        self.ema.shadow = state["ema"]
+        self.optimiser.restore_average(state["ema"])
         self.counts.update(state["counts"])
         torch.set_rng_state(state["torch_rng"])
         self.rng.bit_generator.state = state["numpy_rng"]
         if self.args.restart_schedule:
             self.counts["stage_seconds"] = self.counts["stage_step"] = 0
         else:
-            self.optimiser.adam.load_state_dict(state["adam"])
+            self.optimiser.restore(state["adam"])
 
     def save(self) -> None:
         checkpoint.save(self.path, {
-            "config": self.config.to_json(), "model": self.model.state_dict(), "ema": self.ema.shadow,
-            "adam": self.optimiser.adam.state_dict(), "counts": self.counts, "torch_rng": torch.get_rng_state(),
+            "config": self.config.to_json(), "model": self.model.state_dict(), "ema": self.optimiser.average,
+            "adam": self.optimiser.state(), "counts": self.counts, "torch_rng": torch.get_rng_state(),
             "numpy_rng": self.rng.bit_generator.state})
 
     def step(self) -> dict[str, Any]:
@@ -103,19 +106,32 @@ class Trainer:
         x = self.images.batch(self.rng, a.batch, a.crop).contiguous(memory_format=torch.channels_last)
         q = torch.from_numpy(self.rng.uniform(0, self.config.levels - 1, a.batch)).float()
         proxy = self.counts["step"] < a.proxy_steps
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not a.float32):
-            result = self._proxy(x, q) if proxy else rate_distortion(x, self.model(x, q), q, self.config.levels)
-        result["loss"].backward()
-        norms = self.optimiser.step(int(self.counts["stage_step"]), self.counts["stage_seconds"] / a.budget)
+        result = self._gradient(x, q, proxy)
+        norms = self.optimiser.step(int(self.counts["stage_step"]), self.counts["stage_seconds"] / a.budget, self.pool)
         self.counts["step"] += 1
         self.counts["stage_step"] += 1
         self.counts["pixels"] += x.shape[0] * x.shape[2] * x.shape[3]
         if norms is None:
             self.counts["skipped"] += 1
-        else:
-            self.ema.update(self.model, int(self.counts["step"]))
         return {"loss": result["loss"].detach(), "bpp": result["bpp"].mean(), "mse": result["mse"].mean(),
                 "psnr": -10 * torch.log10(result["mse"]).mean(), "norms": norms or {}}
+
+    def _gradient(self, x: torch.Tensor, q: torch.Tensor, proxy: bool) -> dict[str, torch.Tensor]:
+        """Adds the batch's gradient to the parameters, each shard of the batch on a thread of its own."""
+        shards = self.args.shards
+
+        def work(one: torch.Tensor, rate: torch.Tensor) -> dict[str, torch.Tensor]:
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not self.args.float32):
+                result = self._proxy(one, rate) if proxy else rate_distortion(
+                    one, self.model(one, rate), rate, self.config.levels)
+            (result["loss"] / shards).backward()
+            return {k: v.detach() for k, v in result.items()}
+
+        if shards == 1:
+            return work(x, q)
+        results = list(self.pool.map(work, x.chunk(shards), q.chunk(shards)))
+        return {"loss": torch.stack([r["loss"] for r in results]).mean(),
+                **{k: torch.cat([r[k] for r in results]) for k in ("bpp", "mse")}}
 
     def _proxy(self, x: torch.Tensor, q: torch.Tensor) -> dict[str, torch.Tensor]:
         """Rate-distortion of the transforms alone, the rate a stand-in."""
@@ -129,20 +145,22 @@ class Trainer:
         return {"loss": loss, "bpp": bpp.detach(), "mse": mse.detach()}
 
     @torch.no_grad()
-    def validate(self, rates: tuple[float, ...] = (0.0, 2.0, 4.0, 6.0, 7.0)) -> dict[str, Any]:
+    def validate(self, rates: tuple[float, ...] = (0.0, 3.5, 7.0)) -> dict[str, Any]:
         """bpp and PSNR of the averaged weights on the held-out crops, true rounding, by q."""
         kept = {k: v.clone() for k, v in self.model.state_dict().items()}
-        self.model.load_state_dict(self.ema.shadow)
+        self.model.load_state_dict(self.optimiser.average)
         x = self.images.validation()
+
+        def measure(rate: float, one: torch.Tensor) -> tuple[float, float]:
+            with torch.no_grad():
+                result = self.model(one, torch.full((1,), rate), noisy=False)
+            mse = (result.x_hat.clamp(0, 1) - one).pow(2).mean()
+            return float(result.bits()) / (one.shape[2] * one.shape[3]), float(-10 * torch.log10(mse))
+
         out: dict[str, Any] = {}
         for rate in rates:
-            bpp, psnr = [], []
-            for one in x.split(2):
-                result = self.model(one, torch.full((len(one),), rate), noisy=False)
-                bpp.append(result.bits() / (one.shape[2] * one.shape[3]))
-                mse = (result.x_hat.clamp(0, 1) - one).pow(2).flatten(1).mean(1)
-                psnr.append(-10 * torch.log10(mse))
-            out[f"{rate:g}"] = [round(float(torch.cat(bpp).mean()), 4), round(float(torch.cat(psnr).mean()), 3)]
+            found = np.array(list(self.pool.map(lambda one: measure(rate, one), x.split(1))))
+            out[f"{rate:g}"] = [round(float(v), 3) for v in found.mean(0)]
         self.model.load_state_dict(kept)
         return out
 
@@ -183,14 +201,15 @@ class Trainer:
             if now - saved > a.save_every:
                 self.save()
                 saved = last = time.monotonic()
-        write({"step": self.counts["step"], "validation": self.validate()})
         self.save()
+        if self.counts["stage_seconds"] >= a.budget:
+            write({"step": self.counts["step"], "validation": self.validate()})
         write({"stopped": self.counts})
 
 
 def main() -> None:
     args = parse()
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(args.shards)
     torch.set_flush_denormal(True)  # denormals make the first steps ten times slower
     args.images, args.folder = args.images.expanduser(), args.folder.expanduser()
     args.folder.mkdir(parents=True, exist_ok=True)

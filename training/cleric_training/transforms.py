@@ -7,6 +7,7 @@ from torch import nn
 
 from .blocks import DRBS, DRBU, R2B
 from .config import Config
+from .fast import GELU
 from .layers import conv3
 from .lifting import Lifting
 
@@ -68,8 +69,8 @@ class HyperAnalysis(nn.Module):
 
     def __init__(self, c: Config) -> None:
         super().__init__()
-        self.net = nn.Sequential(conv3(c.M, c.Z), nn.GELU(), conv3(c.Z, c.Z), nn.GELU(), conv3(c.Z, c.Z, 2),
-                                 nn.GELU(), conv3(c.Z, c.Z), nn.GELU(), conv3(c.Z, c.Z, 2))
+        self.net = nn.Sequential(conv3(c.M, c.Z), GELU(), conv3(c.Z, c.Z), GELU(), conv3(c.Z, c.Z, 2),
+                                 GELU(), conv3(c.Z, c.Z), GELU(), conv3(c.Z, c.Z, 2))
 
     def forward(self, y: torch.Tensor) -> torch.Tensor:
         return _precise(self.net[-1], self.net[:-1](y))
@@ -82,8 +83,8 @@ class HyperSynthesis(nn.Module):
         super().__init__()
         w = c.hyper_width
         self.net = nn.Sequential(
-            conv3(c.Z, w), nn.GELU(), conv3(w, w * 4), nn.PixelShuffle(2), nn.GELU(), conv3(w, w * 3 // 2),
-            nn.GELU(), conv3(w * 3 // 2, w * 6), nn.PixelShuffle(2), nn.GELU(), conv3(w * 3 // 2, c.M * 2))
+            conv3(c.Z, w), GELU(), conv3(w, w * 4), nn.PixelShuffle(2), GELU(), conv3(w, w * 3 // 2),
+            GELU(), conv3(w * 3 // 2, w * 6), nn.PixelShuffle(2), GELU(), conv3(w * 3 // 2, c.M * 2))
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         return self.net(z)

@@ -1,0 +1,69 @@
+// The two loops of training that PyTorch 1.13 runs far below memory speed on a CPU: exact GELU on
+// bfloat16, and Adam with the average of the weights in one pass. Compiled by fast.py; plain C that
+// the compiler vectorises (no intrinsics), so any x86-64 or ARM machine may build it.
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+static inline float widen(uint16_t h) {
+  uint32_t bits = (uint32_t)h << 16;
+  float f;
+  memcpy(&f, &bits, 4);
+  return f;
+}
+
+// Round to nearest, ties to even. NaN stays NaN but for one pattern, which no loop here produces.
+static inline uint16_t narrow(float f) {
+  uint32_t bits;
+  memcpy(&bits, &f, 4);
+  return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+// exp(v) for v <= 0, relative error below 1e-6; below -80 it is about 0.
+static inline float exp_negative(float v) {
+  v = v < -80.f ? -80.f : v;
+  float n = rintf(v * 1.44269504f);
+  float r = v - n * 0.693147180f;
+  float p = 1.f + r * (1.f + r * (0.5f + r * (0.16666667f + r * (0.041666667f + r * 0.0083333333f))));
+  int32_t bits = ((int32_t)n + 127) << 23;
+  float scale;
+  memcpy(&scale, &bits, 4);
+  return p * scale;
+}
+
+// Phi(x), given e = exp(-x^2 / 2). Abramowitz & Stegun 7.1.26, absolute error 1.5e-7.
+static inline float normal_cdf(float x, float e) {
+  float a = fabsf(x) * 0.70710678f;
+  float t = 1.f / (1.f + 0.3275911f * a);
+  float tail = 0.5f * e * t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
+  return x < 0.f ? tail : 1.f - tail;
+}
+
+void gelu_forward(const uint16_t *restrict x, uint16_t *restrict y, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    float v = widen(x[i]);
+    y[i] = narrow(v * normal_cdf(v, exp_negative(-0.5f * v * v)));
+  }
+}
+
+// dx = dy (Phi(x) + x phi(x))
+void gelu_backward(const uint16_t *restrict x, const uint16_t *restrict dy, uint16_t *restrict dx, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    float v = widen(x[i]);
+    float e = exp_negative(-0.5f * v * v);
+    dx[i] = narrow(widen(dy[i]) * (normal_cdf(v, e) + v * 0.39894228f * e));
+  }
+}
+
+// One Adam step on n weights; g is scaled by `clip` first, `average` follows the new weights.
+// `rate` and `root` carry the bias corrections: w -= rate m / (root sqrt(v) + eps).
+void adam(float *restrict w, const float *restrict g, float *restrict m, float *restrict v, float *restrict average,
+          int64_t n, float clip, float rate, float root, float beta1, float beta2, float eps, float decay) {
+  for (int64_t i = 0; i < n; i++) {
+    float d = g[i] * clip;
+    m[i] = beta1 * m[i] + (1.f - beta1) * d;
+    v[i] = beta2 * v[i] + (1.f - beta2) * d * d;
+    w[i] -= rate * m[i] / (root * sqrtf(v[i]) + eps);
+    average[i] += (1.f - decay) * (w[i] - average[i]);
+  }
+}

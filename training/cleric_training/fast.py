@@ -1,0 +1,96 @@
+"""Loops in C for training on a CPU (fast.c), built on first use; without a compiler PyTorch's own."""
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+from typing import Any, Optional
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+SOURCE = Path(__file__).with_name("fast.c")
+FLAGS = ["-O3", "-march=native", "-mprefer-vector-width=512", "-ffast-math", "-fno-finite-math-only", "-shared", "-fPIC"]
+
+
+def _build() -> Optional[ctypes.CDLL]:
+    """Compiles fast.c into the user's cache, once for every version of it."""
+    digest = hashlib.sha256(SOURCE.read_bytes() + " ".join(FLAGS).encode()).hexdigest()[:16]
+    target = Path.home() / ".cache" / "cleric-train" / f"fast-{digest}.so"
+    try:
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = target.with_suffix(f".{os.getpid()}.part")
+            subprocess.run(["cc", *FLAGS, str(SOURCE), "-o", str(part), "-lm"], check=True, capture_output=True)
+            os.replace(part, target)
+        return ctypes.CDLL(str(target))
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+LIBRARY = None if os.environ.get("CLERIC_TRAINING_PLAIN") else _build()
+
+
+def _layout(t: torch.Tensor) -> list[int]:
+    """The strides that matter: those of dimensions longer than one."""
+    return [stride for size, stride in zip(t.shape, t.stride()) if size > 1]
+
+
+def _at(t: torch.Tensor) -> ctypes.c_void_p:
+    return ctypes.c_void_p(t.data_ptr())
+
+
+class _Gelu(torch.autograd.Function):
+    """Exact GELU of a dense bfloat16 tensor of any memory format."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        out = torch.empty_like(x)
+        LIBRARY.gelu_forward(_at(x), _at(out), ctypes.c_int64(x.numel()))
+        ctx.save_for_backward(x)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
+        (x,) = ctx.saved_tensors
+        out = torch.empty_like(x)
+        if _layout(grad) != _layout(x):
+            grad = torch.empty_like(x).copy_(grad)
+        LIBRARY.gelu_backward(_at(x), _at(grad), _at(out), ctypes.c_int64(x.numel()))
+        return out
+
+
+def _dense(x: torch.Tensor) -> bool:
+    return x.is_contiguous() or (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last))
+
+
+def gelu(x: torch.Tensor) -> torch.Tensor:
+    """Exact GELU; in C for bfloat16."""
+    if LIBRARY is None or x.dtype != torch.bfloat16:
+        return F.gelu(x)
+    return _Gelu.apply(x if _dense(x) else x.contiguous())
+
+
+class GELU(nn.Module):
+    """`gelu` as a layer."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return gelu(x)
+
+
+def adam(w: torch.Tensor, g: torch.Tensor, m: torch.Tensor, v: torch.Tensor, average: torch.Tensor, *, clip: float,
+         rate: float, root: float, beta1: float, beta2: float, eps: float, decay: float) -> None:
+    """One Adam step in place, see fast.c; all five tensors share one shape and memory layout."""
+    same = all(_layout(t) == _layout(w) for t in (g, m, v, average))
+    if LIBRARY is not None and same and w.dtype == torch.float32:
+        numbers = (ctypes.c_float(f) for f in (clip, rate, root, beta1, beta2, eps, decay))
+        LIBRARY.adam(_at(w), _at(g), _at(m), _at(v), _at(average), ctypes.c_int64(w.numel()), *numbers)
+        return
+    g = g * clip
+    m.mul_(beta1).add_(g, alpha=1 - beta1)
+    v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+    w.addcdiv_(m, v.sqrt().mul_(root).add_(eps), value=-rate)
+    average.lerp_(w, 1 - decay)
