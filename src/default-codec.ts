@@ -4,8 +4,8 @@
  */
 import type { Codec, CodecOptions } from './codec/codec.js'
 
-/** What decides which codec is meant; an undefined entry counts as absent. */
-type Choice = { readonly [K in 'model' | 'device' | 'adapter']?: CodecOptions[K] | undefined }
+/** Which model, on which device; an undefined entry counts as absent. As {@link CodecOptions}. */
+export type CodecChoice = { readonly [K in 'model' | 'device' | 'adapter']?: CodecOptions[K] | undefined }
 
 interface Shared {
   readonly codec: Promise<Codec>
@@ -23,7 +23,7 @@ const IDLE_MS = 30_000
 const shared = new Map<string, Shared>()
 
 /** Lends the shared codec of that model and device; opens it if need be. */
-export async function borrowCodec({ model, device, adapter }: Choice = {}): Promise<Loan> {
+export async function borrowCodec({ model, device, adapter }: CodecChoice = {}): Promise<Loan> {
   const key = JSON.stringify([model, device, adapter])
   let entry = shared.get(key)
   if (!entry) {

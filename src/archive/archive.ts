@@ -1,9 +1,9 @@
 /** Reads archives, region by region. */
 import sharp from 'sharp'
 import { checkInteger, checkSignal } from '../arguments.js'
-import type { Codec, CodecOptions } from '../codec/codec.js'
+import type { Codec } from '../codec/codec.js'
 import type { Image } from '../codec/image.js'
-import { borrowCodec } from '../default-codec.js'
+import { borrowCodec, type CodecChoice } from '../default-codec.js'
 import { AbortedError, ClericError, CorruptDataError, throwIfAborted, UnsupportedError } from '../errors.js'
 import { toImage } from '../slide/image-file.js'
 import { checkRegion, fill, type Level, levelPosition, paste, type Region, type SlideSource } from '../slide/source.js'
@@ -14,7 +14,7 @@ import { TileCache } from './tile-cache.js'
 /** The part of a codec that an archive uses. */
 export type PayloadCodec = Pick<Codec, 'model' | 'device' | 'encodePayload' | 'decodePayload'>
 
-export interface ArchiveOptions extends Omit<CodecOptions, 'signal'> {
+export interface ArchiveOptions extends CodecChoice {
   /** An open codec to decode with; it isn't closed with the archive. Default: one that all of the program shares. */
   readonly codec?: PayloadCodec | undefined
   /** Most bytes of decoded tiles to keep, default 256 MiB. */

@@ -1,8 +1,7 @@
 /** Slide to archive. The next tiles are read while the codec is at work, never more than a few at a time. */
 import { checkInteger, checkNumber, checkOneOf, checkSignal, checkString, outOfRange, wrongType } from '../arguments.js'
 import { maxTileSide } from '../codec/bitstream.js'
-import type { CodecOptions } from '../codec/codec.js'
-import { borrowCodec } from '../default-codec.js'
+import { borrowCodec, type CodecChoice } from '../default-codec.js'
 import { throwIfAborted } from '../errors.js'
 import { fromImage } from '../slide/image-file.js'
 import { openSlide } from '../slide/open.js'
@@ -14,7 +13,7 @@ import { type Description, emptyIndex, MIN_TILE, type StoredImage, type TileInde
 import { withoutIdentity } from './identity.js'
 import { ArchiveWriter, refuseExisting } from './writer.js'
 
-export interface CompressOptions extends Omit<CodecOptions, 'signal'> {
+export interface CompressOptions extends CodecChoice {
   /** 0 (smallest) to 100 (best), default 60. */
   readonly quality?: number | undefined
   /** Levels of the slide to keep, level 0 among them; default all. */

@@ -1,9 +1,13 @@
 import { existsSync } from 'node:fs'
 import { checkString } from '../arguments.js'
-import { SlideError } from '../errors.js'
+import { ClericError, type ErrorCode, SlideError } from '../errors.js'
 import { ImageFile } from './image-file.js'
+import { openOpenSlide } from './openslide.js'
 import type { SlideSource } from './source.js'
 import { SyntheticSlide } from './synthetic.js'
+
+/** OpenSlide doesn't know the format, or isn't there. */
+const OTHERS_MAY_READ: readonly ErrorCode[] = ['ERR_UNSUPPORTED_SLIDE', 'ERR_OPENSLIDE_MISSING', 'ERR_ADDON_MISSING']
 
 /**
  * Opens a slide: whatever OpenSlide reads, an image file (PNG, JPEG, TIFF, WebP; one level), or a slide that is drawn,
@@ -19,5 +23,15 @@ export async function openSlide(path: string): Promise<SlideSource> {
   checkString(path, 'path')
   if (path.startsWith('synthetic:')) return new SyntheticSlide(path)
   if (!existsSync(path)) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} doesn't exist`)
-  return ImageFile.open(path)
+  let refused: unknown
+  try {
+    return await openOpenSlide(path)
+  } catch (error) {
+    if (!(error instanceof ClericError) || !OTHERS_MAY_READ.includes(error.code)) throw error
+    refused = error
+  }
+  return ImageFile.open(path).catch((error: unknown) => {
+    // Without OpenSlide nobody knows whether it is a slide.
+    throw refused instanceof ClericError && refused.code !== 'ERR_UNSUPPORTED_SLIDE' ? refused : error
+  })
 }

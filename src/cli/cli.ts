@@ -1,0 +1,157 @@
+/**
+ * What all commands share: --json and --quiet, progress on stderr, one line for a failure, the exit status
+ * (0 done, 1 failed, 2 wrong usage), and a clean stop on Ctrl-C.
+ */
+import { Command, CommanderError } from 'commander'
+import type { PayloadCodec } from '../archive/archive.js'
+import { type CodecChoice, closeIdleCodecs } from '../default-codec.js'
+import { ClericError } from '../errors.js'
+import { Progress } from './progress.js'
+
+interface Stream {
+  write(text: string): unknown
+  readonly isTTY?: boolean
+  readonly columns?: number
+}
+
+/** Where a command line runs. */
+export interface Io {
+  readonly stdout: Stream
+  readonly stderr: Stream
+  /** Used instead of opening a model on a device. */
+  readonly codec?: PayloadCodec
+}
+
+/** What a command has to say at its end. */
+export interface Outcome {
+  /** Printed with --json. */
+  readonly json: object
+  /** Printed without; may have several lines. */
+  readonly text: string
+  /** false: the command did its work, and the answer is bad news (exit status 1). */
+  readonly ok?: boolean
+}
+
+/** One run of one command. */
+export class Session {
+  readonly #io: Io
+  readonly #quiet: boolean
+  readonly #json: boolean
+  /** Fires on Ctrl-C. */
+  readonly signal: AbortSignal
+
+  constructor(io: Io, flags: { quiet?: boolean; json?: boolean }, signal: AbortSignal) {
+    this.#io = io
+    this.#quiet = flags.quiet ?? false
+    this.#json = flags.json ?? false
+    this.signal = signal
+  }
+
+  /** A bar or lines on stderr; silent with --quiet. */
+  progress(label: string): Progress {
+    return new Progress(label, this.#quiet ? null : this.#io.stderr)
+  }
+
+  /** A line for people, before the end. */
+  note(text: string): void {
+    if (!this.#quiet && !this.#json) this.#io.stdout.write(`${text}\n`)
+  }
+
+  /** Which codec the options of a command mean. */
+  codec({ model, device, adapter }: CodecChoice): CodecChoice & { codec?: PayloadCodec } {
+    return this.#io.codec ? { codec: this.#io.codec } : { model, device, adapter }
+  }
+}
+
+export type Action<Options> = (session: Session, options: Options, ...positional: string[]) => Promise<Outcome | null>
+
+export class Cli {
+  readonly #io: Io
+  readonly #program: Command
+  #status = 0
+
+  constructor(io: Io, version: string) {
+    this.#io = io
+    this.#program = new Command('cleric')
+      .description('Learned compression of whole-slide images')
+      .version(version)
+      .exitOverride()
+      .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
+      .showHelpAfterError('(--help shows how it is used)')
+  }
+
+  /** Declares a command, e.g. `add('info <file>', 'What it is', (command) => command.option(...), run)`. */
+  add<Options>(
+    usage: string,
+    about: string,
+    configure: (command: Command) => Command,
+    action: Action<Options>,
+    example: string,
+  ): void {
+    const command = configure(this.#program.command(usage).description(about))
+      .option('--json', 'print one JSON object on stdout and nothing else')
+      .option('--quiet', 'no progress')
+      .addHelpText('after', `\nExample:\n  $ ${example}`)
+    command.action(async (...parameters: unknown[]) => {
+      const positional = parameters.slice(0, -2) as string[]
+      const options = command.opts<Options & { json?: boolean; quiet?: boolean }>()
+      const stop = new AbortController()
+      const interrupt = () => stop.abort()
+      process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
+      try {
+        const outcome = await action(new Session(this.#io, options, stop.signal), options, ...positional)
+        if (!outcome) return
+        this.#io.stdout.write(`${options.json ? JSON.stringify(outcome.json, null, 2) : outcome.text}\n`)
+        this.#status = outcome.ok === false ? 1 : 0
+      } catch (error) {
+        this.#status = isUsage(error) ? 2 : 1
+        this.#io.stderr.write(`cleric ${command.name()}: ${explain(error)}\n`)
+      } finally {
+        process.off('SIGINT', interrupt).off('SIGTERM', interrupt)
+      }
+    })
+  }
+
+  /** Runs a command line (without node and script); returns the exit status. */
+  async run(argv: readonly string[]): Promise<number> {
+    this.#status = 0
+    try {
+      await this.#program.parseAsync(argv, { from: 'user' })
+    } catch (error) {
+      if (!(error instanceof CommanderError)) throw error
+      this.#status = error.exitCode === 0 ? 0 : 2
+    }
+    closeIdleCodecs()
+    return this.#status
+  }
+}
+
+/** The options of {@link CodecChoice}. */
+export function codecOptions(command: Command): Command {
+  return command
+    .option('--device <kind>', 'where the network runs: auto or webgpu', 'auto')
+    .option('--adapter <name>', 'WebGPU adapter, or a part of its name (see: cleric devices)')
+    .option('--model <file>', 'model file (default: the one that ships with cleric)')
+}
+
+/** Arguments that the checks of arguments.ts refused, as opposed to what failed later. */
+function isUsage(error: unknown): boolean {
+  return (error instanceof TypeError || error instanceof RangeError) && error.message.startsWith('Expected ')
+}
+
+const HINTS: Partial<Record<string, string>> = {
+  ERR_ABORTED: 'Stopped. No half-written file is left; the same command starts over',
+  ERR_MODEL_MISMATCH: '; give the model it was made with (--model FILE)',
+  EACCES: '; check who may read and write there',
+  ENOSPC: '; make room on that disk',
+}
+
+function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const code = (error as { code?: unknown }).code
+  const hint = typeof code === 'string' ? HINTS[code] : undefined
+  if (code === 'ERR_ABORTED' && hint) return hint
+  const known = error instanceof ClericError || typeof code === 'string' || isUsage(error)
+  // What nobody foresaw is a bug: then the stack says more than a line.
+  return known ? `${error.message}${hint ?? ''}` : (error.stack ?? error.message)
+}

@@ -1,0 +1,25 @@
+import { readFileSync } from 'node:fs'
+import { Cli, type Io } from './cli.js'
+import { addCompare } from './compare.js'
+import { addCompress } from './compress.js'
+import { addDecode } from './decode.js'
+import { addDevices } from './devices.js'
+import { addEncode } from './encode.js'
+import { addInfo } from './info.js'
+import { addRegion } from './region.js'
+import { addValidate } from './validate.js'
+
+/** The whole command line. */
+export function createCli(io: Io): Cli {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+  const cli = new Cli(io, version)
+  addCompress(cli)
+  addInfo(cli)
+  addRegion(cli)
+  addEncode(cli)
+  addDecode(cli)
+  addCompare(cli)
+  addValidate(cli)
+  addDevices(cli)
+  return cli
+}

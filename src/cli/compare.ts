@@ -1,0 +1,85 @@
+import { Archive } from '../archive/archive.js'
+import type { CodecChoice } from '../default-codec.js'
+import { UnsupportedError } from '../errors.js'
+import { compareSlides, type LevelComparison, matchingLevels } from '../metrics/compare.js'
+import type { SlideSource } from '../slide/source.js'
+import { type Cli, codecOptions, type Session } from './cli.js'
+import { openAny } from './open-any.js'
+import { byteSize, decibels, table } from './quantities.js'
+
+export function addCompare(cli: Cli): void {
+  cli.add<CodecChoice>(
+    'compare <a> <b>',
+    'PSNR, MS-SSIM and largest error of two slides, archives or images, per level',
+    codecOptions,
+    async (session, options, a, b) => {
+      const first = await openAny(a as string, session.codec(options))
+      try {
+        const second = await openAny(b as string, session.codec(options))
+        try {
+          return await compare(session, first, second)
+        } finally {
+          second.close()
+        }
+      } finally {
+        first.close()
+      }
+    },
+    'cleric compare slide.svs slide.cleric.tif',
+  )
+}
+
+export async function compare(session: Session, a: Archive | SlideSource, b: Archive | SlideSource) {
+  if (matchingLevels(a, b).length === 0) {
+    const size = ({ levels }: SlideSource) => `${levels[0]?.width} x ${levels[0]?.height}`
+    const what = `${a.path} (${size(a)}) and ${b.path} (${size(b)}) have no level of the same size`
+    throw new UnsupportedError('ERR_IMAGE_UNSUPPORTED', what)
+  }
+  const progress = session.progress('compare')
+  try {
+    const levels = await compareSlides(a, b, {
+      signal: session.signal,
+      onProgress: (done, total) => progress.update(done, total),
+    })
+    const cost = rate(a, b)
+    const json = {
+      ...cost,
+      // JSON has no Infinity: equal levels have psnr null and maxError 0.
+      levels: levels.map(({ psnr, ...rest }) => ({ ...rest, psnr: Number.isFinite(psnr) ? psnr : null })),
+    }
+    return { json, text: describe(cost, levels), levels }
+  } finally {
+    progress.end()
+  }
+}
+
+/** What the archive of the two costs; the second if both are one. */
+function rate(a: Archive | SlideSource, b: Archive | SlideSource) {
+  const archive = b instanceof Archive ? b : a instanceof Archive ? a : null
+  if (!archive) return { bytes: null, bpp: null, ratioToRaw: null, ratioToSource: null }
+  const sourceBytes = archive.source.bytes
+  return {
+    bytes: archive.bytes,
+    bpp: archive.bpp,
+    ratioToRaw: 24 / archive.bpp,
+    ratioToSource: sourceBytes > 0 ? sourceBytes / archive.bytes : null,
+  }
+}
+
+function describe(cost: ReturnType<typeof rate>, levels: readonly LevelComparison[]): string {
+  const rows = levels.map(({ level, width, height, psnr, msSsim, maxError }) => [
+    String(level),
+    `${width} x ${height}`,
+    decibels(psnr),
+    msSsim === null ? '-' : msSsim.toFixed(5),
+    String(maxError),
+  ])
+  const lines = [table([['level', 'size', 'PSNR', 'MS-SSIM', 'max error'], ...rows])]
+  if (cost.bytes !== null) {
+    const source = cost.ratioToSource === null ? '' : `, ${cost.ratioToSource.toFixed(2)} times than the source`
+    lines.unshift(
+      `${byteSize(cost.bytes)}, ${cost.bpp.toFixed(3)} bpp, ${cost.ratioToRaw.toFixed(1)} times smaller than 24-bit RGB${source}`,
+    )
+  }
+  return lines.join('\n')
+}

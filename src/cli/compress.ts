@@ -1,0 +1,82 @@
+import { basename } from 'node:path'
+import { BACKGROUND_MODES, type BackgroundMode } from '../archive/blank.js'
+import { type CompressOptions, type CompressResult, compressSlide, DEFAULT_QUALITY } from '../archive/compress.js'
+import { MIN_TILE } from '../archive/format.js'
+import { maxTileSide } from '../codec/bitstream.js'
+import type { CodecChoice } from '../default-codec.js'
+import { type Cli, codecOptions, type Session } from './cli.js'
+import { byteSize, duration, integerFrom, levelList, numberFrom, oneOf } from './quantities.js'
+
+interface Options extends CodecChoice {
+  readonly output?: string
+  readonly quality: number
+  readonly levels: 'all' | number[]
+  readonly tile: number
+  readonly background: BackgroundMode
+  readonly label: boolean
+  readonly macro: boolean
+  readonly overwrite?: boolean
+}
+
+export function addCompress(cli: Cli): void {
+  cli.add<Options>(
+    'compress <slide>',
+    'Compress a slide into an archive',
+    (command) =>
+      codecOptions(
+        command
+          .option('-o, --output <file>', 'archive to write (default: the name of the slide with .cleric.tif)')
+          .option('--quality <number>', '0 (smallest) to 100 (best)', numberFrom(0, 100), DEFAULT_QUALITY)
+          .option('--levels <list>', '"all", or the levels to keep, such as 0,2', levelList, 'all' as const)
+          .option('--tile <pixels>', 'side of a tile', integerFrom(MIN_TILE, maxTileSide), 512)
+          .option(
+            '--background <mode>',
+            'glass: keep (as it is), white, or auto (its mean colour)',
+            oneOf(BACKGROUND_MODES),
+            'auto' as const,
+          )
+          .option('--no-label', 'leave the label out, and properties that may identify')
+          .option('--no-macro', 'leave the macro image out, and properties that may identify')
+          .option('--overwrite', 'replace an existing file'),
+      ),
+    async (session, options, slide) => {
+      const output = options.output ?? `${basename(slide as string).replace(/\.[^.]*$/, '')}.cleric.tif`
+      return compressOutcome(await compressWithProgress(session, slide as string, output, options))
+    },
+    'cleric compress slide.svs -o slide.cleric.tif --quality 60',
+  )
+}
+
+export async function compressWithProgress(
+  session: Session,
+  slide: Parameters<typeof compressSlide>[0],
+  output: string,
+  options: CompressOptions,
+): Promise<CompressResult> {
+  const progress = session.progress('compress')
+  try {
+    return await compressSlide(slide, output, {
+      ...options,
+      ...session.codec(options),
+      signal: session.signal,
+      onProgress: ({ tiles, totalTiles, pixels, totalPixels, bytes }) =>
+        progress.update(pixels, totalPixels, `tile ${tiles} of ${totalTiles}, ${byteSize(bytes)}`),
+    })
+  } finally {
+    progress.end()
+  }
+}
+
+export function compressOutcome(result: CompressResult) {
+  const { output, bytes, sourceBytes, bpp, seconds, tiles, blankTiles, device, deviceBusy } = result
+  const ratios = [`${(24 / bpp).toFixed(1)} times smaller than 24-bit RGB`]
+  if (sourceBytes > 0)
+    ratios.push(`${(sourceBytes / bytes).toFixed(2)} times than the source (${byteSize(sourceBytes)})`)
+  return {
+    json: result,
+    text: [
+      `${output}: ${byteSize(bytes)}, ${bpp.toFixed(3)} bpp, ${ratios.join(', ')}`,
+      `${tiles} tiles (${blankTiles} blank) in ${duration(seconds)} on ${device}, busy ${(100 * deviceBusy).toFixed(0)} %`,
+    ].join('\n'),
+  }
+}

@@ -1,0 +1,40 @@
+import { DEFAULT_QUALITY } from '../archive/compress.js'
+import { MIN_TILE } from '../archive/format.js'
+import { maxTileSide } from '../codec/bitstream.js'
+import type { CodecChoice } from '../default-codec.js'
+import { ImageFile } from '../slide/image-file.js'
+import { type Cli, codecOptions } from './cli.js'
+import { compressOutcome, compressWithProgress } from './compress.js'
+import { integerFrom, numberFrom } from './quantities.js'
+
+interface Options extends CodecChoice {
+  readonly output?: string
+  readonly quality: number
+  readonly tile: number
+  readonly overwrite?: boolean
+}
+
+export function addEncode(cli: Cli): void {
+  cli.add<Options>(
+    'encode <image>',
+    'Compress one image of any size',
+    (command) =>
+      codecOptions(
+        command
+          .option('-o, --output <file>', 'file to write (default: the name of the image with .cleric)')
+          .option('--quality <number>', '0 (smallest) to 100 (best)', numberFrom(0, 100), DEFAULT_QUALITY)
+          .option('--tile <pixels>', 'side of a tile', integerFrom(MIN_TILE, maxTileSide), 512)
+          .option('--overwrite', 'replace an existing file'),
+      ),
+    async (session, options, image) => {
+      const output = options.output ?? `${(image as string).replace(/\.[^./]*$/, '')}.cleric`
+      const source = await ImageFile.open(image as string)
+      try {
+        return compressOutcome(await compressWithProgress(session, source, output, { ...options, background: 'keep' }))
+      } finally {
+        source.close()
+      }
+    },
+    'cleric encode tile.png -o tile.cleric',
+  )
+}

@@ -1,0 +1,78 @@
+import { Archive } from '../archive/archive.js'
+import type { SlideSource } from '../slide/source.js'
+import type { Cli } from './cli.js'
+import { openAny } from './open-any.js'
+import { byteSize, table } from './quantities.js'
+
+export function addInfo(cli: Cli): void {
+  cli.add(
+    'info <file>',
+    'Levels, size, model and properties of an archive (or of a slide)',
+    (command) => command,
+    async (session, _options, file) => {
+      const opened = await openAny(file as string, session.codec({}))
+      try {
+        const json = facts(opened)
+        return { json, text: text(opened, json) }
+      } finally {
+        opened.close()
+      }
+    },
+    'cleric info slide.cleric.tif --json',
+  )
+}
+
+function facts(file: Archive | SlideSource) {
+  const archive = file instanceof Archive ? file : null
+  const pixels = file.levels.reduce((sum, { width, height }) => sum + width * height, 0)
+  const bpp = file.bytes > 0 ? (8 * file.bytes) / pixels : null
+  return {
+    bytes: file.bytes,
+    bpp,
+    ratioToRaw: bpp === null ? null : 24 / bpp,
+    ratioToSource: archive && archive.source.bytes > 0 ? archive.source.bytes / archive.bytes : null,
+    quality: archive?.quality ?? null,
+    model: archive?.model ?? null,
+    mpp: file.mpp,
+    objectivePower: file.objectivePower,
+    tile: archive?.tile ?? null,
+    levels: file.levels.map(({ width, height, downsample }, i) => {
+      const { tiles, blankTiles, bytes } = archive?.levels[i] ?? { tiles: null, blankTiles: null, bytes: null }
+      return { width, height, downsample, tiles, blankTiles, bytes }
+    }),
+    associatedImages: [...file.associatedImages],
+    properties: { ...file.properties },
+  }
+}
+
+function text(file: Archive | SlideSource, json: ReturnType<typeof facts>): string {
+  const lines = [`${file.path}: ${file.format}${json.bytes > 0 ? `, ${byteSize(json.bytes)}` : ''}`]
+  if (json.bpp !== null && json.ratioToRaw !== null) {
+    const source = json.ratioToSource === null ? '' : `, ${json.ratioToSource.toFixed(2)} times smaller than its source`
+    lines.push(
+      `${json.bpp.toFixed(3)} bits per pixel, ${json.ratioToRaw.toFixed(1)} times smaller than 24-bit RGB${source}`,
+    )
+  }
+  if (json.model) lines.push(`model ${json.model.name} (${json.model.hash.slice(0, 16)}), quality ${json.quality}`)
+  if (json.mpp) lines.push(`${json.mpp.x} x ${json.mpp.y} micrometres per pixel`)
+  if (json.objectivePower !== null) lines.push(`objective power ${json.objectivePower}`)
+  if (json.tile !== null) lines.push(`tiles of ${json.tile} x ${json.tile}`)
+  const rows = json.levels.map((level, i) => [
+    String(i),
+    String(level.width),
+    String(level.height),
+    level.downsample.toFixed(2),
+    ...(level.bytes === null ? [] : [String(level.tiles), String(level.blankTiles), byteSize(level.bytes)]),
+  ])
+  const heads = ['level', 'width', 'height', 'downsample', 'tiles', 'blank', 'bytes']
+  lines.push('', table([heads.slice(0, rows[0]?.length), ...rows]))
+  if (json.associatedImages.length > 0) lines.push('', `associated images: ${json.associatedImages.join(', ')}`)
+  const properties = Object.entries(json.properties).sort(([a], [b]) => (a < b ? -1 : 1))
+  if (properties.length > 0) lines.push('', ...properties.map(([key, value]) => `${key}: ${oneLine(value)}`))
+  return lines.join('\n')
+}
+
+function oneLine(value: string): string {
+  const line = value.replace(/\s+/g, ' ')
+  return line.length > 160 ? `${line.slice(0, 157)}...` : line
+}

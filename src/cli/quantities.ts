@@ -1,0 +1,75 @@
+/** Numbers as people read them, and as they write them on a command line. */
+import { InvalidArgumentError } from 'commander'
+
+/** 1536 -> "1.5 KB". Powers of 1000, as disks and file managers count. */
+export function byteSize(bytes: number): string {
+  const units = ['B', 'KB', 'MB', 'GB', 'TB']
+  let unit = 0
+  let value = bytes
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000
+    unit++
+  }
+  return `${unit === 0 ? value : value.toPrecision(3)} ${units[unit]}`
+}
+
+/** 75 -> "1 min 15 s". */
+export function duration(seconds: number): string {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`
+  if (seconds < 60) return `${Math.round(seconds)} s`
+  const minutes = Math.floor(Math.round(seconds) / 60)
+  if (minutes < 60) return `${minutes} min ${Math.round(seconds) % 60} s`
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}
+
+export function decibels(value: number): string {
+  return Number.isFinite(value) ? `${value.toFixed(2)} dB` : 'equal'
+}
+
+/** Rows of cells as aligned columns, numbers to the right. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = []
+  for (const row of rows) {
+    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length)
+  }
+  const pad = (cell: string, i: number) =>
+    /^[\d.-]/.test(cell) ? cell.padStart(widths[i] as number) : cell.padEnd(widths[i] as number)
+  return rows.map((row) => row.map(pad).join('  ').trimEnd()).join('\n')
+}
+
+/** Parses an option's value as a number in a range. */
+export function numberFrom(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (text.trim() === '' || !(value >= min && value <= max)) {
+      throw new InvalidArgumentError(`Expected a number from ${min} to ${max}.`)
+    }
+    return value
+  }
+}
+
+/** Parses an option's value as an integer in a range. */
+export function integerFrom(min: number, max: number): (text: string) => number {
+  return (text) => {
+    if (!/^-?\d+$/.test(text) || Number(text) < min || Number(text) > max) {
+      throw new InvalidArgumentError(`Expected an integer from ${min} to ${max}.`)
+    }
+    return Number(text)
+  }
+}
+
+/** Parses an option's value as one of some words. */
+export function oneOf<T extends string>(choices: readonly T[]): (text: string) => T {
+  return (text) => {
+    const choice = choices.find((candidate) => candidate === text)
+    if (choice === undefined) throw new InvalidArgumentError(`Expected one of ${choices.join(', ')}.`)
+    return choice
+  }
+}
+
+/** "all", or level numbers separated by commas. */
+export function levelList(text: string): 'all' | number[] {
+  if (text === 'all') return 'all'
+  if (!/^\d+(,\d+)*$/.test(text)) throw new InvalidArgumentError('Expected "all" or level numbers such as 0,2.')
+  return text.split(',').map(Number)
+}

@@ -1,0 +1,49 @@
+import type { CodecChoice } from '../default-codec.js'
+import { fromImage } from '../slide/image-file.js'
+import { type Cli, codecOptions } from './cli.js'
+import { openAny } from './open-any.js'
+import { integerFrom } from './quantities.js'
+
+interface Options extends CodecChoice {
+  readonly output: string
+  readonly level: number
+  readonly x: number
+  readonly y: number
+  readonly width: number
+  readonly height: number
+}
+
+const PLACE = integerFrom(-(2 ** 40), 2 ** 40)
+const SIZE = integerFrom(1, 65535)
+
+export function addRegion(cli: Cli): void {
+  cli.add<Options>(
+    'region <file>',
+    'Write one region of an archive or slide as an image',
+    (command) =>
+      codecOptions(
+        command
+          .requiredOption('-o, --output <image>', 'PNG, JPEG, TIFF or WebP to write, told by its name')
+          .option('--level <number>', 'level to read', integerFrom(0, 63), 0)
+          .option('--x <pixels>', 'left edge, in level-0 pixels', PLACE, 0)
+          .option('--y <pixels>', 'top edge, in level-0 pixels', PLACE, 0)
+          .requiredOption('--width <pixels>', "width, in the level's pixels", SIZE)
+          .requiredOption('--height <pixels>', "height, in the level's pixels", SIZE),
+      ),
+    async (session, options, file) => {
+      const opened = await openAny(file as string, session.codec(options))
+      try {
+        const { x, y, level, width, height, output } = options
+        const image = await opened.readRegion({ x, y, level, width, height }, session.signal)
+        const { size } = await fromImage(image).toFile(output)
+        return {
+          json: { output, bytes: size, x, y, level, width, height },
+          text: `${output}: ${width} x ${height} pixels of level ${level} from ${x}, ${y}`,
+        }
+      } finally {
+        opened.close()
+      }
+    },
+    'cleric region slide.cleric.tif -o nuclei.png --x 9000 --y 7000 --width 1024 --height 768',
+  )
+}

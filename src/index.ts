@@ -1,0 +1,77 @@
+/**
+ * cleric: learned compression of whole-slide images.
+ *
+ * @example
+ * import { compressSlide, openArchive } from 'cleric'
+ * await compressSlide('slide.svs', 'slide.cleric.tif')
+ * using archive = await openArchive('slide.cleric.tif')
+ * const { data } = await archive.readRegion({ x: 0, y: 0, level: 0, width: 512, height: 512 })
+ */
+import type { Codec, DecodeOptions, EncodeOptions, ImageInput } from './codec/codec.js'
+import type { Image } from './codec/image.js'
+import { borrowCodec } from './default-codec.js'
+
+export { type Archive, type ArchiveLevel, type ArchiveOptions, openArchive } from './archive/archive.js'
+export { type CompressOptions, type CompressProgress, type CompressResult, compressSlide } from './archive/compress.js'
+export { type BadTile, type ValidateOptions, type Validation, validateArchive } from './archive/validate.js'
+export type { Codec, CodecOptions, DecodeOptions, DeviceKind, EncodeOptions, ImageInput } from './codec/codec.js'
+export type { Image } from './codec/image.js'
+export {
+  AbortedError,
+  ClericError,
+  CorruptDataError,
+  DeviceError,
+  type ErrorCode,
+  SlideError,
+  UnsupportedError,
+} from './errors.js'
+export { type CompareOptions, compareSlides, type LevelComparison } from './metrics/compare.js'
+export { msSsim } from './metrics/ms-ssim.js'
+export { psnr } from './metrics/psnr.js'
+export { openSlide } from './slide/open.js'
+export type { Colour, Level, Region, Resolution, SlideSource } from './slide/source.js'
+
+/**
+ * Opens a model on a device, for callers that choose them or want to say when the device is freed.
+ *
+ * @throws DeviceError ERR_NO_DEVICE; CorruptDataError ERR_MODEL_CORRUPT; UnsupportedError ERR_MODEL_UNSUPPORTED
+ * @example
+ * using codec = await openCodec({ adapter: 'nvidia' })
+ */
+export async function openCodec(...options: Parameters<typeof import('./codec/codec.js').openCodec>): Promise<Codec> {
+  const codec = await import('./codec/codec.js')
+  return codec.openCodec(...options)
+}
+
+/**
+ * Compresses one tile, 1 x 1 to 1024 x 1024 pixels, RGB or RGBA (alpha is ignored), 8 bit, interleaved. The codec is
+ * opened at the first call and shared; it doesn't keep the program from ending.
+ *
+ * @throws TypeError, RangeError; DeviceError ERR_NO_DEVICE, ERR_DEVICE_FAILED; AbortedError
+ * @example
+ * const bytes = await encodeTile({ data, width: 512, height: 512 }, { quality: 60 })
+ */
+export async function encodeTile(image: ImageInput, options?: EncodeOptions): Promise<Uint8Array> {
+  const { codec, release } = await borrowCodec()
+  try {
+    return await codec.encodeTile(image, options)
+  } finally {
+    release()
+  }
+}
+
+/**
+ * The pixels of a tile that {@link encodeTile} made.
+ *
+ * @throws CorruptDataError ERR_CORRUPT_TILE; UnsupportedError ERR_MODEL_MISMATCH; TypeError; DeviceError; AbortedError
+ * @example
+ * const { data, width, height } = await decodeTile(bytes)
+ */
+export async function decodeTile(bytes: Uint8Array, options?: DecodeOptions): Promise<Image> {
+  const { codec, release } = await borrowCodec()
+  try {
+    return await codec.decodeTile(bytes, options)
+  } finally {
+    release()
+  }
+}
