@@ -24,16 +24,18 @@ export interface NativeRansDecoder {
   close(): void
 }
 
-/** What `slide_binding.cc` exports; see there. */
+/** What `Slide.open` in slide_binding.cc resolves to. */
 export interface NativeSlideInfo {
   libraryVersion: string
-  vendor: string
   /** width, height, downsample of each level, flat. */
   levels: number[]
   /** Name and value by turns. */
   properties: string[]
   associatedImages: string[]
-  iccProfile: Uint8Array | null
+  /** Empty: the slide has none, or OpenSlide is older than 4.0. */
+  iccProfile: Uint8Array
+  /** Why the profile couldn't be read; empty if it could. */
+  iccError: string
 }
 
 export interface NativePixels {
@@ -42,6 +44,7 @@ export interface NativePixels {
   height: number
 }
 
+/** See slide_binding.cc. `job` is a number that `cancel` knows the call by; `background` is 0xRRGGBB. */
 export interface NativeSlide {
   open(path: string, library: string): Promise<NativeSlideInfo>
   readRegion(

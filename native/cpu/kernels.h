@@ -1,0 +1,215 @@
+// What the kernels are given, and the table of them that each instruction set fills.
+//
+// A kernel does one item of work, numbered from 0; items are independent, and
+// how many there are depends on the tensors alone, never on the number of
+// threads: so neither does any result.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tensor.h"
+
+namespace cleric::cpu {
+
+enum class Half : int { all = 0, anchor = 1, non_anchor = 2 };
+
+/// Whether (row, column) is in the half; anchors are where row + column is odd.
+CLERIC_INLINE bool kept(Half half, std::ptrdiff_t y, std::ptrdiff_t x) {
+  return half == Half::all || (((y + x) & 1) != 0) == (half == Half::anchor);
+}
+
+/// What becomes of the sums of a matrix product.
+enum class Finish : int {
+  none = 0,
+  gelu = 1,
+  tanh = 2,
+  /// GDN: `factor` / sqrt(sum), and its inverse, `factor` * sqrt(sum).
+  divide_root = 3,
+  multiply_root = 4,
+};
+
+/// Items are blocks of rows.
+struct Rows {
+  int count = 0;
+  int per_item = 1;
+
+  CLERIC_INLINE int items() const { return (count + per_item - 1) / per_item; }
+  CLERIC_INLINE int first(int item) const { return item * per_item; }
+  CLERIC_INLINE int last(int item) const { return first(item) + per_item < count ? first(item) + per_item : count; }
+};
+
+/// A stretch of the inner dimension that lies contiguous in memory: at output pixel
+/// (y, x) it starts at data + y * row + x * step.
+struct Run {
+  const float* data;
+  std::ptrdiff_t row;
+  std::ptrdiff_t step;
+  std::ptrdiff_t length;
+};
+
+/// Output channels whose weights are packed together: inner x (registers * width).
+struct Panel {
+  const float* weights;
+  int first_lane;
+  int registers;
+};
+
+/// Where sums go: out = residual + scale * finish(sum), pixel-shuffled. Sums have
+/// out.pixel * shuffle^2 lanes: for each sub-pixel, row-major, the output's channels.
+struct Epilogue {
+  Finish finish = Finish::none;
+  int shuffle = 1;
+  float scale = 1;
+  Half keep = Half::all;
+  View out;
+  View residual;
+  View factor;
+};
+
+struct MatrixArgs {
+  const Run* runs = nullptr;
+  int run_count = 0;
+  const Panel* panels = nullptr;
+  int panel_count = 0;
+  /// Panels an item takes.
+  int panels_per_item = 0;
+  const float* bias = nullptr;
+  /// Of sums, before the shuffle.
+  Rows rows;
+  int width = 0;
+  /// Pixels outside this half may be left as they are.
+  Half needed = Half::all;
+  Epilogue epilogue;
+
+  CLERIC_INLINE int panel_blocks() const { return (panel_count + panels_per_item - 1) / panels_per_item; }
+};
+
+struct DeformArgs {
+  View input;
+  View offsets;
+  int stride = 1;
+  /// Pixels an item takes, of one row.
+  int block = 0;
+  /// Its runs are not used.
+  MatrixArgs matrix;
+
+  CLERIC_INLINE int blocks() const { return (matrix.width + block - 1) / block; }
+};
+
+struct GdnArgs {
+  View input;
+  MatrixArgs matrix;
+};
+
+struct LiftArgs {
+  View source;
+  View target;
+  View output;
+  /// Samples pair along rows of the image (else along columns).
+  bool along_rows = false;
+  bool next = false;
+  float factor = 0;
+  float sign = 0;
+  /// Hidden channels, padded to a multiple of 8.
+  int hidden = 0;
+  /// conv1 [9][hidden] and bias; conv2 [hidden in][9][hidden out] and bias; conv3 [hidden], bias.
+  const float* weight1 = nullptr;
+  const float* bias1 = nullptr;
+  const float* weight2 = nullptr;
+  const float* bias2 = nullptr;
+  const float* weight3 = nullptr;
+  float bias3 = 0;
+  /// Of one channel; items count channels x blocks of rows.
+  Rows rows;
+};
+
+enum class Pointwise : int { scale, add, round, mask, gain, scale_index, quantise, dequantise };
+
+struct PointwiseArgs {
+  Pointwise op = Pointwise::scale;
+  View input;
+  /// add: addend; gain: factors; quantise, dequantise: entropy parameters.
+  View second;
+  /// dequantise: values of the other half, if any.
+  View base;
+  View output;
+  float factor = 1;
+  Half keep = Half::all;
+  /// quantise: first channel of the input.
+  int first = 0;
+  const float* table = nullptr;
+  int table_size = 0;
+  /// Interleaved: rows; planar: channels x rows.
+  Rows rows;
+};
+
+struct DepthwiseArgs {
+  View input;
+  View output;
+  Finish finish = Finish::none;
+  /// [9][padded channels]
+  const float* weights = nullptr;
+  const float* bias = nullptr;
+  Rows rows;
+};
+
+struct LayerNormArgs {
+  View input;
+  View output;
+  const float* weight = nullptr;
+  const float* bias = nullptr;
+  Rows rows;
+};
+
+struct WindowAttentionArgs {
+  View qkv;
+  View output;
+  int heads = 1;
+  /// [heads][25 queries][kKeyLanes keys], the position bias of each pair.
+  const float* bias = nullptr;
+  Rows rows;
+};
+
+/// The 25 keys of a window in vector registers.
+constexpr int kKeyLanes = 32;
+
+struct LinearAttentionArgs {
+  View query;
+  View key;
+  View value;
+  View output;
+  bool split = false;
+  /// An item is a head.
+  int heads = 1;
+};
+
+/// Floats of scratch that an item needs.
+std::size_t lift_scratch(const LiftArgs& args);
+std::size_t window_attention_scratch(const WindowAttentionArgs& args);
+std::size_t linear_attention_scratch(const LinearAttentionArgs& args);
+
+struct KernelTable {
+  const char* name;
+  /// Floats a register, and registers of output channels a panel has at most.
+  int width;
+  int panel_registers;
+  void (*matrix)(const MatrixArgs&, int item, float* scratch);
+  void (*deform)(const DeformArgs&, int item, float* scratch);
+  void (*gdn)(const GdnArgs&, int item, float* scratch);
+  void (*lift)(const LiftArgs&, int item, float* scratch);
+  void (*pointwise)(const PointwiseArgs&, int item, float* scratch);
+  void (*depthwise)(const DepthwiseArgs&, int item, float* scratch);
+  void (*layer_norm)(const LayerNormArgs&, int item, float* scratch);
+  void (*window_attention)(const WindowAttentionArgs&, int item, float* scratch);
+  void (*linear_attention)(const LinearAttentionArgs&, int item, float* scratch);
+};
+
+/// The tables that this machine can run, best first; never empty.
+struct KernelTables {
+  const KernelTable* tables[3];
+  int count;
+};
+KernelTables available_kernels();
+
+}  // namespace cleric::cpu

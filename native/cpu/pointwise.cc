@@ -1,0 +1,151 @@
+// Kernels that look at one position, or at its 3x3 neighbourhood, of every channel alone.
+#include "kernels.h"
+#include "simd.h"
+
+namespace cleric::cpu::CLERIC_ISA {
+
+namespace {
+
+/// `body(output, offset)` for every vector of the item's rows, where input and output have the same layout.
+template <typename Body>
+CLERIC_INLINE void each_vector(const PointwiseArgs& a, int item, Body&& body) {
+  const bool planar = a.output.planar();
+  const ptrdiff_t floats = a.output.width * a.output.pixel;
+  for (int line = a.rows.first(item); line < a.rows.last(item); line++) {
+    const ptrdiff_t plane = planar ? line / a.output.height : 0;
+    const ptrdiff_t y = planar ? line % a.output.height : line;
+    const auto start = [&](const View& v) { return v.data ? v.data + plane * v.channel + y * v.row : nullptr; };
+    const float* input = start(a.input);
+    const float* second = a.op == Pointwise::add ? start(a.second) : nullptr;
+    float* output = a.output.data + plane * a.output.channel + y * a.output.row;
+    // The rows of planar tensors are padded to kLanes, the channels of interleaved ones too.
+    for (ptrdiff_t i = 0; i < floats; i += kWidth) body(input + i, second + i, output + i);
+  }
+}
+
+/// `body(y, x)` for every pixel of the item's rows: the value for channels c .. c + kWidth goes to the output.
+template <typename Body>
+CLERIC_INLINE void each_pixel(const PointwiseArgs& a, int item, Body&& body) {
+  for (int y = a.rows.first(item); y < a.rows.last(item); y++) {
+    for (int x = 0; x < a.output.width; x++) {
+      float* out = a.output.at(y, x);
+      for (ptrdiff_t c = 0; c < a.output.pixel; c += kWidth) store(out + c, body(y, x, c));
+    }
+  }
+}
+
+/// How many entries of the table, the last one aside, are below the scale.
+CLERIC_INLINE Floats scale_index(const PointwiseArgs& a, Floats scale) {
+  Ints count{};
+  for (int i = 0; i + 1 < a.table_size; i++) count -= splat(a.table[i]) < scale;
+  return __builtin_convertvector(count, Floats);
+}
+
+}  // namespace
+
+void pointwise(const PointwiseArgs& a, int item, float*) {
+  const Floats zero = splat(0.0f);
+  // The means follow the scales, at a channel that need not be a multiple of a register.
+  const ptrdiff_t mean = a.output.channels;
+  switch (a.op) {
+    case Pointwise::scale: {
+      const Floats factor = splat(a.factor);
+      each_vector(a, item, [&](const float* in, const float*, float* out) { store(out, factor * load(in)); });
+      break;
+    }
+    case Pointwise::add:
+      each_vector(a, item, [](const float* in, const float* more, float* out) { store(out, load(in) + load(more)); });
+      break;
+    case Pointwise::round:
+      each_vector(a, item, [](const float* in, const float*, float* out) { store(out, nearest(load(in))); });
+      break;
+    case Pointwise::mask:
+      each_pixel(a, item, [&](int y, int x, ptrdiff_t c) {
+        return kept(a.keep, y, x) ? load(a.input.at(y, x) + c) : zero;
+      });
+      break;
+    case Pointwise::gain:
+      each_pixel(a, item, [&](int y, int x, ptrdiff_t c) {
+        return load(a.input.at(y, x) + c) * load(a.second.data + c);
+      });
+      break;
+    case Pointwise::scale_index:
+      each_pixel(a, item, [&](int y, int x, ptrdiff_t c) {
+        return kept(a.keep, y, x) ? scale_index(a, load(a.input.at(y, x) + c)) : zero;
+      });
+      break;
+    case Pointwise::quantise:
+      each_pixel(a, item, [&](int y, int x, ptrdiff_t c) {
+        if (!kept(a.keep, y, x)) return zero;
+        const Floats r = nearest(load(a.input.at(y, x) + a.first + c) - load(a.second.at(y, x) + mean + c));
+        return smaller(larger(r, splat(-32767.0f)), splat(32767.0f));
+      });
+      break;
+    case Pointwise::dequantise:
+      each_pixel(a, item, [&](int y, int x, ptrdiff_t c) {
+        if (kept(a.keep, y, x)) return load(a.input.at(y, x) + c) + load(a.second.at(y, x) + mean + c);
+        return a.base.data ? load(a.base.at(y, x) + c) : zero;
+      });
+      break;
+  }
+}
+
+void depthwise(const DepthwiseArgs& a, int item, float*) {
+  const ptrdiff_t channels = a.input.pixel;
+  for (int y = a.rows.first(item); y < a.rows.last(item); y++) {
+    for (ptrdiff_t c = 0; c < channels; c += kWidth) {
+      Floats w[9];
+      for (int t = 0; t < 9; t++) w[t] = load(a.weights + t * channels + c);
+      const Floats bias = load(a.bias + c);
+      for (int x = 0; x < a.output.width; x++) {
+        Floats sum = bias;
+        for (int t = 0; t < 9; t++) {
+          sum = multiply_add(load(a.input.at(y + t / 3 - 1, x + t % 3 - 1) + c), w[t], sum);
+        }
+        if (a.finish == Finish::gelu) sum = gelu(sum);
+        if (a.finish == Finish::tanh) sum = hyperbolic_tangent(sum);
+        store(a.output.at(y, x) + c, sum);
+      }
+    }
+  }
+}
+
+namespace {
+
+/// The lanes' sum as a fixed tree, the same on every instruction set.
+CLERIC_INLINE float total(const float* lanes) {
+  float sums[kLanes];
+  for (int i = 0; i < kLanes; i++) sums[i] = lanes[i];
+  for (int n = kLanes / 2; n > 0; n /= 2) {
+    for (int i = 0; i < n; i++) sums[i] += sums[i + n];
+  }
+  return sums[0];
+}
+
+}  // namespace
+
+void layer_norm(const LayerNormArgs& a, int item, float*) {
+  const int channels = a.input.channels;
+  const float count = static_cast<float>(channels);
+  for (int y = a.rows.first(item); y < a.rows.last(item); y++) {
+    for (int x = 0; x < a.input.width; x++) {
+      const float* in = a.input.at(y, x);
+      float* out = a.output.at(y, x);
+      float lanes[kLanes] = {};
+      for (int c = 0; c < channels; c++) lanes[c % kLanes] += in[c];
+      const float mean = total(lanes) / count;
+      for (int i = 0; i < kLanes; i++) lanes[i] = 0;
+      for (int c = 0; c < channels; c++) {
+        const float d = in[c] - mean;
+        lanes[c % kLanes] = __builtin_fmaf(d, d, lanes[c % kLanes]);
+      }
+      const float factor = 1.0f / __builtin_sqrtf(total(lanes) / count + 1e-5f);
+      const Floats centre = splat(mean);
+      for (ptrdiff_t c = 0; c < a.input.pixel; c += kWidth) {
+        store(out + c, multiply_add((load(in + c) - centre) * splat(factor), load(a.weight + c), load(a.bias + c)));
+      }
+    }
+  }
+}
+
+}  // namespace cleric::cpu::CLERIC_ISA

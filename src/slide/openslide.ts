@@ -1,0 +1,229 @@
+/**
+ * Slides read through OpenSlide: Aperio, Hamamatsu, Leica, MIRAX, Philips, Sakura, Trestle,
+ * Ventana and generic tiled TIFF, and what else the installed version knows.
+ *
+ * OpenSlide is loaded when the first slide is opened. The environment variable
+ * CLERIC_OPENSLIDE names the library's file where it isn't found by its usual name.
+ */
+import { stat } from 'node:fs/promises'
+import { checkOneOf, checkSignal, checkString } from '../arguments.js'
+import type { Image } from '../codec/image.js'
+import { AbortedError, ClericError, SlideError, throwIfAborted } from '../errors.js'
+import { addon, asClericError, type NativePixels, type NativeSlide, type NativeSlideInfo } from '../native.js'
+import {
+  type Colour,
+  checkRegion,
+  type Level,
+  type Region,
+  type Resolution,
+  type SlideSource,
+  WHITE,
+} from './source.js'
+
+/**
+ * A slide that OpenSlide has open. Reads happen on libuv's threads; several at once are safe.
+ *
+ * A read that fails doesn't spoil the reads after it, although OpenSlide's own handle
+ * refuses everything after a failure: the slide is opened anew.
+ */
+export class OpenSlideHandle implements SlideSource {
+  readonly path: string
+  readonly bytes: number
+  /** OpenSlide's name of the format: "aperio", "hamamatsu", "mirax" ... */
+  readonly vendor: string
+  /** Version of the OpenSlide library, e.g. "3.4.1". */
+  readonly libraryVersion: string
+  readonly levels: readonly Level[]
+  readonly properties: Readonly<Record<string, string>>
+  readonly associatedImages: readonly string[]
+  readonly mpp: Resolution | null
+  readonly objectivePower: number | null
+  /** The property openslide.background-color, white where there is none. */
+  readonly background: Colour
+
+  readonly #native: NativeSlide
+  readonly #iccProfile: Uint8Array
+  readonly #iccError: string
+  readonly #pending = new Set<Promise<unknown>>()
+  #jobs = 0
+  #closed = false
+
+  /** @internal Use {@link openOpenSlide}. */
+  constructor(path: string, bytes: number, native: NativeSlide, info: NativeSlideInfo) {
+    this.path = path
+    this.bytes = bytes
+    this.#native = native
+    this.libraryVersion = info.libraryVersion
+    this.levels = Array.from({ length: info.levels.length / 3 }, (_, i) => {
+      const [width = 0, height = 0, downsample = 1] = info.levels.slice(3 * i, 3 * i + 3)
+      return { width, height, downsample }
+    })
+    const properties: [string, string][] = []
+    for (let i = 0; i + 1 < info.properties.length; i += 2) {
+      properties.push([info.properties[i] ?? '', info.properties[i + 1] ?? ''])
+    }
+    // Defines each name, so that one called __proto__ is a property like any other.
+    this.properties = Object.fromEntries(properties)
+    this.associatedImages = info.associatedImages
+    this.vendor = this.properties['openslide.vendor'] ?? 'unknown'
+    this.background = parseColour(this.properties['openslide.background-color']) ?? WHITE
+    const x = positiveNumber(this.properties['openslide.mpp-x'])
+    const y = positiveNumber(this.properties['openslide.mpp-y'])
+    this.mpp = x !== null && y !== null ? { x, y } : null
+    this.objectivePower = positiveNumber(this.properties['openslide.objective-power'])
+    this.#iccProfile = info.iccProfile
+    this.#iccError = info.iccError
+  }
+
+  get format(): string {
+    return this.vendor
+  }
+
+  /**
+   * Pixels of a region, at most 2^28 of them. It may reach outside the slide: there, and wherever the slide has
+   * no data, the pixels are {@link background}; half-transparent pixels are blended with it.
+   *
+   * @param region x, y in level-0 pixels; width, height in pixels of the level
+   * @throws SlideError ERR_OPENSLIDE_READ with OpenSlide's own text
+   * @throws AbortedError ERR_ABORTED; ClericError ERR_CLOSED
+   */
+  async readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
+    const { x, y, level, width, height } = checkRegion(region, this.levels.length)
+    return this.#read(signal, (job) =>
+      this.#native.readRegion(job, x, y, level, width, height, packed(this.background)),
+    )
+  }
+
+  /**
+   * The label, macro or thumbnail image, or whatever else {@link associatedImages} lists.
+   *
+   * @throws RangeError for a name that isn't there; else as {@link readRegion}
+   */
+  async readAssociatedImage(name: string, signal?: AbortSignal): Promise<Image> {
+    checkOneOf(name, 'name', this.associatedImages)
+    return this.#read(signal, (job) => this.#native.readAssociatedImage(job, name, packed(this.background)))
+  }
+
+  /**
+   * The ICC profile of the slide's colours, or null: it has none, or OpenSlide is older than 4.0 and can't tell.
+   *
+   * @throws SlideError ERR_OPENSLIDE_READ if it has one that can't be read
+   */
+  iccProfile(): Uint8Array | null {
+    if (this.#iccError !== '') {
+      throw new SlideError('ERR_OPENSLIDE_READ', `Can't read the ICC profile of ${this.path}: ${this.#iccError}`)
+    }
+    return this.#iccProfile.length > 0 ? this.#iccProfile : null
+  }
+
+  /**
+   * Refuses further reads at once with ERR_CLOSED. Resolves when the reads under way, which finish as usual,
+   * are done and the file is closed.
+   */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#native.close()
+    await Promise.allSettled(this.#pending)
+  }
+
+  [Symbol.dispose](): void {
+    void this.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #read(signal: AbortSignal | undefined, start: (job: number) => Promise<NativePixels>): Promise<Image> {
+    throwIfAborted(checkSignal(signal))
+    if (this.#closed) throw new ClericError('ERR_CLOSED', `The slide ${this.path} is closed`)
+    const job = this.#jobs++
+    const reading = start(job)
+    this.#pending.add(reading)
+    try {
+      const { data, width, height } = await untilAborted(reading, signal, () => this.#native.cancel(job))
+      return { data, width, height, channels: 3 }
+    } catch (error) {
+      throw asClericError(error)
+    } finally {
+      // Still running if the caller gave up on it; close() waits for it all the same.
+      const done = () => this.#pending.delete(reading)
+      reading.then(done, done)
+    }
+  }
+}
+
+/**
+ * Opens a slide with OpenSlide, off the main thread.
+ *
+ * @param path of the slide's file (for MIRAX and the like: of the main file)
+ * @throws SlideError ERR_OPENSLIDE_MISSING if the library isn't installed; the message names the packages
+ * @throws SlideError ERR_UNSUPPORTED_SLIDE if it is in no format that OpenSlide knows
+ * @throws SlideError ERR_OPENSLIDE_READ if there is no such file, or it is damaged
+ * @example
+ * await using slide = await openOpenSlide('slide.svs')
+ * const { data } = await slide.readRegion({ x: 0, y: 0, level: 0, width: 512, height: 512 })
+ */
+export async function openOpenSlide(path: string, signal?: AbortSignal): Promise<OpenSlideHandle> {
+  checkString(path, 'path')
+  throwIfAborted(checkSignal(signal))
+  const native = new (addon().Slide)()
+  const opening = native.open(path, process.env.CLERIC_OPENSLIDE ?? '')
+  try {
+    const info = await untilAborted(opening, signal, () => opening.then(() => native.close()).catch(() => {}))
+    const { size } = await stat(path)
+    return new OpenSlideHandle(path, size, native, info)
+  } catch (error) {
+    throw asClericError(error)
+  }
+}
+
+/** `work`, or an AbortedError as soon as the signal fires; then `cancel` is called and the work's own end ignored. */
+function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined, cancel: () => void): Promise<T> {
+  if (signal === undefined) return work
+  return new Promise((resolve, reject) => {
+    const forget = whenAborted(signal, () => {
+      cancel()
+      reject(new AbortedError(signal.reason))
+    })
+    work.then(resolve, reject).finally(forget)
+  })
+}
+
+/** What waits for each signal. One listener a signal: hundreds of reads may share it, and Node warns of the eleventh. */
+const waiting = new WeakMap<AbortSignal, Set<() => void>>()
+
+function whenAborted(signal: AbortSignal, callback: () => void): () => void {
+  let callbacks = waiting.get(signal)
+  if (callbacks === undefined) {
+    const all = new Set<() => void>()
+    callbacks = all
+    waiting.set(signal, all)
+    signal.addEventListener(
+      'abort',
+      () => {
+        for (const each of all) each()
+      },
+      { once: true },
+    )
+  }
+  const all = callbacks
+  all.add(callback)
+  return () => all.delete(callback)
+}
+
+/** "rrggbb" in hexadecimal. */
+function parseColour(text: string | undefined): Colour | null {
+  if (text === undefined || !/^[0-9a-f]{6}$/i.test(text)) return null
+  const value = Number.parseInt(text, 16)
+  return { red: value >> 16, green: (value >> 8) & 255, blue: value & 255 }
+}
+
+function packed({ red, green, blue }: Colour): number {
+  return (red << 16) | (green << 8) | blue
+}
+
+function positiveNumber(text: string | undefined): number | null {
+  const value = Number.parseFloat(text ?? '')
+  return Number.isFinite(value) && value > 0 ? value : null
+}
