@@ -40,11 +40,12 @@ const LIMITS = [
   'maxComputeWorkgroupStorageSize',
 ] as const satisfies readonly (keyof GPUSupportedLimits)[]
 
-/** GPU instances by backend; one of each for the life of the process, as Dawn wants it. */
+/** GPU instances by their options; kept for the life of the process, as Dawn wants it. */
 const instances = new Map<string, GPU>()
 
 /** What drivers read from the environment; must be set before the first instance is made. */
 function prepareEnvironment(): void {
+  Object.assign(globalThis, globals) // GPUTextureUsage and the like
   if (process.platform !== 'linux') return
   process.env.EGL_PLATFORM ??= 'surfaceless'
   process.env.XDG_RUNTIME_DIR ??= tmpdir()
@@ -52,15 +53,13 @@ function prepareEnvironment(): void {
   if (existsSync(SWIFTSHADER)) process.env.VK_ADD_DRIVER_FILES ??= SWIFTSHADER
 }
 
-function instance(backend: string): GPU {
-  let gpu = instances.get(backend)
+function instance(...options: string[]): GPU {
+  const key = options.join(' ')
+  let gpu = instances.get(key)
   if (!gpu) {
-    if (instances.size === 0) {
-      prepareEnvironment()
-      Object.assign(globalThis, globals) // GPUTextureUsage and the like
-    }
-    gpu = create([`backend=${backend}`])
-    instances.set(backend, gpu)
+    if (instances.size === 0) prepareEnvironment()
+    gpu = create(options)
+    instances.set(key, gpu)
   }
   return gpu
 }
@@ -79,19 +78,34 @@ function describe(adapter: GPUAdapter, backend: AdapterDescription['backend']): 
   }
 }
 
+async function request(
+  gpu: GPU,
+  backend: AdapterDescription['backend'],
+  options: GPURequestAdapterOptions,
+): Promise<FoundAdapter[]> {
+  const adapter = await gpu.requestAdapter(options)
+  return adapter ? [{ description: describe(adapter, backend), adapter }] : []
+}
+
+/** Names of the adapters that the native API has. WebGPU has no list, but Dawn's binding names them all to refuse one. */
+async function nativeNames(): Promise<string[]> {
+  try {
+    await create([`backend=${NATIVE}`, 'adapter=\0']).requestAdapter()
+    return []
+  } catch (error) {
+    const message = error instanceof Error ? error.message : ''
+    return [...message.matchAll(/backend: '([^']*)', name: '([^\n]*)'/g)].flatMap(([, backend, name]) =>
+      backend === NATIVE && name ? [name] : [],
+    )
+  }
+}
+
 /** Every adapter here, best first. An adapter gives one device; find it anew for another. */
 export async function findAdapters(): Promise<FoundAdapter[]> {
-  const found: FoundAdapter[] = []
-  const add = async (backend: AdapterDescription['backend'], options: GPURequestAdapterOptions) => {
-    const adapter = await instance(backend).requestAdapter(options)
-    if (!adapter) return
-    const description = describe(adapter, backend)
-    if (!found.some((other) => other.description.name === description.name)) found.push({ description, adapter })
+  const found = await request(instance('backend=opengles'), 'opengles', { featureLevel: 'compatibility' })
+  for (const name of await nativeNames()) {
+    found.push(...(await request(instance(`backend=${NATIVE}`, `adapter=${name}`), NATIVE, {})))
   }
-  await add(NATIVE, { powerPreference: 'high-performance' })
-  await add(NATIVE, { powerPreference: 'low-power' })
-  await add('opengles', { featureLevel: 'compatibility' })
-  await add(NATIVE, { forceFallbackAdapter: true })
   const rank = ({ software, backend }: AdapterDescription) =>
     (software ? 2 : 0) + Number(software !== (backend === 'opengles'))
   return found.sort((a, b) => rank(a.description) - rank(b.description))
@@ -107,6 +121,11 @@ export async function listAdapters(): Promise<AdapterDescription[]> {
  * Throws DeviceError ERR_NO_DEVICE with what to install.
  */
 export async function pickAdapter(name?: string): Promise<FoundAdapter> {
+  if (name === undefined) {
+    const options = { powerPreference: 'high-performance' } as const
+    const [first] = await request(instance(`backend=${NATIVE}`), NATIVE, options)
+    if (first && !first.description.software) return first
+  }
   const all = await findAdapters()
   const wanted = name?.toLowerCase() ?? ''
   const picked = all.find(({ description }) => description.name.toLowerCase().includes(wanted))
@@ -115,9 +134,10 @@ export async function pickAdapter(name?: string): Promise<FoundAdapter> {
     const names = all.map(({ description }) => `"${description.name}"`).join(', ')
     throw new DeviceError('ERR_NO_DEVICE', `No adapter's name contains "${name}"; there are ${names}`)
   }
+  const packages = 'libegl1 libgles2 libegl-mesa0 libgl1-mesa-dri libvulkan1 mesa-vulkan-drivers'
   const how =
     process.platform === 'linux'
-      ? 'install a GPU driver with Vulkan, or for a software adapter: apt-get install libegl1 libgles2 libegl-mesa0 libgl1-mesa-dri libvulkan1'
-      : 'install a driver for its GPU'
+      ? `install a GPU's driver with Vulkan, or a software adapter: apt-get install ${packages}`
+      : "install a driver for the machine's GPU"
   throw new DeviceError('ERR_NO_DEVICE', `WebGPU finds no adapter on this machine; ${how}`)
 }

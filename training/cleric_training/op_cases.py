@@ -282,7 +282,7 @@ def entropy(c: Cases) -> None:
 def ports(c: Cases) -> None:
     """Formats of ports, through a node that changes nothing much."""
     x = torch.randint(0, 256, (3, 5, 7), generator=c.generator).float()
-    c.add("port rgb8", "scale", {"input": x / 255}, {"output": ((x / 255) * 1.7).clamp(0, 1)}, {"factor": 1.7},
+    c.add("port rgb8", "scale", {"input": x / 255}, {"output": ((x / 255) * 1.6180339887).clamp(0, 1)}, {"factor": 1.6180339887},
           formats={"input": "rgb8", "output": "rgb8"})
     s = torch.randint(-32767, 32768, (3, 3, 5), generator=c.generator).float()
     c.add("port int16", "scale", {"input": s}, {"output": -s}, {"factor": -1},
