@@ -1,0 +1,219 @@
+/** What the backend promises beyond numbers: errors reject, aborts are heard, memory is reused and shared. */
+import test from 'ava'
+import { AbortedError, DeviceError } from '../../src/errors.js'
+import type { Graph, Node, Parameters, PortData, Tensor } from '../../src/network/graph.js'
+import { pickAdapter } from '../../src/webgpu/adapters.js'
+import { openWebGpu } from '../../src/webgpu/backend.js'
+import { Device } from '../../src/webgpu/device.js'
+import { workgroupCount } from '../../src/webgpu/executable.js'
+import { compilePipeline } from '../../src/webgpu/pipelines.js'
+import { plan, split } from '../../src/webgpu/plan.js'
+import { packParams, parseShader } from '../../src/webgpu/shader.js'
+import { onEachAdapter } from './adapters.js'
+
+/** Conv weights that are the same for every name: a small, fixed pattern. */
+const parameters: Parameters = {
+  get(name) {
+    const length = name.endsWith('weight') ? 8 * 8 * 9 : 8
+    return { shape: [length], data: Float32Array.from({ length }, (_, i) => Math.sin(i) / 8) }
+  },
+}
+
+/** x -> conv3x3 -> conv3x3 ..., `depth` of them with a residual each, 8 channels. */
+function chain(depth: number, height: number, width: number): { graph: Graph; x: Tensor; y: Tensor } {
+  const shape = { channels: 8, height, width }
+  const tensors: Tensor[] = Array.from({ length: depth + 1 }, (_, id) => ({ id, name: `t${id}`, shape }))
+  const at = (i: number) => tensors[i] as Tensor
+  const nodes: Node[] = Array.from({ length: depth }, (_, i) => ({
+    op: 'conv',
+    inputs: [at(i)],
+    output: at(i + 1),
+    weight: `${i}.weight`,
+    bias: `${i}.bias`,
+    kernel: 3,
+    stride: 1,
+    padding: 1,
+    activation: 'tanh',
+    shuffle: 1,
+    scale: 1,
+    residual: at(i),
+    keep: null,
+  }))
+  const port = (tensor: Tensor) => ({ tensor, format: 'float' }) as const
+  const stage = { name: 'chain', inputs: [port(at(0))], nodes, outputs: [port(at(depth))] }
+  return { graph: { tensors, stages: [stage] }, x: at(0), y: at(depth) }
+}
+
+function data({ shape }: Tensor, seed = 1): Float32Array {
+  const length = shape.channels * shape.height * shape.width
+  return Float32Array.from({ length }, (_, i) => Math.sin(i * seed))
+}
+
+onEachAdapter('runs repeat to the bit, and executables do not disturb each other', async (t, backend) => {
+  const a = chain(5, 9, 7)
+  const b = chain(3, 9, 7)
+  const first = await backend.compile(a.graph, parameters)
+  const second = await backend.compile(b.graph, parameters)
+  const run = async (e: typeof first, c: typeof a, seed: number) =>
+    (await e.run(0, new Map([[c.x, data(c.x, seed)]]))).get(c.y)
+  const expected = await run(first, a, 1)
+  const other = await run(second, b, 2)
+  t.notDeepEqual(expected, await run(first, a, 3))
+  const [again, otherAgain] = await Promise.all([run(first, a, 1), run(second, b, 2)])
+  t.deepEqual(again, expected)
+  t.deepEqual(otherAgain, other)
+  first.close()
+  first.close()
+  t.deepEqual(await run(second, b, 2), other)
+  await t.throwsAsync(run(first, a, 1), { instanceOf: DeviceError, code: 'ERR_CLOSED' })
+  second.close()
+})
+
+onEachAdapter('an abort rejects, and the executable goes on', async (t, backend) => {
+  const { graph, x, y } = chain(8, 700, 700)
+  const executable = await backend.compile(graph, parameters)
+  const inputs = new Map<Tensor, PortData>([[x, data(x)]])
+  await t.throwsAsync(executable.run(0, inputs, AbortSignal.abort('enough')), { instanceOf: AbortedError })
+  const controller = new AbortController()
+  const running = executable.run(0, inputs, controller.signal)
+  setTimeout(() => controller.abort(), 20)
+  const outcome = await running.then(
+    () => null,
+    (error: unknown) => error, // a long array would be printed at length
+  )
+  t.true(outcome instanceof AbortedError)
+  const result = await executable.run(0, inputs)
+  t.is(result.get(y)?.length, 8 * 700 * 700)
+  executable.close()
+})
+
+onEachAdapter('overlapping runs, wrong stages and wrong inputs reject', async (t, backend) => {
+  const { graph, x } = chain(1, 4, 4)
+  const executable = await backend.compile(graph, parameters)
+  const inputs = new Map<Tensor, PortData>([[x, data(x)]])
+  const running = executable.run(0, inputs)
+  await t.throwsAsync(executable.run(0, inputs), { instanceOf: DeviceError, message: /overlap/ })
+  await running
+  await t.throwsAsync(executable.run(1, inputs), { instanceOf: RangeError, message: /stage/ })
+  await t.throwsAsync(executable.run(0, new Map()), { instanceOf: RangeError, message: /for t0 but received nothing/ })
+  const wrong = new Map<Tensor, PortData>([[x, new Int16Array(128)]])
+  await t.throwsAsync(executable.run(0, wrong), {
+    message: /Float32Array of 128 for t0 but received Int16Array of 128/,
+  })
+  executable.close()
+})
+
+onEachAdapter('a texture beyond the limits is refused with names and numbers', async (t, backend) => {
+  const limit = backend.adapter.limits.maxTextureDimension2D as number
+  const { graph } = chain(1, 1, limit)
+  await t.throwsAsync(backend.compile(graph, parameters), {
+    instanceOf: DeviceError,
+    code: 'ERR_DEVICE_LIMIT',
+    message: new RegExp(`t0: a texture width of ${limit + 4} is over .*maxTextureDimension2D of ${limit}`),
+  })
+})
+
+onEachAdapter('a shader that does not compile says so, with its line', async (t, _, name) => {
+  const device = await Device.open((await pickAdapter(name)).adapter)
+  const code = '@compute @workgroup_size(8)\nfn broken() {\n  let x = nothing;\n}'
+  await t.throwsAsync(compilePipeline(device, parseShader('broken', code)), {
+    instanceOf: DeviceError,
+    code: 'ERR_SHADER',
+    message: /^broken\.wgsl: .*nothing.* at 'let x = nothing;'$/,
+  })
+  const missing = '@group(0) @binding(0) var<uniform> p: vec4f;\n@compute @workgroup_size(100000)\nfn big() { _ = p; }'
+  await t.throwsAsync(compilePipeline(device, parseShader('big', missing)), {
+    code: 'ERR_SHADER',
+    message: /big\.wgsl: /,
+  })
+  device.close()
+})
+
+onEachAdapter("a create call's error rejects with its own name", async (t, _, name) => {
+  const device = await Device.open((await pickAdapter(name)).adapter)
+  const scopes = device.scopes()
+  scopes.run('a strange buffer', () =>
+    device.gpu.createBuffer({ size: 4, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.MAP_WRITE }),
+  )
+  scopes.run('a good one', () => device.gpu.createBuffer({ size: 4, usage: GPUBufferUsage.STORAGE }))
+  await t.throwsAsync(scopes.check(), { code: 'ERR_DEVICE_FAILED', message: /^a strange buffer: / })
+  await scopes.check()
+  device.close()
+})
+
+onEachAdapter('a closed backend and a lost device reject', async (t, _, name) => {
+  const backend = await openWebGpu({ adapter: name })
+  const { graph, x } = chain(1, 4, 4)
+  const executable = await backend.compile(graph, parameters)
+  const running = executable.run(0, new Map([[x, data(x)]]))
+  backend.close()
+  backend.close()
+  await t.throwsAsync(running, { instanceOf: DeviceError, code: 'ERR_CLOSED' })
+  await t.throwsAsync(backend.compile(graph, parameters), { code: 'ERR_CLOSED' })
+  await t.throwsAsync(executable.run(0, new Map([[x, data(x)]])), { code: 'ERR_CLOSED' })
+
+  const device = await Device.open((await pickAdapter(name)).adapter)
+  device.gpu.destroy() // as a driver might, behind our back
+  await device.gpu.lost
+  await t.throwsAsync(device.wait(new Promise(() => {})), {
+    code: 'ERR_DEVICE_FAILED',
+    message: /^The device was lost/,
+  })
+  t.throws(() => device.check(), { code: 'ERR_DEVICE_FAILED' })
+  device.close()
+})
+
+test('an adapter that is not there is named, with those that are', async (t) => {
+  await t.throwsAsync(openWebGpu({ adapter: 'no such thing' }), {
+    instanceOf: DeviceError,
+    code: 'ERR_NO_DEVICE',
+    message: /"no such thing"; there are "/,
+  })
+})
+
+test('tensors whose lives do not overlap share memory', (t) => {
+  const { graph, x, y } = chain(9, 8, 8)
+  const { slots, slotOf } = plan(graph, { parameters, software: true })
+  t.is(slots.length, 2)
+  t.is(slotOf.size, 10)
+  t.not(slotOf.get(x), slotOf.get(graph.tensors[1] as Tensor))
+  t.is(slotOf.get(y), slotOf.get(graph.tensors[1] as Tensor))
+})
+
+test('a graph that reads what nothing wrote is refused', (t) => {
+  const { graph } = chain(2, 8, 8)
+  const [stage] = graph.stages
+  const nodes = stage?.nodes.slice(1) ?? []
+  t.throws(
+    () => plan({ ...graph, stages: [{ name: 's', inputs: [], nodes, outputs: [] }] }, { parameters, software: true }),
+    {
+      instanceOf: RangeError,
+      message: /reads t1 before/,
+    },
+  )
+})
+
+test('stages split by cost, and never into nothing', (t) => {
+  const costs = [1, 2, 9, 1, 1].map((cost) => ({ cost }))
+  t.deepEqual(
+    split(costs, 3).map((part) => part.map(({ cost }) => cost)),
+    [[1, 2], [9], [1, 1]],
+  )
+  t.deepEqual(split([], 3), [])
+})
+
+test('long grids fold into a second dimension', (t) => {
+  t.deepEqual(workgroupCount([100, 9, 3], [8, 8, 1], 65535), [13, 2, 3])
+  const [x, y] = workgroupCount([8 * 200_000, 1, 1], [8, 1, 1], 65535)
+  t.true(x <= 65535 && x * y >= 200_000 && x * (y - 1) < 200_000)
+})
+
+test('Params are packed by name and type', (t) => {
+  const shader = parseShader('s', 'struct Params {\n  a: i32, // {braces}\n  b: f32,\n}\n')
+  t.deepEqual(
+    new Uint8Array(packParams(shader, { b: 1, a: -1 })),
+    Uint8Array.of(255, 255, 255, 255, 0, 0, 128, 63, 0, 0, 0, 0, 0, 0, 0, 0),
+  )
+  t.throws(() => packParams(shader, { a: 1 }), { message: /no value for Params.b/ })
+  t.throws(() => packParams(shader, { a: 1, b: 1, c: 1 }), { message: /no Params.c/ })
+})
