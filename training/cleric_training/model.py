@@ -54,10 +54,9 @@ class Cleric(nn.Module):
 
     def gains(self, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """q [B] in [0, levels - 1] -> gain and inverse gain, each [B, M, 1, 1]; logs interpolate linearly."""
-        low = q.floor().long().clamp(0, self.config.levels - 2)
-        t = (q - low).view(-1, 1)
-        gain = (1 - t) * self.log_gain[low] + t * self.log_gain[low + 1]
-        inverse = (1 - t) * self.log_inv[low] + t * self.log_inv[low + 1]
+        levels = torch.arange(self.config.levels)
+        share = (1 - (q[:, None] - levels).abs()).clamp_min(0)  # [B, levels], two shares of a row sum to 1
+        gain, inverse = ((share[:, :, None] * log[None]).sum(1) for log in (self.log_gain, self.log_inv))
         return torch.exp2(gain)[:, :, None, None], torch.exp2(inverse - gain)[:, :, None, None]
 
     def forward(self, x: torch.Tensor, q: Optional[torch.Tensor] = None, noisy: bool = True,

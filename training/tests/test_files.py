@@ -1,0 +1,100 @@
+"""Model files and coding tables."""
+import numpy as np
+import pytest
+import torch
+
+from cleric_training import safetensors
+from cleric_training.config import PRESETS
+from cleric_training.golden import randomise
+from cleric_training.model import Cleric
+from cleric_training.modelfile import ModelFileError, load_model, load_weights, read_model, save_model
+from cleric_training.tables import TOTAL, gauss_table, quantise, scale_table
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    torch.manual_seed(7)
+    model = Cleric(PRESETS["nano"])
+    randomise(model, 7)
+    path = tmp_path_factory.mktemp("model") / "nano.safetensors"
+    return model, path, save_model(path, model, "cleric-nano", {"pixels": 1})
+
+
+def test_a_file_reads_back(saved):
+    model, path, digest = saved
+    config, tensors, metadata = read_model(path)
+    assert config == PRESETS["nano"] and metadata["hash"] == digest and metadata["format"] == "cleric-model/1"
+    again = load_model(path)
+    for name, value in model.state_dict().items():
+        assert tensors[name].dtype == np.float16
+        assert torch.allclose(again.state_dict()[name], value, rtol=1e-3, atol=1e-6), name
+
+
+def test_a_file_initialises_a_model(saved):
+    _, path, _ = saved
+    model = Cleric(PRESETS["nano"])
+    load_weights(model, path)
+    assert torch.equal(model.g_s.net[0].conv1.weight, load_model(path).g_s.net[0].conv1.weight)
+    with pytest.raises(ModelFileError, match="Expected config"):
+        load_weights(Cleric(PRESETS["s"]), path)
+
+
+def test_data_section_is_aligned(saved):
+    raw = saved[1].read_bytes()
+    size = int.from_bytes(raw[:8], "little")
+    assert (8 + size) % 8 == 0
+    import json
+    header = json.loads(raw[8:8 + size])
+    ends = 0
+    for name, entry in header.items():
+        if name != "__metadata__":
+            begin, end = entry["data_offsets"]
+            assert begin == ends and begin % (2 if entry["dtype"] == "F16" else 4) == 0
+            ends = end
+    assert ends == len(raw) - 8 - size
+
+
+def test_damage_is_found(saved, tmp_path):
+    raw = bytearray(saved[1].read_bytes())
+    raw[-10] ^= 1
+    (tmp_path / "bad.safetensors").write_bytes(raw)
+    with pytest.raises(ModelFileError, match="contents differ"):
+        read_model(tmp_path / "bad.safetensors")
+
+
+def test_safetensors_refuses_other_types(tmp_path):
+    with pytest.raises(TypeError, match="float64"):
+        safetensors.write(tmp_path / "x.safetensors", {"a": np.zeros(3)}, {})
+
+
+@pytest.mark.parametrize("kind, count", [("y", 64), ("z", 16)])
+def test_tables_are_well_formed(saved, kind, count):
+    _, tensors, _ = read_model(saved[1])
+    values, offset = tensors[f"cdf.{kind}.values"], tensors[f"cdf.{kind}.offset"]
+    size, least = tensors[f"cdf.{kind}.size"], tensors[f"cdf.{kind}.min"]
+    assert len(offset) == len(size) == len(least) == count
+    expected = 0
+    for start, symbols in zip(offset, size):
+        table = values[start:start + symbols + 1]
+        assert start == expected and table[0] == 0 and table[-1] == TOTAL
+        assert (np.diff(table) >= 1).all()
+        expected = start + symbols + 1
+    assert expected == len(values)
+    assert (least + size - 2 >= least).all()  # room for a symbol besides the escape
+
+
+def test_gauss_tables_follow_the_density():
+    for sigma in (0.11, 1.0, 8.0, 256.0):
+        least, table = gauss_table(sigma)
+        mass = np.diff(table) / TOTAL
+        symbols = np.arange(least, least + len(mass) - 1)
+        assert least == -symbols[-1]
+        assert abs((mass[:-1] * symbols).sum()) < 0.02 * sigma + 1e-9
+        if sigma >= 1:
+            assert abs(np.sqrt((mass[:-1] * symbols**2).sum()) / np.sqrt(sigma**2 + 1 / 12) - 1) < 0.06  # rare symbols get more than their due
+    assert scale_table()[0] == pytest.approx(0.11) and scale_table()[-1] == pytest.approx(256, rel=1e-6)
+
+
+def test_quantise_handles_many_rare_symbols():
+    table = quantise(np.array([1.0] + [1e-12] * 3000 + [1e-9]))
+    assert table[-1] == TOTAL and (np.diff(table) >= 1).all()

@@ -1,0 +1,149 @@
+"""Properties of the parts: reconstruction, carry-over, causality, gains."""
+import pytest
+import torch
+from torchvision.ops import deform_conv2d
+
+from cleric_training.attention import LocalContext, anchor_mask
+from cleric_training.config import PRESETS
+from cleric_training.dcn import DeformConv
+from cleric_training.golden import randomise
+from cleric_training.lifting import Lifting
+from cleric_training.model import Cleric
+
+
+@pytest.fixture(scope="module")
+def nano():
+    torch.manual_seed(3)
+    model = Cleric(PRESETS["nano"]).eval()
+    randomise(model, 3)
+    return model
+
+
+def test_lifting_reconstructs():
+    torch.manual_seed(0)
+    lift = Lifting(8)
+    for p in lift.parameters():
+        torch.nn.init.normal_(p, std=0.3)
+    x = torch.rand(2, 3, 32, 48)
+    with torch.no_grad():
+        low, high = lift(x)
+        assert low.shape == (2, 3, 16, 24) and high.shape == (2, 9, 16, 24)
+        assert (lift.inverse(low, high) - x).abs().max() < 1e-5
+        lift.nets_on = False
+        assert (lift(x)[0] - low).abs().max() > 1e-3  # the nets did something above
+
+
+def test_lifting_starts_as_cdf97():
+    lift = Lifting(4)
+    x = torch.rand(1, 3, 16, 16)
+    with torch.no_grad():
+        with_nets = lift(x)
+        lift.nets_on = False
+        plain = lift(x)
+    assert torch.equal(with_nets[0], plain[0]) and torch.equal(with_nets[1], plain[1])
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_plain_conv_carries_over_to_dcn(stride):
+    torch.manual_seed(1)
+    layer = DeformConv(5, 7, stride)
+    x = torch.rand(2, 5, 12, 16)
+    with torch.no_grad():
+        deformed = layer(x)
+        layer.deform = False
+        assert (layer(x) - deformed).abs().max() < 1e-5
+
+
+def test_dcn_reads_offsets_row_major_dy_first():
+    torch.manual_seed(2)
+    layer = DeformConv(2, 3)
+    shift = torch.randn(18)
+    with torch.no_grad():
+        layer.offset.bias[:18] = shift
+        x = torch.rand(1, 2, 8, 8)
+        pairs = torch.stack([shift[:9], shift[9:]], 1).flatten()
+        expected = deform_conv2d(x, pairs[None, :, None, None].expand(1, 18, 8, 8).contiguous(), layer.weight, layer.bias,
+                                 padding=1, mask=torch.full((1, 9, 8, 8), 0.5))
+        assert (layer(x) - expected).abs().max() < 1e-5
+
+
+def test_stage_without_nets_and_deformation_is_the_full_network():
+    torch.manual_seed(4)
+    model = Cleric(PRESETS["nano"]).eval()
+    x, q = torch.rand(1, 3, 64, 64), torch.tensor([2.5])
+    with torch.no_grad():
+        full = model(x, q, noisy=False).x_hat
+        model.stage(lift_nets=False, deform=False)
+        assert (model(x, q, noisy=False).x_hat - full).abs().max() < 1e-4
+
+
+def local_by_definition(net: LocalContext, x: torch.Tensor) -> torch.Tensor:
+    """The local context as architecture.md words it, one window at a time."""
+    _, d, h, w = x.shape
+    k, r, hd = net.win, net.win // 2, d // net.heads
+    qkv = net.qkv(net.norm1(x[0].permute(1, 2, 0)))
+    anchors = anchor_mask(h, w)
+    out = torch.zeros(1, 2 * d, h, w)
+    for row in range(h):
+        for column in range(w):
+            if anchors[row, column]:
+                continue
+            window, is_anchor = torch.zeros(k * k, 3 * d), torch.zeros(k * k)
+            for n in range(k * k):
+                y, z = row + n // k - r, column + n % k - r
+                if 0 <= y < h and 0 <= z < w:
+                    window[n], is_anchor[n] = qkv[y, z], anchors[y, z]
+            heads = []
+            for head in range(net.heads):
+                q, key, v = (window[:, part * d + head * hd:part * d + (head + 1) * hd] for part in range(3))
+                logits = q @ key.t() * hd**-0.5
+                for a in range(k * k):
+                    for b in range(k * k):
+                        rel = (a // k - b // k + k - 1) * (2 * k - 1) + a % k - b % k + k - 1
+                        logits[a, b] += net.bias[rel, head] - (0 if is_anchor[a] and is_anchor[b] else 100)
+                heads.append(logits.softmax(-1) @ v)
+            y = torch.cat(heads, 1).t().reshape(1, d, k, k)
+            y = net.proj(net.fusion(y).flatten())
+            out[0, :, row, column] = y + net.mlp(net.norm2(y))
+    return out
+
+
+def test_local_context_matches_its_definition():
+    torch.manual_seed(5)
+    net = LocalContext(8)
+    torch.nn.init.normal_(net.bias)
+    x = torch.randn(1, 8, 4, 6) * anchor_mask(4, 6)
+    with torch.no_grad():
+        assert (net(x) - local_by_definition(net, x)).abs().max() < 1e-4
+
+
+def test_anchors_do_not_depend_on_later_values(nano):
+    """What the decoder knows when it decodes an anchor must not change with what comes later."""
+    torch.manual_seed(6)
+    y, hyper = torch.randn(1, 32, 4, 8) * 3, torch.randn(1, 64, 4, 8)
+    changed = y.clone()
+    changed[:, 16:] += 5 * ~anchor_mask(4, 8)
+    traces = []
+    for latent in (y, changed):
+        seen = {}
+        with torch.no_grad():
+            nano.mem(latent, hyper, False, seen.__setitem__)
+        traces.append(seen)
+    for name in ("y_hat.0", "params_a.1", "y_hat_a.1", "params_n.1"):
+        assert torch.equal(traces[0][name], traces[1][name]), name
+    assert not torch.equal(traces[0]["y_hat.1"], traces[1]["y_hat.1"])
+
+
+def test_gains_interpolate_their_logs(nano):
+    low, middle, high = (nano.gains(torch.tensor([q]))[0] for q in (2.0, 2.5, 3.0))
+    assert torch.allclose(middle, (low * high).sqrt(), rtol=1e-5)
+    gain, inverse = nano.gains(torch.tensor([7.0]))
+    expected = torch.exp2(nano.log_inv[7])
+    assert torch.allclose((gain * inverse).flatten(), expected, rtol=1e-5)
+
+
+def test_higher_rates_cost_more_bits(nano):
+    x = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        bits = [float(nano(x, torch.tensor([q]), noisy=False).bits()) for q in (0.0, 3.5, 7.0)]
+    assert bits[0] < bits[1] < bits[2]

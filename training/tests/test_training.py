@@ -1,0 +1,146 @@
+"""The trainer: resuming, the C loops, the schedule, and that a few steps learn."""
+import json
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from cleric_training import fast
+from cleric_training.config import PRESETS
+from cleric_training.data import Images, decode_all, split
+from cleric_training.export import model_of
+from cleric_training.model import Cleric
+from cleric_training.objective import rate_lambda
+from cleric_training.optimise import Optimiser, group_of
+from cleric_training.train import Trainer, parse
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    random = np.random.default_rng(0)
+    for n in range(6):
+        coarse = random.integers(90, 250, (18, 20, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((320, 288), Image.BICUBIC).save(folder / f"set-{n:03d}.webp", lossless=True)
+    decode_all(folder, folder / "data")
+    return Images(folder / "data")
+
+
+def trainer(images, folder, *more):
+    args = parse(["--preset", "nano", "--folder", str(folder), "--batch", "2", "--crop", "64", "--shards", "1",
+                  "--float32", *more])
+    return Trainer(args, images)
+
+
+def test_images_hold_some_out_and_crop_in_range(images):
+    train, held = split([f"a-{n:03d}" for n in range(40)] + ["b-001"])
+    assert len(train) + len(held) == 41 and 0 < len(held) < 10 and not train & held
+    batch = images.batch(np.random.default_rng(1), 5, 64)
+    assert batch.shape == (5, 3, 64, 64) and 0 <= batch.min() and batch.max() <= 1
+    assert {p.name for p in images.held}.isdisjoint(p.name for group in images.train for p in group)
+
+
+def test_resume_takes_the_same_next_step(images, tmp_path):
+    first = trainer(images, tmp_path)
+    for _ in range(2):
+        first.step()
+    first.save()
+    expected = first.step()
+    second = trainer(images, tmp_path, "--resume")
+    found = second.step()
+    assert second.counts["step"] == 3
+    assert float(found["loss"]) == float(expected["loss"])
+    for name, value in first.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name
+        assert torch.equal(first.optimiser.average[name], second.optimiser.average[name]), name
+
+
+def test_resume_keeps_weights_into_a_new_stage(images, tmp_path):
+    first = trainer(images, tmp_path, "--no-lift-nets", "--no-deform")
+    first.step()
+    first.save()
+    second = trainer(images, tmp_path, "--resume", "--restart-schedule")
+    assert second.counts["stage_step"] == 0 and second.counts["step"] == 1
+    x, q = torch.rand(1, 3, 64, 64), torch.tensor([1.0])
+    with torch.no_grad():
+        a, b = first.model(x, q, noisy=False).x_hat, second.model(x, q, noisy=False).x_hat
+    assert (a - b).abs().max() < 1e-4
+    assert model_of(tmp_path / "nano.pt")[1]["pixels"] == 2 * 64 * 64
+
+
+def test_training_lowers_the_loss(images, tmp_path):
+    run = trainer(images, tmp_path, "--no-lift-nets", "--no-deform", "--lr", "2e-3")
+    losses = [float(run.step()["loss"]) for _ in range(40)]
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+
+
+def test_run_logs_and_stops(images, tmp_path):
+    run = trainer(images, tmp_path, "--steps", "51", "--proxy-steps", "51", "--no-lift-nets", "--no-deform")
+    run.run()
+    entries = [json.loads(line) for line in (tmp_path / "nano.log.jsonl").read_text().splitlines()]
+    assert entries[1]["step"] == 50 and entries[1]["psnr"] > 0
+    assert entries[-1]["stopped"]["step"] == 51
+
+
+def test_a_step_that_is_not_finite_is_skipped(images, tmp_path):
+    run = trainer(images, tmp_path, "--no-deform")  # torchvision's kernel cannot be handed offsets that are NaN
+    before = {k: v.clone() for k, v in run.model.state_dict().items()}
+    original = run.images.batch
+    run.images.batch = lambda *a: original(*a) * float("nan")
+    try:
+        run.step()
+    finally:
+        run.images.batch = original
+    assert run.counts["skipped"] == 1
+    assert all(torch.equal(v, before[k]) for k, v in run.model.state_dict().items())
+
+
+def test_validation_uses_the_average(images, tmp_path):
+    run = trainer(images, tmp_path)
+    before = {k: v.clone() for k, v in run.model.state_dict().items()}
+    found = run.validate()
+    assert set(found) == {"0", "3.5", "7"} and all(bpp > 0 for bpp, _ in found.values())
+    assert all(torch.equal(v, before[k]) for k, v in run.model.state_dict().items())
+
+
+def test_lambda_spans_a_factor_of_100():
+    low, high = rate_lambda(torch.tensor([0.0, 7.0]), 8)
+    assert float(low) == pytest.approx(0.004) and float(high) == pytest.approx(0.4)
+
+
+def test_every_parameter_has_its_group():
+    model = Cleric(PRESETS["nano"])
+    groups = {group_of(name) for name, _ in model.named_parameters()}
+    assert groups == {"lift", "offset", "g_a", "g_s", "entropy", "gain"}
+    rates = [Optimiser(model, 1e-3).rate(1000, p) for p in (0.0, 0.5, 1.0)]
+    assert rates[0] == pytest.approx(1e-3) and rates[0] > rates[1] > rates[2] > 0
+
+
+@pytest.mark.skipif(fast.LIBRARY is None, reason="no C compiler")
+def test_gelu_in_c_is_gelu():
+    x = (torch.randn(2, 5, 7, 9) * 3).bfloat16().contiguous(memory_format=torch.channels_last).requires_grad_()
+    grad = torch.randn(2, 5, 7, 9).bfloat16()
+    y = fast.gelu(x)
+    y.backward(grad)
+    exact = x.detach().float().requires_grad_()
+    expected = F.gelu(exact)
+    expected.backward(grad.float())
+    assert torch.allclose(y.float(), expected, rtol=2**-7, atol=1e-3)
+    assert torch.allclose(x.grad.float(), exact.grad, rtol=2**-7, atol=1e-2)
+
+
+@pytest.mark.skipif(fast.LIBRARY is None, reason="no C compiler")
+def test_adam_in_c_is_adam(monkeypatch):
+    torch.manual_seed(0)
+    start = [torch.randn(50, 3), torch.randn(50, 3), torch.randn(50, 3), torch.rand(50, 3), torch.randn(50, 3)]
+    numbers = dict(clip=0.5, rate=0.01, root=1.7, beta1=0.9, beta2=0.99, eps=1e-9, decay=0.9)
+    in_c = [t.clone() for t in start]
+    fast.adam(*in_c, **numbers)
+    plain = [t.clone() for t in start]
+    monkeypatch.setattr(fast, "LIBRARY", None)
+    fast.adam(*plain, **numbers)
+    for n in (0, 2, 3, 4):
+        assert torch.allclose(in_c[n], plain[n], rtol=1e-5, atol=1e-6)
+    assert not torch.equal(in_c[0], start[0])
