@@ -20,6 +20,8 @@ export interface Io {
   readonly stderr: Stream
   /** Used instead of opening a model on a device. */
   readonly codec?: PayloadCodec
+  /** Fires on Ctrl-C. */
+  readonly signal?: AbortSignal
 }
 
 /** What a command has to say at its end. */
@@ -40,11 +42,11 @@ export class Session {
   /** Fires on Ctrl-C. */
   readonly signal: AbortSignal
 
-  constructor(io: Io, flags: { quiet?: boolean; json?: boolean }, signal: AbortSignal) {
+  constructor(io: Io, flags: { quiet?: boolean; json?: boolean }) {
     this.#io = io
     this.#quiet = flags.quiet ?? false
     this.#json = flags.json ?? false
-    this.signal = signal
+    this.signal = io.signal ?? new AbortController().signal
   }
 
   /** A bar or lines on stderr; silent with --quiet. */
@@ -52,9 +54,9 @@ export class Session {
     return new Progress(label, this.#quiet ? null : this.#io.stderr)
   }
 
-  /** A line for people, before the end. */
-  note(text: string): void {
-    if (!this.#quiet && !this.#json) this.#io.stdout.write(`${text}\n`)
+  /** Says something before the end: for commands that run until they are stopped. */
+  announce(json: object, text: string): void {
+    this.#io.stdout.write(`${this.#json ? JSON.stringify(json) : text}\n`)
   }
 
   /** Which codec the options of a command mean. */
@@ -95,19 +97,14 @@ export class Cli {
     command.action(async (...parameters: unknown[]) => {
       const positional = parameters.slice(0, -2) as string[]
       const options = command.opts<Options & { json?: boolean; quiet?: boolean }>()
-      const stop = new AbortController()
-      const interrupt = () => stop.abort()
-      process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
       try {
-        const outcome = await action(new Session(this.#io, options, stop.signal), options, ...positional)
+        const outcome = await action(new Session(this.#io, options), options, ...positional)
         if (!outcome) return
         this.#io.stdout.write(`${options.json ? JSON.stringify(outcome.json, null, 2) : outcome.text}\n`)
         this.#status = outcome.ok === false ? 1 : 0
       } catch (error) {
         this.#status = isUsage(error) ? 2 : 1
         this.#io.stderr.write(`cleric ${command.name()}: ${explain(error)}\n`)
-      } finally {
-        process.off('SIGINT', interrupt).off('SIGTERM', interrupt)
       }
     })
   }

@@ -7,6 +7,7 @@ import { addDevices } from './devices.js'
 import { addEncode } from './encode.js'
 import { addInfo } from './info.js'
 import { addRegion } from './region.js'
+import { addServe } from './serve.js'
 import { addValidate } from './validate.js'
 
 /** The whole command line. */
@@ -20,6 +21,7 @@ export function createCli(io: Io): Cli {
   addDecode(cli)
   addCompare(cli)
   addValidate(cli)
+  addServe(cli)
   addDevices(cli)
   return cli
 }

@@ -1,4 +1,9 @@
 #!/usr/bin/env node
 import { createCli } from './commands.js'
 
-process.exitCode = await createCli({ stdout: process.stdout, stderr: process.stderr }).run(process.argv.slice(2))
+// The first Ctrl-C stops cleanly; the second, with no handler left, at once.
+const stop = new AbortController()
+process.once('SIGINT', () => stop.abort()).once('SIGTERM', () => stop.abort())
+
+const { stdout, stderr } = process
+process.exitCode = await createCli({ stdout, stderr, signal: stop.signal }).run(process.argv.slice(2))

@@ -1,0 +1,115 @@
+/**
+ * An archive as a DeepZoom pyramid: levels that double in size up to the full image, tiles without overlap.
+ * A pyramid level that the archive holds (or nearly) is read and resized; others are made from the four tiles
+ * above, so that an overview never needs more than a few tiles in memory.
+ */
+import type { Archive } from '../archive/archive.js'
+import { TileCache } from '../archive/tile-cache.js'
+import type { Image } from '../codec/image.js'
+import { fromImage, toImage } from '../slide/image-file.js'
+import { fill, type Level, paste } from '../slide/source.js'
+
+export const DEEP_ZOOM_TILE = 512
+
+interface Size {
+  readonly width: number
+  readonly height: number
+}
+
+/** Number of the level with the full image; level 0 is one pixel. */
+export function maxLevel({ width, height }: Size): number {
+  return Math.ceil(Math.log2(Math.max(width, height)))
+}
+
+/** Size of a pyramid level. */
+export function levelSize(full: Size, level: number): Size {
+  const scale = 2 ** (maxLevel(full) - level)
+  return { width: Math.ceil(full.width / scale), height: Math.ceil(full.height / scale) }
+}
+
+export class DeepZoom {
+  readonly #archive: Archive
+  readonly #full: Level
+  readonly #cache: TileCache
+
+  constructor(archive: Archive, cacheBytes = 2 ** 27) {
+    this.#archive = archive
+    this.#full = archive.levels[0] as Level
+    this.#cache = new TileCache(cacheBytes)
+  }
+
+  /** The .dzi document. */
+  describe(format: string): string {
+    const { width, height } = this.#full
+    return `<?xml version="1.0" encoding="UTF-8"?>
+<Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="${format}" Overlap="0" TileSize="${DEEP_ZOOM_TILE}">
+  <Size Width="${width}" Height="${height}"/>
+</Image>
+`
+  }
+
+  /** A tile, or null if the pyramid has none there. */
+  async tile(level: number, column: number, row: number): Promise<Image | null> {
+    if (level > maxLevel(this.#full)) return null
+    const { width, height } = levelSize(this.#full, level)
+    const [left, top] = [column * DEEP_ZOOM_TILE, row * DEEP_ZOOM_TILE]
+    if (left >= width || top >= height) return null
+    const size = { width: Math.min(DEEP_ZOOM_TILE, width - left), height: Math.min(DEEP_ZOOM_TILE, height - top) }
+    return this.#cache.get(`${level}/${column}/${row}`, size.width * size.height * 3, () =>
+      this.#make(level, column, row, size),
+    )
+  }
+
+  async #make(level: number, column: number, row: number, size: Size): Promise<Image> {
+    const downsample = 2 ** (maxLevel(this.#full) - level)
+    const near = this.#archive.levels.findLastIndex((candidate) => candidate.downsample <= downsample * 1.01)
+    const held = this.#archive.levels[near] as Level
+    if (downsample / held.downsample < 1.5) return this.#read(near, held, downsample, column, row, size)
+    const finer = fill(2 * size.width, 2 * size.height, this.#archive.background)
+    // One after the other: what they are made from may be large, and the codec works on one tile at a time anyway.
+    for (const [dx, dy] of [
+      [0, 0],
+      [1, 0],
+      [0, 1],
+      [1, 1],
+    ] as const) {
+      const tile = await this.tile(level + 1, 2 * column + dx, 2 * row + dy)
+      if (tile) paste(tile, finer, dx * DEEP_ZOOM_TILE, dy * DEEP_ZOOM_TILE)
+    }
+    return halve(finer)
+  }
+
+  async #read(near: number, held: Level, downsample: number, column: number, row: number, size: Size): Promise<Image> {
+    const scale = downsample / held.downsample
+    const image = await this.#archive.readRegion({
+      x: column * DEEP_ZOOM_TILE * downsample,
+      y: row * DEEP_ZOOM_TILE * downsample,
+      level: near,
+      width: Math.max(1, Math.round(size.width * scale)),
+      height: Math.max(1, Math.round(size.height * scale)),
+    })
+    if (image.width === size.width && image.height === size.height) return image
+    return toImage(fromImage(image).resize(size.width, size.height, { fit: 'fill' }))
+  }
+}
+
+/** Mean of 2 x 2. */
+function halve(image: Image): Image {
+  const [width, height] = [image.width >> 1, image.height >> 1]
+  const data = new Uint8Array(width * height * 3)
+  const stride = image.width * 3
+  for (let row = 0, i = 0; row < height; row++) {
+    for (let column = 0, j = 2 * row * stride; column < width; column++, j += 6) {
+      for (let channel = 0; channel < 3; channel++, i++) {
+        const at = j + channel
+        const sum =
+          (image.data[at] as number) +
+          (image.data[at + 3] as number) +
+          (image.data[at + stride] as number) +
+          (image.data[at + stride + 3] as number)
+        data[i] = (sum + 2) >> 2
+      }
+    }
+  }
+  return { data, width, height, channels: 3 }
+}

@@ -1,0 +1,120 @@
+/** The viewer's page, and tiles for it: DeepZoom, decoded here. */
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { Archive, ArchiveOptions } from '../archive/archive.js'
+import { ClericError } from '../errors.js'
+import { fromImage } from '../slide/image-file.js'
+import { DeepZoom } from './deep-zoom.js'
+import { Library } from './library.js'
+
+const PAGE = fileURLToPath(new URL('../../viewer', import.meta.url))
+const OPENSEADRAGON = dirname(createRequire(import.meta.url).resolve('openseadragon'))
+const TYPES: Record<string, string> = {
+  html: 'text/html; charset=utf-8',
+  js: 'text/javascript; charset=utf-8',
+  css: 'text/css; charset=utf-8',
+  png: 'image/png',
+}
+const FILES: Record<string, string> = {
+  '/': join(PAGE, 'index.html'),
+  '/viewer.js': join(PAGE, 'viewer.js'),
+  '/viewer.css': join(PAGE, 'viewer.css'),
+  '/openseadragon.js': join(OPENSEADRAGON, 'openseadragon.min.js'),
+}
+/** Tiles of a file never change; a changed file has another version in its tiles' addresses. */
+const FOR_EVER = 'private, max-age=31536000, immutable'
+const ASK_AGAIN = 'no-cache'
+
+/**
+ * Makes the server of the archives under `path`; the caller listens and closes.
+ *
+ * @example
+ * const server = await createViewerServer('slides/')
+ * await server.listen({ host: '127.0.0.1', port: 8080 })
+ */
+export async function createViewerServer(path: string, options: ArchiveOptions = {}): Promise<FastifyInstance> {
+  const library = await Library.open(path, options)
+  const pyramids = new WeakMap<Archive, DeepZoom>()
+  const server = Fastify({ forceCloseConnections: true })
+  server.addHook('onClose', async () => library.close())
+  server.addHook('onSend', async (_request, reply) => {
+    reply.header('x-content-type-options', 'nosniff')
+    reply.header(
+      'content-security-policy',
+      "default-src 'self'; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'",
+    )
+  })
+  server.setErrorHandler((error: unknown, _request, reply) => {
+    const code = error instanceof ClericError ? error.code : 'ERR_INTERNAL'
+    const message = error instanceof Error ? error.message : String(error)
+    reply.code(500).send({ code, message })
+  })
+
+  for (const [address, file] of Object.entries(FILES)) {
+    const body = readFileSync(file)
+    const type = TYPES[file.slice(file.lastIndexOf('.') + 1)] as string
+    server.get(address, (_request, reply) => reply.type(type).header('cache-control', ASK_AGAIN).send(body))
+  }
+
+  server.get('/slides', async (_request, reply) => {
+    reply.header('cache-control', ASK_AGAIN)
+    return library.list()
+  })
+
+  server.get<{ Querystring: { name?: string } }>('/slide', async (request, reply) => {
+    const facts = await library.visit(request.query.name ?? '', async ({ archive, version }) => ({
+      name: request.query.name,
+      version,
+      bytes: archive.bytes,
+      bpp: archive.bpp,
+      quality: archive.quality,
+      model: archive.model,
+      mpp: archive.mpp,
+      objectivePower: archive.objectivePower,
+      levels: archive.levels,
+    }))
+    reply.header('cache-control', ASK_AGAIN)
+    return facts ?? missing(reply)
+  })
+
+  // DeepZoom: NAME.dzi describes, NAME_files/LEVEL/COLUMN_ROW.jpeg are the tiles.
+  server.get<{ Params: { '*': string } }>('/deepzoom/*', async (request, reply) => {
+    const address = request.params['*']
+    const document = /^(.+)\.dzi$/.exec(address)
+    const tile = /^(.+)_files\/(\d{1,2})\/(\d{1,7})_(\d{1,7})\.(jpeg|png)$/.exec(address)
+    const name = document?.[1] ?? tile?.[1]
+    if (name === undefined) return missing(reply)
+    const answer = await library.visit(name, async ({ archive, version }) => {
+      const pyramid = pyramids.get(archive) ?? new DeepZoom(archive)
+      pyramids.set(archive, pyramid)
+      if (!tile) return reply.type('application/xml').header('cache-control', ASK_AGAIN).send(pyramid.describe('jpeg'))
+      const [level, column, row] = tile.slice(2, 5).map(Number) as [number, number, number]
+      const etag = `"${version}-${level}-${column}-${row}"`
+      reply.header('etag', etag).header('cache-control', isVersioned(request) ? FOR_EVER : ASK_AGAIN)
+      if (request.headers['if-none-match'] === etag) return reply.code(304).send()
+      const image = await pyramid.tile(level, column, row)
+      if (!image) return missing(reply)
+      const pipeline = fromImage(image)
+      const png = tile[5] === 'png'
+      const encoded = png ? pipeline.png() : pipeline.jpeg({ quality: 92, chromaSubsampling: '4:4:4' })
+      return reply.type(png ? 'image/png' : 'image/jpeg').send(await encoded.toBuffer())
+    })
+    return answer ?? missing(reply)
+  })
+  return server
+}
+
+function isVersioned(request: FastifyRequest): boolean {
+  return typeof (request.query as { v?: unknown }).v === 'string'
+}
+
+function missing(reply: FastifyReply) {
+  return reply
+    .code(404)
+    .removeHeader('etag')
+    .header('cache-control', ASK_AGAIN)
+    .send({ code: 'ERR_NOT_FOUND', message: 'No such slide or tile' })
+}

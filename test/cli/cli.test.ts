@@ -1,0 +1,207 @@
+/** The command line from arguments to exit status, in this process, with a lossless codec. */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'ava'
+import sharp from 'sharp'
+import { createCli } from '../../src/cli/commands.js'
+import { SyntheticSlide } from '../../src/slide/synthetic.js'
+import { dataPath, testWithData } from '../data.js'
+import { losslessCodec } from '../payload-codec.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'cleric-cli-'))
+test.after.always(() => rmSync(folder, { recursive: true }))
+const at = (name: string) => join(folder, name)
+
+async function run(...argv: string[]) {
+  let stdout = ''
+  let stderr = ''
+  const codec = losslessCodec()
+  const io = {
+    stdout: { write: (text: string) => (stdout += text) },
+    stderr: { write: (text: string) => (stderr += text) },
+    codec,
+  }
+  const status = await createCli(io).run(argv)
+  return { status, stdout, stderr, json: () => JSON.parse(stdout) }
+}
+
+/** An archive of a small drawn slide. */
+async function archive(name: string, ...options: string[]): Promise<string> {
+  const { status, stderr } = await run('compress', 'synthetic:400x300:5', '-o', at(name), '--tile', '128', ...options)
+  if (status !== 0) throw new Error(stderr)
+  return at(name)
+}
+
+test('compress prints the fields that scripts rely on, and nothing else on stdout', async (t) => {
+  const { status, json } = await run('compress', 'synthetic:300x200', '-o', at('a.cleric.tif'), '--json')
+  t.is(status, 0)
+  const result = json()
+  t.deepEqual(Object.keys(result).sort(), [
+    'blankTiles',
+    'bpp',
+    'bytes',
+    'device',
+    'deviceBusy',
+    'output',
+    'peakRssBytes',
+    'resumedTiles',
+    'seconds',
+    'sourceBytes',
+    'tiles',
+  ])
+  t.is(result.bytes, readFileSync(at('a.cleric.tif')).length)
+})
+
+test('info describes an archive', async (t) => {
+  const path = await archive('info.cleric.tif', '--quality', '33')
+  const info = (await run('info', path, '--json')).json()
+  t.like(info, { quality: 33, model: { name: 'lossless' }, mpp: { x: 0.5, y: 0.5 }, objectivePower: 20, tile: 128 })
+  t.is(info.bytes, readFileSync(path).length)
+  t.is(info.ratioToRaw, 24 / info.bpp)
+  t.is(info.levels.length, 1)
+  t.like(info.levels[0], { width: 400, height: 300, downsample: 1, tiles: 12 })
+  t.true(info.levels[0].bytes > 0 && info.levels[0].bytes < info.bytes)
+  t.deepEqual(info.associatedImages, ['label', 'macro'])
+  t.is(info.properties['openslide.vendor'], 'synthetic')
+  const { stdout } = await run('info', path)
+  t.regex(stdout, /model lossless .*, quality 33/)
+})
+
+test('info describes a slide as well', async (t) => {
+  const { status, stdout } = await run('info', 'synthetic:400x300', '--json')
+  t.is(status, 0)
+  t.like(JSON.parse(stdout), { bpp: null, quality: null, model: null })
+})
+
+test('region writes the pixels of the slide as PNG', async (t) => {
+  const path = await archive('region.cleric.tif', '--background', 'keep')
+  const region = { x: 90, y: 60, level: 0, width: 150, height: 100 }
+  const argv = Object.entries(region).flatMap(([key, value]) => [`--${key}`, String(value)])
+  const { status } = await run('region', path, '-o', at('region.png'), ...argv)
+  t.is(status, 0)
+  const { data, info } = await sharp(at('region.png')).raw().toBuffer({ resolveWithObject: true })
+  t.deepEqual([info.width, info.height, info.channels], [150, 100, 3])
+  t.true(data.equals(Buffer.from((await new SyntheticSlide('synthetic:400x300:5').readRegion(region)).data)))
+})
+
+test('encode and decode an image of odd size', async (t) => {
+  const { data } = await new SyntheticSlide('synthetic:301x207').readRegion({
+    x: 0,
+    y: 0,
+    level: 0,
+    width: 301,
+    height: 207,
+  })
+  await sharp(data, { raw: { width: 301, height: 207, channels: 3 } }).toFile(at('tile.png'))
+  t.is((await run('encode', at('tile.png'))).status, 0)
+  t.true(existsSync(at('tile.cleric')))
+  t.is((await run('decode', at('tile.cleric'), '-o', at('back.png'))).status, 0)
+  t.true((await sharp(at('back.png')).raw().toBuffer()).equals(Buffer.from(data)))
+})
+
+test('compare: equal levels, rate of the archive', async (t) => {
+  const path = await archive('compare.cleric.tif', '--background', 'keep')
+  const result = (await run('compare', 'synthetic:400x300:5', path, '--json')).json()
+  const info = (await run('info', path, '--json')).json()
+  t.is(result.bpp, info.bpp)
+  t.is(result.levels.length, 1)
+  t.like(result.levels[0], { level: 0, psnr: null, maxError: 0 })
+  t.true(Math.abs(result.levels[0].msSsim - 1) < 1e-9)
+  const other = (await run('compare', 'synthetic:400x300:6', path, '--json')).json()
+  t.true(other.levels[0].psnr > 5 && other.levels[0].psnr < 40)
+})
+
+test('compare refuses slides without a level of the same size', async (t) => {
+  const { status, stderr } = await run('compare', 'synthetic:400x300', 'synthetic:401x300')
+  t.is(status, 1)
+  t.regex(stderr, /no level of the same size/)
+})
+
+test('validate: status 0 for a sound archive, 1 and the place for a damaged one', async (t) => {
+  const path = await archive('validate.cleric.tif', '--background', 'keep')
+  t.deepEqual((await run('validate', path, '--json')).json(), { ok: true, tiles: 12, bad: [], badImages: [] })
+  const bytes = readFileSync(path)
+  bytes[64] = (bytes[64] as number) ^ 1
+  writeFileSync(path, bytes)
+  const bad = await run('validate', path, '--json')
+  t.is(bad.status, 1)
+  t.like(bad.json(), { ok: false, tiles: 12, bad: [{ level: 0, column: 0, row: 0, code: 'ERR_CORRUPT_TILE' }] })
+})
+
+test('--no-label leaves the label out', async (t) => {
+  const path = await archive('nolabel.cleric.tif', '--no-label')
+  t.deepEqual((await run('info', path, '--json')).json().associatedImages, ['macro'])
+})
+
+test('an existing archive is kept unless --overwrite', async (t) => {
+  const path = await archive('twice.cleric.tif')
+  const again = await run('compress', 'synthetic:400x300', '-o', path)
+  t.is(again.status, 1)
+  t.regex(again.stderr, /^cleric compress: .*exists already.*--overwrite/)
+  t.is((await run('compress', 'synthetic:400x300', '-o', path, '--overwrite')).status, 0)
+})
+
+for (const argv of [
+  [],
+  ['frobnicate'],
+  ['compress'],
+  ['compress', 'synthetic:300x200', '--quality', '101'],
+  ['compress', 'synthetic:300x200', '--quality', ''],
+  ['compress', 'synthetic:300x200', '--levels', 'some'],
+  ['compress', 'synthetic:300x200', '--levels', '7'],
+  ['compress', 'synthetic:300x200', '--background', 'pink'],
+  ['compress', 'synthetic:300x200', '--frobnicate'],
+  ['region', 'synthetic:300x200', '--width', '10', '--height', '10'],
+  ['region', 'synthetic:300x200', '-o', 'x.png', '--width', '10', '--height', '0'],
+  ['region', 'synthetic:300x200', '-o', 'x.png', '--width', '10', '--height', '10', '--level', '9'],
+]) {
+  test(`wrong usage has status 2: cleric ${argv.join(' ')}`, async (t) => {
+    const { status, stdout, stderr } = await run(...argv)
+    t.is(status, 2)
+    t.is(stdout, '')
+    t.not(stderr, '')
+  })
+}
+
+test('a failure has status 1 and one line that says what and where', async (t) => {
+  writeFileSync(at('noise.svs'), 'not a slide')
+  for (const [argv, message] of [
+    [['compress', at('absent.svs'), '-o', at('o.cleric.tif')], /absent\.svs doesn't exist/],
+    [['compress', at('noise.svs'), '-o', at('o.cleric.tif')], /noise\.svs/],
+    [['validate', at('noise.svs')], /noise\.svs is no cleric archive/],
+    [['compress', 'synthetic:0x9', '-o', at('o.cleric.tif')], /synthetic:0x9/],
+  ] as const) {
+    const { status, stdout, stderr } = await run(...argv)
+    t.is(status, 1)
+    t.is(stdout, '')
+    t.regex(stderr, message)
+    t.is(stderr.trim().split('\n').length, 1, stderr)
+  }
+  t.false(existsSync(at('o.cleric.tif')))
+})
+
+test('every command has help', async (t) => {
+  const { stdout } = await run('--help')
+  const commands = [...stdout.matchAll(/^ {2}([a-z-]+) \[options\]/gm)].map((match) => match[1] as string)
+  t.true(commands.length >= 8)
+  for (const command of commands) {
+    const help = await run(command, '--help')
+    t.is(help.status, 0)
+    t.regex(help.stdout, /--json[\s\S]*--quiet[\s\S]*Example:/)
+  }
+})
+
+testWithData(['slides/CMU-1-Small-Region.svs'], 'an Aperio slide goes through, label and properties too', async (t) => {
+  const slide = dataPath('slides/CMU-1-Small-Region.svs')
+  const path = at('cmu.cleric.tif')
+  const { status, stderr } = await run('compress', slide, '-o', path, '--background', 'keep')
+  t.is(status, 0, stderr)
+  const info = (await run('info', path, '--json')).json()
+  t.like(info.levels[0], { width: 2220, height: 2967 })
+  t.is(info.mpp.x, 0.499)
+  t.is(info.properties['openslide.vendor'], 'aperio')
+  t.true(info.associatedImages.includes('macro'))
+  const compared = (await run('compare', slide, path, '--json')).json()
+  t.like(compared.levels[0], { psnr: null, maxError: 0 })
+})

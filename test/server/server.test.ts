@@ -1,0 +1,139 @@
+/** The tile server by its answers, with a lossless codec. */
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'ava'
+import sharp from 'sharp'
+import { compressSlide } from '../../src/archive/compress.js'
+import { levelSize, maxLevel } from '../../src/server/deep-zoom.js'
+import { createViewerServer } from '../../src/server/server.js'
+import { SyntheticSlide } from '../../src/slide/synthetic.js'
+import { losslessCodec } from '../payload-codec.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'cleric-server-'))
+const root = join(folder, 'slides')
+const codec = losslessCodec()
+const slide = new SyntheticSlide('synthetic:1300x700:2')
+
+test.before(async () => {
+  mkdirSync(join(root, 'more'), { recursive: true })
+  await compressSlide(slide, join(root, 'a.cleric.tif'), { codec, background: 'keep', levels: [0] })
+  await compressSlide(slide, join(root, 'more', 'b c.cleric.tif'), { codec, background: 'keep' })
+  await compressSlide(slide, join(folder, 'outside.cleric.tif'), { codec, levels: [0] })
+  symlinkSync(join(folder, 'outside.cleric.tif'), join(root, 'link.cleric.tif'))
+  writeFileSync(join(root, 'bad.cleric.tif'), 'no archive')
+  writeFileSync(join(root, 'secret.txt'), 'secret')
+})
+test.after.always(() => rmSync(folder, { recursive: true }))
+
+test('lists and describes the archives below its folder', async (t) => {
+  await using server = await createViewerServer(root, { codec })
+  t.deepEqual((await server.inject('/slides')).json(), ['a.cleric.tif', 'bad.cleric.tif', 'more/b c.cleric.tif'])
+  const facts = (await server.inject('/slide?name=more%2Fb%20c.cleric.tif')).json()
+  t.like(facts, { quality: 60, mpp: { x: 0.5, y: 0.5 } })
+  t.is(facts.levels.length, 2)
+})
+
+test('DeepZoom: description, and a full-size tile with the pixels of the slide', async (t) => {
+  await using server = await createViewerServer(root, { codec })
+  const document = await server.inject('/deepzoom/a.cleric.tif.dzi')
+  t.regex(document.body, /TileSize="512"[\s\S]*Width="1300" Height="700"/)
+  const level = maxLevel({ width: 1300, height: 700 })
+  t.is(level, 11)
+  const tile = await server.inject(`/deepzoom/a.cleric.tif_files/${level}/2_1.png`)
+  t.is(tile.statusCode, 200)
+  const { data, info } = await sharp(tile.rawPayload).raw().toBuffer({ resolveWithObject: true })
+  t.deepEqual([info.width, info.height], [1300 - 1024, 700 - 512])
+  const expected = await slide.readRegion({ x: 1024, y: 512, level: 0, width: info.width, height: info.height })
+  t.true(data.equals(Buffer.from(expected.data)))
+})
+
+test('DeepZoom: every level down to one pixel has its size, whatever levels the archive holds', async (t) => {
+  await using server = await createViewerServer(root, { codec })
+  const full = { width: 1300, height: 700 }
+  for (const name of ['a.cleric.tif', 'more/b%20c.cleric.tif']) {
+    for (let level = 0; level <= 10; level++) {
+      const tile = await server.inject(`/deepzoom/${name}_files/${level}/0_0.jpeg`)
+      const { width, height } = await sharp(tile.rawPayload).metadata()
+      const size = levelSize(full, level)
+      t.deepEqual([width, height], [Math.min(512, size.width), Math.min(512, size.height)], `${name} level ${level}`)
+    }
+  }
+  t.is((await server.inject('/deepzoom/a.cleric.tif_files/12/0_0.jpeg')).statusCode, 404)
+  t.is((await server.inject('/deepzoom/a.cleric.tif_files/11/3_0.jpeg')).statusCode, 404)
+})
+
+test('a coarse level looks like the slide', async (t) => {
+  await using server = await createViewerServer(root, { codec })
+  const tile = await server.inject('/deepzoom/a.cleric.tif_files/9/0_0.png')
+  const { data, info } = await sharp(tile.rawPayload).raw().toBuffer({ resolveWithObject: true })
+  const expected = await slide.readRegion({ x: 0, y: 0, level: 1, width: info.width, height: info.height })
+  let sum = 0
+  for (let i = 0; i < data.length; i++) sum += Math.abs((data[i] as number) - (expected.data[i] as number))
+  t.true(sum / data.length < 6, `mean error ${sum / data.length}`)
+})
+
+test('a tile that a browser has is not sent again', async (t) => {
+  await using server = await createViewerServer(root, { codec })
+  const url = '/deepzoom/a.cleric.tif_files/11/0_0.jpeg'
+  const { etag } = (await server.inject(url)).headers
+  const again = await server.inject({ url, headers: { 'if-none-match': String(etag) } })
+  t.is(again.statusCode, 304)
+  t.is(again.rawPayload.length, 0)
+})
+
+test('nothing outside the folder, and nothing but archives, can be reached', async (t) => {
+  await using server = await createViewerServer(root, { codec })
+  for (const name of [
+    'outside.cleric.tif',
+    '../outside.cleric.tif',
+    '%2e%2e/outside.cleric.tif',
+    '..%2foutside.cleric.tif',
+    'more/../../outside.cleric.tif',
+    'link.cleric.tif',
+    'secret.txt',
+    'secret.txt%00.cleric.tif',
+    join(folder, 'outside.cleric.tif'),
+  ]) {
+    for (const url of [`/slide?name=${name}`, `/deepzoom/${name}.dzi`]) {
+      t.is((await server.inject(url)).statusCode, 404, url)
+    }
+  }
+})
+
+test('a single file is served alone', async (t) => {
+  await using server = await createViewerServer(join(root, 'a.cleric.tif'), { codec })
+  t.deepEqual((await server.inject('/slides')).json(), ['a.cleric.tif'])
+  t.is((await server.inject('/slide?name=more%2Fb%20c.cleric.tif')).statusCode, 404)
+})
+
+test('what is no archive gives an error with its code', async (t) => {
+  await using server = await createViewerServer(root, { codec })
+  const answer = await server.inject('/slide?name=bad.cleric.tif')
+  t.is(answer.statusCode, 500)
+  t.is(answer.json().code, 'ERR_ARCHIVE_UNSUPPORTED')
+})
+
+test('a file that was replaced is opened anew', async (t) => {
+  const path = join(folder, 'changing.cleric.tif')
+  await compressSlide(slide, path, { codec, levels: [0], quality: 10 })
+  await using server = await createViewerServer(path, { codec })
+  t.is((await server.inject('/slide?name=changing.cleric.tif')).json().quality, 10)
+  await compressSlide(slide, path, { codec, levels: [0], quality: 20.5, overwrite: true })
+  t.is((await server.inject('/slide?name=changing.cleric.tif')).json().quality, 20.5)
+})
+
+test('the page and what it needs are there', async (t) => {
+  await using server = await createViewerServer(root, { codec })
+  for (const [url, type] of [
+    ['/', /html/],
+    ['/viewer.js', /javascript/],
+    ['/viewer.css', /css/],
+    ['/openseadragon.js', /javascript/],
+  ] as const) {
+    const answer = await server.inject(url)
+    t.is(answer.statusCode, 200)
+    t.regex(String(answer.headers['content-type']), type)
+    t.true(answer.rawPayload.length > 500)
+  }
+})
