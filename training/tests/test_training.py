@@ -52,9 +52,11 @@ def test_resume_takes_the_same_next_step(images, tmp_path):
     found = second.step()
     assert second.counts["step"] == 3
     assert float(found["loss"]) == float(expected["loss"])
+    # The sums of the backward pass depend on the alignment of memory, so equal up to rounding: a
+    # step moves a weight by up to 1.5e-5, a run that forgot its moments would differ by as much.
     for name, value in first.model.state_dict().items():
-        assert torch.equal(value, second.model.state_dict()[name]), name
-        assert torch.equal(first.optimiser.average[name], second.optimiser.average[name]), name
+        assert torch.allclose(value, second.model.state_dict()[name], rtol=1e-6, atol=2e-6), name
+        assert torch.allclose(first.optimiser.average[name], second.optimiser.average[name], rtol=1e-6, atol=2e-6), name
 
 
 def test_resume_keeps_weights_into_a_new_stage(images, tmp_path):
