@@ -209,6 +209,13 @@ test('a stream cut anywhere, or with a byte more, is corrupt', (t) => {
   )
 })
 
+test('a first state that no encoder leaves behind is corrupt', (t) => {
+  for (const state of [0, 1, 2 ** 16, 2 ** 24 - 1]) {
+    const bytes = Uint8Array.from([0, 8, 16, 24], (shift) => state >>> shift)
+    t.throws(() => new RansDecoder(Uint8Array.of(...bytes, 1, 2, 3, 4)), { ...corrupt, message: /first state/ })
+  }
+})
+
 test('flipped bits and noise give an error or other symbols, never anything else', (t) => {
   const attempt = (bytes: Uint8Array, indexes: TableIndexes, tables: RansTables): Int16Array | undefined => {
     try {
