@@ -54,6 +54,11 @@ export class Session {
     return new Progress(label, this.#quiet ? null : this.#io.stderr)
   }
 
+  /** A line for people before the end. */
+  note(text: string): void {
+    if (!this.#quiet && !this.#json) this.#io.stdout.write(`${text}\n`)
+  }
+
   /** Says something before the end: for commands that run until they are stopped. */
   announce(json: object, text: string): void {
     this.#io.stdout.write(`${this.#json ? JSON.stringify(json) : text}\n`)

@@ -29,25 +29,33 @@ export function addCompare(cli: Cli): void {
   )
 }
 
-export async function compare(session: Session, a: Archive | SlideSource, b: Archive | SlideSource) {
+async function compare(session: Session, a: Archive | SlideSource, b: Archive | SlideSource) {
   if (matchingLevels(a, b).length === 0) {
     const size = ({ levels }: SlideSource) => `${levels[0]?.width} x ${levels[0]?.height}`
     const what = `${a.path} (${size(a)}) and ${b.path} (${size(b)}) have no level of the same size`
     throw new UnsupportedError('ERR_IMAGE_UNSUPPORTED', what)
   }
+  const levels = await compareWithProgress(session, a, b)
+  const cost = rate(a, b)
+  const json = {
+    ...cost,
+    // JSON has no Infinity: equal levels have psnr null and maxError 0.
+    levels: levels.map(({ psnr, ...rest }) => ({ ...rest, psnr: Number.isFinite(psnr) ? psnr : null })),
+  }
+  return { json, text: describe(cost, levels) }
+}
+
+export async function compareWithProgress(
+  session: Session,
+  a: SlideSource,
+  b: SlideSource,
+): Promise<LevelComparison[]> {
   const progress = session.progress('compare')
   try {
-    const levels = await compareSlides(a, b, {
+    return await compareSlides(a, b, {
       signal: session.signal,
       onProgress: (done, total) => progress.update(done, total),
     })
-    const cost = rate(a, b)
-    const json = {
-      ...cost,
-      // JSON has no Infinity: equal levels have psnr null and maxError 0.
-      levels: levels.map(({ psnr, ...rest }) => ({ ...rest, psnr: Number.isFinite(psnr) ? psnr : null })),
-    }
-    return { json, text: describe(cost, levels), levels }
   } finally {
     progress.end()
   }

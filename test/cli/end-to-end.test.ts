@@ -1,0 +1,68 @@
+/** The real codec, with a small untrained model, from the command line and from a script. */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import test from 'ava'
+import sharp from 'sharp'
+
+const execute = promisify(execFile)
+const folder = mkdtempSync(join(tmpdir(), 'cleric-end-'))
+test.after.always(() => rmSync(folder, { recursive: true }))
+
+const local = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
+const MODEL = local('test/fixtures/nano.safetensors')
+const node = (...argv: string[]) => execute(process.execPath, ['--import', 'tsx', ...argv], { cwd: local('') })
+const cleric = async (...argv: string[]) => JSON.parse((await node(local('src/cli/main.ts'), ...argv, '--json')).stdout)
+
+test.serial('compress, validate, compare and region with a model on a device', async (t) => {
+  t.timeout(280_000)
+  const archive = join(folder, 'a.cleric.tif')
+  const slide = 'synthetic:150x120:4'
+  const made = await cleric('compress', slide, '-o', archive, '--model', MODEL, '--tile', '128', '--quality', '100')
+  t.is(made.bytes, readFileSync(archive).length)
+  t.true(made.deviceBusy > 0 && made.deviceBusy <= 1)
+  t.deepEqual(await cleric('validate', archive, '--model', MODEL), { ok: true, tiles: 2, bad: [], badImages: [] })
+  const { levels, bpp } = await cleric('compare', slide, archive, '--model', MODEL)
+  t.is(bpp, made.bpp)
+  t.true(Number.isFinite(levels[0].psnr) && levels[0].maxError > 0)
+  const image = join(folder, 'region.png')
+  await cleric(
+    'region',
+    archive,
+    '-o',
+    image,
+    '--x',
+    '20',
+    '--y',
+    '10',
+    '--width',
+    '100',
+    '--height',
+    '90',
+    '--model',
+    MODEL,
+  )
+  t.like(await sharp(image).metadata(), { width: 100, height: 90, channels: 3 })
+})
+
+test.serial(
+  'a script that closes nothing ends by itself, long before the shared codec is closed for idleness',
+  async (t) => {
+    t.timeout(120_000)
+    const script = `
+    const { compressSlide, openArchive } = await import(${JSON.stringify(local('src/index.ts'))})
+    const model = ${JSON.stringify(MODEL)}
+    const output = ${JSON.stringify(join(folder, 'b.cleric.tif'))}
+    await compressSlide('synthetic:64x64', output, { model })
+    const archive = await openArchive(output, { model })
+    const { data } = await archive.readRegion({ x: 0, y: 0, level: 0, width: 64, height: 64 })
+    process.stdout.write(String(data.length) + ' ' + Date.now())`
+    const { stdout } = await node('--input-type=module', '-e', script)
+    const [length, done] = stdout.split(' ').map(Number)
+    t.is(length, 64 * 64 * 3)
+    t.true(Date.now() - (done as number) < 15_000)
+  },
+)
