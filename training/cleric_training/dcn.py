@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.ops import deform_conv2d
 
+from . import fast
 from .layers import conv3
 
 
@@ -34,10 +35,22 @@ class DeformConv(nn.Module):
         if not self.deform:
             return F.conv2d(x, self.weight * 0.5, self.bias, self.stride, 1)
         om = self.offset(x)
+        if fast.LIBRARY is not None:
+            return self._columns(x, om.float())
+        if torch.is_grad_enabled():
+            # torchvision 0.14 gives wrong gradients on a CPU, different ones at every call.
+            raise RuntimeError("training deformable convolutions needs the C loops of fast.c: install a C compiler")
         # torchvision wants dy and dx of each tap side by side.
-        shift = torch.stack([om[:, 0:9], om[:, 9:18]], 2).flatten(1, 2)
-        return deform_conv2d(x.float(), shift.float(), self.weight, self.bias, stride=self.stride, padding=1,
+        shift = torch.stack([om[:, 0:9], om[:, 9:18]], 2).flatten(1, 2).float()
+        return deform_conv2d(x.float(), shift, self.weight, self.bias, stride=self.stride, padding=1,
                              mask=torch.sigmoid(om[:, 18:27].float()))
+
+    def _columns(self, x: torch.Tensor, om: torch.Tensor) -> torch.Tensor:
+        b, _, ho, wo = om.shape
+        shift = torch.cat([om[:, :18], torch.sigmoid(om[:, 18:])], 1).flatten(2).transpose(1, 2)
+        columns = fast.deform_columns(x, shift, self.stride)
+        weight = self.weight.permute(0, 2, 3, 1).flatten(1)  # [o, 9 i], as the columns run
+        return F.linear(columns, weight.to(columns.dtype), self.bias.to(columns.dtype)).transpose(1, 2).reshape(b, -1, ho, wo)
 
 
 def deformable(on: bool, i: int, o: int, stride: int = 1) -> nn.Module:

@@ -67,3 +67,41 @@ void adam(float *restrict w, const float *restrict g, float *restrict m, float *
     average[i] += (1.f - decay) * (w[i] - average[i]);
   }
 }
+
+// The four pixels round a sample point; one outside the image has weight and `inside` 0 and index 0.
+struct corners {
+  int64_t index[4];
+  float weight[4], inside[4], fy, fx;
+};
+
+static inline struct corners locate(float y, float x, int64_t h, int64_t w) {
+  struct corners at;
+  // Far outside, or not a number: everything reads zero, and the casts below stay defined.
+  if (!(y > -2.f && y < (float)h + 1.f && x > -2.f && x < (float)w + 1.f)) y = x = -2.f;
+  float top = floorf(y), left = floorf(x);
+  at.fy = y - top;
+  at.fx = x - left;
+  for (int n = 0; n < 4; n++) {
+    int64_t row = (int64_t)top + n / 2, column = (int64_t)left + n % 2;
+    int in = row >= 0 && row < h && column >= 0 && column < w;
+    at.inside[n] = (float)in;
+    at.index[n] = in ? row * w + column : 0;
+    at.weight[n] = in ? (n / 2 ? at.fy : 1.f - at.fy) * (n % 2 ? at.fx : 1.f - at.fx) : 0.f;
+  }
+  return at;
+}
+
+#define T uint16_t
+#define LOAD(v) widen(v)
+#define STORE(v) narrow(v)
+#define NAME(f) f##_bf16
+#include "deform.c"
+#undef T
+#undef LOAD
+#undef STORE
+#undef NAME
+#define T float
+#define LOAD(v) (v)
+#define STORE(v) (v)
+#define NAME(f) f##_f32
+#include "deform.c"

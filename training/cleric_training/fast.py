@@ -17,8 +17,9 @@ FLAGS = ["-O3", "-march=native", "-mprefer-vector-width=512", "-ffast-math", "-f
 
 
 def _build() -> Optional[ctypes.CDLL]:
-    """Compiles fast.c into the user's cache, once for every version of it."""
-    digest = hashlib.sha256(SOURCE.read_bytes() + " ".join(FLAGS).encode()).hexdigest()[:16]
+    """Compiles fast.c (which includes deform.c) into the user's cache, once for every version of it."""
+    sources = b"".join(path.read_bytes() for path in (SOURCE, SOURCE.with_name("deform.c")))
+    digest = hashlib.sha256(sources + " ".join(FLAGS).encode()).hexdigest()[:16]
     target = Path.home() / ".cache" / "cleric-train" / f"fast-{digest}.so"
     try:
         if not target.exists():
@@ -94,3 +95,42 @@ def adam(w: torch.Tensor, g: torch.Tensor, m: torch.Tensor, v: torch.Tensor, ave
     v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
     w.addcdiv_(m, v.sqrt().mul_(root).add_(eps), value=-rate)
     average.lerp_(w, 1 - decay)
+
+
+class _DeformColumns(torch.autograd.Function):
+    """Samples of a 3x3 DCNv2, see deform.c: x [B, C, H, W], shift [B, P, 27] float32 -> [B, P, 9 C]."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, shift: torch.Tensor, stride: int) -> torch.Tensor:
+        b, c, h, w = x.shape
+        # Channels last, whatever layout the strides of a size-one dimension claim.
+        x = x.permute(0, 2, 3, 1).contiguous()
+        shift = shift.contiguous()
+        ho, wo = (h + stride - 1) // stride, (w + stride - 1) // stride
+        columns = x.new_empty(b, ho * wo, 9 * c)
+        run = LIBRARY.deform_columns_bf16 if x.dtype == torch.bfloat16 else LIBRARY.deform_columns_f32
+        for n in range(b):
+            run(_at(x[n]), _at(shift[n]), _at(columns[n]), *map(ctypes.c_int64, (h, w, c, ho, wo, stride)))
+        ctx.save_for_backward(x, shift)
+        ctx.sizes = (h, w, c, ho, wo, stride)
+        return columns
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
+        x, shift = ctx.saved_tensors
+        grad = grad.to(x.dtype).contiguous()
+        dx = torch.zeros_like(x, dtype=torch.float32)
+        dshift = torch.empty_like(shift)
+        run = LIBRARY.deform_columns_backward_bf16 if x.dtype == torch.bfloat16 else LIBRARY.deform_columns_backward_f32
+        for n in range(len(x)):
+            run(_at(x[n]), _at(shift[n]), _at(grad[n]), _at(dx[n]), _at(dshift[n]), *map(ctypes.c_int64, ctx.sizes))
+        return dx.to(x.dtype).permute(0, 3, 1, 2), dshift, None
+
+
+def deform_columns(x: torch.Tensor, shift: torch.Tensor, stride: int) -> torch.Tensor:
+    """The samples a 3x3 DCNv2 multiplies with its weights; needs `LIBRARY`.
+
+    x [B, C, H, W] bfloat16 or float32; shift [B, P, 27] float32: 9 dy, 9 dx, 9 modulations in (0, 1),
+    P = ceil(H / stride) * ceil(W / stride). Gives [B, P, 9 * C], taps row-major, in x's type.
+    """
+    return _DeformColumns.apply(x, shift, stride)

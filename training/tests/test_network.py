@@ -3,6 +3,7 @@ import pytest
 import torch
 from torchvision.ops import deform_conv2d
 
+from cleric_training import fast
 from cleric_training.attention import LocalContext, anchor_mask
 from cleric_training.config import PRESETS
 from cleric_training.dcn import DeformConv
@@ -65,6 +66,48 @@ def test_dcn_reads_offsets_row_major_dy_first():
         expected = deform_conv2d(x, pairs[None, :, None, None].expand(1, 18, 8, 8).contiguous(), layer.weight, layer.bias,
                                  padding=1, mask=torch.full((1, 9, 8, 8), 0.5))
         assert (layer(x) - expected).abs().max() < 1e-5
+
+
+def deforming(stride: int) -> DeformConv:
+    torch.manual_seed(8)
+    layer = DeformConv(4, 6, stride)
+    torch.nn.init.normal_(layer.offset.weight, std=0.3)
+    torch.nn.init.normal_(layer.offset.bias)
+    return layer
+
+
+@pytest.mark.skipif(fast.LIBRARY is None, reason="no C compiler")
+@pytest.mark.parametrize("stride", [1, 2])
+def test_dcn_in_c_is_torchvisions(stride, monkeypatch):
+    layer, x = deforming(stride), torch.randn(2, 4, 10, 12)
+    with torch.no_grad():
+        in_c = layer(x)
+        om = layer.offset(x)
+        in_bf16 = layer._columns(x.bfloat16().contiguous(memory_format=torch.channels_last), om)
+        monkeypatch.setattr(fast, "LIBRARY", None)
+        assert (in_bf16 - in_c).abs().max() < 0.05
+        assert (layer(x) - in_c).abs().max() < 1e-5
+    with pytest.raises(RuntimeError, match="C compiler"):
+        layer(x)
+
+
+@pytest.mark.skipif(fast.LIBRARY is None, reason="no C compiler")
+@pytest.mark.parametrize("stride", [1, 2])
+def test_dcn_gradients_are_the_slopes(stride):
+    """Against differences along random directions; a sample that crosses a pixel's edge makes a kink."""
+    layer, x = deforming(stride), torch.randn(2, 4, 10, 12, requires_grad=True)
+    direction = torch.randn(layer(x).shape)
+    (layer(x) * direction).sum().backward()
+    for p in (x, *layer.parameters()):
+        way, step = torch.randn_like(p), 1e-3 if p is x or p.shape[0] == 6 else 1e-4
+        with torch.no_grad():
+            p.add_(step * way)
+            above = float((layer(x).double() * direction).sum())
+            p.sub_(2 * step * way)
+            below = float((layer(x).double() * direction).sum())
+            p.add_(step * way)
+        slope, expected = (above - below) / (2 * step), float((p.grad * way).sum())
+        assert abs(slope - expected) < 0.05 * float(p.grad.norm()) + 0.05
 
 
 def test_stage_without_nets_and_deformation_is_the_full_network():

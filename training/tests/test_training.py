@@ -47,16 +47,19 @@ def test_resume_takes_the_same_next_step(images, tmp_path):
     for _ in range(2):
         first.step()
     first.save()
+    before = {k: v.clone() for k, v in first.model.state_dict().items()}
     expected = first.step()
     second = trainer(images, tmp_path, "--resume")
     found = second.step()
     assert second.counts["step"] == 3
     assert float(found["loss"]) == float(expected["loss"])
-    # The sums of the backward pass depend on the alignment of memory, so equal up to rounding: a
-    # step moves a weight by up to 1.5e-5, a run that forgot its moments would differ by as much.
-    for name, value in first.model.state_dict().items():
-        assert torch.allclose(value, second.model.state_dict()[name], rtol=1e-6, atol=2e-6), name
-        assert torch.allclose(first.optimiser.average[name], second.optimiser.average[name], rtol=1e-6, atol=2e-6), name
+    # Equal up to the rounding of the backward pass, whose sums depend on the alignment of memory
+    # (and which Adam magnifies where a gradient is next to nothing): compare the moves as a whole.
+    for mine, other in ((first.model.state_dict(), second.model.state_dict()),
+                        (first.optimiser.average, second.optimiser.average)):
+        move = torch.cat([(mine[k] - before[k]).flatten() for k in before])
+        gap = torch.cat([(mine[k] - other[k]).flatten() for k in before])
+        assert move.norm() > 0 and gap.norm() < 0.02 * move.norm()
 
 
 def test_resume_keeps_weights_into_a_new_stage(images, tmp_path):
@@ -87,7 +90,7 @@ def test_run_logs_and_stops(images, tmp_path):
 
 
 def test_a_step_that_is_not_finite_is_skipped(images, tmp_path):
-    run = trainer(images, tmp_path, "--no-deform")  # torchvision's kernel cannot be handed offsets that are NaN
+    run = trainer(images, tmp_path)
     before = {k: v.clone() for k, v in run.model.state_dict().items()}
     original = run.images.batch
     run.images.batch = lambda *a: original(*a) * float("nan")
