@@ -2,7 +2,9 @@
  * Builds a {@link Graph} node by node: infers shapes, and checks each parameter's shape against its use, so
  * that a model file whose tensors do not fit its configuration fails here, by name, before any device sees it.
  */
+
 import { CorruptDataError, UnsupportedError } from '../errors.js'
+import { scaleThresholds } from '../model/model.js'
 import type { Activation, Axis, ConvNode, Graph, Half, Node, Parameters, Port, Shape, Stage, Tensor } from './graph.js'
 
 export interface ConvOptions {
@@ -234,7 +236,7 @@ export class GraphBuilder {
 
   scaleIndex(name: string, params: Tensor, keep: Half): Tensor {
     const output = this.#tensor(name, halved(params.shape))
-    return this.#add({ op: 'scaleIndex', params, output, table: 'scales', keep }, output)
+    return this.#add({ op: 'scaleIndex', params, output, table: scaleThresholds, keep }, output)
   }
 
   quantise(name: string, latent: Tensor, first: number, params: Tensor, keep: Half): Tensor {

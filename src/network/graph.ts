@@ -219,7 +219,8 @@ export interface RoundNode {
 
 /**
  * Entropy parameters to what the coder needs, on one half (zero elsewhere): `index` of the scale in the
- * table (the number of table entries below the scale, at most last), params = [scale (d), mean (d)].
+ * model's table, which is the number of entries of `table`, a rising list of thresholds, below the scale (at most
+ * its last index); params = [scale (d), mean (d)].
  */
 export interface ScaleIndexNode {
   readonly op: 'scaleIndex'

@@ -1,0 +1,54 @@
+/** The model that ships, on a real tile: the bitstream takes the bits that the model estimates, and is a picture. */
+import sharp from 'sharp'
+import { gainsAt } from '../../src/codec/gain.js'
+import { TileCodec } from '../../src/codec/tile-codec.js'
+import { psnr } from '../../src/metrics/psnr.js'
+import { loadModel } from '../../src/model/model.js'
+import { encoderGraph } from '../../src/network/cleric.js'
+import type { PortData, Tensor } from '../../src/network/graph.js'
+import { openWebGpu } from '../../src/webgpu/backend.js'
+import { dataPath, testWithData } from '../data.js'
+import { estimateBits, withParameterOutputs } from './estimate.js'
+
+const tile = 'eval/monuseg-010.png'
+const side = 256
+
+testWithData(
+  [tile],
+  'real bits are within 1 % of the estimated ones, and grow with the quality as PSNR does',
+  async (t) => {
+    const pixels = sharp(dataPath(tile)).extract({ left: 0, top: 0, width: side, height: side }).removeAlpha()
+    const image = { data: await pixels.raw().toBuffer(), width: side, height: side, channels: 3 } as const
+    const model = await loadModel()
+    const backend = await openWebGpu()
+    try {
+      const codec = new TileCodec(model, backend)
+      const plan = encoderGraph(model.config, model.parameters, side, side)
+      const encoder = await backend.compile(withParameterOutputs(plan), model.parameters)
+      const points: { bits: number; psnr: number }[] = []
+      for (const quality of [20, 80]) {
+        const payload = await codec.encode(image, quality)
+        const inputs = new Map<Tensor, PortData>([
+          [plan.image, image.data],
+          [plan.gain as Tensor, gainsAt(model, quality)?.forward as Float32Array],
+        ])
+        const estimated = estimateBits(model, plan, await encoder.run(0, inputs))
+        const decoded = await codec.decode(payload, image, quality)
+        const excess = (payload.length * 8) / estimated - 1
+        const point = { bits: payload.length * 8, psnr: psnr(image, decoded) }
+        t.log(
+          `quality ${quality}: ${(point.bits / side ** 2).toFixed(3)} bpp, ${point.psnr.toFixed(2)} dB, ` +
+            `${(100 * excess).toFixed(2)} % over the estimate`,
+        )
+        t.true(Math.abs(excess) < 0.01, `${point.bits} bits, estimated ${estimated}`)
+        points.push(point)
+      }
+      const [low, high] = points as [(typeof points)[0], (typeof points)[0]]
+      t.true(high.bits > low.bits && high.psnr > low.psnr)
+      t.true(low.psnr > 24, `${low.psnr} dB`)
+      codec.close()
+    } finally {
+      backend.close()
+    }
+  },
+)
