@@ -3,10 +3,9 @@
 @group(0) @binding(0) var source: texture_2d_array<f32>; // input channels / 4
 @group(0) @binding(1) var weights: texture_2d_array<f32>; // (K K x 4 inputs) x input groups x output blocks, texel = 4 outputs
 @group(0) @binding(2) var bias: texture_2d_array<f32>; // output blocks x 1
-@group(0) @binding(3) var partial: texture_2d_array<f32>; // sums over earlier inputs, one layer a block; or unused
-@group(0) @binding(4) var residual: texture_2d_array<f32>; // shape of output; or unused
-@group(0) @binding(5) var<uniform> p: Params;
-@group(0) @binding(6) var output: texture_storage_2d_array<rgba32float, write>;
+@group(0) @binding(3) var residual: texture_2d_array<f32>; // shape of output; or unused
+@group(0) @binding(4) var<uniform> p: Params;
+@group(0) @binding(5) var output: texture_storage_2d_array<rgba32float, write>;
 
 struct Params {
   width: i32, // of the result before the shuffle
@@ -14,14 +13,11 @@ struct Params {
   blocks: i32, // output blocks of 4 channels
   groups: i32, // input groups of 4 channels
   origin: i32, // texel of tap (0, 0) of position (0, 0), both axes
-  hasPartial: i32,
-  isLast: i32, // 0: store the bare sum
-  hasResidual: i32,
-  activation: i32,
+  run: i32, // tiles between one block and the next in the order of invocations
   scale: f32,
   keep: i32,
   shuffle: i32,
-  inverse: i32,
+  inverse: i32, // GDN: multiply
 }
 
 #define K 3
@@ -29,51 +25,51 @@ struct Params {
 #define TX 8
 #define TY 4
 #define TO 1
-#define GDN 0
 #define R 2
+#define RES 0
+#define GDN 0
 #include "tensor.wgsl"
 #include "grid.wgsl"
 #include "activation.wgsl"
 #include "checkerboard.wgsl"
 
+// Software adapters compute both sides of an `if`, so what an epilogue does is settled by constants.
 fn finish(sum: vec4f, x: i32, y: i32, block: i32) {
   if (x >= p.width || y >= p.height || block >= p.blocks) { return; }
+  var at = vec3i(x, y, block);
   var v = sum;
 #if GDN
-  let root = sqrt(v + textureLoad(bias, vec2i(block, 0), 0, 0));
-  let centre = load(source, x, y, block);
-  v = select(centre / root, centre * root, p.inverse == 1);
-  if (p.hasResidual == 1) { v += load(residual, x, y, block); }
-  store(output, x, y, block, v);
+  let root = sqrt(v);
+  v = load(source, x, y, block) * select(1.0 / root, root, p.inverse == 1);
 #else
-  if (p.hasPartial == 1) { v += load(partial, x, y, block); }
-  if (p.isLast == 0) {
-    store(output, x, y, block, v);
-    return;
-  }
-  v = p.scale * activate(p.activation, v + textureLoad(bias, vec2i(block, 0), 0, 0));
-  if (!isKept(p.keep, x, y)) { v = vec4f(0.0); }
-  var at = vec3i(x, y, block);
+  v = select(vec4f(0.0), p.scale * activate(v), isKept(p.keep, x, y));
   if (p.shuffle == 2) { at = vec3i(2 * x + (block & 1), 2 * y + ((block >> 1) & 1), block >> 2); }
-  if (p.hasResidual == 1) { v += load(residual, at.x, at.y, at.z); }
-  store(output, at.x, at.y, at.z, v);
 #end
+#if RES
+  v += load(residual, at.x, at.y, at.z);
+#end
+  store(output, at.x, at.y, at.z, v);
 }
 
 @compute @workgroup_size(8)
 fn conv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
   let tilesX = (p.width + ${TX - 1}) / ${TX};
   let tiles = tilesX * ((p.height + ${TY - 1}) / ${TY});
+  // Runs of neighbouring tiles, and for each run all blocks: the run's input stays in the cache.
   let i = linearIndex(id, workgroups);
-  let block = i / tiles * ${TO};
-  if (block >= p.blocks) { return; }
-  let x0 = i % tilesX * ${TX};
-  let y0 = i % tiles / tilesX * ${TY};
+  let rounds = (p.blocks + ${TO - 1}) / ${TO};
+  let within = i % (p.run * rounds);
+  let tile = i / (p.run * rounds) * p.run + within % p.run;
+  let block = within / p.run * ${TO};
+  if (tile >= tiles) { return; }
+  let x0 = tile % tilesX * ${TX};
+  let y0 = tile / tilesX * ${TY};
   let px = x0 * ${S} + p.origin;
   let py = y0 * ${S} + p.origin;
 #for o in 0..TO
+  let bias${o} = textureLoad(bias, vec2i(block + ${o}, 0), 0, 0);
 #for j in 0..TX * TY
-  var a${o}_${j} = vec4f(0.0);
+  var a${o}_${j} = bias${o};
 #end
 #end
   for (var c = 0; c < p.groups; c++) {

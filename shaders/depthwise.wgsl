@@ -7,7 +7,6 @@
 struct Params {
   width: i32,
   height: i32,
-  activation: i32,
 }
 
 #include "tensor.wgsl"
@@ -21,5 +20,5 @@ fn depthwise(@builtin(global_invocation_id) id: vec3u) {
 #for k in 0..9
   sum = fma(load(source, at.x + ${k % 3 - 1}, at.y + ${k / 3 - 1}, at.z), textureLoad(weights, vec2i(${k}, at.z), 0, 0), sum);
 #end
-  store(output, at.x, at.y, at.z, activate(p.activation, sum));
+  store(output, at.x, at.y, at.z, activate(sum));
 }

@@ -31,6 +31,6 @@ fn liftHidden(@builtin(global_invocation_id) id: vec3u) {
   }
 #end
 #for o in 0..4
-  store(output, at.x, at.y, 4 * at.z + ${o}, tanhSafe(a${o}));
+  store(output, at.x, at.y, 4 * at.z + ${o}, tanhFast(a${o}));
 #end
 }

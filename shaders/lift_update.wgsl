@@ -71,7 +71,7 @@ fn liftUpdate(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups)
     }
 #for j in 0..TX * TY
 #for o in 0..8
-    net${j} = fma(tanhSafe(a${j}_${o}), vec4f(mix${o / 4}.${xyzw(o % 4)}), net${j});
+    net${j} = fma(tanhFast(a${j}_${o}), vec4f(mix${o / 4}.${xyzw(o % 4)}), net${j});
 #end
 #end
   }

@@ -125,6 +125,9 @@ export async function pickAdapter(name?: string): Promise<FoundAdapter> {
     const options = { powerPreference: 'high-performance' } as const
     const [first] = await request(instance(`backend=${NATIVE}`), NATIVE, options)
     if (first && !first.description.software) return first
+    const [gles] = await request(instance('backend=opengles'), 'opengles', { featureLevel: 'compatibility' })
+    if (gles) return gles
+    if (first) return first
   }
   const all = await findAdapters()
   const wanted = name?.toLowerCase() ?? ''

@@ -36,6 +36,34 @@ export interface Dispatch {
   readonly cost: number
 }
 
+/** Layers copied from one tensor's texture into another's, border included. */
+export interface Copy {
+  readonly copy: {
+    readonly from: Tensor
+    readonly fromLayer: number
+    readonly to: Tensor
+    readonly toLayer: number
+    readonly layers: number
+  }
+  readonly cost: number
+}
+
+/** What a stage is made of. */
+export type Action = Dispatch | Copy
+
+export function isCopy(action: Action): action is Copy {
+  return 'copy' in action
+}
+
+/** What an action reads and writes; null for a binding that goes unused. */
+export function touched(action: Action): {
+  readonly reads: readonly (Tensor | Weights | PortBuffer | null)[]
+  readonly writes: readonly (Tensor | PortBuffer)[]
+} {
+  if (isCopy(action)) return { reads: [action.copy.from], writes: [action.copy.to] }
+  return { reads: Object.values(action.reads), writes: Object.values(action.writes) }
+}
+
 /** What a kernel's host function may ask for. */
 export interface KernelContext {
   readonly parameters: Parameters

@@ -1,23 +1,23 @@
 /**
- * From a graph to dispatches and memory: each stage's dispatches in order, and
+ * From a graph to actions and memory: each stage's actions in order, and
  * for every tensor a slot that it shares with tensors of the same shape whose
  * life is over before its own begins.
  */
 import type { Graph, Shape, Tensor } from '../network/graph.js'
-import { type Dispatch, isTensor, type KernelContext } from './dispatch.js'
+import { type Action, isCopy, isTensor, type KernelContext, touched } from './dispatch.js'
 import { describe } from './kernels/index.js'
 import { pack, unpack } from './kernels/ports.js'
 
 export interface Plan {
-  /** Dispatches of each stage: inputs unpacked, nodes, outputs packed. */
-  readonly stages: readonly (readonly Dispatch[])[]
+  /** Actions of each stage: inputs unpacked, nodes, outputs packed. */
+  readonly stages: readonly (readonly Action[])[]
   /** Shapes of the slots. */
   readonly slots: readonly Shape[]
   /** Slot of each tensor, scratch ones included. */
   readonly slotOf: ReadonlyMap<Tensor, number>
 }
 
-function stageDispatches(graph: Graph, context: Omit<KernelContext, 'scratch'>): Dispatch[][] {
+function stageActions(graph: Graph, context: Omit<KernelContext, 'scratch'>): Action[][] {
   let id = graph.tensors.length
   const full: KernelContext = { ...context, scratch: (name, shape) => ({ id: id++, name, shape }) }
   return graph.stages.map(({ inputs, nodes, outputs }) => [
@@ -29,31 +29,31 @@ function stageDispatches(graph: Graph, context: Omit<KernelContext, 'scratch'>):
 
 /** Plans a graph. Throws a RangeError for shapes that don't fit, or for a tensor that is read before it is made. */
 export function plan(graph: Graph, context: Omit<KernelContext, 'scratch'>): Plan {
-  const stages = stageDispatches(graph, context)
+  const stages = stageActions(graph, context)
   const order = stages.flat()
   const lastUse = new Map<Tensor, number>()
-  order.forEach(({ reads, writes }, i) => {
-    for (const source of [...Object.values(reads), ...Object.values(writes)]) {
-      if (source && isTensor(source)) lastUse.set(source, i)
-    }
+  order.forEach((action, i) => {
+    const { reads, writes } = touched(action)
+    for (const source of [...reads, ...writes]) if (source && isTensor(source)) lastUse.set(source, i)
   })
   const slots: Shape[] = []
   const slotOf = new Map<Tensor, number>()
   const free = new Map<string, number[]>()
   // The exact shape: the border must have stayed zero.
   const key = ({ channels, height, width }: Shape) => `${Math.ceil(channels / 4)} ${height} ${width}`
-  order.forEach(({ shader, reads, writes }, i) => {
-    for (const source of Object.values(reads)) {
+  order.forEach((action, i) => {
+    const { reads, writes } = touched(action)
+    for (const source of reads) {
       if (source && isTensor(source) && !slotOf.has(source)) {
-        throw new RangeError(`${shader} reads ${source.name} before anything writes it`)
+        const reader = isCopy(action) ? 'a copy' : action.shader
+        throw new RangeError(`${reader} reads ${source.name} before anything writes it`)
       }
     }
-    for (const target of Object.values(writes)) {
+    for (const target of writes) {
       if (!isTensor(target) || slotOf.has(target)) continue
       slotOf.set(target, free.get(key(target.shape))?.pop() ?? slots.push(target.shape) - 1)
     }
-    const used = new Set([...Object.values(reads), ...Object.values(writes)])
-    for (const tensor of used) {
+    for (const tensor of new Set([...reads, ...writes])) {
       if (!tensor || !isTensor(tensor) || lastUse.get(tensor) !== i) continue
       const name = key(tensor.shape)
       const list = free.get(name) ?? []
@@ -64,17 +64,17 @@ export function plan(graph: Graph, context: Omit<KernelContext, 'scratch'>): Pla
   return { stages, slots, slotOf }
 }
 
-/** Cuts a stage into runs of dispatches that cost up to `budget` each, or a single dispatch beyond it. */
-export function split<T extends { readonly cost: number }>(dispatches: readonly T[], budget: number): T[][] {
+/** Cuts a stage into runs of actions that cost up to `budget` each, or a single one beyond it. */
+export function split<T extends { readonly cost: number }>(actions: readonly T[], budget: number): T[][] {
   const parts: T[][] = []
   let sum = Number.POSITIVE_INFINITY
-  for (const dispatch of dispatches) {
-    if (sum + dispatch.cost > budget) {
+  for (const action of actions) {
+    if (sum + action.cost > budget) {
       parts.push([])
       sum = 0
     }
-    parts.at(-1)?.push(dispatch)
-    sum += dispatch.cost
+    parts.at(-1)?.push(action)
+    sum += action.cost
   }
   return parts
 }

@@ -5,7 +5,7 @@ import type { Graph, Node, Parameters, PortData, Tensor } from '../../src/networ
 import { pickAdapter } from '../../src/webgpu/adapters.js'
 import { openWebGpu } from '../../src/webgpu/backend.js'
 import { Device } from '../../src/webgpu/device.js'
-import { workgroupCount } from '../../src/webgpu/executable.js'
+import { workgroupCount } from '../../src/webgpu/maker.js'
 import { compilePipeline } from '../../src/webgpu/pipelines.js'
 import { plan, split } from '../../src/webgpu/plan.js'
 import { packParams, parseShader } from '../../src/webgpu/shader.js'

@@ -1,11 +1,16 @@
 import type { ConcatNode, SliceNode, Tensor } from '../../network/graph.js'
-import { checkShape, type Dispatch, type KernelContext, texelGrid } from '../dispatch.js'
+import { type Action, checkShape, type Dispatch, groupsOf, type KernelContext, texelGrid } from '../dispatch.js'
 
 /** Shapes: input C x H x W, output c x H x W with first + c <= C. */
-export function slice(node: SliceNode): Dispatch[] {
+export function slice(node: SliceNode): Action[] {
   const { input, output, first } = node
   const { channels, height, width } = output.shape
   checkShape(input, Math.max(input.shape.channels, first + channels), height, width)
+  const cost = 4 * channels * height * width
+  if (first % 4 === 0 && (channels % 4 === 0 || first + channels === input.shape.channels)) {
+    const layers = groupsOf(channels)
+    return [{ copy: { from: input, fromLayer: first / 4, to: output, toLayer: 0, layers }, cost }]
+  }
   return [
     {
       shader: 'slice',
@@ -14,26 +19,42 @@ export function slice(node: SliceNode): Dispatch[] {
       writes: { output },
       params: { width, height, first, channels },
       invocations: texelGrid(output),
-      cost: 16 * channels * height * width,
+      cost: 4 * cost,
     },
   ]
 }
 
-/** Shapes: inputs C_i x H x W, output sum C_i x H x W. More than four inputs go through scratch tensors. */
-export function concat(node: ConcatNode, context: KernelContext): Dispatch[] {
-  const { inputs, output } = node
+/** Shapes: inputs C_i x H x W, output sum C_i x H x W. */
+export function concat(node: ConcatNode, context: KernelContext): Action[] {
+  return concatInto(node.inputs, node.output, context)
+}
+
+/**
+ * Copies of whole layers where the parts' channels allow it, which costs next
+ * to nothing; else a kernel, by way of scratch tensors for more than four parts.
+ */
+export function concatInto(inputs: readonly Tensor[], output: Tensor, context: KernelContext): Action[] {
   const { height, width } = output.shape
   for (const input of inputs) checkShape(input, input.shape.channels, height, width)
   checkShape(output, total(inputs), height, width)
-  const dispatches: Dispatch[] = []
+  if (inputs.slice(0, -1).every(({ shape }) => shape.channels % 4 === 0)) {
+    let toLayer = 0
+    return inputs.map((from) => {
+      const layers = groupsOf(from.shape.channels)
+      const copy = { from, fromLayer: 0, to: output, toLayer, layers }
+      toLayer += layers
+      return { copy, cost: 4 * from.shape.channels * height * width }
+    })
+  }
+  const actions: Action[] = []
   let parts = inputs
   while (parts.length > 4) {
     const head = parts.slice(0, 4)
     const joined = context.scratch(`${output.name} part`, { channels: total(head), height, width })
-    dispatches.push(join(head, joined))
+    actions.push(join(head, joined))
     parts = [joined, ...parts.slice(4)]
   }
-  return [...dispatches, join(parts, output)]
+  return [...actions, join(parts, output)]
 }
 
 function total(tensors: readonly Tensor[]): number {

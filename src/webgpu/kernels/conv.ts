@@ -1,14 +1,15 @@
-import type { ConvNode, Tensor } from '../../network/graph.js'
+import type { ConvNode } from '../../network/graph.js'
 import {
+  type Action,
   activationNumber,
   checkShape,
-  type Dispatch,
   groupsOf,
   type KernelContext,
   keepNumber,
   parameterData,
   type Weights,
 } from '../dispatch.js'
+import { concatInto } from './channels.js'
 
 /** Positions and blocks of 4 channels that one invocation makes. */
 export interface Tile {
@@ -42,28 +43,26 @@ export function blocksOf(channels: number, shuffle: number): number {
   return shuffle === 1 ? groupsOf(channels) : 4 * groupsOf(channels / 4)
 }
 
-/** Weights of input channels [first, first + count) as (taps x 4 inputs) x input groups x output blocks of 4 outputs. */
+/** Weights as (taps x 4 inputs) x input groups x output blocks of 4 outputs. */
 export function packConv(
   data: Float32Array,
   layout: {
     readonly outputs: number
     readonly inputs: number
     readonly taps: number
-    readonly first: number
-    readonly count: number
     readonly shuffle: number
     readonly layers: number
   },
 ): Float32Array<ArrayBuffer> {
-  const { outputs, inputs, taps, first, count, shuffle, layers } = layout
-  const groups = groupsOf(count)
+  const { outputs, inputs, taps, shuffle, layers } = layout
+  const groups = groupsOf(inputs)
   const packed = new Float32Array(layers * groups * taps * 16)
   for (let block = 0; block < blocksOf(outputs, shuffle); block++) {
     for (let lane = 0; lane < 4; lane++) {
       const o = outputChannel(block, lane, outputs, shuffle)
       if (o < 0) continue
-      for (let i = 0; i < count; i++) {
-        const from = (o * inputs + first + i) * taps
+      for (let i = 0; i < inputs; i++) {
+        const from = (o * inputs + i) * taps
         const to = ((block * groups + (i >> 2)) * taps * 4 + (i & 3)) * 4 + lane
         for (let tap = 0; tap < taps; tap++) packed[to + tap * 16] = data[from + tap] ?? 0
       }
@@ -88,12 +87,22 @@ export function biasWeights(name: string, data: Float32Array, shuffle: number): 
   }
 }
 
+/** Tiles whose input, over all channels, is about what a core's cache holds. */
+export function tileRun(tiles: number, tileTexels: number, groups: number): number {
+  const fit = 2 ** 18 / (16 * tileTexels * groups)
+  return Math.min(tiles, 8 * Math.max(1, Math.round(fit / 8)))
+}
+
+/** Invocations for `tiles` in runs of `run`, `rounds` times over. */
+export function runInvocations(tiles: number, run: number, rounds: number): number {
+  return Math.ceil(tiles / run) * run * rounds
+}
+
 /**
- * y = residual + scale act(conv(inputs) + bias), one dispatch an input, each
- * adding to the sums of those before.
+ * y = residual + scale act(conv(inputs) + bias). Several inputs are first joined.
  * Shapes: inputs C_i x H x W, output O / shuffle^2 x shuffle H' x shuffle W'.
  */
-export function conv(node: ConvNode, context: KernelContext): Dispatch[] {
+export function conv(node: ConvNode, context: KernelContext): Action[] {
   const { kernel, stride, padding, shuffle, output, residual } = node
   const outputs = output.shape.channels * shuffle * shuffle
   const height = output.shape.height / shuffle
@@ -108,55 +117,57 @@ export function conv(node: ConvNode, context: KernelContext): Dispatch[] {
   const weight = parameterData(context.parameters, node.weight, outputs * inputs * taps)
   const bias = parameterData(context.parameters, node.bias, outputs)
 
+  const before: Action[] = []
+  let source = first
+  if (node.inputs.length > 1) {
+    source = context.scratch(`${output.name} inputs`, { ...first.shape, channels: inputs })
+    before.push(...concatInto(node.inputs, source, context))
+  }
   const tile = convTile(context.software, kernel, stride)
   const blocks = blocksOf(outputs, shuffle)
-  const layers = Math.ceil(blocks / tile.TO) * tile.TO
+  const rounds = Math.ceil(blocks / tile.TO)
+  const layers = rounds * tile.TO
+  const groups = groupsOf(inputs)
   const tiles = Math.ceil(width / tile.TX) * Math.ceil(height / tile.TY)
-  let start = 0
-  let partial: Tensor | null = null
-  return node.inputs.map((source, index) => {
-    const { channels } = source.shape
-    checkShape(source, channels, first.shape.height, first.shape.width)
-    const layout = { outputs, inputs, taps, first: start, count: channels, shuffle, layers }
-    start += channels
-    const isLast = index === node.inputs.length - 1
-    const before = partial
-    const target = isLast ? output : context.scratch(`${output.name} sum`, { channels: 4 * blocks, height, width })
-    partial = target
-    return {
+  const run = tileRun(tiles, tile.TX * tile.TY * stride * stride, groups)
+  return [
+    ...before,
+    {
       shader: 'conv',
-      constants: { K: kernel, S: stride, ...tile },
+      constants: {
+        K: kernel,
+        S: stride,
+        ...tile,
+        ACT: activationNumber(node.activation),
+        RES: residual ? 1 : 0,
+      },
       reads: {
         source,
         weights: {
-          key: `${node.weight}|conv ${layout.first}+${channels} of ${layers} by ${shuffle}`,
+          key: `${node.weight}|conv ${layers} by ${shuffle}`,
           width: taps * 4,
-          height: groupsOf(channels),
+          height: groups,
           layers,
-          build: () => packConv(weight, layout),
+          build: () => packConv(weight, { outputs, inputs, taps, shuffle, layers }),
         },
         bias: biasWeights(node.bias, bias, shuffle),
-        partial: before,
-        residual: isLast ? residual : null,
+        residual,
       },
-      writes: { output: target },
+      writes: { output },
       params: {
         width,
         height,
         blocks,
-        groups: groupsOf(channels),
+        groups,
         origin: 2 - padding,
-        hasPartial: before ? 1 : 0,
-        isLast: isLast ? 1 : 0,
-        hasResidual: isLast && residual ? 1 : 0,
-        activation: activationNumber(node.activation),
+        run,
         scale: node.scale,
         keep: keepNumber(node.keep),
         shuffle,
         inverse: 0,
       },
-      invocations: [tiles * (layers / tile.TO), 1, 1],
-      cost: width * height * outputs * channels * taps,
-    }
-  })
+      invocations: [runInvocations(tiles, run, rounds), 1, 1],
+      cost: width * height * outputs * inputs * taps,
+    },
+  ]
 }

@@ -1,12 +1,12 @@
 import type { DeformNode } from '../../network/graph.js'
-import { checkShape, type Dispatch, groupsOf, type KernelContext, parameterData } from '../dispatch.js'
+import { type Action, checkShape, type Dispatch, groupsOf, type KernelContext, parameterData } from '../dispatch.js'
 import { conv } from './conv.js'
 
 /**
  * DCNv2: all samples into a tensor of nine times the channels, then a matrix product.
  * Shapes: input C x H x W, offsets 27 x H' x W', output O / shuffle^2 x shuffle H' x shuffle W'.
  */
-export function deform(node: DeformNode, context: KernelContext): Dispatch[] {
+export function deform(node: DeformNode, context: KernelContext): Action[] {
   const { input, offsets, output, shuffle, stride } = node
   const { channels } = input.shape
   const height = Math.ceil(input.shape.height / stride)

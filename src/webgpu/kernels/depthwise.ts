@@ -31,7 +31,7 @@ export function depthwise(node: DepthwiseNode, context: KernelContext): Dispatch
   return [
     {
       shader: 'depthwise',
-      constants: {},
+      constants: { ACT: activationNumber(node.activation) },
       reads: {
         source: input,
         weights: {
@@ -43,7 +43,7 @@ export function depthwise(node: DepthwiseNode, context: KernelContext): Dispatch
         },
       },
       writes: { output },
-      params: { width, height, activation: activationNumber(node.activation) },
+      params: { width, height },
       invocations: texelGrid(output),
       cost: 4 * 9 * channels * height * width,
     },

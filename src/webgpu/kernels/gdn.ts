@@ -1,6 +1,6 @@
 import type { GdnNode } from '../../network/graph.js'
 import { checkShape, type Dispatch, groupsOf, type KernelContext, parameterData } from '../dispatch.js'
-import { convTile, packConv } from './conv.js'
+import { convTile, packConv, runInvocations, tileRun } from './conv.js'
 
 /** GDN as a 1x1 convolution over squares; beta and gamma are squared here, as float32. Shapes: C x H x W. */
 export function gdn(node: GdnNode, context: KernelContext): Dispatch[] {
@@ -12,12 +12,15 @@ export function gdn(node: GdnNode, context: KernelContext): Dispatch[] {
   const gamma = parameterData(context.parameters, node.gamma, channels * channels)
   const tile = convTile(context.software, 1, 1)
   const blocks = groupsOf(channels)
-  const layers = Math.ceil(blocks / tile.TO) * tile.TO
-  const layout = { outputs: channels, inputs: channels, taps: 1, first: 0, count: channels, shuffle: 1, layers }
+  const rounds = Math.ceil(blocks / tile.TO)
+  const layers = rounds * tile.TO
+  const tiles = Math.ceil(width / tile.TX) * Math.ceil(height / tile.TY)
+  const run = tileRun(tiles, tile.TX * tile.TY, blocks)
+  const layout = { outputs: channels, inputs: channels, taps: 1, shuffle: 1, layers }
   return [
     {
       shader: 'conv',
-      constants: { K: 1, S: 1, ...tile, GDN: 1 },
+      constants: { K: 1, S: 1, ...tile, GDN: 1, RES: residual ? 1 : 0 },
       reads: {
         source: input,
         weights: {
@@ -39,7 +42,6 @@ export function gdn(node: GdnNode, context: KernelContext): Dispatch[] {
           // 1 beyond the last channel, where 0 / sqrt(0) would be no zero.
           build: () => Float32Array.from({ length: 4 * blocks }, (_, i) => (beta[i] ?? 1) ** 2),
         },
-        partial: null,
         residual,
       },
       writes: { output },
@@ -49,16 +51,13 @@ export function gdn(node: GdnNode, context: KernelContext): Dispatch[] {
         blocks,
         groups: blocks,
         origin: 2,
-        hasPartial: 0,
-        isLast: 1,
-        hasResidual: residual ? 1 : 0,
-        activation: 0,
+        run,
         scale: 1,
         keep: 0,
         shuffle: 1,
         inverse: node.inverse ? 1 : 0,
       },
-      invocations: [Math.ceil(width / tile.TX) * Math.ceil(height / tile.TY) * (layers / tile.TO), 1, 1],
+      invocations: [runInvocations(tiles, run, rounds), 1, 1],
       cost: width * height * channels * channels,
     },
   ]

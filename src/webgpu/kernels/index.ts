@@ -1,5 +1,5 @@
 import type { Node } from '../../network/graph.js'
-import type { Dispatch, KernelContext } from '../dispatch.js'
+import type { Action, KernelContext } from '../dispatch.js'
 import { linearAttention, windowAttention } from './attention.js'
 import { concat, slice } from './channels.js'
 import { conv } from './conv.js'
@@ -10,8 +10,8 @@ import { dequantise, quantise, scaleIndex } from './entropy.js'
 import { gdn } from './gdn.js'
 import { liftMerge, liftSplit, liftStep } from './lifting.js'
 
-/** The dispatches that compute a node, in order. Throws a RangeError for shapes that don't fit together. */
-export function describe(node: Node, context: KernelContext): Dispatch[] {
+/** The actions that compute a node, in order. Throws a RangeError for shapes that don't fit together. */
+export function describe(node: Node, context: KernelContext): Action[] {
   switch (node.op) {
     case 'conv':
       return conv(node, context)

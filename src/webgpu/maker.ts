@@ -1,0 +1,183 @@
+/** Makes what a plan needs on the device: textures, buffers, bind groups, and from them the steps to encode. */
+import { DeviceError } from '../errors.js'
+import type { Parameters, Port, Tensor } from '../network/graph.js'
+import type { Device, ErrorScopes } from './device.js'
+import {
+  type Action,
+  type Copy,
+  type Dispatch,
+  isCopy,
+  isPortBuffer,
+  isTensor,
+  type PortBuffer,
+  type Weights,
+} from './dispatch.js'
+import { portBuffer } from './kernels/ports.js'
+import type { Pipeline, PipelineCache } from './pipelines.js'
+import type { Plan } from './plan.js'
+import { packParams } from './shader.js'
+import { arrayView, createTexture, type TextureSize, tensorSize, type WeightCache } from './textures.js'
+
+/** Offsets of uniform bindings are multiples of this on every device. */
+const UNIFORM_STEP = 256
+
+interface DispatchStep {
+  readonly name: string
+  readonly pipeline: GPUComputePipeline
+  readonly bindGroup: GPUBindGroup
+  readonly workgroups: readonly [number, number, number]
+  readonly cost: number
+}
+
+interface CopyStep {
+  readonly name: 'copy'
+  readonly from: GPUTexelCopyTextureInfo
+  readonly to: GPUTexelCopyTextureInfo
+  readonly size: readonly [number, number, number]
+  readonly cost: number
+}
+
+/** What a stage's loop encodes. */
+export type Step = DispatchStep | CopyStep
+
+interface Slot {
+  readonly texture: GPUTexture
+  readonly view: GPUTextureView
+}
+
+/** What a backend's executables share. */
+export interface Shared {
+  readonly device: Device
+  readonly pipelines: PipelineCache
+  readonly weights: WeightCache
+  readonly software: boolean
+}
+
+/** Workgroups for `invocations`; a long first dimension is folded into the second, see grid.wgsl. */
+export function workgroupCount(
+  invocations: readonly [number, number, number],
+  workgroup: readonly [number, number, number],
+  limit: number,
+): [number, number, number] {
+  const [x, y, z] = invocations.map((n, i) => Math.ceil(n / (workgroup[i] ?? 1))) as [number, number, number]
+  if (x <= limit || y > 1) return [x, y, z]
+  const rows = Math.ceil(x / limit)
+  return [Math.ceil(x / rows), rows, z]
+}
+
+/** Makes the device's objects for a plan. */
+export class Maker {
+  readonly #shared: Shared
+  readonly #parameters: Parameters
+  readonly #plan: Plan
+  readonly #scopes: ErrorScopes
+  readonly #resources: { destroy(): void }[]
+  readonly #slots: readonly Slot[]
+  readonly #unused: GPUTextureView
+  readonly #uniforms: GPUBuffer
+  readonly #buffers = new Map<Port, GPUBuffer>()
+  #uniformOffset = 0
+
+  constructor(
+    shared: Shared,
+    parameters: Parameters,
+    planned: Plan,
+    scopes: ErrorScopes,
+    resources: { destroy(): void }[],
+  ) {
+    this.#shared = shared
+    this.#parameters = parameters
+    this.#plan = planned
+    this.#scopes = scopes
+    this.#resources = resources
+    const { TEXTURE_BINDING, STORAGE_BINDING, COPY_SRC, COPY_DST } = GPUTextureUsage
+    const usage = TEXTURE_BINDING | STORAGE_BINDING | COPY_SRC | COPY_DST
+    const names = new Map([...planned.slotOf].map(([tensor, slot]) => [slot, tensor.name]))
+    const texture = (name: string, size: TextureSize) => {
+      const made = createTexture(shared.device, scopes, name, size, usage)
+      resources.push(made)
+      return { texture: made, view: arrayView(made) }
+    }
+    this.#slots = planned.slots.map((shape, i) => texture(names.get(i) ?? `slot ${i}`, tensorSize(shape)))
+    this.#unused = texture('unused', { width: 1, height: 1, layers: 1 }).view
+    const count = planned.stages.reduce((sum, stage) => sum + stage.length, 0)
+    this.#uniforms = this.#buffer('params', count * UNIFORM_STEP, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST)
+  }
+
+  async steps(actions: readonly Action[]): Promise<Step[]> {
+    const { pipelines } = this.#shared
+    const compiled = await Promise.all(actions.map((action) => (isCopy(action) ? null : pipelines.get(action))))
+    return actions.map((action, i) =>
+      isCopy(action) ? this.#copy(action) : this.#dispatch(action, compiled[i] as Pipeline),
+    )
+  }
+
+  finish(outputs: readonly Port[]): { buffers: Map<Port, GPUBuffer>; staging: Map<Port, GPUBuffer> } {
+    const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST
+    const staging = new Map(
+      outputs.map((port) => [port, this.#buffer(`${port.tensor.name} read`, portBuffer(port).bytes, usage)]),
+    )
+    return { buffers: this.#buffers, staging }
+  }
+
+  #buffer(label: string, size: number, usage: GPUBufferUsageFlags): GPUBuffer {
+    const { gpu } = this.#shared.device
+    if (size > gpu.limits.maxBufferSize) {
+      const limit = `the device's maxBufferSize of ${gpu.limits.maxBufferSize}`
+      throw new DeviceError('ERR_DEVICE_LIMIT', `${label}: a buffer of ${size} bytes is over ${limit}`)
+    }
+    const buffer = this.#scopes.run(label, () => gpu.createBuffer({ label, size, usage }))
+    this.#resources.push(buffer)
+    return buffer
+  }
+
+  #portBuffer({ port, bytes }: PortBuffer): GPUBuffer {
+    let buffer = this.#buffers.get(port)
+    if (!buffer) {
+      const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST
+      buffer = this.#buffer(port.tensor.name, bytes, usage)
+      this.#buffers.set(port, buffer)
+    }
+    return buffer
+  }
+
+  #resource(source: Tensor | Weights | PortBuffer | null): GPUBindingResource {
+    if (source === null) return this.#unused
+    if (isPortBuffer(source)) return { buffer: this.#portBuffer(source) }
+    if (!isTensor(source)) return arrayView(this.#shared.weights.get(this.#parameters, source, this.#scopes))
+    return this.#slot(source).view
+  }
+
+  #slot(tensor: Tensor): Slot {
+    const slot = this.#slots[this.#plan.slotOf.get(tensor) ?? -1]
+    if (!slot) throw new RangeError(`${tensor.name} has no memory`)
+    return slot
+  }
+
+  #copy({ copy, cost }: Copy): CopyStep {
+    const { from, fromLayer, to, toLayer, layers } = copy
+    const { width, height } = tensorSize(from.shape)
+    const at = (tensor: Tensor, z: number) => ({ texture: this.#slot(tensor).texture, origin: [0, 0, z] })
+    return { name: 'copy', from: at(from, fromLayer), to: at(to, toLayer), size: [width, height, layers], cost }
+  }
+
+  #dispatch(dispatch: Dispatch, { shader, pipeline, layout }: Pipeline): DispatchStep {
+    const { gpu } = this.#shared.device
+    const params = packParams(shader, dispatch.params)
+    const offset = this.#uniformOffset
+    this.#uniformOffset += UNIFORM_STEP
+    this.#scopes.run(shader.name, () => gpu.queue.writeBuffer(this.#uniforms, offset, params))
+    const entries = shader.bindings.map(({ index, name, kind }) => {
+      if (kind === 'uniform') {
+        return { binding: index, resource: { buffer: this.#uniforms, offset, size: params.byteLength } }
+      }
+      const source = name in dispatch.reads ? dispatch.reads[name] : dispatch.writes[name]
+      if (source === undefined) throw new RangeError(`${shader.name}: nothing is bound to '${name}'`)
+      return { binding: index, resource: this.#resource(source) }
+    })
+    const bindGroup = this.#scopes.run(shader.name, () => gpu.createBindGroup({ label: shader.name, layout, entries }))
+    const limit = gpu.limits.maxComputeWorkgroupsPerDimension
+    const workgroups = workgroupCount(dispatch.invocations, shader.workgroup, limit)
+    return { name: shader.name, pipeline, bindGroup, workgroups, cost: dispatch.cost }
+  }
+}
