@@ -7,6 +7,7 @@ static Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   cleric::export_rans(env, exports);
   cleric::export_crc32c(env, exports);
   cleric::export_slide(env, exports);
+  cleric::export_cpu(env, exports);
   return exports;
 }
 

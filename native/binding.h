@@ -68,5 +68,6 @@ T& wrapped(const Napi::Value& value, const char* name) {
 void export_rans(Napi::Env env, Napi::Object exports);
 void export_crc32c(Napi::Env env, Napi::Object exports);
 void export_slide(Napi::Env env, Napi::Object exports);
+void export_cpu(Napi::Env env, Napi::Object exports);
 
 }  // namespace cleric

@@ -6,7 +6,7 @@
  */
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
-import { ClericError, CorruptDataError, type ErrorCode, SlideError } from './errors.js'
+import { ClericError, CorruptDataError, DeviceError, type ErrorCode, SlideError } from './errors.js'
 
 /** Checked cumulative tables inside the addon. Opaque here. */
 export interface NativeTables {
@@ -61,7 +61,33 @@ export interface NativeSlide {
   close(): void
 }
 
+/** What `native/cpu/cpu_binding.cc` exports; see there, and `src/cpu/flatten.ts` for the plan. */
+export interface NativeCpuBackend {
+  readonly threads: number
+  readonly isa: string
+  compile(
+    tensors: Int32Array,
+    program: Int32Array,
+    reals: Float32Array,
+    keys: readonly string[],
+    values: readonly Float32Array[],
+  ): NativeCpuExecutable
+  close(): void
+}
+
+export interface NativeCpuExecutable {
+  readonly bytes: number
+  run(stage: number, inputs: readonly PortArray[]): Promise<PortArray[]>
+  cancel(): void
+  seconds(stage: number): Float64Array
+  close(): void
+}
+
+type PortArray = Float32Array | Uint8Array | Int16Array
+
 export interface Addon {
+  CpuBackend: new (threads: number, isa: string) => NativeCpuBackend
+  cpuInstructionSets(): string[]
   RansTables: new (values: Int32Array, offset: Int32Array, size: Int32Array, min: Int32Array) => NativeTables
   RansEncoder: new () => NativeRansEncoder
   RansDecoder: new (bytes: Uint8Array) => NativeRansDecoder
@@ -113,6 +139,9 @@ export function asClericError(error: unknown): unknown {
       return new SlideError(code, error.message, { cause: error })
     case 'ERR_CLOSED':
       return new ClericError(code, error.message, { cause: error })
+    case 'ERR_DEVICE_FAILED':
+    case 'ERR_DEVICE_LIMIT':
+      return new DeviceError(code, error.message, { cause: error })
     default:
       return error
   }

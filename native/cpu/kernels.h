@@ -95,11 +95,14 @@ struct DeformArgs {
   MatrixArgs matrix;
 
   CLERIC_INLINE int blocks() const { return (matrix.width + block - 1) / block; }
+  CLERIC_INLINE std::ptrdiff_t scratch() const { return 9 * input.pixel * block; }
 };
 
 struct GdnArgs {
   View input;
   MatrixArgs matrix;
+
+  CLERIC_INLINE std::ptrdiff_t scratch() const { return matrix.width * input.pixel; }
 };
 
 struct LiftArgs {
@@ -122,6 +125,11 @@ struct LiftArgs {
   float bias3 = 0;
   /// Of one channel; items count channels x blocks of rows.
   Rows rows;
+
+  /// A row of scratch: zeros left of column 0, the columns, zeros and room for a block that overhangs.
+  CLERIC_INLINE std::ptrdiff_t scratch_stride() const { return kLanes + padded(output.width) + 3 * kLanes; }
+  /// A ring of three hidden rows, the filter of the item's rows and two more on each side, one row of sums.
+  CLERIC_INLINE std::ptrdiff_t scratch() const { return (3 * hidden + rows.per_item + 5) * scratch_stride(); }
 };
 
 enum class Pointwise : int { scale, add, round, mask, gain, scale_index, quantise, dequantise };
@@ -162,6 +170,10 @@ struct LayerNormArgs {
   Rows rows;
 };
 
+/// Positions of an attention window, and the lanes that its keys take.
+constexpr int kWindow = 25;
+constexpr int kKeyLanes = 32;
+
 struct WindowAttentionArgs {
   View qkv;
   View output;
@@ -169,10 +181,11 @@ struct WindowAttentionArgs {
   /// [heads][25 queries][kKeyLanes keys], the position bias of each pair.
   const float* bias = nullptr;
   Rows rows;
-};
 
-/// The 25 keys of a window in vector registers.
-constexpr int kKeyLanes = 32;
+  CLERIC_INLINE std::ptrdiff_t scratch() const {
+    return (kWindow + kKeyLanes + kWindow) * padded(output.channels / heads);
+  }
+};
 
 struct LinearAttentionArgs {
   View query;
@@ -182,12 +195,12 @@ struct LinearAttentionArgs {
   bool split = false;
   /// An item is a head.
   int heads = 1;
-};
 
-/// Floats of scratch that an item needs.
-std::size_t lift_scratch(const LiftArgs& args);
-std::size_t window_attention_scratch(const WindowAttentionArgs& args);
-std::size_t linear_attention_scratch(const LinearAttentionArgs& args);
+  CLERIC_INLINE std::ptrdiff_t scratch() const {
+    const std::ptrdiff_t lanes = padded(output.channels / heads);
+    return (4 + lanes) * lanes;
+  }
+};
 
 struct KernelTable {
   const char* name;

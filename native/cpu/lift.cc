@@ -7,15 +7,6 @@
 #include "kernels.h"
 #include "simd.h"
 
-namespace cleric::cpu {
-
-/// Columns -kLanes .. of a scratch row are zero, and so is what follows the image's width.
-CLERIC_INLINE static std::ptrdiff_t lift_stride(const LiftArgs& args) {
-  return kLanes + padded(args.output.width) + 3 * kLanes;
-}
-
-}  // namespace cleric::cpu
-
 namespace cleric::cpu::CLERIC_ISA {
 
 namespace {
@@ -140,7 +131,7 @@ void second_layer(const LiftArgs& a, ptrdiff_t y, const Ring& ring, float* sums)
 }  // namespace
 
 void lift(const LiftArgs& a, int item, float* scratch) {
-  const ptrdiff_t stride = lift_stride(a);
+  const ptrdiff_t stride = a.scratch_stride();
   const ptrdiff_t plane = item / a.rows.items();
   const int block = item % a.rows.items();
   const ptrdiff_t first = a.rows.first(block);

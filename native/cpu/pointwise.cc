@@ -122,6 +122,16 @@ CLERIC_INLINE float total(const float* lanes) {
   return sums[0];
 }
 
+/// `body(c, c % kLanes)` for every channel.
+template <typename Body>
+CLERIC_INLINE void in_lanes(int channels, Body&& body) {
+  int c = 0;
+  for (; c + kLanes <= channels; c += kLanes) {
+    for (int i = 0; i < kLanes; i++) body(c + i, i);
+  }
+  for (int i = 0; c + i < channels; i++) body(c + i, i);
+}
+
 }  // namespace
 
 void layer_norm(const LayerNormArgs& a, int item, float*) {
@@ -132,13 +142,10 @@ void layer_norm(const LayerNormArgs& a, int item, float*) {
       const float* in = a.input.at(y, x);
       float* out = a.output.at(y, x);
       float lanes[kLanes] = {};
-      for (int c = 0; c < channels; c++) lanes[c % kLanes] += in[c];
+      in_lanes(channels, [&](int c, int lane) { lanes[lane] += in[c]; });
       const float mean = total(lanes) / count;
       for (int i = 0; i < kLanes; i++) lanes[i] = 0;
-      for (int c = 0; c < channels; c++) {
-        const float d = in[c] - mean;
-        lanes[c % kLanes] = __builtin_fmaf(d, d, lanes[c % kLanes]);
-      }
+      in_lanes(channels, [&](int c, int lane) { lanes[lane] += (in[c] - mean) * (in[c] - mean); });
       const float factor = 1.0f / __builtin_sqrtf(total(lanes) / count + 1e-5f);
       const Floats centre = splat(mean);
       for (ptrdiff_t c = 0; c < a.input.pixel; c += kWidth) {

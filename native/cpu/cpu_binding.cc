@@ -1,0 +1,284 @@
+// class CpuBackend(threads, isa)    isa: "" for the best; properties threads, isa, available
+//   compile(tensors: Int32Array, program: Int32Array, reals: Float32Array, keys: string[], values: Float32Array[])
+//     -> CpuExecutable: run(stage, inputs: TypedArray[], job) -> Promise<TypedArray[]>, cancel(job),
+//        seconds(stage) -> Float64Array, bytes, close()
+//   close()
+//
+// Stages run on a thread of libuv's pool and on the backend's own threads.
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../binding.h"
+#include "executable.h"
+
+namespace cleric {
+
+namespace {
+
+using cpu::Device;
+using cpu::Executable;
+using cpu::Format;
+using cpu::Staging;
+
+constexpr int kMaxThreads = 256;
+
+Napi::Error closed(Napi::Env env, const char* what) {
+  return coded_error(env, "ERR_CLOSED", std::string("The ") + what + " is closed");
+}
+
+napi_typedarray_type type_of(Format format) {
+  return format == Format::real ? napi_float32_array : format == Format::int16 ? napi_int16_array : napi_uint8_array;
+}
+
+Napi::Value copy_out(Napi::Env env, const Staging& port) {
+  Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, port.bytes);
+  std::memcpy(buffer.Data(), port.data.get(), port.bytes);
+  switch (port.format) {
+    case Format::real: return Napi::Float32Array::New(env, port.bytes / sizeof(float), buffer, 0);
+    case Format::int16: return Napi::Int16Array::New(env, port.bytes / sizeof(int16_t), buffer, 0);
+    case Format::rgb8: break;
+  }
+  return Napi::Uint8Array::New(env, port.bytes, buffer, 0);
+}
+
+/// What a run in progress and its CpuExecutable share.
+struct Running {
+  std::shared_ptr<Executable> executable;
+  std::atomic<bool> cancelled{false};
+  /// By close(), not by a signal.
+  bool closing = false;
+  bool busy = false;
+};
+
+class RunWorker final : public Napi::AsyncWorker {
+ public:
+  RunWorker(Napi::Env env, std::shared_ptr<Running> running, std::size_t stage)
+      : Napi::AsyncWorker(env, "cleric:cpu"),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        running_(std::move(running)),
+        executable_(running_->executable),
+        stage_(stage) {}
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+ private:
+  void Execute() override {
+    try {
+      executable_->run(stage_, running_->cancelled);
+    } catch (const cpu::Aborted&) {
+      aborted_ = true;
+      SetError("The operation was aborted");
+    }
+  }
+
+  void OnOK() override {
+    running_->busy = false;
+    const Napi::Env env = Env();
+    const std::vector<Staging>& ports = executable_->outputs(stage_);
+    Napi::Array outputs = Napi::Array::New(env, ports.size());
+    for (std::size_t i = 0; i < ports.size(); i++) {
+      outputs.Set(static_cast<uint32_t>(i), copy_out(env, ports[i]));
+    }
+    deferred_.Resolve(outputs);
+  }
+
+  void OnError(const Napi::Error& error) override {
+    running_->busy = false;
+    const Napi::Env env = Env();
+    if (running_->closing) {
+      deferred_.Reject(closed(env, "executable").Value());
+    } else if (aborted_) {
+      deferred_.Reject(coded_error(env, "ERR_ABORTED", error.Message()).Value());
+    } else {
+      deferred_.Reject(coded_error(env, "ERR_DEVICE_FAILED", error.Message()).Value());
+    }
+  }
+
+  Napi::Promise::Deferred deferred_;
+  std::shared_ptr<Running> running_;
+  /// Keeps the memory alive if the executable is closed meanwhile.
+  std::shared_ptr<Executable> executable_;
+  std::size_t stage_;
+  bool aborted_ = false;
+};
+
+class CpuExecutable : public Napi::ObjectWrap<CpuExecutable> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(
+        env, "CpuExecutable",
+        {InstanceMethod<&CpuExecutable::run>("run"), InstanceMethod<&CpuExecutable::cancel>("cancel"),
+         InstanceMethod<&CpuExecutable::seconds>("seconds"), InstanceAccessor<&CpuExecutable::bytes>("bytes"),
+         InstanceMethod<&CpuExecutable::close>("close")});
+  }
+
+  /// Only the addon makes these: the argument is an External of a std::shared_ptr<Executable>, moved from.
+  explicit CpuExecutable(const Napi::CallbackInfo& info) : Napi::ObjectWrap<CpuExecutable>(info) {
+    if (!info[0].IsExternal()) throw Napi::TypeError::New(info.Env(), "A CpuExecutable comes from compile()");
+    const auto made = info[0].As<Napi::External<std::shared_ptr<Executable>>>();
+    if (!made.CheckTypeTag(&kTag)) throw Napi::TypeError::New(info.Env(), "A CpuExecutable comes from compile()");
+    running_->executable = std::move(*made.Data());
+  }
+
+  static constexpr napi_type_tag kTag = {0x53c1c9f0d5b64a0e, 0xb1f4730a9a6e11d7};
+
+ private:
+  Executable& open(Napi::Env env) {
+    if (!running_->executable) throw closed(env, "executable");
+    return *running_->executable;
+  }
+
+  Napi::Value run(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    Executable& executable = open(env);
+    const auto last = static_cast<int64_t>(executable.stages()) - 1;
+    const auto stage = static_cast<std::size_t>(integer_of(info[0], "stage", 0, last));
+    if (running_->busy) throw Napi::Error::New(env, "The executable is running already");
+    if (!executable.can_run(stage)) throw Napi::Error::New(env, "Stages run in order");
+    std::vector<Staging>& ports = executable.inputs(stage);
+    if (!info[1].IsArray() || info[1].As<Napi::Array>().Length() != ports.size()) {
+      throw Napi::TypeError::New(env, "Expected one array for each input");
+    }
+    const auto inputs = info[1].As<Napi::Array>();
+    for (std::size_t i = 0; i < ports.size(); i++) {
+      const Napi::Value value = inputs.Get(static_cast<uint32_t>(i));
+      if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type_of(ports[i].format) ||
+          value.As<Napi::TypedArray>().ByteLength() != ports[i].bytes) {
+        throw Napi::TypeError::New(env, "An input has another type or length than its port");
+      }
+      const auto array = value.As<Napi::TypedArray>();
+      const auto* data = static_cast<const std::byte*>(array.ArrayBuffer().Data()) + array.ByteOffset();
+      std::memcpy(ports[i].data.get(), data, ports[i].bytes);
+    }
+    running_->busy = true;
+    running_->cancelled = false;
+    auto* worker = new RunWorker(env, running_, stage);
+    worker->Queue();
+    return worker->promise();
+  }
+
+  void cancel(const Napi::CallbackInfo&) { running_->cancelled = true; }
+
+  Napi::Value seconds(const Napi::CallbackInfo& info) {
+    Executable& executable = open(info.Env());
+    const auto last = static_cast<int64_t>(executable.stages()) - 1;
+    const auto stage = static_cast<std::size_t>(integer_of(info[0], "stage", 0, last));
+    if (running_->busy) throw Napi::Error::New(info.Env(), "The executable is running");
+    const std::vector<double>& values = executable.seconds(stage);
+    auto result = Napi::Float64Array::New(info.Env(), values.size());
+    std::copy(values.begin(), values.end(), result.Data());
+    return result;
+  }
+
+  Napi::Value bytes(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), static_cast<double>(open(info.Env()).bytes()));
+  }
+
+  void close(const Napi::CallbackInfo&) {
+    running_->closing = true;
+    running_->cancelled = true;
+    // A worker in flight has its own reference and lets go between two nodes.
+    running_->executable.reset();
+  }
+
+  std::shared_ptr<Running> running_ = std::make_shared<Running>();
+};
+
+class CpuBackend : public Napi::ObjectWrap<CpuBackend> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(
+        env, "CpuBackend",
+        {InstanceMethod<&CpuBackend::compile>("compile"), InstanceAccessor<&CpuBackend::threads>("threads"),
+         InstanceAccessor<&CpuBackend::isa>("isa"), InstanceMethod<&CpuBackend::close>("close")});
+  }
+
+  explicit CpuBackend(const Napi::CallbackInfo& info) : Napi::ObjectWrap<CpuBackend>(info) {
+    const auto threads = static_cast<int>(integer_of(info[0], "threads", 1, kMaxThreads));
+    const std::string isa = string_of(info[1], "isa");
+    const cpu::KernelTables found = cpu::available_kernels();
+    for (int i = 0; i < found.count && !device_; i++) {
+      if (isa.empty() || isa == found.tables[i]->name) {
+        device_ = std::make_shared<Device>(threads, *found.tables[i]);
+      }
+    }
+    if (!device_) throw Napi::RangeError::New(info.Env(), "This processor or build has no instruction set " + isa);
+  }
+
+ private:
+  Device& open(Napi::Env env) {
+    if (!device_) throw closed(env, "backend");
+    return *device_;
+  }
+
+  Napi::Value compile(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    open(env);
+    if (!info[3].IsArray() || !info[4].IsArray()) throw Napi::TypeError::New(env, "Expected arrays of parameters");
+    const auto keys = info[3].As<Napi::Array>();
+    const auto values = info[4].As<Napi::Array>();
+    if (keys.Length() != values.Length()) throw Napi::RangeError::New(env, "keys and values differ in length");
+    // An array's element may be an accessor, that is, JavaScript: pointers are taken only once all are read.
+    std::vector<Napi::Value> arrays;
+    std::vector<cpu::ParameterSpec> parameters;
+    for (uint32_t i = 0; i < keys.Length(); i++) {
+      parameters.push_back({string_of(keys.Get(i), "key"), nullptr, 0});
+      arrays.push_back(values.Get(i));
+    }
+    for (std::size_t i = 0; i < arrays.size(); i++) {
+      const auto span = span_of<float>(arrays[i], napi_float32_array, "parameter");
+      parameters[i].key.append("#").append(std::to_string(span.length));
+      parameters[i].data = span.data;
+      parameters[i].length = span.length;
+    }
+    const auto tensors = span_of<int32_t>(info[0], napi_int32_array, "tensors");
+    const auto program = span_of<int32_t>(info[1], napi_int32_array, "program");
+    const auto reals = span_of<float>(info[2], napi_float32_array, "reals");
+    try {
+      auto made = std::make_shared<Executable>(
+          device_, cpu::read_plan(tensors.data, tensors.length, program.data, program.length, reals.data,
+                                  reals.length, std::move(parameters)));
+      const auto external = Napi::External<std::shared_ptr<Executable>>::New(env, &made);
+      external.TypeTag(&CpuExecutable::kTag);
+      return CpuExecutable::define(env).New({external});
+    } catch (const cpu::BadPlan& error) {
+      throw Napi::RangeError::New(env, error.what());
+    } catch (const std::bad_alloc&) {
+      throw coded_error(env, "ERR_DEVICE_LIMIT", "Out of memory for the graph");
+    }
+  }
+
+  Napi::Value threads(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), open(info.Env()).pool.threads());
+  }
+
+  Napi::Value isa(const Napi::CallbackInfo& info) {
+    return Napi::String::New(info.Env(), open(info.Env()).kernels.name);
+  }
+
+  /// Threads and weights go with the last executable.
+  void close(const Napi::CallbackInfo&) { device_.reset(); }
+
+  std::shared_ptr<Device> device_;
+};
+
+Napi::Value available(const Napi::CallbackInfo& info) {
+  const cpu::KernelTables found = cpu::available_kernels();
+  Napi::Array names = Napi::Array::New(info.Env());
+  for (int i = 0; i < found.count; i++) {
+    names.Set(static_cast<uint32_t>(i), Napi::String::New(info.Env(), found.tables[i]->name));
+  }
+  return names;
+}
+
+}  // namespace
+
+void export_cpu(Napi::Env env, Napi::Object exports) {
+  exports.Set("CpuBackend", CpuBackend::define(env));
+  exports.Set("cpuInstructionSets", Napi::Function::New(env, available, "cpuInstructionSets"));
+}
+
+}  // namespace cleric

@@ -1,0 +1,34 @@
+// Which of the compiled instruction sets this machine has.
+#include "kernels.h"
+
+namespace cleric::cpu {
+
+namespace baseline {
+extern const KernelTable table;
+}
+
+#if defined(CLERIC_CPU_X86)
+namespace avx2 {
+extern const KernelTable table;
+}
+namespace avx512 {
+extern const KernelTable table;
+}
+#endif
+
+KernelTables available_kernels() {
+  KernelTables found{};
+#if defined(CLERIC_CPU_X86)
+  // The built-ins also ask whether the operating system saves the registers.
+  const bool avx2_there = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (avx2_there && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")) {
+    found.tables[found.count++] = &avx512::table;
+  }
+  if (avx2_there) found.tables[found.count++] = &avx2::table;
+#endif
+  found.tables[found.count++] = &baseline::table;
+  return found;
+}
+
+}  // namespace cleric::cpu

@@ -1,0 +1,76 @@
+// Threads that share the items of a kernel.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "memory.h"
+
+namespace cleric::cpu {
+
+/// One kernel's work, ready to run any number of times.
+class Step {
+ public:
+  Step(int items, std::size_t scratch) : items_(items), scratch_(scratch) {}
+  virtual ~Step() = default;
+  Step(const Step&) = delete;
+  Step& operator=(const Step&) = delete;
+
+  /// Called from several threads at once, each with another item and `scratch` floats of its own.
+  virtual void run(int item, float* scratch) const = 0;
+
+  int items() const { return items_; }
+  std::size_t scratch() const { return scratch_; }
+
+ private:
+  int items_;
+  std::size_t scratch_;
+};
+
+/// The caller of `run` works too, so a pool of one thread has no threads of its own.
+///
+/// Kernels follow each other within microseconds, so an idle thread spins for a
+/// while before it sleeps.
+class Pool {
+ public:
+  explicit Pool(int threads);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  /// Held by whoever runs a sequence of steps.
+  std::mutex& turn() { return turn_; }
+
+  /// Runs all items of a step; `scratches` has one buffer a thread. The caller holds `turn`.
+  void run(const Step& step, const std::vector<Floats>& scratches);
+
+ private:
+  void work(const Step& step, float* scratch);
+  void loop(std::size_t worker);
+  bool has_work() const;
+
+  static constexpr unsigned kOpen = 1u << 31;
+
+  std::mutex turn_;
+  /// kOpen while there are items to take, plus the number of workers that are at it.
+  std::atomic<unsigned> state_{0};
+  std::atomic<int> next_{0};
+  std::atomic<int> items_{0};
+  std::atomic<const Step*> step_{nullptr};
+  std::atomic<const std::vector<Floats>*> scratches_{nullptr};
+
+  std::mutex sleep_mutex_;
+  std::condition_variable wake_;
+  std::atomic<int> sleepers_{0};
+  std::atomic<bool> stopping_{false};
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace cleric::cpu

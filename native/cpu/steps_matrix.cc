@@ -1,0 +1,202 @@
+// Steps that are matrix products: convolutions, deformable convolutions, GDN.
+#include <algorithm>
+
+#include "steps.h"
+
+namespace cleric::cpu {
+
+namespace {
+
+/// Weights that a thread goes through again and again should stay in its second-level cache.
+constexpr std::size_t kCachedWeights = 400 << 10;
+/// Multiply-adds of an item: some 20 microseconds, far more than it costs to hand out.
+constexpr double kItemWork = 2e6;
+/// Floats of gathered samples, which should share that cache with the weights.
+constexpr std::ptrdiff_t kColumnFloats = 24 << 10;
+
+}  // namespace
+
+void StepBuilder::place(MatrixArgs& matrix, const View& out, int shuffle) const {
+  require(!out.planar() && out.height % shuffle == 0 && out.width % shuffle == 0, "the output of a convolution");
+  matrix.width = out.width / shuffle;
+  matrix.rows = {out.height / shuffle, 1};
+  matrix.epilogue.shuffle = shuffle;
+  matrix.epilogue.out = out;
+}
+
+void StepBuilder::use(MatrixArgs& matrix, const Packed& packed) const {
+  matrix.panels = packed.panels.data();
+  matrix.panel_count = static_cast<int>(packed.panels.size());
+  matrix.bias = packed.bias.get();
+  const std::size_t fitting = std::max<std::size_t>(1, kCachedWeights / std::max<std::size_t>(1, packed.panel_bytes));
+  matrix.panels_per_item = static_cast<int>(std::min(fitting, packed.panels.size()));
+  const double row_work = static_cast<double>(packed.bytes) / sizeof(float) * matrix.width * matrix.panels_per_item /
+                          static_cast<double>(packed.panels.size());
+  const double rows = std::clamp(kItemWork / row_work, 1.0, static_cast<double>(matrix.rows.count));
+  matrix.rows.per_item = static_cast<int>(rows);
+}
+
+/// Depth runs over inputs, taps and channels, as the kernels meet them; lanes over sub-pixels and channels.
+std::shared_ptr<const Packed> StepBuilder::pack_conv(const std::vector<int>& splits, int kernel, const View& out,
+                                                     int shuffle) {
+  std::size_t inner = 0;
+  for (const int channels : splits) inner += static_cast<std::size_t>(channels);
+  const auto taps = static_cast<std::size_t>(kernel * kernel);
+  const auto groups = static_cast<std::size_t>(shuffle * shuffle);
+  const auto channels = static_cast<std::size_t>(out.channels);
+  const auto group_lanes = static_cast<std::size_t>(out.pixel);
+  const ParameterSpec& weight = parameter(0, channels * groups * inner * taps);
+  const ParameterSpec& bias = parameter(1, channels * groups);
+  std::string key = "conv:" + weight.key + ":" + bias.key;
+  const auto extend = [&](int number) { key.append(",").append(std::to_string(number)); };
+  extend(kernel);
+  extend(shuffle);
+  extend(out.channels);
+  for (const int split : splits) extend(split);
+  return cache_.get(key, [&] {
+    // Where in a filter each step of the depth lies.
+    std::vector<std::size_t> order;
+    std::size_t first = 0;
+    for (const int split : splits) {
+      for (std::size_t t = 0; t < taps; t++) {
+        for (std::size_t c = 0; c < static_cast<std::size_t>(split); c++) order.push_back((first + c) * taps + t);
+      }
+      first += static_cast<std::size_t>(split);
+    }
+    const auto filter = [&](int lane) {
+      const auto at = static_cast<std::size_t>(lane);
+      const std::size_t c = at % group_lanes;
+      return c < channels ? static_cast<std::ptrdiff_t>(c * groups + at / group_lanes) : -1;
+    };
+    return pack_matrix(
+        kernels_, static_cast<int>(group_lanes * groups), order.size(),
+        [&](int lane, std::size_t k) {
+          const std::ptrdiff_t f = filter(lane);
+          return f < 0 ? 0.0f : weight.data[static_cast<std::size_t>(f) * order.size() + order[k]];
+        },
+        [&](int lane) {
+          const std::ptrdiff_t f = filter(lane);
+          return f < 0 ? 0.0f : bias.data[f];
+        });
+  });
+}
+
+std::unique_ptr<Step> StepBuilder::conv() {
+  require(!node_->inputs.empty() && node_->integers.size() == 8, "a convolution lacks inputs or integers");
+  const int kernel = integer(0, 1, 5);
+  const int stride = integer(1, 1, 5);
+  const int padding = integer(2, 0, 2);
+  const auto activation = static_cast<Finish>(integer(3, 0, 2));
+  const int shuffle = integer(4, 1, 2);
+  const auto keep = static_cast<Half>(integer(5, 0, 2));
+  const auto needed = static_cast<Half>(integer(6, 0, 2));
+  // The residual is the last input.
+  const bool with_residual = integer(7, 0, 1) == 1;
+  arity(node_->inputs.size(), 1, 2, 8, 1);
+  require(kernel % 2 == 1, "the kernel of a convolution");
+  require(needed == Half::all || shuffle == 1, "half of a shuffled convolution");
+
+  MatrixArgs matrix;
+  const View& out = output();
+  place(matrix, out, shuffle);
+  matrix.epilogue.finish = activation;
+  matrix.epilogue.scale = real(0);
+  matrix.epilogue.keep = keep;
+  matrix.needed = needed;
+  const std::size_t parts = node_->inputs.size() - (with_residual ? 1 : 0);
+  require(parts > 0, "a convolution lacks inputs");
+  if (with_residual) {
+    matrix.epilogue.residual = input(parts);
+    require(!input(parts).planar() && same_shape(input(parts), out), "the residual of a convolution");
+  }
+
+  std::vector<int> splits;
+  std::vector<Run> runs;
+  for (std::size_t i = 0; i < parts; i++) {
+    const View& in = input(i);
+    const auto fits = [&](int from, int to, int border) {
+      return border >= padding && from + 2 * padding >= kernel && (from + 2 * padding - kernel) / stride + 1 == to;
+    };
+    const int border = plan_.tensors[static_cast<std::size_t>(node_->inputs[i])].border;
+    require(!in.planar() && fits(in.height, matrix.rows.count, border) && fits(in.width, matrix.width, border),
+            "the input of a convolution");
+    splits.push_back(in.channels);
+    for (int ky = 0; ky < kernel; ky++) {
+      // Without padding between pixels, a row of taps is one stretch of memory.
+      const bool whole = in.pixel == in.channels;
+      for (int kx = 0; kx < (whole ? 1 : kernel); kx++) {
+        runs.push_back({in.at(ky - padding, kx - padding), in.row * stride, in.pixel * stride,
+                        whole ? in.pixel * kernel : in.channels});
+      }
+    }
+  }
+  const auto packed = pack_conv(splits, kernel, out, shuffle);
+  use(matrix, *packed);
+  matrix.runs = runs.data();
+  matrix.run_count = static_cast<int>(runs.size());
+  const int items = matrix.panel_blocks() * matrix.rows.items();
+  return kernel_step(kernels_.matrix, matrix, items, 0, packed, std::move(runs));
+}
+
+std::unique_ptr<Step> StepBuilder::deform() {
+  arity(2, 1, 2, 3, 0);
+  DeformArgs args;
+  args.input = input(0);
+  args.offsets = input(1);
+  args.stride = integer(0, 1, 2);
+  const int shuffle = integer(2, 1, 2);
+  MatrixArgs& matrix = args.matrix;
+  place(matrix, output(), shuffle);
+  matrix.epilogue.finish = static_cast<Finish>(integer(1, 0, 2));
+  const auto strided = [&](int size) { return (size - 1) / args.stride + 1; };
+  require(!args.input.planar() && !args.offsets.planar() && args.offsets.channels == 27, "a deformable convolution");
+  require(args.offsets.height == matrix.rows.count && args.offsets.width == matrix.width &&
+              strided(args.input.height) == matrix.rows.count && strided(args.input.width) == matrix.width,
+          "the sizes of a deformable convolution");
+  const auto packed = pack_conv({args.input.channels}, 3, output(), shuffle);
+  use(matrix, *packed);
+  matrix.panels_per_item = matrix.panel_count;
+  const std::ptrdiff_t pixels = std::max<std::ptrdiff_t>(16, kColumnFloats / (9 * args.input.pixel));
+  args.block = static_cast<int>(std::min<std::ptrdiff_t>(pixels, matrix.width));
+  return kernel_step(kernels_.deform, args, matrix.rows.count * args.blocks(), args.scratch(), packed);
+}
+
+std::unique_ptr<Step> StepBuilder::gdn() {
+  require(node_->inputs.size() == 1 || node_->inputs.size() == 2, "the inputs of a GDN");
+  arity(node_->inputs.size(), 1, 2, 1, 0);
+  GdnArgs args;
+  args.input = input(0);
+  const View& out = output();
+  require(!args.input.planar() && same_shape(args.input, out), "the shape of a GDN");
+  MatrixArgs& matrix = args.matrix;
+  place(matrix, out, 1);
+  matrix.epilogue.finish = integer(0, 0, 1) == 1 ? Finish::multiply_root : Finish::divide_root;
+  matrix.epilogue.factor = args.input;
+  if (node_->inputs.size() == 2) {
+    matrix.epilogue.residual = input(1);
+    require(!input(1).planar() && same_shape(input(1), out), "the residual of a GDN");
+  }
+  const auto channels = static_cast<std::size_t>(out.channels);
+  const ParameterSpec& beta = parameter(0, channels);
+  const ParameterSpec& gamma = parameter(1, channels * channels);
+  const auto packed = cache_.get("gdn:" + beta.key + ":" + gamma.key, [&] {
+    return pack_matrix(
+        kernels_, static_cast<int>(out.pixel), channels,
+        [&](int lane, std::size_t k) {
+          const auto c = static_cast<std::size_t>(lane);
+          const float g = c < channels ? gamma.data[c * channels + k] : 0.0f;
+          return g * g;
+        },
+        [&](int lane) {
+          // Padding: no division by zero.
+          const auto c = static_cast<std::size_t>(lane);
+          const float b = c < channels ? beta.data[c] : 1.0f;
+          return b * b;
+        });
+  });
+  use(matrix, *packed);
+  matrix.panels_per_item = matrix.panel_count;
+  return kernel_step(kernels_.gdn, args, matrix.rows.items(), args.scratch(), packed);
+}
+
+}  // namespace cleric::cpu

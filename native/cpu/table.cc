@@ -1,0 +1,25 @@
+// This instruction set's kernels, as a table.
+#include "gemm.h"
+
+namespace cleric::cpu::CLERIC_ISA {
+
+void matrix(const MatrixArgs&, int, float*);
+void deform(const DeformArgs&, int, float*);
+void gdn(const GdnArgs&, int, float*);
+void lift(const LiftArgs&, int, float*);
+void pointwise(const PointwiseArgs&, int, float*);
+void depthwise(const DepthwiseArgs&, int, float*);
+void layer_norm(const LayerNormArgs&, int, float*);
+void window_attention(const WindowAttentionArgs&, int, float*);
+void linear_attention(const LinearAttentionArgs&, int, float*);
+
+#define CLERIC_STRING_OF(name) #name
+#define CLERIC_STRING(name) CLERIC_STRING_OF(name)
+
+extern const KernelTable table;
+const KernelTable table = {
+    CLERIC_STRING(CLERIC_ISA), kWidth, kPanelRegisters, matrix, deform, gdn, lift, pointwise, depthwise, layer_norm,
+    window_attention, linear_attention,
+};
+
+}  // namespace cleric::cpu::CLERIC_ISA
