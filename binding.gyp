@@ -1,7 +1,6 @@
 # Tells npm and node-gyp that this package has an addon, and hands the build over
-# to cmake-js: `npx node-gyp rebuild` gives build/Release/cleric.node too.
-# node-gyp's own build directory is build/ as well, hence the other output here
-# is none: the action runs where node-gyp runs make and writes outside its list.
+# to cmake-js: `npx node-gyp rebuild` ends with build/Release/cleric.node, like
+# `npm run build:addon`. Which files are compiled, and how, is in CMakeLists.txt.
 {
   'targets': [
     {
@@ -11,8 +10,9 @@
         {
           'action_name': 'cmake-js',
           'inputs': ['CMakeLists.txt'],
-          'outputs': ['<(module_root_dir)/build/cmake-js-was-run'],
-          'action': ['node', '<(module_root_dir)/node_modules/cmake-js/bin/cmake-js', 'compile',
+          # Never made, so that the action always runs: CMake knows what is out of date.
+          'outputs': ['<(module_root_dir)/build/always'],
+          'action': ['node', '<!(node -p "require.resolve(\'cmake-js/bin/cmake-js\')")', 'compile',
                      '--directory', '<(module_root_dir)'],
         },
       ],
