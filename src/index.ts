@@ -8,13 +8,15 @@
  * const { data } = await archive.readRegion({ x: 0, y: 0, level: 0, width: 512, height: 512 })
  */
 import type { Codec, DecodeOptions, EncodeOptions, ImageInput } from './codec/codec.js'
+import type { DeviceList } from './codec/devices.js'
 import type { Image } from './codec/image.js'
 import { borrowCodec } from './default-codec.js'
 
 export { type Archive, type ArchiveLevel, type ArchiveOptions, openArchive } from './archive/archive.js'
 export { type CompressOptions, type CompressProgress, type CompressResult, compressSlide } from './archive/compress.js'
 export { type BadTile, type ValidateOptions, type Validation, validateArchive } from './archive/validate.js'
-export type { Codec, CodecOptions, DecodeOptions, DeviceKind, EncodeOptions, ImageInput } from './codec/codec.js'
+export type { Codec, CodecOptions, DecodeOptions, EncodeOptions, ImageInput } from './codec/codec.js'
+export type { DeviceDescription, DeviceKind, DeviceList } from './codec/devices.js'
 export type { Image } from './codec/image.js'
 export {
   AbortedError,
@@ -41,6 +43,18 @@ export type { Colour, Level, Region, Resolution, SlideSource } from './slide/sou
 export async function openCodec(...options: Parameters<typeof import('./codec/codec.js').openCodec>): Promise<Codec> {
   const codec = await import('./codec/codec.js')
   return codec.openCodec(...options)
+}
+
+/**
+ * The devices of this machine, and the one that "auto" picks.
+ *
+ * @throws ERR_ADDON_MISSING
+ * @example
+ * const { auto } = await listDevices()
+ */
+export async function listDevices(): Promise<DeviceList> {
+  const devices = await import('./codec/devices.js')
+  return devices.listDevices()
 }
 
 /**

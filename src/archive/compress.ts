@@ -1,6 +1,7 @@
 /** Slide to archive. The next tiles are read while the codec is at work, never more than a few at a time. */
 import { checkInteger, checkNumber, checkOneOf, checkSignal, checkString, outOfRange, wrongType } from '../arguments.js'
 import { maxTileSide } from '../codec/bitstream.js'
+import { defaultQuality } from '../codec/gain.js'
 import { borrowCodec, type CodecChoice } from '../default-codec.js'
 import { throwIfAborted } from '../errors.js'
 import { fromImage } from '../slide/image-file.js'
@@ -61,9 +62,6 @@ export interface CompressResult {
   readonly resumedTiles: number
 }
 
-/** Quality of an archive when nobody says. */
-export const DEFAULT_QUALITY = 60
-
 /** Tiles between being read and being written. Two keep the codec fed; more would only take memory. */
 const TILES_IN_FLIGHT = 3
 
@@ -87,7 +85,7 @@ export async function compressSlide(
   options: CompressOptions = {},
 ): Promise<CompressResult> {
   checkString(output, 'output')
-  const { quality = DEFAULT_QUALITY, tile = 512, background = 'auto', overwrite = false } = options
+  const { quality = defaultQuality, tile = 512, background = 'auto', overwrite = false } = options
   checkNumber(quality, 'quality', 0, 100)
   checkInteger(tile, 'tile', MIN_TILE, maxTileSide)
   checkOneOf(background, 'background', BACKGROUND_MODES)

@@ -131,7 +131,7 @@ export class Cli {
 /** The options of {@link CodecChoice}. */
 export function codecOptions(command: Command): Command {
   return command
-    .option('--device <kind>', 'where the network runs: auto or webgpu', 'auto')
+    .option('--device <kind>', 'where the network runs: auto, webgpu or cpu', 'auto')
     .option('--adapter <name>', 'WebGPU adapter, or a part of its name (see: cleric devices)')
     .option('--model <file>', 'model file (default: the one that ships with cleric)')
 }

@@ -1,8 +1,9 @@
 import { basename } from 'node:path'
 import { BACKGROUND_MODES, type BackgroundMode } from '../archive/blank.js'
-import { type CompressOptions, type CompressResult, compressSlide, DEFAULT_QUALITY } from '../archive/compress.js'
+import { type CompressOptions, type CompressResult, compressSlide } from '../archive/compress.js'
 import { MIN_TILE } from '../archive/format.js'
 import { maxTileSide } from '../codec/bitstream.js'
+import { defaultQuality } from '../codec/gain.js'
 import type { CodecChoice } from '../default-codec.js'
 import { type Cli, codecOptions, type Session } from './cli.js'
 import { byteSize, duration, integerFrom, levelList, numberFrom, oneOf } from './quantities.js'
@@ -26,7 +27,7 @@ export function addCompress(cli: Cli): void {
       codecOptions(
         command
           .option('-o, --output <file>', 'archive to write (default: the name of the slide with .cleric.tif)')
-          .option('--quality <number>', '0 (smallest) to 100 (best)', numberFrom(0, 100), DEFAULT_QUALITY)
+          .option('--quality <number>', '0 (smallest) to 100 (best)', numberFrom(0, 100), defaultQuality)
           .option('--levels <list>', '"all", or the levels to keep, such as 0,2', levelList, 'all' as const)
           .option('--tile <pixels>', 'side of a tile', integerFrom(MIN_TILE, maxTileSide), 512)
           .option(

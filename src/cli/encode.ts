@@ -1,6 +1,6 @@
-import { DEFAULT_QUALITY } from '../archive/compress.js'
 import { MIN_TILE } from '../archive/format.js'
 import { maxTileSide } from '../codec/bitstream.js'
+import { defaultQuality } from '../codec/gain.js'
 import type { CodecChoice } from '../default-codec.js'
 import { ImageFile } from '../slide/image-file.js'
 import { type Cli, codecOptions } from './cli.js'
@@ -22,7 +22,7 @@ export function addEncode(cli: Cli): void {
       codecOptions(
         command
           .option('-o, --output <file>', 'file to write (default: the name of the image with .cleric)')
-          .option('--quality <number>', '0 (smallest) to 100 (best)', numberFrom(0, 100), DEFAULT_QUALITY)
+          .option('--quality <number>', '0 (smallest) to 100 (best)', numberFrom(0, 100), defaultQuality)
           .option('--tile <pixels>', 'side of a tile', integerFrom(MIN_TILE, maxTileSide), 512)
           .option('--overwrite', 'replace an existing file'),
       ),

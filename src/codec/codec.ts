@@ -14,21 +14,18 @@ import {
 import { ClericError, throwIfAborted, UnsupportedError } from '../errors.js'
 import { loadModel } from '../model/model.js'
 import type { Backend } from '../network/graph.js'
-import { openWebGpu } from '../webgpu/backend.js'
 import { maxTileSide, modelId, readTile, writeTile } from './bitstream.js'
+import { type DeviceKind, deviceKinds, openBackend } from './devices.js'
+import { defaultQuality } from './gain.js'
 import type { Image } from './image.js'
 import { TileCodec } from './tile-codec.js'
-
-/** Where the network runs. */
-export const deviceKinds = ['auto', 'webgpu'] as const
-export type DeviceKind = (typeof deviceKinds)[number]
 
 export interface CodecOptions {
   /** Path of a model file; default: the model that ships with cleric. */
   readonly model?: string
-  /** Default "auto". */
+  /** Default "auto": a GPU if there is one, else the processor. */
   readonly device?: DeviceKind
-  /** Part of the name of the WebGPU adapter to use, as `cleric devices` lists them. */
+  /** Part of the name of the WebGPU adapter to use, as `cleric devices` lists them; not with device "cpu". */
   readonly adapter?: string
   readonly signal?: AbortSignal
 }
@@ -51,9 +48,6 @@ export interface EncodeOptions {
 export interface DecodeOptions {
   readonly signal?: AbortSignal
 }
-
-/** What a quality is when nobody says. */
-export const defaultQuality = 60
 
 /**
  * Encodes and decodes tiles. Calls may overlap: they are run one after the other.
@@ -99,11 +93,12 @@ export async function openCodec(options: CodecOptions = {}): Promise<Codec> {
   if (file !== undefined) checkString(file, 'model')
   if (adapter !== undefined) checkString(adapter, 'adapter')
   checkOneOf(device, 'device', deviceKinds)
+  if (device === 'cpu' && adapter !== undefined) throw outOfRange('no adapter with device "cpu"', 'adapter', adapter)
   const signal = checkSignal(options.signal)
   throwIfAborted(signal)
 
   const model = await loadModel(file)
-  const backend = await openWebGpu(adapter === undefined ? {} : { adapter })
+  const backend = await openBackend(device, adapter)
   try {
     throwIfAborted(signal)
     return new QueuedCodec(model.name, model.hash, backend, new TileCodec(model, backend))

@@ -3,6 +3,9 @@
  */
 import type { Model } from '../model/model.js'
 
+/** Quality, 0 (smallest) to 100 (best), when nobody says. */
+export const defaultQuality = 60
+
 export interface Gains {
   /** What y is multiplied by before the hyper-encoder, [M]. */
   readonly forward: Float32Array
