@@ -1,7 +1,7 @@
 /**
  * Bits and quality of the codec on a folder of images, from real bitstreams:
  *
- *     npx tsx bench/eval.ts [--data ../shared/data/eval] [--quality 20,50,80] [--model FILE] [--adapter NAME] [--json]
+ *     npx tsx bench/eval.ts [--data ../shared/data/eval] [--quality 20,50,80] [--model FILE] [--device auto|webgpu|cpu] [--adapter NAME] [--json]
  *
  * Prints bits per pixel and PSNR of every image and their means, and the time a megapixel takes each way.
  */
@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import sharp from 'sharp'
 import { openCodec } from '../src/codec/codec.js'
+import type { DeviceKind } from '../src/codec/devices.js'
 import type { Image } from '../src/codec/image.js'
 import { msSsim } from '../src/metrics/ms-ssim.js'
 import { psnr } from '../src/metrics/psnr.js'
@@ -30,6 +31,7 @@ const { values } = parseArgs({
     data: { type: 'string', default: fileURLToPath(new URL('../../shared/data/eval', import.meta.url)) },
     quality: { type: 'string', default: '20,50,80' },
     model: { type: 'string' },
+    device: { type: 'string', default: 'auto' },
     adapter: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
@@ -47,6 +49,7 @@ async function readImage(file: string): Promise<Image> {
 const mean = (numbers: readonly number[]) => numbers.reduce((sum, value) => sum + value, 0) / numbers.length
 
 using codec = await openCodec({
+  device: values.device as DeviceKind,
   ...(values.model === undefined ? {} : { model: values.model }),
   ...(values.adapter === undefined ? {} : { adapter: values.adapter }),
 })
