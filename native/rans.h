@@ -155,6 +155,9 @@ class Encoder {
   /// The stream of everything pushed. The encoder is empty afterwards.
   std::vector<uint8_t> finish();
 
+  /// What the pushed symbols occupy until `finish`, in bytes.
+  size_t memory() const { return steps_.capacity() * sizeof(Range); }
+
  private:
   void push_outlier(int32_t value, const Tables::Table& table);
   void push_bit(uint32_t bit);
@@ -176,6 +179,9 @@ class Decoder {
 
   /// Throws CorruptStream unless the stream ends exactly here.
   void finish() const;
+
+  /// What the copy of the stream occupies, in bytes.
+  size_t memory() const { return bytes_.capacity(); }
 
  private:
   void advance(const Range& range, uint32_t slot);

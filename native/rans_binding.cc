@@ -27,6 +27,25 @@ auto translated(Napi::Env env, Body&& body) {
   }
 }
 
+/// Memory behind an object that V8 can't see, reported so that it collects in time.
+class Reported {
+ public:
+  explicit Reported(Napi::Env env) : env_(env) {}
+  ~Reported() { set(0); }
+  Reported(const Reported&) = delete;
+  Reported& operator=(const Reported&) = delete;
+
+  void set(size_t bytes) {
+    const auto now = static_cast<int64_t>(bytes);
+    if (now != reported_) Napi::MemoryManagement::AdjustExternalMemory(env_, now - reported_);
+    reported_ = now;
+  }
+
+ private:
+  const Napi::Env env_;
+  int64_t reported_ = 0;
+};
+
 /// Calls `body` with the indexes as a Span of whichever of the two types it is.
 template <typename Body>
 void with_indexes(const Napi::Value& value, Body&& body) {
@@ -71,7 +90,7 @@ class RansEncoder : public Napi::ObjectWrap<RansEncoder> {
                        {InstanceMethod<&RansEncoder::push>("push"), InstanceMethod<&RansEncoder::finish>("finish")});
   }
 
-  explicit RansEncoder(const Napi::CallbackInfo& info) : Napi::ObjectWrap<RansEncoder>(info) {}
+  explicit RansEncoder(const Napi::CallbackInfo& info) : Napi::ObjectWrap<RansEncoder>(info), reported_(info.Env()) {}
 
  private:
   void push(const Napi::CallbackInfo& info) {
@@ -83,16 +102,19 @@ class RansEncoder : public Napi::ObjectWrap<RansEncoder> {
       }
       translated(info.Env(), [&] { encoder_.push(symbols.data, indexes.data, symbols.length, tables); });
     });
+    reported_.set(encoder_.memory());
   }
 
   Napi::Value finish(const Napi::CallbackInfo& info) {
     const std::vector<uint8_t> bytes = translated(info.Env(), [&] { return encoder_.finish(); });
+    reported_.set(encoder_.memory());
     auto result = Napi::Uint8Array::New(info.Env(), bytes.size());
     std::copy(bytes.begin(), bytes.end(), result.Data());
     return result;
   }
 
   rans::Encoder encoder_;
+  Reported reported_;
 };
 
 class RansDecoder : public Napi::ObjectWrap<RansDecoder> {
@@ -103,9 +125,10 @@ class RansDecoder : public Napi::ObjectWrap<RansDecoder> {
                         InstanceMethod<&RansDecoder::close>("close")});
   }
 
-  explicit RansDecoder(const Napi::CallbackInfo& info) : Napi::ObjectWrap<RansDecoder>(info) {
+  explicit RansDecoder(const Napi::CallbackInfo& info) : Napi::ObjectWrap<RansDecoder>(info), reported_(info.Env()) {
     const auto bytes = span_of<uint8_t>(info[0], napi_uint8_array, "bytes");
     decoder_ = translated(info.Env(), [&] { return std::make_unique<rans::Decoder>(bytes.data, bytes.length); });
+    reported_.set(decoder_->memory());
   }
 
  private:
@@ -124,7 +147,10 @@ class RansDecoder : public Napi::ObjectWrap<RansDecoder> {
     translated(info.Env(), [&] { open(info.Env()).finish(); });
   }
 
-  void close(const Napi::CallbackInfo&) { decoder_.reset(); }
+  void close(const Napi::CallbackInfo&) {
+    decoder_.reset();
+    reported_.set(0);
+  }
 
   rans::Decoder& open(Napi::Env env) {
     if (!decoder_) throw coded_error(env, "ERR_CLOSED", "The decoder is closed");
@@ -132,6 +158,7 @@ class RansDecoder : public Napi::ObjectWrap<RansDecoder> {
   }
 
   std::unique_ptr<rans::Decoder> decoder_;
+  Reported reported_;
 };
 
 }  // namespace
