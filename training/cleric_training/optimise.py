@@ -17,6 +17,7 @@ SHARES = {"lift": 0.1, "offset": 0.1, "g_a": 1.0, "g_s": 1.0, "entropy": 1.0, "g
 CLIP = 1.0
 LAST = 0.01  # learning rate at the end of the cosine, as a share of the first
 WARM_STEPS = 200
+SLOW_STEPS = 800  # the transforms start later: an entropy model yet to learn would only bend them
 BETA1, BETA2, EPSILON = 0.9, 0.99, 1e-9
 DECAY = 0.999  # of the average of the weights; quicker at first
 
@@ -38,8 +39,10 @@ class Optimiser:
     `average` holds the exponential moving average of the weights, which is what gets exported.
     """
 
-    def __init__(self, model: Cleric, lr: float, frozen: frozenset[str] = frozenset()) -> None:
+    def __init__(self, model: Cleric, lr: float, frozen: frozenset[str] = frozenset(),
+                 transform_share: float = 1.0) -> None:
         self.lr, self.frozen = lr, frozen
+        self.shares = {**SHARES, "g_a": transform_share, "g_s": transform_share}
         self.count = 0
         self.parameters = dict(model.named_parameters())
         self.groups: dict[str, list[str]] = {name: [] for name in SHARES}
@@ -94,9 +97,11 @@ class Optimiser:
         decay = min(DECAY, (1 + self.count) / (10 + self.count))
         correct = {"root": 1 / math.sqrt(1 - BETA2**self.count), "beta1": BETA1, "beta2": BETA2, "eps": EPSILON}
 
+        slow = min(1.0, self.count / SLOW_STEPS)
+
         def update(name: str) -> None:
             group = group_of(name)
-            own = 0.0 if group in self.frozen else rate * SHARES[group]
+            own = 0.0 if group in self.frozen else rate * self.shares[group] * (1.0 if group == "entropy" else slow)
             adam(self.parameters[name], grads[name], self.m[name], self.v[name], self.average[name],
                  clip=min(1.0, CLIP / (norms[group] + 1e-6)), rate=own / (1 - BETA1**self.count), decay=decay, **correct)
 

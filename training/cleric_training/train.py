@@ -21,6 +21,7 @@ from . import checkpoint
 from .config import PRESETS, Config
 from .data import Images, decode_all
 from .initialise import initialise
+from .klt import start_linear
 from .model import Cleric
 from .objective import balance, proxy_rate, rate_distortion, rate_lambda
 from .optimise import Optimiser
@@ -44,6 +45,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--crop", type=int, default=128, help="a multiple of 64")
     p.add_argument("--no-lift-nets", action="store_true", help="plain CDF 9/7")
     p.add_argument("--no-deform", action="store_true", help="plain convs for DCNv2")
+    p.add_argument("--start", choices=("linear", "random"), default="linear", help="of a new model, see klt.py")
+    p.add_argument("--transform-share", type=float, default=0.3, help="of the learning rate, for g_a and g_s")
     p.add_argument("--freeze", default="", help="comma-separated groups: lift,offset,g_a,g_s,entropy,gain")
     p.add_argument("--proxy-steps", type=int, default=0, help="first steps without the entropy model")
     p.add_argument("--float32", action="store_true", help="no bf16 (slower; for the last stage)")
@@ -68,6 +71,8 @@ class Trainer:
         self.config: Config = PRESETS[args.preset]
         self.model = Cleric(self.config)
         initialise(self.model)
+        if args.start == "linear" and not (args.resume or args.init) and self.config.ls and self.config.levels:
+            start_linear(self.model, images)
         self.counts: dict[str, float] = {"step": 0, "stage_step": 0, "pixels": 0, "stage_seconds": 0.0, "seconds": 0.0,
                                          "skipped": 0}
         self._set_up()
@@ -81,7 +86,8 @@ class Trainer:
     def _set_up(self) -> None:
         self.model = self.model.to(memory_format=torch.channels_last)
         self.model.stage(not self.args.no_lift_nets, not self.args.no_deform)
-        self.optimiser = Optimiser(self.model, self.args.lr, frozenset(filter(None, self.args.freeze.split(","))))
+        self.optimiser = Optimiser(self.model, self.args.lr, frozenset(filter(None, self.args.freeze.split(","))),
+                                   self.args.transform_share)
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])

@@ -30,7 +30,7 @@ def images(tmp_path_factory):
 
 def trainer(images, folder, *more):
     args = parse(["--preset", "nano", "--folder", str(folder), "--batch", "2", "--crop", "64", "--shards", "1",
-                  "--float32", *more])
+                  "--float32", "--start", "random", *more])
     return Trainer(args, images)
 
 
@@ -40,6 +40,19 @@ def test_images_hold_some_out_and_crop_in_range(images):
     batch = images.batch(np.random.default_rng(1), 5, 64)
     assert batch.shape == (5, 3, 64, 64) and 0 <= batch.min() and batch.max() <= 1
     assert {p.name for p in images.held}.isdisjoint(p.name for group in images.train for p in group)
+
+
+def test_the_linear_start_reconstructs(images, tmp_path):
+    x = images.validation(128)
+    psnr, spread = {}, {}
+    for start in ("linear", "random"):
+        model = trainer(images, tmp_path, "--start", start).model.eval()
+        with torch.no_grad():
+            y = model.g_a(x)
+            psnr[start] = float(-10 * torch.log10((model.g_s(y) - x).pow(2).mean()))
+            spread[start] = float(y.std())
+    assert psnr["linear"] > 24 and psnr["linear"] > psnr["random"] + 6
+    assert spread["linear"] > 1
 
 
 def test_resume_takes_the_same_next_step(images, tmp_path):

@@ -1,0 +1,186 @@
+"""A start as a transform code: the network begins as the best linear 16x16 block transform.
+
+From random weights the transforms need hours to reach what linear algebra gives at once. Here the
+convs are set so that g_a computes Karhunen-Loeve components of the wavelet's subbands, stage by
+stage (2x2 blocks merged at each down-sampling), and g_s their least-squares inverse, while all
+other paths start small. GELU stays out of the way by a bias (gelu(u + 3) is u + 3 for small u), GDN by
+a small gamma. Training then bends the linear code into a nonlinear one.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .blocks import DRBS, DRBU, R2B
+from .data import Images
+from .dcn import DeformConv
+from .model import Cleric
+
+OFFSET = 3.0  # bias that keeps GELU linear
+SPREAD = 0.4  # standard deviation of every feature
+SMALL = 0.1  # scale of the paths that start idle
+GAMMA = 0.01
+LATENT = 5.5  # latent units a unit of pixel error: puts the steps of log_gain at their optimum
+
+
+@dataclass
+class Features:
+    """Raw features [n, C, h, w] and the factor by which the network holds each of them, [C]."""
+
+    raw: torch.Tensor
+    factor: torch.Tensor
+
+    @staticmethod
+    def of(raw: torch.Tensor) -> "Features":
+        return Features(raw, SPREAD / raw.std((0, 2, 3)).clamp_min(1e-4))
+
+
+def _components(blocks: torch.Tensor, count: int) -> torch.Tensor:
+    """The `count` leading eigenvectors of the covariance of [n, C, h, w], as rows [count, C]."""
+    rows = blocks.transpose(0, 1).flatten(1).double()
+    values, vectors = torch.linalg.eigh(rows @ rows.t())
+    return vectors.flip(1)[:, :count].t().float()
+
+
+def _project(matrix: torch.Tensor, blocks: torch.Tensor) -> torch.Tensor:
+    return torch.einsum("kc,nchw->nkhw", matrix, blocks)
+
+
+def _quieten(module: nn.Module) -> None:
+    """Empties residual bodies (their last convs) and makes normalisations nearly the identity."""
+    for m in module.modules():
+        if isinstance(m, R2B):
+            m.conv2.weight.zero_()
+            m.conv2.bias.zero_()
+        elif isinstance(m, (DRBS, DRBU)):
+            norm = m.gdn if isinstance(m, DRBS) else m.igdn
+            norm.gamma.copy_((GAMMA * torch.eye(len(norm.beta)) + 2**-36).sqrt())
+            if isinstance(m, DRBU):
+                m.conv.weight.zero_()
+                m.conv.bias.zero_()
+            else:
+                m.skip.weight.zero_()
+                m.skip.bias.zero_()
+
+
+def _spread_over_taps(matrix: torch.Tensor, channels: int) -> torch.Tensor:
+    """[k, 4 C] on 2x2 blocks (channel major) -> weights [k, channels, 3, 3] of a conv3x3 of stride 2."""
+    k, width = matrix.shape
+    weight = torch.zeros(k, channels, 3, 3)
+    weight[:, :width // 4, 1:, 1:] = matrix.reshape(k, width // 4, 2, 2)
+    return weight
+
+
+def _through(down: DRBS, matrix: torch.Tensor, before: Features, after: Features) -> None:
+    """Lets a DRBS compute `matrix` on 2x2 blocks, through its main path."""
+    scaled = after.factor[:, None] * matrix / before.factor.repeat_interleave(4)[None]
+    used, width = len(scaled), down.conv1.weight.shape[1]
+    gain = 2 if isinstance(down.conv1, DeformConv) else 1  # the modulation starts at a half
+    down.conv1.weight[:used] = gain * _spread_over_taps(scaled, width)
+    down.conv1.bias[:used] = OFFSET
+    down.conv2.weight.mul_(SMALL)
+    down.conv2.weight[:used] = 0
+    down.conv2.weight[range(used), range(used), 1, 1] = 1
+    down.conv2.bias[:used] = -OFFSET
+
+
+def _branch(net: nn.Sequential, raw: torch.Tensor, mean: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Sets one branch of g_a; gives its components of a 16x16 block, [n, M / 2, h, w]."""
+    width = net[1].conv1.weight.shape[0]
+    features = Features.of(raw)
+    channels = raw.shape[1]
+    first = net[0].skip
+    first.weight.mul_(SMALL)
+    first.weight[:channels] = 0
+    first.weight[range(channels), range(channels), 0, 0] = weights * features.factor
+    first.bias[:channels] = -mean * weights * features.factor
+    for n in (1, 3):
+        blocks = F.pixel_unshuffle(features.raw, 2)
+        matrix = _components(blocks, min(width, blocks.shape[1]))
+        after = Features.of(_project(matrix, blocks))
+        _through(net[n], matrix, features, after)
+        features = after
+    blocks = F.pixel_unshuffle(features.raw, 2)
+    count = net[5].weight.shape[0]
+    matrix = _components(blocks, min(count, blocks.shape[1]))
+    net[5].weight.mul_(SMALL)
+    net[5].weight[:len(matrix)] = _spread_over_taps(matrix / features.factor.repeat_interleave(4)[None], width)
+    net[5].bias.zero_()
+    return _project(matrix, blocks)
+
+
+def _centre(conv: nn.Module, matrix: torch.Tensor) -> None:
+    """Sets the leading rows and columns of a conv to a 1x1 `matrix`, the rest small."""
+    gain = 2 if isinstance(conv, DeformConv) else 1
+    conv.weight.mul_(SMALL)
+    conv.weight[:len(matrix)] = 0
+    conv.weight[:len(matrix), :matrix.shape[1], 1, 1] = gain * matrix
+    conv.bias.zero_()
+
+
+def _subband_norms(model: Cleric) -> torch.Tensor:
+    """Pixel norm of a unit impulse in each of the 12 subband channels, [12]."""
+    impulses = torch.zeros(12, 12, 32, 32)
+    impulses[range(12), range(12), 16, 16] = 1
+    return model.g_s.lift.inverse(impulses[:, :3], impulses[:, 3:]).flatten(1).norm(dim=1)
+
+
+@torch.no_grad()
+def start_linear(model: Cleric, images: Images, crops: int = 96) -> None:
+    """Sets g_a and g_s of a model with lifting, whose nets and offsets are still zero."""
+    x = images.batch(np.random.default_rng(0), crops, 128)
+    low, high = model.g_a.lift(x)
+    subbands = torch.cat([low, high], 1)
+    mean = torch.cat([low.mean((0, 2, 3)), torch.zeros(9)])
+    weights = _subband_norms(model)
+    s = (subbands - mean[:, None, None]) * weights[:, None, None]
+    for part in (model.g_a, model.g_s):
+        _quieten(part)
+    y = torch.cat([_branch(model.g_a.low, s[:, :3], mean[:3], weights[:3]),
+                   _branch(model.g_a.high, s[:, 3:], mean[3:], weights[3:])], 1)
+
+    net = model.g_s.net
+    width = net[6].weight.shape[1]
+    quarter_blocks = F.pixel_unshuffle(s, 2)
+    quarter_basis = _components(quarter_blocks, min(width, quarter_blocks.shape[1]))
+    quarter = Features.of(_project(quarter_basis, quarter_blocks))
+    eighth_blocks = F.pixel_unshuffle(quarter.raw, 2)
+    basis = _components(eighth_blocks, min(width, eighth_blocks.shape[1]))
+    eighth = Features.of(_project(basis, eighth_blocks))
+    fine = Features.of(s)
+    target = F.pixel_unshuffle(eighth.raw, 2).transpose(0, 1).flatten(1).double()
+    source = y.transpose(0, 1).flatten(1).double()
+    gram = source @ source.t()
+    gram += 1e-6 * gram.diagonal().mean() * torch.eye(len(gram))
+    decode = torch.linalg.solve(gram, source @ target.t()).t().float()
+    _centre(net[1].skip, eighth.factor.repeat_interleave(4)[:, None] * decode)
+    _centre(net[3].skip, quarter.factor.repeat_interleave(4)[:, None] * basis.t() / eighth.factor)
+    _centre(net[5].skip, fine.factor.repeat_interleave(4)[:, None] * quarter_basis.t() / quarter.factor)
+    _centre(net[6], torch.diag(1 / (fine.factor * weights)))
+    net[6].bias.copy_(mean)
+
+    # One unit of a latent shall move the pixels by 1 / LATENT, whatever the channel.
+    used = y.shape[1]
+    rest = model.g_s(torch.zeros(1, used, 4, 4))
+    unit = torch.zeros(used, used, 4, 4)
+    unit[range(used), range(used), 2, 2] = 0.1
+    response = torch.cat([(model.g_s(part) - rest).flatten(1).norm(dim=1) for part in unit.split(16)]) / 0.1
+    factor = (LATENT * response).clamp_min(1e-3)
+    net[1].skip.weight[:, :used] /= factor[None, :, None, None]
+    for branch, part in ((model.g_a.low, factor[:len(factor) // 2]), (model.g_a.high, factor[len(factor) // 2:])):
+        branch[5].weight *= part[:, None, None, None]
+    _spread_scales(model, y * factor[:, None, None])
+
+
+def _spread_scales(model: Cleric, y: torch.Tensor) -> None:
+    """Starts the Gaussians of y [n, M, h, w] at each channel's own spread, at the middle rate."""
+    gain = model.gains(torch.tensor([(model.config.levels - 1) / 2]))[0][0]
+    spread = (y * gain).std((0, 2, 3)).clamp_min(0.2)
+    d = model.config.d
+    for nets in (model.mem.ep_a, model.mem.ep_n):
+        for i, net in enumerate(nets):
+            net[-1].bias[:d] = spread[d * i:d * (i + 1)]
