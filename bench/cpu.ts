@@ -1,0 +1,233 @@
+/**
+ * The CPU backend alone: `npx tsx bench/cpu.ts [--threads 2] [--isa avx2] [--model FILE] [--size 512] [--only tile]`.
+ *
+ * Multiply-adds a second of single kernels, then encoding and decoding of a tile with the time of each kind of node.
+ * Fastest and median of several runs: the median shows what else the machine is doing.
+ */
+import { parseArgs } from 'node:util'
+import { gainsAt } from '../src/codec/gain.js'
+import { type CpuBackend, type CpuExecutable, openCpu } from '../src/cpu/backend.js'
+import { loadModel, type Model } from '../src/model/model.js'
+import { GraphBuilder } from '../src/network/builder.js'
+import { decoderGraph, encoderGraph } from '../src/network/cleric.js'
+import type { Graph, Node, Parameter, Parameters, PortData, Shape, Tensor } from '../src/network/graph.js'
+import { nodeInputs, nodeOutputs } from '../src/network/graph.js'
+
+const { values: options } = parseArgs({
+  options: {
+    threads: { type: 'string', default: '2' },
+    isa: { type: 'string' },
+    model: { type: 'string' },
+    size: { type: 'string', default: '512' },
+    runs: { type: 'string', default: '7' },
+    only: { type: 'string', default: 'kernels,tile' },
+  },
+})
+const runs = Number(options.runs)
+
+/** Parameters of any shape asked for by `shapes`, small and random but the same every time. */
+function randomParameters(shapes: Readonly<Record<string, readonly number[]>>): Parameters {
+  const made = new Map<string, Parameter>()
+  return {
+    get(name) {
+      const known = made.get(name)
+      if (known) return known
+      const shape = shapes[name]
+      if (!shape) throw new Error(`no parameter ${name}`)
+      const parameter = {
+        shape,
+        data: noise(
+          shape.reduce((a, b) => a * b, 1),
+          0.05,
+        ),
+      }
+      made.set(name, parameter)
+      return parameter
+    },
+  }
+}
+
+function noise(length: number, scale: number): Float32Array {
+  let state = 1
+  return Float32Array.from({ length }, () => {
+    state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff
+    return (state / 0x40000000 - 1) * scale
+  })
+}
+
+/** Multiply-adds of a node's products. */
+function work(node: Node, parameters: Parameters): number {
+  const out = nodeOutputs(node)[0] as Tensor
+  const area = out.shape.height * out.shape.width
+  switch (node.op) {
+    case 'conv':
+    case 'deform':
+      return (parameters.get(node.weight).data.length * area) / node.shuffle ** 2
+    case 'gdn':
+      return out.shape.channels ** 2 * area
+    case 'depthwise':
+      return 9 * out.shape.channels * area
+    case 'liftStep': {
+      const hidden = parameters.get(`${node.net}.conv1.bias`).data.length
+      return (9 * hidden * (hidden + 1) + hidden) * out.shape.channels * area
+    }
+    case 'windowAttention':
+      return 25 * out.shape.channels * area
+    default:
+      return 0
+  }
+}
+
+const milliseconds = (seconds: number) => `${(seconds * 1e3).toFixed(1)} ms`
+const rate = (macs: number, seconds: number) => `${((2 * macs) / seconds / 1e9).toFixed(0)} GFLOP/s`
+
+function sorted(values: number[]): { best: number; median: number } {
+  const ascending = [...values].sort((a, b) => a - b)
+  return { best: ascending[0] ?? 0, median: ascending[ascending.length >> 1] ?? 0 }
+}
+
+async function kernel(
+  backend: CpuBackend,
+  title: string,
+  shape: Shape,
+  shapes: Readonly<Record<string, readonly number[]>>,
+  build: (g: GraphBuilder, x: Tensor) => Tensor,
+): Promise<void> {
+  const parameters = randomParameters(shapes)
+  const g = new GraphBuilder(parameters)
+  const x = g.input('x', shape, 'float')
+  const y = build(g, x)
+  g.endStage('all', [{ tensor: y, format: 'float' }])
+  const executable = await backend.compile(g.finish(), parameters)
+  const input = noise(shape.channels * shape.height * shape.width, 1)
+  const times: number[] = []
+  let macs = 0
+  for (let i = 0; i < 3 * runs; i++) {
+    await executable.run(0, new Map([[x, input]]))
+    // The last node is the one that is measured; before it stand what it needs.
+    const measured = executable.timings(0).at(-1)
+    if (measured?.node) macs = work(measured.node, parameters)
+    times.push(measured?.seconds ?? 0)
+  }
+  executable.close()
+  const { best, median } = sorted(times)
+  console.log(
+    `${title.padEnd(40)} ${milliseconds(best).padStart(9)}  ${rate(macs, best)}, median ${rate(macs, median)}`,
+  )
+}
+
+async function kernels(backend: CpuBackend): Promise<void> {
+  const conv = (o: number, i: number, k: number) => ({ 'c.weight': [o, i, k, k], 'c.bias': [o] })
+  for (const n of [48, 96, 192]) {
+    const shape = { channels: n, height: 128, width: 128 }
+    await kernel(backend, `conv3x3 ${n}, 128 x 128`, shape, conv(n, n, 3), (g, x) =>
+      g.conv('c', x, { activation: 'gelu' }),
+    )
+    await kernel(backend, `conv3x3 ${n}, stride 2`, shape, conv(n, n, 3), (g, x) => g.conv('c', x, { stride: 2 }))
+    await kernel(backend, `conv1x1 ${n}`, shape, conv(n, n, 1), (g, x) => g.conv('c', x))
+  }
+  const shape = { channels: 48, height: 128, width: 128 }
+  await kernel(backend, 'conv3x3 256, 32 x 32', { channels: 256, height: 32, width: 32 }, conv(256, 256, 3), (g, x) =>
+    g.conv('c', x, { activation: 'gelu' }),
+  )
+  const offset = { 'c.offset.weight': [27, 48, 3, 3], 'c.offset.bias': [27] }
+  await kernel(backend, 'DCNv2 48 -> 48, stride 2', shape, { ...conv(48, 48, 3), ...offset }, (g, x) =>
+    g.deform('c', x, 2, 'gelu', 1),
+  )
+  await kernel(backend, 'DCNv2 48 -> 192, shuffle', shape, { ...conv(192, 48, 3), ...offset }, (g, x) =>
+    g.deform('c', x, 1, 'gelu', 2),
+  )
+  await kernel(backend, 'GDN 48', shape, { 'n.beta': [48], 'n.gamma': [48, 48] }, (g, x) => g.gdn('n', x, false, x))
+  for (const hidden of [8, 32]) {
+    const net = {
+      'l.conv1.weight': [hidden, 1, 3, 3],
+      'l.conv1.bias': [hidden],
+      'l.conv2.weight': [hidden, hidden, 3, 3],
+      'l.conv2.bias': [hidden],
+      'l.conv3.weight': [1, hidden, 1, 1],
+      'l.conv3.bias': [1],
+    }
+    const title = `lifting step, ${hidden} hidden, 3 x 256 x 256`
+    await kernel(backend, title, { channels: 3, height: 256, width: 256 }, net, (g, x) =>
+      g.liftStep(x, x, { axis: 'rows', factor: 0.5, neighbour: 'next', sign: 1, net: 'l' }),
+    )
+  }
+}
+
+/** Time of a tile by kind of node, and of the whole. */
+async function tile(
+  title: string,
+  backend: CpuBackend,
+  graph: Graph,
+  model: Model,
+  inputsOf: (stage: number) => Map<Tensor, PortData>,
+): Promise<void> {
+  const start = performance.now()
+  const executable: CpuExecutable = await backend.compile(graph, model.parameters)
+  console.log(
+    `\n${title}: compiled in ${(performance.now() - start).toFixed(0)} ms, ${(executable.bytes / 2 ** 20).toFixed(0)} MiB`,
+  )
+  const totals: number[] = []
+  let kinds = new Map<string, { seconds: number; macs: number; count: number }>()
+  for (let i = 0; i < runs; i++) {
+    const began = performance.now()
+    for (const stage of graph.stages.keys()) await executable.run(stage, inputsOf(stage))
+    totals.push((performance.now() - began) / 1e3)
+    if (totals[i] !== Math.min(...totals)) continue
+    kinds = new Map()
+    for (const stage of graph.stages.keys()) {
+      for (const { node, seconds } of executable.timings(stage)) {
+        const macs = node ? work(node, model.parameters) : 0
+        for (const kind of ['all nodes', nodeKind(node)]) {
+          const entry = kinds.get(kind) ?? { seconds: 0, macs: 0, count: 0 }
+          kinds.set(kind, { seconds: entry.seconds + seconds, macs: entry.macs + macs, count: entry.count + 1 })
+        }
+      }
+    }
+  }
+  executable.close()
+  const { best, median } = sorted(totals)
+  console.log(`${title}: best ${milliseconds(best)}, median ${milliseconds(median)}`)
+  for (const [kind, { seconds, macs, count }] of [...kinds].sort((a, b) => b[1].seconds - a[1].seconds)) {
+    if (seconds < 2e-4) continue
+    const gflops = macs > 0 ? rate(macs, seconds) : ''
+    console.log(`  ${kind.padEnd(34)} ${String(count).padStart(4)} ${milliseconds(seconds).padStart(10)}  ${gflops}`)
+  }
+}
+
+function nodeKind(node: Node | null): string {
+  if (node === null) return 'change of layout'
+  const { height, channels } = (nodeOutputs(node)[0] as Tensor).shape
+  const from = nodeInputs(node)[0]?.shape.height
+  if (node.op === 'conv') return `conv${node.kernel}x${node.kernel} ${from} -> ${height}, ${channels} channels`
+  return node.op === 'deform' ? `deform ${from} -> ${height}` : node.op
+}
+
+const backend = await openCpu({ threads: Number(options.threads), ...(options.isa ? { isa: options.isa } : {}) })
+console.log(backend.name)
+if (options.only.includes('kernels')) await kernels(backend)
+if (options.only.includes('tile')) await tiles()
+backend.close()
+
+async function tiles(): Promise<void> {
+  const model = await loadModel(options.model)
+  const size = Number(options.size)
+  const gains = gainsAt(model, 60)
+  const bytes = Uint8Array.from(noise(3 * size * size, 1), (v) => 128 + 127 * v)
+  const encoder = encoderGraph(model.config, model.parameters, size, size)
+  await tile(`encode ${size} x ${size}`, backend, encoder.graph, model, () => {
+    const inputs = new Map<Tensor, PortData>([[encoder.image, bytes]])
+    if (encoder.gain && gains) inputs.set(encoder.gain, gains.forward)
+    return inputs
+  })
+  const decoder = decoderGraph(model.config, model.parameters, size, size)
+  await tile(`decode ${size} x ${size}`, backend, decoder.graph, model, (stage) => {
+    const inputs = new Map<Tensor, PortData>()
+    for (const { tensor } of decoder.graph.stages[stage]?.inputs ?? []) {
+      const { channels, height, width } = tensor.shape
+      if (tensor === decoder.gain && gains) inputs.set(tensor, gains.inverse)
+      else inputs.set(tensor, Int16Array.from(noise(channels * height * width, 3)))
+    }
+    return inputs
+  })
+}

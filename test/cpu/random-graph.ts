@@ -1,0 +1,70 @@
+/** Random numbers, parameters and one-node graphs to compare the CPU backend with the interpreter on. */
+import type { Graph, Node, Parameter, Parameters, Port, PortData, Shape, Tensor } from '../../src/network/graph.js'
+import { nodeInputs, nodeOutputs } from '../../src/network/graph.js'
+
+/** Uniform in [-scale, scale), the same for the same seed. */
+export function noise(length: number, scale: number, seed = 1): Float32Array {
+  let state = seed * 2654435761 + 1
+  return Float32Array.from({ length }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return (state / 0x80000000 - 1) * scale
+  })
+}
+
+export class Fixture implements Parameters {
+  readonly #parameters = new Map<string, Parameter>()
+  readonly tensors: Tensor[] = []
+
+  get(name: string): Parameter {
+    const parameter = this.#parameters.get(name)
+    if (!parameter) throw new Error(`no parameter ${name}`)
+    return parameter
+  }
+
+  /** Adds a random parameter and gives its name. */
+  parameter(name: string, shape: readonly number[], scale = 0.3): string {
+    const length = shape.reduce((a, b) => a * b, 1)
+    return this.values(name, shape, noise(length, scale, name.length + length))
+  }
+
+  values(name: string, shape: readonly number[], data: Float32Array): string {
+    this.#parameters.set(name, { shape, data })
+    return name
+  }
+
+  tensor(channels: number, height: number, width: number): Tensor {
+    const tensor = { id: this.tensors.length, name: `t${this.tensors.length}`, shape: { channels, height, width } }
+    this.tensors.push(tensor)
+    return tensor
+  }
+
+  /** Nodes in one stage; what none of them makes is an input, what none of them reads an output. */
+  graph(nodes: readonly Node[], format: Port['format'] = 'float'): Graph {
+    const made = new Set(nodes.flatMap(nodeOutputs))
+    const read = new Set(nodes.flatMap(nodeInputs))
+    const ports = (tensors: Iterable<Tensor>) => [...tensors].map((tensor) => ({ tensor, format }))
+    return {
+      tensors: this.tensors,
+      stages: [
+        {
+          name: 'all',
+          inputs: ports([...read].filter((tensor) => !made.has(tensor))),
+          nodes,
+          outputs: ports([...made].filter((tensor) => !read.has(tensor))),
+        },
+      ],
+    }
+  }
+}
+
+/** Inputs of a stage; `scales` are the magnitudes of its tensors, 1 where it says nothing. */
+export function randomInputs(graph: Graph, scales: ReadonlyMap<Tensor, number> = new Map()): Map<Tensor, PortData> {
+  const inputs = (graph.stages[0] as Graph['stages'][0]).inputs
+  return new Map(
+    inputs.map(({ tensor }) => [tensor, noise(size(tensor.shape), scales.get(tensor) ?? 1, tensor.id + 7)]),
+  )
+}
+
+export function size({ channels, height, width }: Shape): number {
+  return channels * height * width
+}
