@@ -4,41 +4,68 @@ import type { Colour } from '../slide/source.js'
 
 /**
  * `keep`: only tiles whose pixels are all of one colour are left out, so nothing changes.
- * `auto`: also tiles in which no channel of any pixel is further than 10 from their mean colour, if that is light and
- * nearly grey; they come back in their mean colour. `white`: the same tiles come back white.
+ * `auto`: also tiles of noise around a light, nearly grey colour; they come back in that colour.
+ * `white`: the same tiles come back white.
+ *
+ * Noise is what no channel of any pixel is further than 32 from the mean, nor the mean of any block of
+ * 4 x 4 further than 8: grain of a scanner or of JPEG passes, a speck or a pale shred of tissue doesn't.
  */
 export type BackgroundMode = 'keep' | 'white' | 'auto'
 
 export const BACKGROUND_MODES = ['keep', 'white', 'auto'] as const
 
-/** Above the noise of a scanner and of JPEG on glass, below the faintest nucleus. */
-const TOLERANCE = 10
+const PIXEL_TOLERANCE = 32
+const BLOCK = 4
+const BLOCK_TOLERANCE = 8
 const LIGHT = 200
 const GREY = 20
 
 /** The colour to show instead of the tile, or null if it must be stored. */
 export function blankColour(image: Image, mode: BackgroundMode): Colour | null {
-  const { data } = image
+  const mean = meanWithin(image, mode === 'keep' ? 0 : PIXEL_TOLERANCE)
+  if (!mean) return null
+  const [red, green, blue] = mean.map(Math.round) as [number, number, number]
+  if (mode === 'keep') return { red, green, blue }
+  if (Math.min(...mean) < LIGHT || Math.max(...mean) - Math.min(...mean) > GREY) return null
+  if (hasStructure(image, mean)) return null
+  return mode === 'white' ? { red: 255, green: 255, blue: 255 } : { red, green, blue }
+}
+
+/** The mean colour, if no pixel is further from it than the tolerance. */
+function meanWithin({ data }: Image, tolerance: number): number[] | null {
   const sum = [0, 0, 0]
   const least = [255, 255, 255]
   const most = [0, 0, 0]
-  const spread = mode === 'keep' ? 0 : 2 * TOLERANCE
   for (let i = 0; i < data.length; i += 3) {
     for (let channel = 0; channel < 3; channel++) {
       const value = data[i + channel] as number
       sum[channel] = (sum[channel] as number) + value
       if (value < (least[channel] as number)) least[channel] = value
       if (value > (most[channel] as number)) most[channel] = value
-      if ((most[channel] as number) - (least[channel] as number) > spread) return null
+      // Tissue shows soon, and then the rest need not be looked at.
+      if ((most[channel] as number) - (least[channel] as number) > 2 * tolerance) return null
     }
   }
-  const mean = sum.map((total) => Math.round((total * 3) / data.length)) as [number, number, number]
-  const [red, green, blue] = mean
-  if (mode === 'keep') return { red, green, blue }
-  if (Math.min(...mean) < LIGHT || Math.max(...mean) - Math.min(...mean) > GREY) return null
-  for (let channel = 0; channel < 3; channel++) {
-    const centre = mean[channel] as number
-    if ((most[channel] as number) - centre > TOLERANCE || centre - (least[channel] as number) > TOLERANCE) return null
+  const mean = sum.map((total) => (total * 3) / data.length)
+  const isNear = mean.every(
+    (centre, i) => (most[i] as number) - centre <= tolerance && centre - (least[i] as number) <= tolerance,
+  )
+  return isNear ? mean : null
+}
+
+function hasStructure({ data, width, height }: Image, mean: readonly number[]): boolean {
+  for (let top = 0; top < height; top += BLOCK) {
+    for (let left = 0; left < width; left += BLOCK) {
+      const [bottom, right] = [Math.min(height, top + BLOCK), Math.min(width, left + BLOCK)]
+      const pixels = (bottom - top) * (right - left)
+      for (let channel = 0; channel < 3; channel++) {
+        let sum = 0
+        for (let y = top; y < bottom; y++) {
+          for (let x = left; x < right; x++) sum += data[(y * width + x) * 3 + channel] as number
+        }
+        if (Math.abs(sum / pixels - (mean[channel] as number)) > BLOCK_TOLERANCE) return true
+      }
+    }
   }
-  return mode === 'white' ? { red: 255, green: 255, blue: 255 } : { red, green, blue }
+  return false
 }

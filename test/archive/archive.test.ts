@@ -6,10 +6,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import { openArchive } from '../../src/archive/archive.js'
+import { blankColour } from '../../src/archive/blank.js'
 import { type CompressProgress, compressSlide } from '../../src/archive/compress.js'
 import { validateArchive } from '../../src/archive/validate.js'
+import type { Image } from '../../src/codec/image.js'
 import { compareSlides } from '../../src/metrics/compare.js'
-import { fill } from '../../src/slide/source.js'
+import { fill, paste } from '../../src/slide/source.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { losslessCodec } from '../payload-codec.js'
 import { memorySlide } from '../slides.js'
@@ -101,11 +103,25 @@ test('glass is left out: auto gives its mean colour back, white gives white, kee
   }
 })
 
-test('a single dark pixel keeps a tile from being blank', async (t) => {
-  const image = fill(64, 64, { red: 243, green: 243, blue: 243 })
-  image.data.fill(225, 3000, 3003)
-  const { blankTiles } = await compressSlide(memorySlide([image]), fresh(), { codec: losslessCodec(), tile: 64 })
-  t.is(blankTiles, 0)
+test('grain is glass; a dark pixel, a pale patch, or a colour of its own keep a tile from being blank', (t) => {
+  const glass = (change: (image: Image) => void) => {
+    const image = fill(64, 48, { red: 240, green: 240, blue: 240 })
+    for (let i = 0; i < image.data.length; i++) image.data[i] = 230 + ((i * 7919) % 21)
+    change(image)
+    return blankColour(image, 'auto')
+  }
+  t.true(Math.abs((glass(() => {})?.green ?? 0) - 240) <= 1)
+  t.is(
+    glass(({ data }) => data.fill(200, 3000, 3003)),
+    null,
+  )
+  const patch = fill(5, 5, { red: 240, green: 228, blue: 240 })
+  t.is(
+    glass((image) => paste(patch, image, 31, 20)),
+    null,
+  )
+  t.is(blankColour(fill(64, 64, { red: 240, green: 210, blue: 230 }), 'auto'), null)
+  t.deepEqual(blankColour(fill(64, 64, { red: 20, green: 210, blue: 230 }), 'keep'), { red: 20, green: 210, blue: 230 })
 })
 
 test('--levels keeps the levels asked for', async (t) => {
