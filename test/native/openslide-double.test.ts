@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
 import test from 'ava'
 import { openOpenSlide } from '../../src/slide/openslide.js'
 
@@ -148,15 +149,35 @@ test('an AbortSignal that never fires keeps nothing', async (t) => {
   await t.throwsAsync(source.readRegion(good, 'now' as unknown as AbortSignal), { instanceOf: TypeError })
 })
 
-test('handles are closed: with the slide, and after failed reads', async (t) => {
+test('a worker thread may end while its reads are under way', async (t) => {
+  const path = join(folder, 'worker.fake')
+  await writeFile(path, 'fake slow=200')
+  const code = `const { parentPort, workerData: [addon, path, library] } = require('node:worker_threads')
+    const slide = new (require(addon).Slide)()
+    slide.open(path, library).then(() => {
+      for (let job = 0; job < 12; job++) slide.readRegion(job, 0, 0, 0, 10, 10, 0)
+      parentPort.postMessage('reading')
+    })`
+  for (const delay of [0, 100, 300]) {
+    const worker = new Worker(code, {
+      eval: true,
+      workerData: [join(built, 'cleric.node'), path, process.env.CLERIC_OPENSLIDE],
+      execArgv: [],
+    })
+    t.is(await new Promise((resolve) => worker.once('message', resolve)), 'reading')
+    await new Promise((resolve) => setTimeout(resolve, delay))
+    // Once this aborted the whole process.
+    t.is(await worker.terminate(), 1)
+  }
+})
+
+// Serial: by itself, before the others.
+test.serial('handles are closed: with the slide, and after failed reads', async (t) => {
   // The property counts the open handles at the time of opening, its own included.
   const open = async () => {
     await using source = await slide()
     return Number(source.properties['fake.open-handles'])
   }
-  // Other tests of this file run at the same time; wait for them to close theirs.
-  const deadline = Date.now() + 20_000
-  while ((await open()) !== 1 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50))
   t.is(await open(), 1)
   const source = await slide()
   for (let i = 0; i < 5; i++) await t.throwsAsync(source.readRegion(bad), readError)
