@@ -1,7 +1,7 @@
 """Test fixtures: a tiny model with random weights, and every intermediate value of one image.
 
 `python3 -m cleric_training.golden` writes nano.safetensors and nano-golden.safetensors (and with
-`--ablations` one pair for each switch) into test/fixtures. All is computed in float32, with true rounding, from the
+`--ablations` one pair of a smaller network for each switch) into test/fixtures. All is computed in float32, with true rounding, from the
 float16 weights of the model file.
 """
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .modelfile import load_model, save_model
 
 FIXTURES = Path(__file__).resolve().parents[2] / "test" / "fixtures"
 TIE = 4e-4  # no rounded value may lie closer than this to a tie, or float noise would flip symbols
+TINY = Config(preset="tiny", N=8, M=16, Z=8, slices=2, lift=2, chan=(8, 8), ep=(16, 12, 12), lrp=(8, 8), levels=8)
 HEIGHT, WIDTH, Q = 64, 128, 3.25
 GAINS = {"g_a": 0.85, "g_s": 0.55, "h_a": 1.9, "h_s": 1.3, "mem": 1.3}  # of random convs, for values of order one
 
@@ -136,7 +137,7 @@ def make(config: Config, stem: str, folder: Path, keep: tuple[str, ...] | None =
 def main() -> None:
     p = argparse.ArgumentParser(prog="cleric_training.golden", description=__doc__)
     p.add_argument("--out", type=Path, default=FIXTURES)
-    p.add_argument("--ablations", action="store_true", help="also nano-no-ls, nano-no-drb, nano-no-r2b (y and x_hat only)")
+    p.add_argument("--ablations", action="store_true", help="also tiny-no-ls, tiny-no-drb, tiny-no-r2b (y and x_hat only)")
     args = p.parse_args()
     torch.set_num_threads(1)
     values = make(PRESETS["nano"], "nano", args.out)
@@ -145,7 +146,7 @@ def main() -> None:
               f"max {value.float().abs().max():8.3f}")
     if args.ablations:
         for switch in ("ls", "drb", "r2b"):
-            make(replace(PRESETS["nano"], **{switch: False}), f"nano-no-{switch}", args.out, ("x", "y", "x_hat"))
+            make(replace(TINY, **{switch: False}), f"tiny-no-{switch}", args.out, ("x", "y", "x_hat"))
 
 
 if __name__ == "__main__":
