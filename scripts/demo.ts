@@ -9,7 +9,7 @@ import { validateArchive } from '../src/archive/validate.js'
 import { Cli, codecOptions } from '../src/cli/cli.js'
 import { compareWithProgress } from '../src/cli/compare.js'
 import { compressWithProgress } from '../src/cli/compress.js'
-import { byteSize, decibels, duration } from '../src/cli/quantities.js'
+import { byteSize, decibels, duration, rateText } from '../src/cli/quantities.js'
 import type { CodecChoice } from '../src/default-codec.js'
 import { openSlide } from '../src/slide/open.js'
 
@@ -42,7 +42,7 @@ cli.add<Options>(
     const size = slide.levels.map(({ width, height }) => `${width} x ${height}`).join(', ')
     session.note(`Slide     ${path}`)
     session.note(`          ${size}${slide.bytes > 0 ? `, ${byteSize(slide.bytes)}` : ', drawn by the program'}`)
-    session.note('Without a GPU this takes some minutes: the network then runs on the processor.')
+    session.note('Without a GPU the network runs on the processor, which takes a minute or more.')
 
     const result = await compressWithProgress(session, slide, output, { ...options, overwrite: true })
     session.note(`Compressed on ${result.device} in ${duration(result.seconds)}; now decoding and checking`)
@@ -62,7 +62,6 @@ cli.add<Options>(
 
     const { bytes, sourceBytes, bpp } = result
     const serve = `npx cleric serve ${output}${options.model ? ` --model ${options.model}` : ''}`
-    const source = sourceBytes > 0 ? `, ${(sourceBytes / bytes).toFixed(2)} times smaller than the slide's file` : ''
     const quality = levels.map(({ level, psnr, msSsim }) => {
       const similarity = msSsim === null ? '' : `, MS-SSIM ${msSsim.toFixed(4)}`
       return `Level ${level}   PSNR ${decibels(psnr)}${similarity}`
@@ -70,7 +69,7 @@ cli.add<Options>(
     const text = [
       '',
       `Archive   ${output}`,
-      `          ${byteSize(bytes)}, ${bpp.toFixed(3)} bits per pixel, ${(24 / bpp).toFixed(1)} times smaller than 24-bit RGB${source}`,
+      `          ${byteSize(bytes)}, ${rateText(bpp, sourceBytes > 0 ? sourceBytes / bytes : null)}`,
       ...quality,
       validation.ok
         ? `Checked   all ${validation.tiles} tiles decode (${result.blankTiles} blank), in ${duration(seconds)}`

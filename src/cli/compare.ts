@@ -5,7 +5,7 @@ import { compareSlides, type LevelComparison, matchingLevels } from '../metrics/
 import type { SlideSource } from '../slide/source.js'
 import { type Cli, codecOptions, type Session } from './cli.js'
 import { openAny } from './open-any.js'
-import { byteSize, decibels, table } from './quantities.js'
+import { byteSize, decibels, rateText, table } from './quantities.js'
 
 export function addCompare(cli: Cli): void {
   cli.add<CodecChoice>(
@@ -83,11 +83,6 @@ function describe(cost: ReturnType<typeof rate>, levels: readonly LevelCompariso
     String(maxError),
   ])
   const lines = [table([['level', 'size', 'PSNR', 'MS-SSIM', 'max error'], ...rows])]
-  if (cost.bytes !== null) {
-    const source = cost.ratioToSource === null ? '' : `, ${cost.ratioToSource.toFixed(2)} times than the source`
-    lines.unshift(
-      `${byteSize(cost.bytes)}, ${cost.bpp.toFixed(3)} bpp, ${cost.ratioToRaw.toFixed(1)} times smaller than 24-bit RGB${source}`,
-    )
-  }
+  if (cost.bytes !== null) lines.unshift(`${byteSize(cost.bytes)}, ${rateText(cost.bpp, cost.ratioToSource)}`)
   return lines.join('\n')
 }

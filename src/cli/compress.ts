@@ -6,7 +6,7 @@ import { maxTileSide } from '../codec/bitstream.js'
 import { defaultQuality } from '../codec/gain.js'
 import type { CodecChoice } from '../default-codec.js'
 import { type Cli, codecOptions, type Session } from './cli.js'
-import { byteSize, duration, integerFrom, levelList, numberFrom, oneOf } from './quantities.js'
+import { byteSize, duration, integerFrom, levelList, numberFrom, oneOf, rateText } from './quantities.js'
 
 interface Options extends CodecChoice {
   readonly output?: string
@@ -70,13 +70,10 @@ export async function compressWithProgress(
 
 export function compressOutcome(result: CompressResult) {
   const { output, bytes, sourceBytes, bpp, seconds, tiles, blankTiles, device, deviceBusy } = result
-  const ratios = [`${(24 / bpp).toFixed(1)} times smaller than 24-bit RGB`]
-  if (sourceBytes > 0)
-    ratios.push(`${(sourceBytes / bytes).toFixed(2)} times than the source (${byteSize(sourceBytes)})`)
   return {
     json: result,
     text: [
-      `${output}: ${byteSize(bytes)}, ${bpp.toFixed(3)} bpp, ${ratios.join(', ')}`,
+      `${output}: ${byteSize(bytes)}, ${rateText(bpp, sourceBytes > 0 ? sourceBytes / bytes : null)}`,
       `${tiles} tiles (${blankTiles} blank) in ${duration(seconds)} on ${device}, busy ${(100 * deviceBusy).toFixed(0)} %`,
     ].join('\n'),
   }

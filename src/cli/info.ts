@@ -2,7 +2,7 @@ import { Archive } from '../archive/archive.js'
 import type { SlideSource } from '../slide/source.js'
 import type { Cli } from './cli.js'
 import { openAny } from './open-any.js'
-import { byteSize, table } from './quantities.js'
+import { byteSize, rateText, table } from './quantities.js'
 
 export function addInfo(cli: Cli): void {
   cli.add(
@@ -47,12 +47,7 @@ function facts(file: Archive | SlideSource) {
 
 function text(file: Archive | SlideSource, json: ReturnType<typeof facts>): string {
   const lines = [`${file.path}: ${file.format}${json.bytes > 0 ? `, ${byteSize(json.bytes)}` : ''}`]
-  if (json.bpp !== null && json.ratioToRaw !== null) {
-    const source = json.ratioToSource === null ? '' : `, ${json.ratioToSource.toFixed(2)} times smaller than its source`
-    lines.push(
-      `${json.bpp.toFixed(3)} bits per pixel, ${json.ratioToRaw.toFixed(1)} times smaller than 24-bit RGB${source}`,
-    )
-  }
+  if (json.bpp !== null) lines.push(rateText(json.bpp, json.ratioToSource))
   if (json.model) lines.push(`model ${json.model.name} (${json.model.hash.slice(0, 16)}), quality ${json.quality}`)
   if (json.mpp) lines.push(`${json.mpp.x} x ${json.mpp.y} micrometres per pixel`)
   if (json.objectivePower !== null) lines.push(`objective power ${json.objectivePower}`)

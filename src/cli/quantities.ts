@@ -16,10 +16,24 @@ export function byteSize(bytes: number): string {
 /** 75 -> "1 min 15 s". */
 export function duration(seconds: number): string {
   if (seconds < 10) return `${seconds.toFixed(1)} s`
-  if (seconds < 60) return `${Math.round(seconds)} s`
+  if (seconds < 59.5) return `${Math.round(seconds)} s`
   const minutes = Math.floor(Math.round(seconds) / 60)
   if (minutes < 60) return `${minutes} min ${Math.round(seconds) % 60} s`
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}
+
+/** How the size of one thing relates to another's: (4, "the source") -> "4.00 times smaller than the source". */
+export function timesSmaller(ratio: number, than: string): string {
+  return ratio >= 1
+    ? `${ratio.toFixed(2)} times smaller than ${than}`
+    : `${(1 / ratio).toFixed(2)} times larger than ${than}`
+}
+
+/** The text after a size: what it is a pixel, and against raw pixels and the source (ratio null: unknown). */
+export function rateText(bpp: number, ratioToSource: number | null): string {
+  const parts = [`${bpp.toFixed(3)} bpp`, timesSmaller(24 / bpp, '24-bit RGB')]
+  if (ratioToSource !== null) parts.push(timesSmaller(ratioToSource, 'the source file'))
+  return parts.join(', ')
 }
 
 export function decibels(value: number): string {

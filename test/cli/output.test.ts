@@ -1,0 +1,74 @@
+/** What people read: progress and quantities. */
+import test from 'ava'
+import { Progress } from '../../src/cli/progress.js'
+import { byteSize, decibels, duration, levelList, rateText, table } from '../../src/cli/quantities.js'
+
+function stream(isTTY: boolean) {
+  const out = { text: '', isTTY, columns: 60, write: (text: string) => (out.text += text) }
+  return out
+}
+
+test('on a terminal progress is a bar that is drawn over itself and wiped', (t) => {
+  const target = stream(true)
+  const progress = new Progress('work', target)
+  progress.update(1, 4, 'tile 1 of 4')
+  t.regex(target.text, /^\rwork \[######\.{18}\] {2}25 %, tile 1 of 4/)
+  t.false(target.text.includes('\n'))
+  progress.end()
+  t.regex(target.text, /\r +\r$/)
+})
+
+test('elsewhere progress is silent at first, so that short work prints nothing', (t) => {
+  const target = stream(false)
+  const progress = new Progress('work', target)
+  for (let i = 0; i < 100; i++) progress.update(i, 100)
+  progress.end()
+  t.is(target.text, '')
+})
+
+test('without a stream progress does nothing', (t) => {
+  t.notThrows(() => {
+    const progress = new Progress('work', null)
+    progress.update(1, 2)
+    progress.end()
+  })
+})
+
+test('sizes, durations, decibels', (t) => {
+  t.deepEqual([0, 999, 1536, 999_600, 4_970_000, 2.5e12].map(byteSize), [
+    '0 B',
+    '999 B',
+    '1.54 KB',
+    '1.00 MB',
+    '4.97 MB',
+    '2.50 TB',
+  ])
+  t.deepEqual([0.04, 12.4, 59.7, 75, 3599.6, 7325].map(duration), [
+    '0.0 s',
+    '12 s',
+    '1 min 0 s',
+    '1 min 15 s',
+    '1 h 0 min',
+    '2 h 2 min',
+  ])
+  t.deepEqual([38.126, Number.POSITIVE_INFINITY].map(decibels), ['38.13 dB', 'equal'])
+  t.is(rateText(1.5, 4), '1.500 bpp, 16.00 times smaller than 24-bit RGB, 4.00 times smaller than the source file')
+  t.is(rateText(6, 0.5), '6.000 bpp, 4.00 times smaller than 24-bit RGB, 2.00 times larger than the source file')
+})
+
+test('tables align numbers to the right, words to the left', (t) => {
+  t.is(
+    table([
+      ['level', 'size'],
+      ['10', 'a'],
+      ['2', 'bc'],
+    ]),
+    'level  size\n   10  a\n    2  bc',
+  )
+})
+
+test('lists of levels', (t) => {
+  t.is(levelList('all'), 'all')
+  t.deepEqual(levelList('0,2'), [0, 2])
+  for (const text of ['', '0,', '-1', 'some']) t.throws(() => levelList(text))
+})
