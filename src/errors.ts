@@ -68,3 +68,40 @@ export class AbortedError extends ClericError {
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new AbortedError(signal.reason)
 }
+
+/**
+ * `work`, or an {@link AbortedError} as soon as the signal fires: then `cancel` is called, and how the work itself
+ * ends no longer matters.
+ */
+export function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined, cancel = () => {}): Promise<T> {
+  if (signal === undefined) return work
+  return new Promise((resolve, reject) => {
+    const forget = whenAborted(signal, () => {
+      cancel()
+      reject(new AbortedError(signal.reason))
+    })
+    work.then(resolve, reject).finally(forget)
+  })
+}
+
+/** What waits for each signal. One listener a signal: hundreds of reads may share it, and Node warns of the eleventh. */
+const waiting = new WeakMap<AbortSignal, Set<() => void>>()
+
+function whenAborted(signal: AbortSignal, callback: () => void): () => void {
+  let callbacks = waiting.get(signal)
+  if (callbacks === undefined) {
+    const all = new Set<() => void>()
+    callbacks = all
+    waiting.set(signal, all)
+    signal.addEventListener(
+      'abort',
+      () => {
+        for (const each of all) each()
+      },
+      { once: true },
+    )
+  }
+  const all = callbacks
+  all.add(callback)
+  return () => all.delete(callback)
+}

@@ -4,7 +4,7 @@ import { checkInteger, checkSignal } from '../arguments.js'
 import type { Codec } from '../codec/codec.js'
 import type { Image } from '../codec/image.js'
 import { borrowCodec, type CodecChoice } from '../default-codec.js'
-import { AbortedError, ClericError, CorruptDataError, throwIfAborted, UnsupportedError } from '../errors.js'
+import { ClericError, CorruptDataError, throwIfAborted, UnsupportedError, untilAborted } from '../errors.js'
 import { toImage } from '../slide/image-file.js'
 import { checkRegion, fill, type Level, levelPosition, paste, type Region, type SlideSource } from '../slide/source.js'
 import { type ByteSource, openBytes } from './byte-source.js'
@@ -183,7 +183,7 @@ export class Archive implements SlideSource, Disposable {
         throw atPlace(error, `${this.path}: tile at level ${level}, column ${column}, row ${row}`)
       }),
     )
-    return abortable(image, signal)
+    return untilAborted(image, signal)
   }
 
   async readAssociatedImage(name: string, signal?: AbortSignal): Promise<Image> {
@@ -246,13 +246,4 @@ function atPlace(error: unknown, place: string): unknown {
   if (error instanceof CorruptDataError) return new CorruptDataError(error.code, message, { cause: error })
   if (error instanceof UnsupportedError) return new UnsupportedError(error.code, message, { cause: error })
   return error
-}
-
-function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(new AbortedError(signal.reason))
-    signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }

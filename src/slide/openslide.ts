@@ -8,7 +8,7 @@
 import { stat } from 'node:fs/promises'
 import { checkOneOf, checkSignal, checkString } from '../arguments.js'
 import type { Image } from '../codec/image.js'
-import { AbortedError, ClericError, SlideError, throwIfAborted } from '../errors.js'
+import { ClericError, SlideError, throwIfAborted, untilAborted } from '../errors.js'
 import { addon, asClericError, type NativePixels, type NativeSlide, type NativeSlideInfo } from '../native.js'
 import {
   type Colour,
@@ -176,40 +176,6 @@ export async function openOpenSlide(path: string, signal?: AbortSignal): Promise
   } catch (error) {
     throw asClericError(error)
   }
-}
-
-/** `work`, or an AbortedError as soon as the signal fires; then `cancel` is called and the work's own end ignored. */
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined, cancel: () => void): Promise<T> {
-  if (signal === undefined) return work
-  return new Promise((resolve, reject) => {
-    const forget = whenAborted(signal, () => {
-      cancel()
-      reject(new AbortedError(signal.reason))
-    })
-    work.then(resolve, reject).finally(forget)
-  })
-}
-
-/** What waits for each signal. One listener a signal: hundreds of reads may share it, and Node warns of the eleventh. */
-const waiting = new WeakMap<AbortSignal, Set<() => void>>()
-
-function whenAborted(signal: AbortSignal, callback: () => void): () => void {
-  let callbacks = waiting.get(signal)
-  if (callbacks === undefined) {
-    const all = new Set<() => void>()
-    callbacks = all
-    waiting.set(signal, all)
-    signal.addEventListener(
-      'abort',
-      () => {
-        for (const each of all) each()
-      },
-      { once: true },
-    )
-  }
-  const all = callbacks
-  all.add(callback)
-  return () => all.delete(callback)
 }
 
 /** "rrggbb" in hexadecimal. */
