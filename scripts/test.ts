@@ -23,7 +23,7 @@ let running: ChildProcess | undefined
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
     running?.kill(signal)
-    process.exitCode = 1
+    process.exit(1)
   })
 }
 
