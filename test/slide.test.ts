@@ -150,3 +150,22 @@ testWithData(['slides/CMU-1-Small-Region.svs'], 'an Aperio slide is opened by Op
   t.is(slide.format, 'aperio')
   slide.close()
 })
+
+testWithData(
+  ['slides/TCGA-CR-7395-01A-01-TS1.svs'],
+  'a level of odd downsample has the same pixels in every region',
+  async (t) => {
+    const slide = await openSlide(dataPath('slides/TCGA-CR-7395-01A-01-TS1.svs'))
+    t.false(Number.isInteger(slide.levels[1]?.downsample))
+    const large = await slide.readRegion(levelRegion(slide, 1, 900, 700, 700, 500))
+    for (const [x, y] of [
+      [0, 0],
+      [131, 77],
+      [400, 333],
+    ] as const) {
+      const small = await slide.readRegion(levelRegion(slide, 1, 900 + x, 700 + y, 200, 150))
+      t.true(Buffer.from(small.data).equals(Buffer.from(crop(large, x, y, 200, 150).data)), `${x}, ${y}`)
+    }
+    slide.close()
+  },
+)

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { checkString } from '../arguments.js'
 import { ClericError, type ErrorCode, SlideError } from '../errors.js'
 import { ImageFile } from './image-file.js'
+import { LevelGrid } from './level-grid.js'
 import { openOpenSlide } from './openslide.js'
 import type { SlideSource } from './source.js'
 import { SyntheticSlide } from './synthetic.js'
@@ -25,7 +26,7 @@ export async function openSlide(path: string): Promise<SlideSource> {
   if (!existsSync(path)) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} doesn't exist`)
   let refused: unknown
   try {
-    return await openOpenSlide(path)
+    return new LevelGrid(await openOpenSlide(path))
   } catch (error) {
     if (!(error instanceof ClericError) || !OTHERS_MAY_READ.includes(error.code)) throw error
     refused = error
