@@ -9,39 +9,17 @@ namespace {
 /// Of a window.
 constexpr int kSide = 5;
 
-/// Lanes' maximum or sum as a fixed tree over kKeyLanes, the same on every instruction set.
-template <typename Combine>
-CLERIC_INLINE float reduce(const float* lanes, int count, Combine&& combine) {
-  float values[kKeyLanes];
-  for (int i = 0; i < count; i++) values[i] = lanes[i];
-  for (int n = count / 2; n > 0; n /= 2) {
-    for (int i = 0; i < n; i++) values[i] = combine(values[i], values[i + n]);
-  }
-  return values[0];
-}
-
-CLERIC_INLINE float sum_of(const float* lanes, int count) {
-  return reduce(lanes, count, [](float a, float b) { return a + b; });
-}
-
-CLERIC_INLINE float maximum_of(const float* lanes, int count) {
-  return reduce(lanes, count, [](float a, float b) { return a > b ? a : b; });
-}
-
-/// weights = softmax(logits), unnormalised; returns 1 / their sum. `count` is a power of two and at most kKeyLanes.
-CLERIC_INLINE float softmax(const float* logits, int count, float* weights) {
-  const Floats top = splat(maximum_of(logits, count));
-  for (int i = 0; i < count; i += kWidth) store(weights + i, exponential(load(logits + i) - top));
-  return 1.0f / sum_of(weights, count);
-}
-
 /// One head of the window round (row, column): 25 queries, keys and values, zero outside the image.
 struct Window {
-  /// [25][channels], [channels][kKeyLanes], [25][channels]
+  /// Queries lie side by side in lanes, so that softmax needs no sum across lanes: [channels][kQueryLanes].
   float* queries;
+  /// [25][channels]
   float* keys;
   float* values;
-  bool anchors[kWindow];
+  /// [25][kQueryLanes]: logits, then weights, of each key for all queries.
+  float* weights;
+  /// 1 where a query is an anchor inside the image.
+  alignas(64) float anchors[kQueryLanes];
 };
 
 void gather(const WindowAttentionArgs& a, int head, int row, int column, int size, ptrdiff_t stride, Window& w) {
@@ -51,36 +29,96 @@ void gather(const WindowAttentionArgs& a, int head, int row, int column, int siz
     const int y = row + t / kSide - 2;
     const int x = column + t % kSide - 2;
     const bool inside = y >= 0 && x >= 0 && y < qkv.height && x < qkv.width;
-    w.anchors[t] = inside && kept(Half::anchor, y, x);
-    const float* from = inside ? qkv.at(y, x) + head * size : nullptr;
+    w.anchors[t] = inside && kept(Half::anchor, y, x) ? 1.0f : 0.0f;
+    float* const queries = w.queries + t;
+    float* const keys = w.keys + t * stride;
+    float* const values = w.values + t * stride;
+    if (!inside) {
+      for (int j = 0; j < size; j++) queries[j * kQueryLanes] = keys[j] = values[j] = 0.0f;
+      continue;
+    }
+    const float* from = qkv.at(y, x) + head * size;
+    for (int j = 0; j < size; j++) queries[j * kQueryLanes] = from[j];
+    for (int j = 0; j < size; j++) keys[j] = from[d + j];
+    for (int j = 0; j < size; j++) values[j] = from[2 * d + j];
+  }
+}
+
+/// Registers that hold one number of each query.
+constexpr int kQueries = kQueryLanes / kWidth;
+/// Keys, or queries, that are worked on at once.
+constexpr int kAtOnce = kWidth == 16 ? 5 : 1;
+
+/// Logits of all queries and keys.
+void score(const Window& w, int size, ptrdiff_t stride, float factor, const float* bias) {
+  for (int first = 0; first < kWindow; first += kAtOnce) {
+    Floats dot[kAtOnce][kQueries] = {};
     for (int j = 0; j < size; j++) {
-      w.queries[t * stride + j] = inside ? from[j] : 0.0f;
-      w.keys[j * kKeyLanes + t] = inside ? from[d + j] : 0.0f;
-      w.values[t * stride + j] = inside ? from[2 * d + j] : 0.0f;
+      Floats q[kQueries];
+#pragma GCC unroll 8
+      for (int r = 0; r < kQueries; r++) q[r] = load(w.queries + j * kQueryLanes + r * kWidth);
+#pragma GCC unroll 5
+      for (int k = 0; k < kAtOnce; k++) {
+        const Floats key = splat(w.keys[(first + k) * stride + j]);
+#pragma GCC unroll 8
+        for (int r = 0; r < kQueries; r++) dot[k][r] = multiply_add(key, q[r], dot[k][r]);
+      }
+    }
+    for (int k = 0; k < kAtOnce; k++) {
+      // Where neither of a query's pairs is of two anchors, the penalty is the same for all and cancels.
+      const Floats penalty = splat(w.anchors[first + k] == 0.0f ? -100.0f : 0.0f);
+      for (int r = 0; r < kQueries; r++) {
+        const ptrdiff_t at = (first + k) * kQueryLanes + r * kWidth;
+        const Floats logit = multiply_add(dot[k][r], splat(factor), load(bias + at));
+        store(w.weights + at, multiply_add(load(w.anchors + r * kWidth), penalty, logit));
+      }
     }
   }
 }
 
-/// Softmax weights of query t over the keys, normalised.
-CLERIC_INLINE void attend(const Window& w, int t, int size, ptrdiff_t stride, float factor, const float* bias,
-                          float* weights) {
-  constexpr int kRegisters = kKeyLanes / kWidth;
-  Floats dot[kRegisters] = {};
-  for (int j = 0; j < size; j++) {
-    const Floats q = splat(w.queries[t * stride + j]);
-    for (int r = 0; r < kRegisters; r++) dot[r] = multiply_add(q, load(w.keys + j * kKeyLanes + r * kWidth), dot[r]);
+/// Softmax over the keys, for each query in its lane.
+void normalise(const Window& w) {
+  for (int r = 0; r < kQueries; r++) {
+    float* const own = w.weights + r * kWidth;
+    Floats top = load(own);
+    for (int k = 1; k < kWindow; k++) top = larger(load(own + k * kQueryLanes), top);
+    Floats sum = splat(0.0f);
+    for (int k = 0; k < kWindow; k++) {
+      const Floats power = exponential(load(own + k * kQueryLanes) - top);
+      sum = sum + power;
+      store(own + k * kQueryLanes, power);
+    }
+    const Floats inverse = splat(1.0f) / sum;
+    for (int k = 0; k < kWindow; k++) store(own + k * kQueryLanes, load(own + k * kQueryLanes) * inverse);
   }
-  alignas(64) float logits[kKeyLanes];
-  for (int r = 0; r < kRegisters; r++) {
-    store(logits + r * kWidth, multiply_add(dot[r], splat(factor), load(bias + t * kKeyLanes + r * kWidth)));
+}
+
+/// The weighted values of channels [first, first + R registers), for each query.
+template <int R>
+CLERIC_INLINE void combine(const View& out, const Window& w, int row, int column, ptrdiff_t head, int first, int size,
+                           ptrdiff_t stride) {
+  for (int query = 0; query < kWindow; query += kSide) {
+    Floats sum[kSide][R] = {};
+    for (int k = 0; k < kWindow; k++) {
+      Floats v[R];
+#pragma GCC unroll 2
+      for (int r = 0; r < R; r++) v[r] = load(w.values + k * stride + first + r * kWidth);
+#pragma GCC unroll 5
+      for (int q = 0; q < kSide; q++) {
+        const Floats weight = splat(w.weights[k * kQueryLanes + query + q]);
+#pragma GCC unroll 2
+        for (int r = 0; r < R; r++) sum[q][r] = multiply_add(weight, v[r], sum[q][r]);
+      }
+    }
+    for (int q = 0; q < kSide; q++) {
+      float* to = out.at(kSide * row + query / kSide, kSide * column + q) + head + first;
+      for (int r = 0; r < R; r++) {
+        const int left = size - first - r * kWidth;
+        if (left >= kWidth) store(to + r * kWidth, sum[q][r]);
+        else for (int i = 0; i < left; i++) to[r * kWidth + i] = sum[q][r][i];
+      }
+    }
   }
-  // Where no pair is of two anchors, the penalty is the same for all and cancels.
-  if (w.anchors[t]) {
-    for (int k = 0; k < kWindow; k++) logits[k] -= w.anchors[k] ? 0.0f : 100.0f;
-  }
-  for (int k = kWindow; k < kKeyLanes; k++) logits[k] = -__builtin_inff();
-  const float inverse = softmax(logits, kKeyLanes, weights);
-  for (int k = 0; k < kWindow; k++) weights[k] *= inverse;
 }
 
 }  // namespace
@@ -88,7 +126,13 @@ CLERIC_INLINE void attend(const Window& w, int t, int size, ptrdiff_t stride, fl
 void window_attention(const WindowAttentionArgs& a, int item, float* scratch) {
   const int size = a.output.channels / a.heads;
   const ptrdiff_t stride = padded(size);
-  Window w{scratch, scratch + kWindow * stride, scratch + (kWindow + kKeyLanes) * stride, {}};
+  Window w{};
+  w.queries = scratch;
+  w.keys = w.queries + stride * kQueryLanes;
+  w.values = w.keys + kWindow * stride;
+  w.weights = w.values + kWindow * stride;
+  // The lanes past the last query hold numbers too; nobody looks, but they must not be slow ones.
+  for (ptrdiff_t i = 0; i < size * kQueryLanes; i++) w.queries[i] = 0;
   const float factor = 1.0f / __builtin_sqrtf(static_cast<float>(size));
   for (int row = a.rows.first(item); row < a.rows.last(item); row++) {
     for (int column = 0; column < a.qkv.width; column++) {
@@ -102,22 +146,12 @@ void window_attention(const WindowAttentionArgs& a, int item, float* scratch) {
       }
       for (int head = 0; head < a.heads; head++) {
         gather(a, head, row, column, size, stride, w);
-        for (int t = 0; t < kWindow; t++) {
-          alignas(64) float weights[kKeyLanes];
-          attend(w, t, size, stride, factor, a.bias + head * kWindow * kKeyLanes, weights);
-          float* out = a.output.at(kSide * row + t / kSide, kSide * column + t % kSide) + head * size;
-          for (int j = 0; j < size; j += kWidth) {
-            Floats sum = splat(0.0f);
-            for (int k = 0; k < kWindow; k++) {
-              sum = multiply_add(splat(weights[k]), load(w.values + k * stride + j), sum);
-            }
-            if (j + kWidth <= size) {
-              store(out + j, sum);
-            } else {
-              for (int i = 0; j + i < size; i++) out[j + i] = sum[i];
-            }
-          }
-        }
+        score(w, size, stride, factor, a.bias + head * kWindow * kQueryLanes);
+        normalise(w);
+        const ptrdiff_t own = head * size;
+        int first = 0;
+        for (; first + kWidth < size; first += 2 * kWidth) combine<2>(a.output, w, row, column, own, first, size, stride);
+        for (; first < size; first += kWidth) combine<1>(a.output, w, row, column, own, first, size, stride);
       }
     }
   }

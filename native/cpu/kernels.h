@@ -170,20 +170,20 @@ struct LayerNormArgs {
   Rows rows;
 };
 
-/// Positions of an attention window, and the lanes that its keys take.
+/// Positions of an attention window, and the lanes that its queries take.
 constexpr int kWindow = 25;
-constexpr int kKeyLanes = 32;
+constexpr int kQueryLanes = 32;
 
 struct WindowAttentionArgs {
   View qkv;
   View output;
   int heads = 1;
-  /// [heads][25 queries][kKeyLanes keys], the position bias of each pair.
+  /// [heads][25 keys][kQueryLanes queries], the position bias of each pair.
   const float* bias = nullptr;
   Rows rows;
 
   CLERIC_INLINE std::ptrdiff_t scratch() const {
-    return (kWindow + kKeyLanes + kWindow) * padded(output.channels / heads);
+    return (kWindow + kQueryLanes + kWindow) * padded(output.channels / heads) + kWindow * kQueryLanes;
   }
 };
 

@@ -81,12 +81,12 @@ std::unique_ptr<Step> StepBuilder::window_attention() {
   const ParameterSpec& bias = parameter(0, 81 * heads);
   const auto packed = cache_.get("window:" + bias.key, [&] {
     Packed made;
-    made.weights = allocate(heads * kWindow * kKeyLanes);
+    made.weights = allocate(heads * kWindow * kQueryLanes);
     for (std::size_t head = 0; head < heads; head++) {
       for (std::size_t q = 0; q < kWindow; q++) {
         for (std::size_t k = 0; k < kWindow; k++) {
           const std::size_t relative = (q / 5 + 4 - k / 5) * 9 + (q % 5 + 4 - k % 5);
-          made.weights[(head * kWindow + q) * kKeyLanes + k] = bias.data[relative * heads + head];
+          made.weights[(head * kWindow + k) * kQueryLanes + q] = bias.data[relative * heads + head];
         }
       }
     }

@@ -9,8 +9,10 @@ namespace {
 
 /// Weights that a thread goes through again and again should stay in its second-level cache.
 constexpr std::size_t kCachedWeights = 400 << 10;
-/// Multiply-adds of an item: some 20 microseconds, far more than it costs to hand out.
-constexpr double kItemWork = 2e6;
+/// Multiply-adds of an item at most, if it has several rows: neighbouring rows read the same input.
+constexpr double kItemWork = 2e7;
+/// Blocks of rows that there should be: enough to keep many threads equally busy.
+constexpr int kRowBlocks = 32;
 /// Floats of gathered samples, which should share that cache with the weights.
 constexpr std::ptrdiff_t kColumnFloats = 24 << 10;
 
@@ -32,7 +34,7 @@ void StepBuilder::use(MatrixArgs& matrix, const Packed& packed) const {
   matrix.panels_per_item = static_cast<int>(std::min(fitting, packed.panels.size()));
   const double row_work = static_cast<double>(packed.bytes) / sizeof(float) * matrix.width * matrix.panels_per_item /
                           static_cast<double>(packed.panels.size());
-  const double rows = std::clamp(kItemWork / row_work, 1.0, static_cast<double>(matrix.rows.count));
+  const double rows = std::clamp(kItemWork / row_work, 1.0, std::max(1.0, 1.0 * matrix.rows.count / kRowBlocks));
   matrix.rows.per_item = static_cast<int>(rows);
 }
 

@@ -121,7 +121,7 @@ test('an abort ends a run between two nodes, and the executable goes on', async 
   const started = executable.run(0, inputs, controller.signal)
   controller.abort(new Error('enough'))
   const error = await t.throwsAsync(started, { code: 'ERR_ABORTED' })
-  t.is((error?.cause as Error).message, 'enough')
+  t.is((error as Error & { cause: Error }).cause.message, 'enough')
   await t.throwsAsync(executable.run(0, inputs, AbortSignal.abort()), { code: 'ERR_ABORTED' })
   t.deepEqual(await executable.run(0, inputs), whole)
   backend.close()
