@@ -35,20 +35,25 @@ struct Params {
 
 // Software adapters compute both sides of an `if`, so what an epilogue does is settled by constants.
 fn finish(sum: vec4f, x: i32, y: i32, block: i32) {
-  if (x >= p.width || y >= p.height || block >= p.blocks) { return; }
   var at = vec3i(x, y, block);
+  var size = vec2i(p.width, p.height);
   var v = sum;
 #if GDN
   let root = sqrt(v);
-  v = load(source, x, y, block) * select(1.0 / root, root, p.inverse == 1);
+  v = load(source, x, y, min(block, p.blocks - 1)) * select(1.0 / root, root, p.inverse == 1);
 #else
   v = select(vec4f(0.0), p.scale * activate(v), isKept(p.keep, x, y));
-  if (p.shuffle == 2) { at = vec3i(2 * x + (block & 1), 2 * y + ((block >> 1) & 1), block >> 2); }
+  if (p.shuffle == 2) {
+    at = vec3i(2 * x + (block & 1), 2 * y + ((block >> 1) & 1), block >> 2);
+    size *= 2;
+  }
 #end
+  if (block >= p.blocks) { at = vec3i(size, 0); }
+  let place = parked(at.xy, size);
 #if RES
-  v += load(residual, at.x, at.y, at.z);
+  v += load(residual, place.x, place.y, at.z);
 #end
-  store(output, at.x, at.y, at.z, v);
+  store(output, place.x, place.y, at.z, v);
 }
 
 @compute @workgroup_size(8)

@@ -1,5 +1,5 @@
 // First layer of a lifting net: tanh(conv3x3(1 -> c)) of f, each colour by itself. Layer o of the output holds hidden
-// channel o of all colours.
+// channel o of all colours. An invocation makes TX positions x 4 hidden channels.
 @group(0) @binding(0) var source: texture_2d_array<f32>; // f, up to 4 colours
 @group(0) @binding(1) var weights: texture_2d_array<f32>; // 9 taps, then bias x c / 4; texel = 4 hidden channels
 @group(0) @binding(2) var<uniform> p: Params;
@@ -10,27 +10,32 @@ struct Params {
   height: i32,
 }
 
+#define TX 4
 #include "tensor.wgsl"
 #include "activation.wgsl"
 
 @compute @workgroup_size(8, 8)
 fn liftHidden(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
-  let bias = textureLoad(weights, vec2i(9, at.z), 0, 0);
-#for o in 0..4
-  var a${o} = vec4f(bias.${xyzw(o)});
+  let x0 = i32(id.x) * ${TX};
+  let y = i32(id.y);
+  let group = i32(id.z);
+  if (x0 >= p.width || y >= p.height) { return; }
+#for k in 0..10
+  let w${k} = textureLoad(weights, vec2i(${k}, group), 0, 0);
 #end
+#for j in 0..3
+#for i in 0..TX + 2
+  let i${j}_${i} = load(source, x0 + ${i - 1}, y + ${j - 1}, 0);
+#end
+#end
+#for x in 0..TX
+  let at${x} = parked(vec2i(x0 + ${x}, y), vec2i(p.width, p.height));
+#for o in 0..4
+  var a${x}_${o} = vec4f(w9.${xyzw(o)});
 #for k in 0..9
-  {
-    let x = load(source, at.x + ${k % 3 - 1}, at.y + ${k / 3 - 1}, 0);
-    let w = textureLoad(weights, vec2i(${k}, at.z), 0, 0);
-#for o in 0..4
-    a${o} = fma(x, vec4f(w.${xyzw(o)}), a${o});
+  a${x}_${o} = fma(i${k / 3}_${x + k % 3}, vec4f(w${k}.${xyzw(o)}), a${x}_${o});
 #end
-  }
+  store(output, at${x}.x, at${x}.y, 4 * group + ${o}, tanhFast(a${x}_${o}));
 #end
-#for o in 0..4
-  store(output, at.x, at.y, 4 * at.z + ${o}, tanhFast(a${o}));
 #end
 }

@@ -23,9 +23,9 @@ struct Params {
 #include "activation.wgsl"
 
 fn finish(net: vec4f, x: i32, y: i32) {
-  if (x >= p.width || y >= p.height) { return; }
   let v = load(base, x, y, 0) + p.sign * (load(source, x, y, 0) + net);
-  store(output, x, y, 0, select(vec4f(0.0), v, vec4i(0, 1, 2, 3) < vec4i(p.colours)));
+  let at = parked(vec2i(x, y), vec2i(p.width, p.height));
+  store(output, at.x, at.y, 0, select(vec4f(0.0), v, vec4i(0, 1, 2, 3) < vec4i(p.colours)));
 }
 
 @compute @workgroup_size(8)

@@ -10,3 +10,9 @@ fn load(t: texture_2d_array<f32>, x: i32, y: i32, layer: i32) -> vec4f {
 fn store(t: texture_storage_2d_array<rgba32float, write>, x: i32, y: i32, layer: i32, value: vec4f) {
   textureStore(t, vec2i(x + ${PAD}, y + ${PAD}), layer, value);
 }
+
+// Where a tile that reaches over the edge puts what lies outside: beyond the border, where nothing that counts is read.
+// An `if` around each of a tile's stores would make some compilers take for ever.
+fn parked(at: vec2i, size: vec2i) -> vec2i {
+  return select(at, size + ${PAD}, at >= size);
+}

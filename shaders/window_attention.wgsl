@@ -1,4 +1,5 @@
-// Attention inside the 5x5 window around every non-anchor; an invocation is one query of one window for one head.
+// Attention inside the 5x5 window around every non-anchor; an invocation is one query of one window for one head,
+// and of every pair of neighbouring windows only one is round a non-anchor.
 @group(0) @binding(0) var qkv: texture_2d_array<f32>; // q, k, v: d / 4 layers each
 @group(0) @binding(1) var bias: texture_2d_array<f32>; // 81 relative positions x heads, in x
 @group(0) @binding(2) var<uniform> p: Params;
@@ -21,16 +22,22 @@ fn inside(x: i32, y: i32) -> bool {
 
 @compute @workgroup_size(8, 8)
 fn windowAttention(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= 5 * p.width || at.y >= 5 * p.height) { return; }
-  let first = at.z * p.headGroups;
-  // Corner of the window and the query's place in it; the border of the texture is as wide as the window reaches.
-  let corner = at.xy / 5 - 2;
-  let place = at.xy % 5;
-  if (isAnchor(at.x / 5, at.y / 5)) {
-    for (var c = 0; c < p.headGroups; c++) { store(output, at.x, at.y, first + c, vec4f(0.0)); }
-    return;
+  let place = vec2i(id.xy) % 5;
+  let row = i32(id.y) / 5;
+  let pair = 2 * (i32(id.x) / 5);
+  let first = i32(id.z) * p.headGroups;
+  let centre = vec2i(pair + (row & 1), row);
+  let other = vec2i(pair + 1 - (row & 1), row);
+  if (row >= p.height) { return; }
+  // Windows round anchors are zero.
+  if (other.x < p.width) {
+    for (var c = first; c < first + p.headGroups; c++) {
+      store(output, 5 * other.x + place.x, 5 * other.y + place.y, c, vec4f(0.0));
+    }
   }
+  if (centre.x >= p.width) { return; }
+  // The border of the texture is as wide as the window reaches.
+  let corner = centre - 2;
   let query = corner + place;
 #for k in 0..25
   var s${k} = 0.0;
@@ -47,7 +54,7 @@ fn windowAttention(@builtin(global_invocation_id) id: vec3u) {
   {
     let key = corner + vec2i(${k % 5}, ${k / 5});
     let position = (place.y - ${k / 5} + 4) * 9 + place.x - ${k % 5} + 4;
-    s${k} = s${k} * p.scale + textureLoad(bias, vec2i(position, at.z), 0, 0).x;
+    s${k} = s${k} * p.scale + textureLoad(bias, vec2i(position, i32(id.z)), 0, 0).x;
     if (!(isQuery && isAnchor(key.x, key.y) && inside(key.x, key.y))) { s${k} -= 100.0; }
     top = max(top, s${k});
   }
@@ -62,6 +69,6 @@ fn windowAttention(@builtin(global_invocation_id) id: vec3u) {
 #for k in 0..25
     v = fma(vec4f(s${k}), load(qkv, corner.x + ${k % 5}, corner.y + ${k / 5}, 2 * p.groups + c), v);
 #end
-    store(output, at.x, at.y, c, v / sum);
+    store(output, 5 * centre.x + place.x, 5 * centre.y + place.y, c, v / sum);
   }
 }

@@ -37,6 +37,7 @@ export class WebGpuBackend implements Backend {
       software: this.adapter.software,
     })
     this.#executables.add(executable)
+    executable.onClose = () => this.#executables.delete(executable)
     return executable
   }
 

@@ -25,6 +25,8 @@ export class GraphExecutable implements Executable {
   readonly #buffers: ReadonlyMap<Port, GPUBuffer>
   readonly #staging: ReadonlyMap<Port, GPUBuffer>
   readonly #resources: readonly { destroy(): void }[]
+  /** Called once on close. */
+  onClose: () => void = () => {}
   #closed = false
   #running = false
 
@@ -98,6 +100,7 @@ export class GraphExecutable implements Executable {
     if (this.#closed) return
     this.#closed = true
     for (const resource of this.#resources) resource.destroy()
+    this.onClose()
   }
 
   #upload(port: Port, data: PortData | undefined): void {

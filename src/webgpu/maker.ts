@@ -99,7 +99,7 @@ export class Maker {
       return { texture: made, view: arrayView(made) }
     }
     this.#slots = planned.slots.map((shape, i) => texture(names.get(i) ?? `slot ${i}`, tensorSize(shape)))
-    this.#unused = texture('unused', { width: 1, height: 1, layers: 1 }).view
+    this.#unused = texture('unused', tensorSize({ channels: 1, height: 1, width: 1 })).view
     const count = planned.stages.reduce((sum, stage) => sum + stage.length, 0)
     this.#uniforms = this.#buffer('params', count * UNIFORM_STEP, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST)
   }

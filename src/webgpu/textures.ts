@@ -7,15 +7,29 @@ import { groupsOf, type Weights } from './dispatch.js'
 /** Zero texels on each side of a tensor: as far as a 5x5 kernel reaches. Also in tensor.wgsl. */
 export const PAD = 2
 
+/** Texels beyond the right and lower border that the last tile of a kernel may read: tiles reach this far over. */
+const OVERHANG = 10
+
 export interface TextureSize {
   readonly width: number
   readonly height: number
   readonly layers: number
 }
 
-/** The texture of a tensor: four channels a texel, a zero border. */
+/**
+ * `size`, or the next that is no power of two. Mesa compiles a shader again for
+ * textures that differ in this; so none of ours do.
+ */
+function unevenSize(size: number): number {
+  let uneven = size
+  while ((uneven & (uneven - 1)) === 0) uneven++
+  return uneven
+}
+
+/** The texture of a tensor: four channels a texel, a zero border, room for the last tile's reads. */
 export function tensorSize({ channels, height, width }: Shape): TextureSize {
-  return { width: width + 2 * PAD, height: height + 2 * PAD, layers: groupsOf(channels) }
+  const beyond = 2 * PAD + OVERHANG
+  return { width: unevenSize(width + beyond), height: unevenSize(height + beyond), layers: groupsOf(channels) }
 }
 
 export function textureBytes({ width, height, layers }: TextureSize): number {
@@ -78,7 +92,8 @@ export class WeightCache {
     if (!texture) {
       const { key, width, height, layers } = weights
       const usage = GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST
-      const made = createTexture(this.#device, scopes, key, weights, usage)
+      const size = { width: unevenSize(width), height: unevenSize(height), layers }
+      const made = createTexture(this.#device, scopes, key, size, usage)
       const layout = { bytesPerRow: 16 * width, rowsPerImage: height }
       scopes.run(key, () =>
         this.#device.gpu.queue.writeTexture({ texture: made }, weights.build(), layout, [width, height, layers]),

@@ -39,8 +39,8 @@ export function windowAttention(node: WindowAttentionNode, context: KernelContex
       },
       writes: { output },
       params: { width, height, groups: groupsOf(d), headGroups: perHead, scale: 1 / Math.sqrt(d / heads) },
-      invocations: [5 * width, 5 * height, heads],
-      cost: 16 * 25 * 25 * 2 * d * height * width,
+      invocations: [5 * Math.ceil(width / 2), 5 * height, heads],
+      cost: 16 * 25 * 25 * d * height * width,
     },
   ]
 }

@@ -1,12 +1,14 @@
-import type { ConvNode } from '../../network/graph.js'
+import type { ConvNode, Parameters, Tensor } from '../../network/graph.js'
 import {
   type Action,
   activationNumber,
   checkShape,
+  type Dispatch,
   groupsOf,
   type KernelContext,
   keepNumber,
   parameterData,
+  texelGrid,
   type Weights,
 } from '../dispatch.js'
 import { concatInto } from './channels.js'
@@ -24,9 +26,9 @@ export interface Tile {
  */
 export function convTile(software: boolean, kernel: number, stride: number): Tile {
   if (!software) return kernel === 3 && stride === 1 ? { TX: 4, TY: 2, TO: 1 } : { TX: 2, TY: 2, TO: 1 }
-  if (kernel === 1) return { TX: 4, TY: 2, TO: 2 }
-  if (kernel === 3) return stride === 1 ? { TX: 8, TY: 4, TO: 1 } : { TX: 4, TY: 4, TO: 1 }
-  return stride === 1 ? { TX: 4, TY: 4, TO: 1 } : { TX: 2, TY: 1, TO: 1 }
+  if (kernel === 1) return { TX: 4, TY: 4, TO: 4 }
+  if (kernel === 3) return stride === 1 ? { TX: 8, TY: 4, TO: 1 } : { TX: 4, TY: 4, TO: 2 }
+  return { TX: 4, TY: 4, TO: 1 }
 }
 
 /** The output channel that `lane` of `block` holds, or -1: blocks of a shuffled conv hold one sub-position each. */
@@ -71,19 +73,15 @@ export function packConv(
   return packed
 }
 
-/** A vector over output channels, one texel a block, zero padded. */
-export function biasWeights(name: string, data: Float32Array, shuffle: number): Weights {
-  const blocks = blocksOf(data.length, shuffle)
+/** A vector over output channels, one texel a block, zero padded to `layers` blocks. */
+export function biasWeights(name: string, data: Float32Array, shuffle: number, layers: number): Weights {
+  const channel = (i: number) => outputChannel(i >> 2, i & 3, data.length, shuffle)
   return {
-    key: `${name}|blocks ${shuffle}`,
-    width: blocks,
+    key: `${name}|blocks ${layers} by ${shuffle}`,
+    width: layers,
     height: 1,
     layers: 1,
-    build: () =>
-      Float32Array.from(
-        { length: 4 * blocks },
-        (_, i) => data[outputChannel(i >> 2, i & 3, data.length, shuffle)] ?? 0,
-      ),
+    build: () => Float32Array.from({ length: 4 * layers }, (_, i) => data[channel(i)] ?? 0),
   }
 }
 
@@ -99,7 +97,8 @@ export function runInvocations(tiles: number, run: number, rounds: number): numb
 }
 
 /**
- * y = residual + scale act(conv(inputs) + bias). Several inputs are first joined.
+ * y = residual + scale act(conv(inputs) + bias). Several inputs are first joined; where the taps of positions don't
+ * overlap there is nothing to reuse, and they are gathered into channels.
  * Shapes: inputs C_i x H x W, output O / shuffle^2 x shuffle H' x shuffle W'.
  */
 export function conv(node: ConvNode, context: KernelContext): Action[] {
@@ -117,6 +116,20 @@ export function conv(node: ConvNode, context: KernelContext): Action[] {
   const weight = parameterData(context.parameters, node.weight, outputs * inputs * taps)
   const bias = parameterData(context.parameters, node.bias, outputs)
 
+  if (kernel === stride && kernel > 1 && padding === 0 && node.inputs.length === 1) {
+    const groups = groupsOf(inputs)
+    const samples = context.scratch(`${output.name} samples`, { channels: taps * groups * 4, height, width })
+    const gather: Dispatch = {
+      shader: 'unfold',
+      constants: {},
+      reads: { source: first },
+      writes: { output: samples },
+      params: { width, height, groups, kernel },
+      invocations: texelGrid(samples),
+      cost: 64 * samples.shape.channels * height * width,
+    }
+    return [gather, ...tapProduct(node, samples, inputs, taps, context)]
+  }
   const before: Action[] = []
   let source = first
   if (node.inputs.length > 1) {
@@ -150,7 +163,7 @@ export function conv(node: ConvNode, context: KernelContext): Action[] {
           layers,
           build: () => packConv(weight, { outputs, inputs, taps, shuffle, layers }),
         },
-        bias: biasWeights(node.bias, bias, shuffle),
+        bias: biasWeights(node.bias, bias, shuffle, layers),
         residual,
       },
       writes: { output },
@@ -170,4 +183,52 @@ export function conv(node: ConvNode, context: KernelContext): Action[] {
       cost: width * height * outputs * inputs * taps,
     },
   ]
+}
+
+/** What a product of gathered taps has in common with a convolution. */
+type Product = Pick<ConvNode, 'output' | 'weight' | 'bias' | 'activation' | 'shuffle' | 'scale' | 'residual' | 'keep'>
+
+/**
+ * The matrix product over gathered taps: a 1x1 convolution whose inputs run over taps, then channels.
+ * Shapes: samples taps x (channels padded to fours) x H x W, weight outputs x channels x taps.
+ */
+export function tapProduct(
+  node: Product,
+  samples: Tensor,
+  channels: number,
+  taps: number,
+  context: KernelContext,
+): Action[] {
+  const { output, weight, bias, activation, shuffle, scale, residual, keep } = node
+  const outputs = output.shape.channels * shuffle * shuffle
+  const data = parameterData(context.parameters, weight, outputs * channels * taps)
+  const padded = samples.shape.channels / taps
+  const name = `${weight}|taps first`
+  const parameters: Parameters = {
+    get(key) {
+      if (key !== name) return context.parameters.get(key)
+      return { shape: [outputs, taps * padded], data: tapsFirst(data, outputs, channels, taps, padded) }
+    },
+  }
+  const product = { output, bias, activation, shuffle, scale, residual, keep }
+  return conv(
+    { op: 'conv', inputs: [samples], weight: name, kernel: 1, stride: 1, padding: 0, ...product },
+    { parameters, software: context.software, scratch: context.scratch },
+  )
+}
+
+function tapsFirst(
+  weight: Float32Array,
+  outputs: number,
+  channels: number,
+  taps: number,
+  padded: number,
+): Float32Array {
+  const data = new Float32Array(outputs * taps * padded)
+  for (let o = 0; o < outputs; o++) {
+    for (let c = 0; c < channels; c++) {
+      for (let k = 0; k < taps; k++) data[(o * taps + k) * padded + c] = weight[(o * channels + c) * taps + k] ?? 0
+    }
+  }
+  return data
 }

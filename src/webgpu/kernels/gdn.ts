@@ -35,12 +35,12 @@ export function gdn(node: GdnNode, context: KernelContext): Dispatch[] {
             ),
         },
         bias: {
-          key: `${node.beta}|gdn`,
-          width: blocks,
+          key: `${node.beta}|gdn of ${layers}`,
+          width: layers,
           height: 1,
           layers: 1,
           // 1 beyond the last channel, where 0 / sqrt(0) would be no zero.
-          build: () => Float32Array.from({ length: 4 * blocks }, (_, i) => (beta[i] ?? 1) ** 2),
+          build: () => Float32Array.from({ length: 4 * layers }, (_, i) => (beta[i] ?? 1) ** 2),
         },
         residual,
       },

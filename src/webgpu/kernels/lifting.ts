@@ -2,6 +2,9 @@ import type { LiftMergeNode, LiftSplitNode, LiftStepNode, Tensor } from '../../n
 import { checkShape, type Dispatch, type KernelContext, parameterData, texelGrid } from '../dispatch.js'
 import { packTaps } from './depthwise.js'
 
+/** Positions that an invocation of lift_hidden makes. */
+const HIDDEN_TILE = 4
+
 /** Shapes: input C x H x W, halves C x H / 2 x W or C x H x W / 2. */
 export function liftSplit(node: LiftSplitNode): Dispatch[] {
   const { input, even, odd } = node
@@ -86,7 +89,7 @@ export function liftStep(node: LiftStepNode, context: KernelContext): Dispatch[]
   }
   const first: Dispatch = {
     shader: 'lift_hidden',
-    constants: {},
+    constants: { TX: HIDDEN_TILE },
     reads: {
       source: f,
       weights: {
@@ -107,7 +110,7 @@ export function liftStep(node: LiftStepNode, context: KernelContext): Dispatch[]
     },
     writes: { output: hidden },
     params: size,
-    invocations: [width, height, padded / 4],
+    invocations: [Math.ceil(width / HIDDEN_TILE), height, padded / 4],
     cost: 4 * 16 * padded * width * height,
   }
   const tile = context.software ? { TX: 4, TY: 2 } : { TX: 2, TY: 1 }

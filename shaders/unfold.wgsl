@@ -1,0 +1,23 @@
+// The K x K texels under each position of a convolution of stride K, as channels: groups of tap 0, tap 1 ...
+@group(0) @binding(0) var source: texture_2d_array<f32>; // channels / 4, K times as wide and high
+@group(0) @binding(1) var<uniform> p: Params;
+@group(0) @binding(2) var output: texture_storage_2d_array<rgba32float, write>; // K K x channels / 4
+
+struct Params {
+  width: i32, // of the output
+  height: i32,
+  groups: i32,
+  kernel: i32,
+}
+
+#include "tensor.wgsl"
+
+@compute @workgroup_size(8, 8)
+fn unfold(@builtin(global_invocation_id) id: vec3u) {
+  let at = vec3i(id);
+  if (at.x >= p.width || at.y >= p.height) { return; }
+  let tap = at.z / p.groups;
+  let x = at.x * p.kernel + tap % p.kernel;
+  let y = at.y * p.kernel + tap / p.kernel;
+  store(output, at.x, at.y, at.z, load(source, x, y, at.z % p.groups));
+}
