@@ -53,6 +53,11 @@ function prepareEnvironment(): void {
   if (existsSync(SWIFTSHADER)) process.env.VK_ADD_DRIVER_FILES ??= SWIFTSHADER
 }
 
+/** Whether there may be a GPU. Looking for one where there is none costs time, and lines on stderr. */
+function mayHaveGpu(): boolean {
+  return process.platform !== 'linux' || ['/dev/dri', '/dev/nvidiactl', '/dev/kfd', '/dev/dxg'].some(existsSync)
+}
+
 function instance(...options: string[]): GPU {
   const key = options.join(' ')
   let gpu = instances.get(key)
@@ -134,12 +139,12 @@ export async function listAdapters(): Promise<AdapterDescription[]> {
  */
 export async function pickAdapter(name?: string): Promise<FoundAdapter> {
   if (name === undefined) {
-    const options = { powerPreference: 'high-performance' } as const
-    const [first] = await request(NATIVE, options)
+    const native = () => request(NATIVE, { powerPreference: 'high-performance' })
+    const [first] = mayHaveGpu() ? await native() : []
     if (first && !first.description.software) return first
-    const [gles] = await request('opengles', { featureLevel: 'compatibility' })
-    if (gles) return gles
-    if (first) return first
+    const [second] = await request('opengles', { featureLevel: 'compatibility' })
+    const [third] = second ? [second] : await native()
+    if (third) return third
   }
   const all = await findAdapters()
   const wanted = name?.toLowerCase() ?? ''

@@ -3,8 +3,8 @@
  * and that isn't here is skipped by name; none at all fails.
  */
 import ava, { type ExecutionContext } from 'ava'
-import { listAdapters } from '../../src/webgpu/adapters.js'
-import { openWebGpu, type WebGpuBackend } from '../../src/webgpu/backend.js'
+import { listAdapters, pickAdapter } from '../../src/webgpu/adapters.js'
+import { openWebGpu, WebGpuBackend } from '../../src/webgpu/backend.js'
 
 /** Software adapters that a machine without a GPU can have, by a part of their names. */
 const KNOWN = ['(opengles)', 'swiftshader', 'llvmpipe (vulkan)']
@@ -26,6 +26,30 @@ ava.after.always(async () => {
   for (const backend of open.values()) (await backend).close()
 })
 
+async function opened(key: string, make: () => Promise<WebGpuBackend>): Promise<WebGpuBackend> {
+  let backend = open.get(key)
+  if (!backend) {
+    backend = make()
+    open.set(key, backend)
+  }
+  return backend
+}
+
+/** Registers a test for the best adapter, run with the tiles of a GPU if it is software, and the other way round. */
+export function withOtherTiles(
+  title: string,
+  body: (t: ExecutionContext, backend: WebGpuBackend) => Promise<void>,
+): void {
+  ava.serial(`other tiles: ${title}`, async (t) => {
+    t.timeout(240_000)
+    const backend = await opened('other tiles', async () => {
+      const { description, adapter } = await pickAdapter()
+      return WebGpuBackend.open({ description: { ...description, software: !description.software }, adapter })
+    })
+    await body(t, backend)
+  })
+}
+
 /** Registers a test for every adapter; they share a backend each and run one after another. */
 export function onEachAdapter(
   title: string,
@@ -34,12 +58,7 @@ export function onEachAdapter(
   for (const { name } of found) {
     ava.serial(`${name}: ${title}`, async (t) => {
       t.timeout(240_000)
-      let backend = open.get(name)
-      if (!backend) {
-        backend = openWebGpu({ adapter: name })
-        open.set(name, backend)
-      }
-      await body(t, await backend, name)
+      await body(t, await opened(name, () => openWebGpu({ adapter: name })), name)
     })
   }
 }
