@@ -173,7 +173,12 @@ def start_linear(model: Cleric, images: Images, crops: int = 96) -> None:
     net[1].skip.weight[:, :used] /= factor[None, :, None, None]
     for branch, part in ((model.g_a.low, factor[:len(factor) // 2]), (model.g_a.high, factor[len(factor) // 2:])):
         branch[5].weight *= part[:, None, None, None]
-    _spread_scales(model, y * factor[:, None, None])
+    y = y * factor[:, None, None]
+    # The nonlinear paths see every channel at one size; their own last convs are still zero.
+    size = y.std((0, 2, 3)).clamp_min(0.3)
+    for conv in (net[0].conv1, net[1].up):
+        conv.weight /= size[None, :, None, None]
+    _spread_scales(model, y)
 
 
 def _spread_scales(model: Cleric, y: torch.Tensor) -> None:

@@ -59,6 +59,18 @@ class Cleric(nn.Module):
         gain, inverse = ((share[:, :, None] * log[None]).sum(1) for log in (self.log_gain, self.log_inv))
         return torch.exp2(gain)[:, :, None, None], torch.exp2(inverse - gain)[:, :, None, None]
 
+    def entropy(self, y: torch.Tensor, noisy: bool, trace: Optional[Trace] = None) -> tuple[torch.Tensor, ...]:
+        """y [B, M, h, w] after the gain -> y_hat before the inverse gain, and the likelihoods of y and z."""
+        z = self.h_a(y)
+        z_hat = ste_round(z)
+        seen = z + torch.empty_like(z).uniform_(-0.5, 0.5) if noisy else z_hat
+        z_likelihood = self.z_prior.likelihood(seen)
+        hyper = self.h_s(z_hat)
+        if trace:
+            for name, value in (("y", y), ("z", z), ("z_hat", z_hat), ("hyper", hyper)):
+                trace(name, value)
+        return (*self.mem(y, hyper, noisy, trace), z_likelihood)
+
     def forward(self, x: torch.Tensor, q: Optional[torch.Tensor] = None, noisy: bool = True,
                 trace: Optional[Trace] = None) -> Output:
         """x [B, 3, H, W] in [0, 1], H and W multiples of 64; q [B]. `noisy`: training, else true rounding."""
@@ -68,15 +80,7 @@ class Cleric(nn.Module):
             assert q is not None, "a model of variable rate needs q"
             gain, inverse = self.gains(q)
             y = y * gain
-        z = self.h_a(y)
-        z_hat = ste_round(z)
-        seen = z + torch.empty_like(z).uniform_(-0.5, 0.5) if noisy else z_hat
-        z_likelihood = self.z_prior.likelihood(seen)
-        hyper = self.h_s(z_hat)
-        if trace:
-            for name, value in (("y", y), ("z", z), ("z_hat", z_hat), ("hyper", hyper)):
-                trace(name, value)
-        y_hat, y_likelihood = self.mem(y, hyper, noisy, trace)
+        y_hat, y_likelihood, z_likelihood = self.entropy(y, noisy, trace)
         if inverse is not None:
             y_hat = y_hat * inverse
         if trace:

@@ -21,12 +21,13 @@ from . import checkpoint
 from .config import PRESETS, Config
 from .data import Images, decode_all
 from .initialise import initialise
-from .klt import start_linear
-from .model import Cleric
+from .klt import LATENT, start_linear
+from .model import Cleric, Output
 from .objective import balance, proxy_rate, rate_distortion, rate_lambda
 from .optimise import Optimiser
 
 HOME = Path.home() / ".cache" / "cleric-train"
+TRANSFORMS = frozenset({"g_a", "g_s", "gain", "lift", "offset"})
 DATA = Path("/work/shared/data/train")
 
 
@@ -46,7 +47,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--no-lift-nets", action="store_true", help="plain CDF 9/7")
     p.add_argument("--no-deform", action="store_true", help="plain convs for DCNv2")
     p.add_argument("--start", choices=("linear", "random"), default="linear", help="of a new model, see klt.py")
-    p.add_argument("--transform-share", type=float, default=0.3, help="of the learning rate, for g_a and g_s")
+    p.add_argument("--shares", default="", help="of the learning rate by group, such as g_a=1,g_s=1 (for a random start)")
     p.add_argument("--freeze", default="", help="comma-separated groups: lift,offset,g_a,g_s,entropy,gain")
     p.add_argument("--proxy-steps", type=int, default=0, help="first steps without the entropy model")
     p.add_argument("--float32", action="store_true", help="no bf16 (slower; for the last stage)")
@@ -87,7 +88,7 @@ class Trainer:
         self.model = self.model.to(memory_format=torch.channels_last)
         self.model.stage(not self.args.no_lift_nets, not self.args.no_deform)
         self.optimiser = Optimiser(self.model, self.args.lr, frozenset(filter(None, self.args.freeze.split(","))),
-                                   self.args.transform_share)
+                                   {k: float(v) for k, v in (s.split("=") for s in filter(None, self.args.shares.split(",")))})
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
@@ -126,10 +127,16 @@ class Trainer:
         """Adds the batch's gradient to the parameters, each shard of the batch on a thread of its own."""
         shards = self.args.shards
 
+        def objective(one: torch.Tensor, rate: torch.Tensor) -> dict[str, torch.Tensor]:
+            if proxy:
+                return self._proxy(one, rate)
+            if TRANSFORMS <= self.optimiser.frozen:
+                return self._latent_only(one, rate)
+            return rate_distortion(one, self.model(one, rate), rate, self.config.levels)
+
         def work(one: torch.Tensor, rate: torch.Tensor) -> dict[str, torch.Tensor]:
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not self.args.float32):
-                result = self._proxy(one, rate) if proxy else rate_distortion(
-                    one, self.model(one, rate), rate, self.config.levels)
+                result = objective(one, rate)
             (result["loss"] / shards).backward()
             return {k: v.detach() for k, v in result.items()}
 
@@ -138,6 +145,22 @@ class Trainer:
         results = list(self.pool.map(work, x.chunk(shards), q.chunk(shards)))
         return {"loss": torch.stack([r["loss"] for r in results]).mean(),
                 **{k: torch.cat([r[k] for r in results]) for k in ("bpp", "mse")}}
+
+    def _latent_only(self, x: torch.Tensor, q: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Rate-distortion where only the entropy model learns: distortion in the latents, without g_s.
+
+        The linear start scales every latent to move the pixels by 1 / LATENT a unit (klt.py), so that
+        the error of y_hat is that of the image, but for what g_a itself has dropped.
+        """
+        with torch.no_grad():
+            y = self.model.g_a(x)
+            gain, inverse = self.model.gains(q)
+        y_hat, *likelihoods = self.model.entropy(y * gain, noisy=True)
+        bpp = Output(x, *likelihoods).bits() / (x.shape[2] * x.shape[3])
+        mse = ((y_hat * inverse - y) / LATENT).pow(2).flatten(1).sum(1) / x[0].numel()
+        levels = self.config.levels
+        loss = ((rate_lambda(q, levels) * 255**2 * mse + bpp) * balance(q, levels)).mean()
+        return {"loss": loss, "bpp": bpp.detach(), "mse": mse.detach()}
 
     def _proxy(self, x: torch.Tensor, q: torch.Tensor) -> dict[str, torch.Tensor]:
         """Rate-distortion of the transforms alone, the rate a stand-in."""
