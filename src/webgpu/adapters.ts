@@ -3,7 +3,7 @@
  * processor that pretends to be one, and among those OpenGL ES (llvmpipe),
  * which runs our kernels fastest.
  */
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { create, globals } from 'webgpu'
 import { DeviceError } from '../errors.js'
@@ -53,9 +53,14 @@ function prepareEnvironment(): void {
   if (existsSync(SWIFTSHADER)) process.env.VK_ADD_DRIVER_FILES ??= SWIFTSHADER
 }
 
-/** Whether there may be a GPU. Looking for one where there is none costs time, and lines on stderr. */
-function mayHaveGpu(): boolean {
-  return process.platform !== 'linux' || ['/dev/dri', '/dev/nvidiactl', '/dev/kfd', '/dev/dxg'].some(existsSync)
+/**
+ * Whether the kernel shows a GPU: a render node, NVIDIA's or WSL's. Looking for
+ * one where there is none costs time, and lines on stderr.
+ */
+export function mayHaveGpu(): boolean {
+  if (process.platform !== 'linux') return true
+  const names = ['/dev', '/dev/dri'].flatMap((folder) => (existsSync(folder) ? readdirSync(folder) : []))
+  return names.some((name) => /^(renderD|nvidia)\d+$|^dxg$/.test(name))
 }
 
 function instance(...options: string[]): GPU {

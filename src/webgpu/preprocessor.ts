@@ -30,7 +30,12 @@ const LEVELS: readonly Readonly<Record<string, (a: number, b: number) => number>
   { '*': (a, b) => a * b, '/': (a, b) => Math.trunc(a / b), '%': (a, b) => a % b },
 ]
 
-function tokens(text: string): string[] {
+/** Tokens of expressions seen before: an unrolled loop evaluates the same few thousands of times. */
+const seen = new Map<string, readonly string[]>()
+
+function tokens(text: string): readonly string[] {
+  const known = seen.get(text)
+  if (known) return known
   const found: string[] = []
   TOKEN.lastIndex = 0
   const trimmed = text.trimEnd()
@@ -40,6 +45,7 @@ function tokens(text: string): string[] {
     if (!match) throw new SyntaxError(`unexpected '${trimmed.slice(at)}' in '${text}'`)
     found.push(match[1] ?? match[2] ?? match[3] ?? '')
   }
+  seen.set(text, found)
   return found
 }
 
@@ -143,10 +149,10 @@ export function expand(
         const match = /^(\w+)\s+in\s+(.+?)\.\.(.+)$/.exec(rest)
         if (!match?.[1] || !match[2] || !match[3]) throw new SyntaxError(`malformed '${line.trim()}'`)
         const end = blockEnd(lines, i + 1, false)
+        const body = lines.slice(i + 1, end)
+        const inner = new Map(scope)
         const last = evaluate(match[3], scope)
-        for (let value = evaluate(match[2], scope); value < last; value++) {
-          walk(lines.slice(i + 1, end), new Map(scope).set(match[1], value))
-        }
+        for (let value = evaluate(match[2], scope); value < last; value++) walk(body, inner.set(match[1], value))
         i = end
       } else if (word === 'if') {
         let end = blockEnd(lines, i + 1, true)

@@ -1,4 +1,6 @@
 /** What the backend promises beyond numbers: errors reject, aborts are heard, memory is reused and shared. */
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import test from 'ava'
 import { AbortedError, DeviceError } from '../../src/errors.js'
 import type { Graph, Node, Parameters, PortData, Tensor } from '../../src/network/graph.js'
@@ -169,6 +171,25 @@ test('an adapter that is not there is named, with those that are', async (t) => 
     code: 'ERR_NO_DEVICE',
     message: /"no such thing"; there are "/,
   })
+})
+
+test('a machine without adapters is told what to install', async (t) => {
+  if (process.platform !== 'linux') return t.pass('drivers cannot be hidden here')
+  const env = {
+    ...process.env,
+    EGL_PLATFORM: 'x11',
+    DISPLAY: '',
+    VK_DRIVER_FILES: '/none',
+    VK_ADD_DRIVER_FILES: '/none',
+  }
+  const module = new URL('../../src/webgpu/backend.ts', import.meta.url).href
+  const script = `const { openWebGpu } = await import('${module}'); await openWebGpu().catch((e) => console.log(e.code, e.message))`
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--import=tsx', '--input-type=module', '-e', script],
+    { env },
+  )
+  t.regex(stdout, /^ERR_NO_DEVICE WebGPU finds no adapter .* apt-get install .*libgles2/)
 })
 
 test('tensors whose lives do not overlap share memory', (t) => {
