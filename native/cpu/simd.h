@@ -68,9 +68,10 @@ static CLERIC_INLINE Floats nearest(Floats v) {
   return (v < splat(4194304.0f)) & (v > splat(-4194304.0f)) ? rounded : v;
 }
 
-/// e^v within 2 units in the last place; v is clamped to where the result is a normal number.
+/// e^v within 2 units in the last place; v is clamped to +-80, so that neither the result nor a fair share of it
+/// (a softmax weight) is a subnormal number, with which some processors take a hundred times as long.
 static CLERIC_INLINE Floats exponential(Floats v) {
-  v = smaller(larger(v, splat(-87.0f)), splat(88.0f));
+  v = smaller(larger(v, splat(-80.0f)), splat(80.0f));
   const Floats n = nearest(v * splat(1.44269504f));
   // ln 2 in two parts, so that r keeps its last bits.
   Floats r = multiply_add(n, splat(-0.693145752f), v);

@@ -65,21 +65,22 @@ std::shared_ptr<const Packed> StepBuilder::pack_conv(const std::vector<int>& spl
       }
       first += static_cast<std::size_t>(split);
     }
-    const auto filter = [&](int lane) {
-      const auto at = static_cast<std::size_t>(lane);
-      const std::size_t c = at % group_lanes;
-      return c < channels ? static_cast<std::ptrdiff_t>(c * groups + at / group_lanes) : -1;
-    };
+    // The filter of each lane; none for padding.
+    std::vector<const float*> filters(group_lanes * groups);
+    std::vector<float> biases(group_lanes * groups);
+    for (std::size_t c = 0; c < channels; c++) {
+      for (std::size_t g = 0; g < groups; g++) {
+        filters[g * group_lanes + c] = weight.data + (c * groups + g) * order.size();
+        biases[g * group_lanes + c] = bias.data[c * groups + g];
+      }
+    }
     return pack_matrix(
-        kernels_, static_cast<int>(group_lanes * groups), order.size(),
+        kernels_, static_cast<int>(filters.size()), order.size(),
         [&](int lane, std::size_t k) {
-          const std::ptrdiff_t f = filter(lane);
-          return f < 0 ? 0.0f : weight.data[static_cast<std::size_t>(f) * order.size() + order[k]];
+          const float* filter = filters[static_cast<std::size_t>(lane)];
+          return filter ? filter[order[k]] : 0.0f;
         },
-        [&](int lane) {
-          const std::ptrdiff_t f = filter(lane);
-          return f < 0 ? 0.0f : bias.data[f];
-        });
+        [&](int lane) { return biases[static_cast<std::size_t>(lane)]; });
   });
 }
 
