@@ -16,9 +16,10 @@ import { onEachAdapter, withOtherTiles } from './adapters.js'
 
 /**
  * Largest error relative to the largest expected magnitude. The sums are
- * float32 in another order than PyTorch's, and erf and exp are approximations.
+ * float32 in another order than PyTorch's, and erf and tanh are approximations:
+ * 7e-7 at most on llvmpipe and SwiftShader; a GPU's exp may be a little worse.
  */
-const TOLERANCE = 5e-6
+const TOLERANCE = 2e-6
 
 interface Case {
   readonly name: string
