@@ -1,4 +1,6 @@
 /** What the CPU backend promises besides numbers: ports, aborts, closing, several graphs at once, hostile plans. */
+import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
 import test, { type ExecutionContext } from 'ava'
 import { gainsAt } from '../../src/codec/gain.js'
 import { openCpu } from '../../src/cpu/backend.js'
@@ -168,6 +170,25 @@ test('parameters of the same names are kept apart', async (t) => {
   t.deepEqual(results[0], results[2])
   t.notDeepEqual(results[0], results[1])
   backend.close()
+})
+
+test('a worker thread may end while a stage runs', async (t) => {
+  const { fixture, graph } = tower(3000, 64)
+  const { tensors, program, reals, names, values } = flatten(graph, fixture)
+  const code = `const { parentPort, workerData } = require('node:worker_threads')
+    const { CpuBackend } = require(workerData.addon)
+    const { tensors, program, reals, names, values } = workerData.plan
+    const executable = new CpuBackend(2, '').compile(tensors, program, reals, names, values)
+    executable.run(0, [new Float32Array(32 * 64 * 64)])
+    parentPort.postMessage('running')`
+  const file = process.env.CLERIC_ADDON || fileURLToPath(new URL('../../build/Release/cleric.node', import.meta.url))
+  const worker = new Worker(code, {
+    eval: true,
+    workerData: { addon: file, plan: { tensors, program, reals, names, values } },
+    execArgv: [],
+  })
+  t.is(await new Promise((resolve) => worker.once('message', resolve)), 'running')
+  t.is(await worker.terminate(), 1)
 })
 
 test('arguments and inputs are checked', async (t) => {
