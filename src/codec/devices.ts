@@ -2,12 +2,11 @@
  * Which device the network runs on: a GPU if there is one, else the processor. A software adapter, a processor
  * that pretends to be a GPU, is several times slower than the CPU backend, so it is used only when asked for.
  */
-import { readdir } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { instructionSets, openCpu } from '../cpu/backend.js'
 import { ClericError } from '../errors.js'
 import type { Backend } from '../network/graph.js'
-import { type FoundAdapter, listAdapters, pickAdapter } from '../webgpu/adapters.js'
+import { type FoundAdapter, listAdapters, mayHaveGpu, pickAdapter } from '../webgpu/adapters.js'
 import { WebGpuBackend } from '../webgpu/backend.js'
 
 /** Where the network may run. */
@@ -32,20 +31,9 @@ export interface DeviceList {
   readonly devices: readonly DeviceDescription[]
 }
 
-/**
- * Whether the kernel shows a GPU. Asking a WebGPU implementation costs a good part of a second and makes it
- * print warnings about each software driver it refuses, so on Linux the device nodes are looked at first
- * (render nodes, NVIDIA's own, and WSL's).
- */
-async function mayHaveGpu(): Promise<boolean> {
-  if (process.platform !== 'linux') return true
-  const names = await Promise.all(['/dev', '/dev/dri'].map((folder) => readdir(folder).catch(() => [])))
-  return names.flat().some((name) => /^(renderD|nvidia)\d+$|^dxg$/.test(name))
-}
-
 /** The GPU that "auto" would take, if any. */
 async function findGpu(): Promise<FoundAdapter | null> {
-  if (!(await mayHaveGpu())) return null
+  if (!mayHaveGpu()) return null
   try {
     const picked = await pickAdapter()
     return picked.description.software ? null : picked

@@ -1,7 +1,10 @@
 /**
+ * What a tile should cost: by the coder's tables (`tableBits`), and by the model's own estimate (`estimateBits`).
+ *
  * The model's own estimate of a tile's bits, in double precision: the discretised Gaussian of every latent
  * symbol at its exact scale and mean, and the factorised prior of the hyper-latent (architecture.md, "MEM++").
  */
+import type { CdfTables } from '../../src/entropy/rans.js'
 import type { Model } from '../../src/model/model.js'
 import type { EncoderGraph } from '../../src/network/cleric.js'
 import type { Graph, PortData, QuantiseNode, Tensor } from '../../src/network/graph.js'
@@ -40,6 +43,31 @@ export function estimateBits(model: Model, plan: EncoderGraph, outputs: Readonly
     }
   }
   return bits
+}
+
+/** Bits of all symbols under the tables that code them, outliers with their escape and bypass bits (native/rans.h). */
+export function tableBits(model: Model, plan: EncoderGraph, outputs: ReadonlyMap<Tensor, PortData>): number {
+  const area = plan.z.shape.height * plan.z.shape.width
+  let bits = 0
+  for (const [i, value] of (outputs.get(plan.z) as PortData).entries()) {
+    bits += symbolBits(model.zTables, Math.floor(i / area), value)
+  }
+  for (const { symbols, indexes } of plan.slices) {
+    const index = outputs.get(indexes) as PortData
+    for (const [i, value] of (outputs.get(symbols) as PortData).entries()) {
+      bits += symbolBits(model.yTables, index[i] as number, value)
+    }
+  }
+  return bits
+}
+
+function symbolBits({ values, offset, size, min }: CdfTables, table: number, value: number): number {
+  const [first, least, last] = [offset[table] as number, min[table] as number, (size[table] as number) - 1]
+  const cost = (symbol: number) =>
+    16 - Math.log2((values[first + symbol + 1] as number) - (values[first + symbol] as number))
+  if (value >= least && value < least + last) return cost(value - least)
+  const overshoot = value < least ? least - 1 - value : value - (least + last)
+  return cost(last) + 2 + 2 * Math.floor(Math.log2(overshoot + 1))
 }
 
 function hyperBits(model: Model, tensor: Tensor, z: PortData): number {
