@@ -130,6 +130,8 @@ class Trainer:
         def objective(one: torch.Tensor, rate: torch.Tensor) -> dict[str, torch.Tensor]:
             if proxy:
                 return self._proxy(one, rate)
+            if {"g_a", "gain", "entropy"} <= self.optimiser.frozen:
+                return self._decoder_only(one, rate)
             if TRANSFORMS <= self.optimiser.frozen:
                 return self._latent_only(one, rate)
             return rate_distortion(one, self.model(one, rate), rate, self.config.levels)
@@ -161,6 +163,16 @@ class Trainer:
         levels = self.config.levels
         loss = ((rate_lambda(q, levels) * 255**2 * mse + bpp) * balance(q, levels)).mean()
         return {"loss": loss, "bpp": bpp.detach(), "mse": mse.detach()}
+
+    def _decoder_only(self, x: torch.Tensor, q: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Distortion alone, where only g_s learns: from latents rounded as if every mean were zero."""
+        with torch.no_grad():
+            gain, inverse = self.model.gains(q)
+            y_hat = torch.round(self.model.g_a(x) * gain) * inverse
+        mse = (self.model.g_s(y_hat) - x).pow(2).flatten(1).mean(1)
+        levels = self.config.levels
+        loss = (rate_lambda(q, levels) * 255**2 * mse * balance(q, levels)).mean()
+        return {"loss": loss, "bpp": torch.zeros(len(x)), "mse": mse.detach()}
 
     def _proxy(self, x: torch.Tensor, q: torch.Tensor) -> dict[str, torch.Tensor]:
         """Rate-distortion of the transforms alone, the rate a stand-in."""
