@@ -114,8 +114,10 @@ CLERIC_INLINE void combine(const View& out, const Window& w, int row, int column
       float* to = out.at(kSide * row + query / kSide, kSide * column + q) + head + first;
       for (int r = 0; r < R; r++) {
         const int left = size - first - r * kWidth;
-        if (left >= kWidth) store(to + r * kWidth, sum[q][r]);
-        else for (int i = 0; i < left; i++) to[r * kWidth + i] = sum[q][r][i];
+        if (left >= kWidth)
+          store(to + r * kWidth, sum[q][r]);
+        else
+          for (int i = 0; i < left; i++) to[r * kWidth + i] = sum[q][r][i];
       }
     }
   }
@@ -150,7 +152,8 @@ void window_attention(const WindowAttentionArgs& a, int item, float* scratch) {
         normalise(w);
         const ptrdiff_t own = head * size;
         int first = 0;
-        for (; first + kWidth < size; first += 2 * kWidth) combine<2>(a.output, w, row, column, own, first, size, stride);
+        for (; first + kWidth < size; first += 2 * kWidth)
+          combine<2>(a.output, w, row, column, own, first, size, stride);
         for (; first < size; first += kWidth) combine<1>(a.output, w, row, column, own, first, size, stride);
       }
     }

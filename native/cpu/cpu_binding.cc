@@ -37,9 +37,12 @@ Napi::Value copy_out(Napi::Env env, const Staging& port) {
   Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, port.bytes);
   std::memcpy(buffer.Data(), port.data.get(), port.bytes);
   switch (port.format) {
-    case Format::real: return Napi::Float32Array::New(env, port.bytes / sizeof(float), buffer, 0);
-    case Format::int16: return Napi::Int16Array::New(env, port.bytes / sizeof(int16_t), buffer, 0);
-    case Format::rgb8: break;
+    case Format::real:
+      return Napi::Float32Array::New(env, port.bytes / sizeof(float), buffer, 0);
+    case Format::int16:
+      return Napi::Int16Array::New(env, port.bytes / sizeof(int16_t), buffer, 0);
+    case Format::rgb8:
+      break;
   }
   return Napi::Uint8Array::New(env, port.bytes, buffer, 0);
 }
@@ -239,8 +242,8 @@ class CpuBackend : public Napi::ObjectWrap<CpuBackend> {
     const auto reals = span_of<float>(info[2], napi_float32_array, "reals");
     try {
       auto made = std::make_shared<Executable>(
-          device_, cpu::read_plan(tensors.data, tensors.length, program.data, program.length, reals.data,
-                                  reals.length, std::move(parameters)));
+          device_, cpu::read_plan(tensors.data, tensors.length, program.data, program.length, reals.data, reals.length,
+                                  std::move(parameters)));
       const auto external = Napi::External<std::shared_ptr<Executable>>::New(env, &made);
       external.TypeTag(&CpuExecutable::kTag);
       return CpuExecutable::define(env).New({external});

@@ -20,8 +20,7 @@ CLERIC_INLINE void modulation(const float* logits, float* out) {
 /// The bilinear sample of every channel at (y, x), times `factor`.
 CLERIC_INLINE void sample(const View& in, float y, float x, float factor, float* out) {
   // Also false for NaN, so that the conversions below are defined.
-  const bool touches =
-      y > -1.0f && y < static_cast<float>(in.height) && x > -1.0f && x < static_cast<float>(in.width);
+  const bool touches = y > -1.0f && y < static_cast<float>(in.height) && x > -1.0f && x < static_cast<float>(in.width);
   const ptrdiff_t channels = in.pixel;
   if (!touches) {
     for (ptrdiff_t c = 0; c < channels; c += kWidth) store(out + c, splat(0.0f));
@@ -78,14 +77,9 @@ void deform(const DeformArgs& args, int item, float* scratch) {
       sample(in, sy, sx, modulations[tap], column);
     }
   }
-  // Channels padded to whole registers break the run at each tap.
-  const bool whole = in.pixel == in.channels;
   Run runs[9];
-  const int run_count = whole ? 1 : 9;
-  for (int i = 0; i < run_count; i++) {
-    runs[i] = {scratch + i * in.pixel, 0, 9 * in.pixel, whole ? 9 * in.pixel : in.channels};
-  }
-  for (int p = 0; p < m.panel_count; p++) panel_pixels(m, runs, run_count, m.panels[p], y, x0, x1, x0);
+  for (int i = 0; i < 9; i++) runs[i] = {scratch + i * in.pixel, 0, 9 * in.pixel, in.channels};
+  for (int p = 0; p < m.panel_count; p++) panel_pixels(m, runs, 9, m.panels[p], y, x0, x1, x0, column);
 }
 
 }  // namespace cleric::cpu::CLERIC_ISA

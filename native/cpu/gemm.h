@@ -32,21 +32,31 @@ constexpr int pixels_of(int registers) {
 #endif
 }
 
-/// Floats of the buffer that sums pass through on their way to the epilogue.
-constexpr int kTileFloats = 16 * 4 * 16;
+/// Rows of a panel that are gone through before the next pixels: 250 KiB of weights, so that they are still in
+/// the second-level cache then. Deeper products take several passes, with their sums kept in between.
+constexpr ptrdiff_t kPassDepth = 1344;
 
-/// Sums of P pixels x R registers into tile [P][R * kWidth].
+/// Some of the runs of a product.
+struct Pass {
+  const Run* runs;
+  int count;
+  const float* weights;
+  bool last;
+};
+
+/// Sums of P pixels x R registers into out [P][R * kWidth], on top of start [P][start_step].
 template <int P, int R>
-static inline void multiply(const Run* runs, int run_count, ptrdiff_t y, ptrdiff_t x, ptrdiff_t stride,
-                            const float* weights, const float* bias, float* tile) {
+static inline void multiply(const Pass& pass, ptrdiff_t y, ptrdiff_t x, ptrdiff_t stride, const float* start,
+                            ptrdiff_t start_step, float* out) {
+  const float* weights = pass.weights;
   Floats sum[P][R];
 #pragma GCC unroll 16
   for (int p = 0; p < P; p++) {
 #pragma GCC unroll 4
-    for (int r = 0; r < R; r++) sum[p][r] = load(bias + r * kWidth);
+    for (int r = 0; r < R; r++) sum[p][r] = load(start + p * start_step + r * kWidth);
   }
-  for (int i = 0; i < run_count; i++) {
-    const Run& run = runs[i];
+  for (int i = 0; i < pass.count; i++) {
+    const Run& run = pass.runs[i];
     const ptrdiff_t step = run.step * stride;
     const float* a = run.data + y * run.row + x * run.step;
     for (const float* const end = a + run.length; a != end; a++) {
@@ -65,7 +75,7 @@ static inline void multiply(const Run* runs, int run_count, ptrdiff_t y, ptrdiff
 #pragma GCC unroll 16
   for (int p = 0; p < P; p++) {
 #pragma GCC unroll 4
-    for (int r = 0; r < R; r++) store(tile + (p * R + r) * kWidth, sum[p][r]);
+    for (int r = 0; r < R; r++) store(out + (p * R + r) * kWidth, sum[p][r]);
   }
 }
 
@@ -105,9 +115,15 @@ static inline void finish(const Epilogue& e, int pixels, ptrdiff_t y, ptrdiff_t 
     const int own = lane + r * kWidth;
     const float* column = tile + r * kWidth;
     switch (e.finish) {
-      case Finish::none: finish_column<Finish::none>(e, pixels, y, x, stride, own, column, R * kWidth); break;
-      case Finish::gelu: finish_column<Finish::gelu>(e, pixels, y, x, stride, own, column, R * kWidth); break;
-      case Finish::tanh: finish_column<Finish::tanh>(e, pixels, y, x, stride, own, column, R * kWidth); break;
+      case Finish::none:
+        finish_column<Finish::none>(e, pixels, y, x, stride, own, column, R * kWidth);
+        break;
+      case Finish::gelu:
+        finish_column<Finish::gelu>(e, pixels, y, x, stride, own, column, R * kWidth);
+        break;
+      case Finish::tanh:
+        finish_column<Finish::tanh>(e, pixels, y, x, stride, own, column, R * kWidth);
+        break;
       case Finish::divide_root:
         finish_column<Finish::divide_root>(e, pixels, y, x, stride, own, column, R * kWidth);
         break;
@@ -126,47 +142,91 @@ struct Piece {
   ptrdiff_t count;
 };
 
+/// A panel's product over a piece of a row.
+struct Product {
+  const MatrixArgs& m;
+  const Panel& panel;
+  /// The runs' column 0 is this column of the output.
+  ptrdiff_t run_x;
+  /// Sums between passes, [pixel][lane of the panel].
+  float* partial;
+};
+
 template <int P, int R>
-static CLERIC_INLINE void blocks(const MatrixArgs& m, const Run* runs, int run_count, const Panel& panel, Piece& piece,
-                                 ptrdiff_t run_x, float* tile) {
+static CLERIC_INLINE void blocks(const Product& product, const Pass& pass, Piece& piece, const float*& start,
+                                 ptrdiff_t start_step, float*& partial) {
+  alignas(64) float tile[P * R * kWidth];
   for (; piece.count >= P; piece.count -= P, piece.x += P * piece.stride) {
-    multiply<P, R>(runs, run_count, piece.y, piece.x - run_x, piece.stride, panel.weights, m.bias + panel.first_lane,
-                   tile);
-    finish<R>(m.epilogue, P, piece.y, piece.x, piece.stride, panel.first_lane, tile);
+    multiply<P, R>(pass, piece.y, piece.x - product.run_x, piece.stride, start, start_step, pass.last ? tile : partial);
+    if (pass.last) {
+      finish<R>(product.m.epilogue, P, piece.y, piece.x, piece.stride, product.panel.first_lane, tile);
+    }
+    start += P * start_step;
+    partial += P * R * kWidth;
   }
 }
 
 template <int R>
-static void panel_row(const MatrixArgs& m, const Run* runs, int run_count, const Panel& panel, Piece piece,
-                      ptrdiff_t run_x, float* tile) {
-  blocks<pixels_of(R), R>(m, runs, run_count, panel, piece, run_x, tile);
-  if constexpr (pixels_of(R) > 8) blocks<8, R>(m, runs, run_count, panel, piece, run_x, tile);
-  blocks<4, R>(m, runs, run_count, panel, piece, run_x, tile);
-  blocks<2, R>(m, runs, run_count, panel, piece, run_x, tile);
-  blocks<1, R>(m, runs, run_count, panel, piece, run_x, tile);
+static void panel_row(const Product& product, const Run* runs, int run_count, const Piece& whole) {
+  Pass pass{runs, 0, product.panel.weights, false};
+  while (!pass.last) {
+    const bool first = pass.runs == runs;
+    ptrdiff_t depth = 0;
+    for (pass.count = 0; pass.runs + pass.count != runs + run_count; pass.count++) {
+      const ptrdiff_t length = pass.runs[pass.count].length;
+      if (pass.count > 0 && depth + length > kPassDepth) break;
+      depth += length;
+    }
+    pass.last = pass.runs + pass.count == runs + run_count;
+    // Every pass takes the same blocks, so it finds its sums where the one before left them.
+    Piece piece = whole;
+    float* partial = product.partial;
+    const float* start = first ? product.m.bias + product.panel.first_lane : partial;
+    const ptrdiff_t step = first ? 0 : R * kWidth;
+    blocks<pixels_of(R), R>(product, pass, piece, start, step, partial);
+    if constexpr (pixels_of(R) > 8) blocks<8, R>(product, pass, piece, start, step, partial);
+    blocks<4, R>(product, pass, piece, start, step, partial);
+    blocks<2, R>(product, pass, piece, start, step, partial);
+    blocks<1, R>(product, pass, piece, start, step, partial);
+    pass.runs += pass.count;
+    pass.weights += depth * R * kWidth;
+  }
 }
 
 /// One panel over pixels [x0, x1) of row y. The runs' column 0 is column `run_x` of the output.
+///
+/// @param partial kPanelLanes floats a pixel
 static inline void panel_pixels(const MatrixArgs& m, const Run* runs, int run_count, const Panel& panel, ptrdiff_t y,
-                                ptrdiff_t x0, ptrdiff_t x1, ptrdiff_t run_x) {
-  alignas(64) float tile[kTileFloats];
+                                ptrdiff_t x0, ptrdiff_t x1, ptrdiff_t run_x, float* partial) {
   Piece piece{y, x0, 1, x1 - x0};
   if (m.needed != Half::all) {
     if (!kept(m.needed, y, x0)) piece.x++;
     piece.stride = 2;
     piece.count = (x1 - piece.x + 1) / 2;
   }
+  const Product product{m, panel, run_x, partial};
   switch (panel.registers) {
-    case 1: panel_row<1>(m, runs, run_count, panel, piece, run_x, tile); break;
-    case 2: panel_row<2>(m, runs, run_count, panel, piece, run_x, tile); break;
+    case 1:
+      panel_row<1>(product, runs, run_count, piece);
+      break;
+    case 2:
+      panel_row<2>(product, runs, run_count, piece);
+      break;
 #if defined(__AVX512F__) || defined(__aarch64__)
-    case 3: panel_row<3>(m, runs, run_count, panel, piece, run_x, tile); break;
+    case 3:
+      panel_row<3>(product, runs, run_count, piece);
+      break;
 #endif
 #if defined(__aarch64__)
-    case 4: panel_row<4>(m, runs, run_count, panel, piece, run_x, tile); break;
+    case 4:
+      panel_row<4>(product, runs, run_count, piece);
+      break;
 #endif
-    default: break;
+    default:
+      break;
   }
 }
+
+static_assert(kPanelRegisters * kWidth <= kPanelLanes, "partial sums fit their scratch");
 
 }  // namespace cleric::cpu::CLERIC_ISA

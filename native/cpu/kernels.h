@@ -55,6 +55,9 @@ struct Panel {
   int registers;
 };
 
+/// Lanes of the widest panel of any instruction set.
+constexpr int kPanelLanes = 48;
+
 /// Where sums go: out = residual + scale * finish(sum), pixel-shuffled. Sums have
 /// out.pixel * shuffle^2 lanes: for each sub-pixel, row-major, the output's channels.
 struct Epilogue {
@@ -83,6 +86,8 @@ struct MatrixArgs {
   Epilogue epilogue;
 
   CLERIC_INLINE int panel_blocks() const { return (panel_count + panels_per_item - 1) / panels_per_item; }
+  /// Sums of a row of one panel, between passes.
+  CLERIC_INLINE std::ptrdiff_t scratch() const { return std::ptrdiff_t{width} * kPanelLanes; }
 };
 
 struct DeformArgs {
@@ -95,14 +100,14 @@ struct DeformArgs {
   MatrixArgs matrix;
 
   CLERIC_INLINE int blocks() const { return (matrix.width + block - 1) / block; }
-  CLERIC_INLINE std::ptrdiff_t scratch() const { return 9 * input.pixel * block; }
+  CLERIC_INLINE std::ptrdiff_t scratch() const { return (9 * input.pixel + kPanelLanes) * block; }
 };
 
 struct GdnArgs {
   View input;
   MatrixArgs matrix;
 
-  CLERIC_INLINE std::ptrdiff_t scratch() const { return matrix.width * input.pixel; }
+  CLERIC_INLINE std::ptrdiff_t scratch() const { return matrix.width * (input.pixel + kPanelLanes); }
 };
 
 struct LiftArgs {

@@ -60,14 +60,12 @@ void pointwise(const PointwiseArgs& a, int item, float*) {
       each_vector(a, item, [](const float* in, const float*, float* out) { store(out, nearest(load(in))); });
       break;
     case Pointwise::mask:
-      each_pixel(a, item, [&](int y, int x, ptrdiff_t c) {
-        return kept(a.keep, y, x) ? load(a.input.at(y, x) + c) : zero;
-      });
+      each_pixel(a, item,
+                 [&](int y, int x, ptrdiff_t c) { return kept(a.keep, y, x) ? load(a.input.at(y, x) + c) : zero; });
       break;
     case Pointwise::gain:
-      each_pixel(a, item, [&](int y, int x, ptrdiff_t c) {
-        return load(a.input.at(y, x) + c) * load(a.second.data + c);
-      });
+      each_pixel(a, item,
+                 [&](int y, int x, ptrdiff_t c) { return load(a.input.at(y, x) + c) * load(a.second.data + c); });
       break;
     case Pointwise::scale_index:
       each_pixel(a, item, [&](int y, int x, ptrdiff_t c) {

@@ -55,8 +55,10 @@ void Pool::run(const Step& step, const std::vector<Floats>& scratches) {
   // Nobody enters any more; those inside finish their item.
   state_.fetch_and(~kOpen, std::memory_order_acq_rel);
   for (int spins = 0; state_.load(std::memory_order_acquire) != 0; spins++) {
-    if (spins < kSpins) pause();
-    else std::this_thread::yield();
+    if (spins < kSpins)
+      pause();
+    else
+      std::this_thread::yield();
   }
 }
 
@@ -65,8 +67,7 @@ void Pool::work(const Step& step, float* scratch) {
 }
 
 bool Pool::has_work() const {
-  return (state_.load() & kOpen) != 0 &&
-         next_.load(std::memory_order_relaxed) < items_.load(std::memory_order_relaxed);
+  return (state_.load() & kOpen) != 0 && next_.load(std::memory_order_relaxed) < items_.load(std::memory_order_relaxed);
 }
 
 void Pool::loop(std::size_t worker) {
@@ -76,8 +77,7 @@ void Pool::loop(std::size_t worker) {
       unsigned state = state_.load(std::memory_order_acquire);
       // Entering fails if the step closed meanwhile; then its data may be gone.
       if ((state & kOpen) != 0 && state_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel)) {
-        work(*step_.load(std::memory_order_relaxed),
-             (*scratches_.load(std::memory_order_relaxed))[worker].get());
+        work(*step_.load(std::memory_order_relaxed), (*scratches_.load(std::memory_order_relaxed))[worker].get());
         state_.fetch_sub(1, std::memory_order_release);
         spins = 0;
       }

@@ -35,8 +35,12 @@ typedef float Floats __attribute__((vector_size(kWidth * 4)));
 typedef int32_t Ints __attribute__((vector_size(kWidth * 4)));
 typedef float UnalignedFloats __attribute__((vector_size(kWidth * 4), aligned(4), may_alias));
 
-static CLERIC_INLINE Floats load(const float* from) { return *reinterpret_cast<const UnalignedFloats*>(from); }
-static CLERIC_INLINE void store(float* to, Floats v) { *reinterpret_cast<UnalignedFloats*>(to) = v; }
+static CLERIC_INLINE Floats load(const float* from) {
+  return *reinterpret_cast<const UnalignedFloats*>(from);
+}
+static CLERIC_INLINE void store(float* to, Floats v) {
+  *reinterpret_cast<UnalignedFloats*>(to) = v;
+}
 static CLERIC_INLINE Floats splat(float v) {
   // Spelt out: `Floats{} + v` would be an addition, since -0 + 0 is not -0.
 #if defined(__AVX512F__)
@@ -49,10 +53,16 @@ static CLERIC_INLINE Floats splat(float v) {
 }
 
 /// One rounding where the machine has FMA: the build sets -ffp-contract=fast for that.
-static CLERIC_INLINE Floats multiply_add(Floats a, Floats b, Floats c) { return a * b + c; }
+static CLERIC_INLINE Floats multiply_add(Floats a, Floats b, Floats c) {
+  return a * b + c;
+}
 
-static CLERIC_INLINE Floats smaller(Floats a, Floats b) { return a < b ? a : b; }
-static CLERIC_INLINE Floats larger(Floats a, Floats b) { return a > b ? a : b; }
+static CLERIC_INLINE Floats smaller(Floats a, Floats b) {
+  return a < b ? a : b;
+}
+static CLERIC_INLINE Floats larger(Floats a, Floats b) {
+  return a > b ? a : b;
+}
 
 static CLERIC_INLINE Floats square_root(Floats v) {
   Floats result;

@@ -13,28 +13,50 @@ std::unique_ptr<Step> StepBuilder::build(const NodeSpec& node, const std::vector
   node_ = &node;
   views_ = &views;
   switch (node.op) {
-    case Op::conv: return conv();
-    case Op::depthwise: return depthwise();
-    case Op::deform: return deform();
-    case Op::gdn: return gdn();
-    case Op::lift_split: return lift_split();
-    case Op::lift_merge: return lift_merge();
-    case Op::lift_step: return lift_step();
-    case Op::scale: return pointwise(Pointwise::scale);
-    case Op::gain: return pointwise(Pointwise::gain);
-    case Op::pool: return pool();
-    case Op::layer_norm: return layer_norm();
-    case Op::window_attention: return window_attention();
-    case Op::linear_attention: return linear_attention();
-    case Op::mask: return pointwise(Pointwise::mask);
-    case Op::add: return pointwise(Pointwise::add);
-    case Op::round: return pointwise(Pointwise::round);
-    case Op::scale_index: return pointwise(Pointwise::scale_index);
-    case Op::quantise: return pointwise(Pointwise::quantise);
-    case Op::dequantise: return pointwise(Pointwise::dequantise);
-    case Op::slice: return slice();
-    case Op::concat: return concat();
-    case Op::convert: return convert();
+    case Op::conv:
+      return conv();
+    case Op::depthwise:
+      return depthwise();
+    case Op::deform:
+      return deform();
+    case Op::gdn:
+      return gdn();
+    case Op::lift_split:
+      return lift_split();
+    case Op::lift_merge:
+      return lift_merge();
+    case Op::lift_step:
+      return lift_step();
+    case Op::scale:
+      return pointwise(Pointwise::scale);
+    case Op::gain:
+      return pointwise(Pointwise::gain);
+    case Op::pool:
+      return pool();
+    case Op::layer_norm:
+      return layer_norm();
+    case Op::window_attention:
+      return window_attention();
+    case Op::linear_attention:
+      return linear_attention();
+    case Op::mask:
+      return pointwise(Pointwise::mask);
+    case Op::add:
+      return pointwise(Pointwise::add);
+    case Op::round:
+      return pointwise(Pointwise::round);
+    case Op::scale_index:
+      return pointwise(Pointwise::scale_index);
+    case Op::quantise:
+      return pointwise(Pointwise::quantise);
+    case Op::dequantise:
+      return pointwise(Pointwise::dequantise);
+    case Op::slice:
+      return slice();
+    case Op::concat:
+      return concat();
+    case Op::convert:
+      return convert();
   }
   throw BadPlan("The plan has an unknown operation");
 }
@@ -131,7 +153,9 @@ std::unique_ptr<Step> StepBuilder::pointwise(Pointwise op) {
       arity(1, 1, 0, 0, 1);
       args.factor = real(0);
       break;
-    case Pointwise::round: arity(1, 1, 0, 0, 0); break;
+    case Pointwise::round:
+      arity(1, 1, 0, 0, 0);
+      break;
     case Pointwise::add:
       arity(2, 1, 0, 0, 0);
       args.second = input(1);

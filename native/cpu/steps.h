@@ -94,8 +94,12 @@ class StepBuilder {
 /// Rows in blocks of about `floats` floats.
 Rows rows_of(int height, std::ptrdiff_t row_floats, std::ptrdiff_t floats = 16384);
 
-inline bool same_size(const View& a, const View& b) { return a.height == b.height && a.width == b.width; }
-inline bool same_shape(const View& a, const View& b) { return a.channels == b.channels && same_size(a, b); }
+inline bool same_size(const View& a, const View& b) {
+  return a.height == b.height && a.width == b.width;
+}
+inline bool same_shape(const View& a, const View& b) {
+  return a.channels == b.channels && same_size(a, b);
+}
 
 /// A port's values, as the host lays them out, to or from a tensor.
 std::unique_ptr<Step> input_port(Format format, const void* staging, const View& view);

@@ -138,7 +138,7 @@ std::unique_ptr<Step> StepBuilder::conv() {
   matrix.runs = runs.data();
   matrix.run_count = static_cast<int>(runs.size());
   const int items = matrix.panel_blocks() * matrix.rows.items();
-  return kernel_step(kernels_.matrix, matrix, items, 0, packed, std::move(runs));
+  return kernel_step(kernels_.matrix, matrix, items, matrix.scratch(), packed, std::move(runs));
 }
 
 std::unique_ptr<Step> StepBuilder::deform() {

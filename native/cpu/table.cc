@@ -18,8 +18,18 @@ void linear_attention(const LinearAttentionArgs&, int, float*);
 
 extern const KernelTable table;
 const KernelTable table = {
-    CLERIC_STRING(CLERIC_ISA), kWidth, kPanelRegisters, matrix, deform, gdn, lift, pointwise, depthwise, layer_norm,
-    window_attention, linear_attention,
+    CLERIC_STRING(CLERIC_ISA),
+    kWidth,
+    kPanelRegisters,
+    matrix,
+    deform,
+    gdn,
+    lift,
+    pointwise,
+    depthwise,
+    layer_norm,
+    window_attention,
+    linear_attention,
 };
 
 }  // namespace cleric::cpu::CLERIC_ISA

@@ -26,7 +26,9 @@ namespace cleric::cpu {
 /// order is the same whatever the width of a register.
 constexpr int kLanes = 16;
 
-CLERIC_INLINE constexpr int padded(int count) { return (count + kLanes - 1) / kLanes * kLanes; }
+CLERIC_INLINE constexpr int padded(int count) {
+  return (count + kLanes - 1) / kLanes * kLanes;
+}
 
 /// Strides are in floats.
 struct View {

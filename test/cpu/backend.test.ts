@@ -195,6 +195,18 @@ test('arguments and inputs are checked', async (t) => {
   await t.throwsAsync(openCpu({ threads: 0 }), { instanceOf: RangeError })
   await t.throwsAsync(openCpu({ threads: 1.5 }), { instanceOf: RangeError })
   await t.throwsAsync(openCpu({ isa: 'z80' }), { instanceOf: RangeError })
+  await t.throwsAsync(openCpu(null as never), { instanceOf: TypeError })
+  // Read before openCpu first waits, so other tests do not see it.
+  const before = process.env.CLERIC_CPU_ISA
+  process.env.CLERIC_CPU_ISA = 'z80'
+  const refused = openCpu()
+  process.env.CLERIC_CPU_ISA = 'baseline'
+  const plain = openCpu()
+  if (before === undefined) delete process.env.CLERIC_CPU_ISA
+  else process.env.CLERIC_CPU_ISA = before
+  await t.throwsAsync(refused, { code: 'ERR_NO_DEVICE' })
+  t.is((await plain).isa, 'baseline')
+  ;(await plain).close()
   const backend = await openCpu({ threads: 1 })
   const { fixture, graph } = tower(1, 8)
   const executable = await backend.compile(graph, fixture)
