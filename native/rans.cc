@@ -43,6 +43,8 @@ Tables::Tables(const int32_t* values, size_t value_count, const int32_t* offset,
     }
     const size_t first = ranges_.size();
     if (first + symbols > std::numeric_limits<uint32_t>::max()) bad_table(t, "too many symbols");
+    // Else a small array of values could stand for gigabytes of tables.
+    if (first + symbols + t + 1 > value_count) bad_table(t, "it shares values with others");
     tables_.push_back({static_cast<uint32_t>(first), size[t] - 1, min[t]});
     for (size_t s = 0; s < symbols; s++) {
       // Checked before the subtraction: hostile values must not overflow it.

@@ -112,6 +112,7 @@ class Tables {
   /// `values[offset[t]] .. values[offset[t] + size[t]]` are the cumulative
   /// frequencies of table t: strictly rising from 0 to 65536. `size[t]` counts
   /// the escape, which is the last symbol; `min[t]` is the first symbol's value.
+  /// Tables don't share values, so that all of them take memory in proportion to the values.
   /// Throws BadTables for anything else.
   Tables(const int32_t* values, size_t value_count, const int32_t* offset, const int32_t* size, const int32_t* min,
          size_t table_count);

@@ -226,6 +226,12 @@ void test_bad_tables() {
   expect_bad(broken([](Source& s) { s.offset[0] = 1; }), "past the end");
   expect_bad(broken([](Source& s) { s.offset[0] = -1; }), "before the start");
   expect_bad(broken([](Source& s) { s.offset[0] = 2147483647; }), "far past the end");
+  expect_bad(broken([](Source& s) {
+               s.offset.push_back(0);
+               s.size.push_back(2);
+               s.min.push_back(0);
+             }),
+             "two tables in the same values");
   expect_bad(broken([](Source& s) { s.size[0] = 0; }), "no symbols");
   expect_bad(broken([](Source& s) { s.size[0] = 2147483647; }), "too many symbols");
   expect_bad(broken([](Source& s) { s.min[0] = 32768; }), "values above int16");

@@ -50,7 +50,7 @@ function checkTables(value: RansTables): RansTables {
  * of encoders and decoders.
  *
  * @throws RangeError if a table doesn't rise strictly from 0 to 65536, lies outside
- *   `values`, or codes values outside int16
+ *   `values`, shares values with others, or codes values outside int16
  * @example
  * // One table: 0 with probability 1/2, 1 with 1/4, anything else escaped with 1/4.
  * const tables = new RansTables({
