@@ -2,7 +2,7 @@
  * One tile through the network and the entropy coder, on any backend. No argument is checked here: `codec.ts` does.
  */
 import { crc32c } from '../entropy/crc32c.js'
-import { RansDecoder, RansEncoder, RansTables, type TableIndexes } from '../entropy/rans.js'
+import { type CdfTables, RansDecoder, RansEncoder, RansTables, type TableIndexes } from '../entropy/rans.js'
 import { CorruptDataError, UnsupportedError } from '../errors.js'
 import type { Model } from '../model/model.js'
 import { type DecoderGraph, decoderGraph, type EncoderGraph, encoderGraph, padMultiple } from '../network/cleric.js'
@@ -32,8 +32,8 @@ export class TileCodec {
   constructor(model: Model, backend: Backend) {
     this.#model = model
     this.#backend = backend
-    this.#yTables = new RansTables(model.yTables)
-    this.#zTables = new RansTables(model.zTables)
+    this.#yTables = checkedTables(model.yTables)
+    this.#zTables = checkedTables(model.zTables)
   }
 
   /** Payload bytes (`bitstream.ts`) of an image of at most 1024 x 1024 pixels. */
@@ -140,6 +140,15 @@ export class TileCodec {
       cache.delete(oldest)
     }
     return entry
+  }
+}
+
+function checkedTables(tables: CdfTables): RansTables {
+  try {
+    return new RansTables(tables)
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause
+    throw new CorruptDataError('ERR_MODEL_CORRUPT', `The model's tables are unsound: ${cause.message}`, { cause })
   }
 }
 

@@ -65,13 +65,27 @@ export function parseModel(bytes: Uint8Array): Model {
     )
   }
   const config = parseConfig(configText)
+  const parameters = floatParameters(file)
+  if (config.levels > 0) checkGains(parameters, config)
   return {
     name: metadata.name ?? 'unnamed',
     hash,
     config,
-    parameters: floatParameters(file),
+    parameters,
     yTables: readTables(file, 'cdf.y', scaleCount),
     zTables: readTables(file, 'cdf.z', config.Z),
+  }
+}
+
+/** The host's own parameters; those of the network are checked where its graph is built. */
+function checkGains(parameters: Parameters, { levels, M }: ModelConfig): void {
+  for (const name of ['log_gain', 'log_inv']) {
+    const { shape, data } = parameters.get(name)
+    if (shape.length !== 2 || shape[0] !== levels || shape[1] !== M) {
+      const what = `shape [${shape.join(', ')}], which does not fit [${levels}, ${M}]`
+      throw new CorruptDataError('ERR_MODEL_CORRUPT', `Parameter ${name} has ${what}`)
+    }
+    if (!data.every(Number.isFinite)) throw new CorruptDataError('ERR_MODEL_CORRUPT', `Parameter ${name} is not finite`)
   }
 }
 

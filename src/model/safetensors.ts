@@ -69,10 +69,15 @@ export function readSafetensors(bytes: Uint8Array): Safetensors {
 
   const metadata: Record<string, string> = {}
   const tensors = new Map<string, StoredTensor>()
+  let room = body.byteLength
   for (const [name, entry] of Object.entries(header)) {
     if (!isRecord(entry)) throw corrupt(`entry ${JSON.stringify(name)} is not an object`)
     if (name !== '__metadata__') {
-      tensors.set(name, readTensor(name, entry, body))
+      const [dtype, shape, raw] = checkTensor(name, entry, body)
+      // Else a small file could name the same bytes thousands of times, and each copy takes memory.
+      room -= raw.byteLength
+      if (room < 0) throw corrupt(`tensor ${JSON.stringify(name)} shares bytes with others`)
+      tensors.set(name, { dtype, shape, data: decode(dtype, raw) })
       continue
     }
     for (const [key, value] of Object.entries(entry)) {
@@ -83,7 +88,12 @@ export function readSafetensors(bytes: Uint8Array): Safetensors {
   return { metadata, tensors, body }
 }
 
-function readTensor(name: string, entry: Record<string, unknown>, body: Uint8Array): StoredTensor {
+/** Type, shape and bytes of an entry, each checked. */
+function checkTensor(
+  name: string,
+  entry: Record<string, unknown>,
+  body: Uint8Array,
+): [dtype: TensorType, shape: number[], raw: Uint8Array] {
   const { dtype, shape, data_offsets: offsets } = entry
   const at = `tensor ${JSON.stringify(name)}`
   if (typeof dtype !== 'string' || !Array.isArray(shape) || !Array.isArray(offsets) || offsets.length !== 2) {
@@ -107,7 +117,7 @@ function readTensor(name: string, entry: Record<string, unknown>, body: Uint8Arr
   }
   if (from < 0 || to < from || to > body.byteLength) throw corrupt(`${at} lies outside the file`)
   if (to - from !== count * bytesPerElement[type]) throw corrupt(`${at} has ${to - from} bytes for its shape`)
-  return { dtype: type, shape: lengths, data: decode(type, body.subarray(from, to)) }
+  return [type, lengths, body.subarray(from, to)]
 }
 
 function decode(type: TensorType, raw: Uint8Array): Float32Array | Int32Array | Uint8Array {

@@ -3,6 +3,7 @@ import test from 'ava'
 import { gainsAt } from '../../src/codec/gain.js'
 import type { Image } from '../../src/codec/image.js'
 import { TileCodec } from '../../src/codec/tile-codec.js'
+import { CorruptDataError } from '../../src/errors.js'
 import { encoderGraph } from '../../src/network/cleric.js'
 import type { PortData, Tensor } from '../../src/network/graph.js'
 import { nanoGolden, nanoModel, rgbOf } from '../network/golden.js'
@@ -40,6 +41,17 @@ test("a tile decodes to PyTorch's image, and takes the bits that the tables prom
   const excess = payload.length - 10 - promised
   t.log(`${payload.length} bytes, of which ${promised.toFixed(1)} by the tables`)
   t.true(excess > 0 && excess < 5, `${payload.length} bytes, expected ${promised}`)
+})
+
+test('unsound tables are the fault of the model', (t) => {
+  for (const name of ['yTables', 'zTables'] as const) {
+    const tables = { ...model[name], values: model[name].values.map(() => 0) }
+    t.throws(() => new TileCodec({ ...model, [name]: tables }, interpreter()), {
+      instanceOf: CorruptDataError,
+      code: 'ERR_MODEL_CORRUPT',
+      message: /tables are unsound: CDF table 0/,
+    })
+  }
 })
 
 test('any size is padded and cropped', async (t) => {

@@ -57,6 +57,7 @@ for (const [what, bytes] of Object.entries({
   'a tensor with a negative offset': file({ a: { ...one, data_offsets: [-4, 0] } }, new Uint8Array(4)),
   'a tensor whose bytes do not fit its shape': file({ a: { ...one, shape: [2] } }, new Uint8Array(4)),
   'a tensor of astronomic shape': file({ a: { ...one, shape: [1e9, 1e9, 1e9] } }, new Uint8Array(4)),
+  'tensors that share their bytes': file({ a: one, b: one }, new Uint8Array(4)),
   'a fractional shape': file({ a: { ...one, shape: [0.5] } }, new Uint8Array(4)),
   'a tensor without offsets': file({ a: { dtype: 'F32', shape: [1] } }, new Uint8Array(4)),
 })) {
