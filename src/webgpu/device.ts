@@ -25,8 +25,11 @@ export class ErrorScopes {
     this.#device = device
   }
 
-  /** Calls `make` between error scopes; `what` is how a failure's message starts. */
-  run<T>(what: string, make: () => T): T {
+  /**
+   * Calls `make` between error scopes; `what` is how a failure's message starts. `undo` is called before
+   * {@link check} throws what was found.
+   */
+  run<T>(what: string, make: () => T, undo = () => {}): T {
     const { gpu } = this.#device
     for (const filter of FILTERS) gpu.pushErrorScope(filter)
     try {
@@ -34,7 +37,11 @@ export class ErrorScopes {
     } finally {
       for (const _ of FILTERS) {
         const error = gpu.popErrorScope().then(
-          (found) => found && new DeviceError('ERR_DEVICE_FAILED', `${what}: ${found.message}`),
+          (found) => {
+            if (!found) return null
+            undo()
+            return new DeviceError('ERR_DEVICE_FAILED', `${what}: ${found.message}`)
+          },
           () => null, // the device is gone, and `Device.wait` says so
         )
         this.#errors.push(error)

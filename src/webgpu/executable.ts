@@ -154,13 +154,14 @@ export class GraphExecutable implements Executable {
   async #download(port: Port): Promise<PortData> {
     const buffer = this.#staging.get(port)
     if (!buffer) throw new DeviceError('ERR_DEVICE_FAILED', `No buffer for ${port.tensor.name}`)
+    let bytes: ArrayBuffer
     try {
       await this.#device.wait(buffer.mapAsync(GPUMapMode.READ))
+      bytes = buffer.getMappedRange().slice(0)
     } catch (cause) {
       this.#device.check()
       throw new DeviceError('ERR_DEVICE_FAILED', `Reading ${port.tensor.name} failed`, { cause })
     }
-    const bytes = buffer.getMappedRange().slice(0)
     buffer.unmap()
     const elements = portElements(port)
     switch (port.format) {

@@ -96,7 +96,7 @@ export class Maker {
     const texture = (name: string, size: TextureSize) => {
       const made = createTexture(shared.device, scopes, name, size, usage)
       resources.push(made)
-      return { texture: made, view: arrayView(made) }
+      return { texture: made, view: arrayView(scopes, made) }
     }
     this.#slots = planned.slots.map((shape, i) => texture(names.get(i) ?? `slot ${i}`, tensorSize(shape)))
     this.#unused = texture('unused', tensorSize({ channels: 1, height: 1, width: 1 })).view
@@ -144,7 +144,9 @@ export class Maker {
   #resource(source: Tensor | Weights | PortBuffer | null): GPUBindingResource {
     if (source === null) return this.#unused
     if (isPortBuffer(source)) return { buffer: this.#portBuffer(source) }
-    if (!isTensor(source)) return arrayView(this.#shared.weights.get(this.#parameters, source, this.#scopes))
+    if (!isTensor(source)) {
+      return arrayView(this.#scopes, this.#shared.weights.get(this.#parameters, source, this.#scopes))
+    }
     return this.#slot(source).view
   }
 

@@ -56,21 +56,23 @@ export function createTexture(
   label: string,
   size: TextureSize,
   usage: GPUTextureUsageFlags,
+  undo?: () => void,
 ): GPUTexture {
   checkLimits(label, size, device.gpu.limits)
-  return scopes.run(label, () =>
+  const make = () =>
     device.gpu.createTexture({
       label,
       size: [size.width, size.height, size.layers],
       format: 'rgba32float',
       usage,
       textureBindingViewDimension: '2d-array', // a one-layer texture would be '2d' at the compatibility level
-    }),
-  )
+    })
+  return scopes.run(label, make, undo)
 }
 
-export function arrayView(texture: GPUTexture): GPUTextureView {
-  return texture.createView({ dimension: '2d-array' })
+/** In a scope, as a texture that there was no memory for has no view either. */
+export function arrayView(scopes: ErrorScopes, texture: GPUTexture): GPUTextureView {
+  return scopes.run(texture.label, () => texture.createView({ dimension: '2d-array' }))
 }
 
 /** Constants on the device, made once for a model and layout. */
@@ -93,15 +95,23 @@ export class WeightCache {
       const { key, width, height, layers } = weights
       const usage = GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST
       const size = { width: unevenSize(width), height: unevenSize(height), layers }
-      const made = createTexture(this.#device, scopes, key, size, usage)
+      const forget = () => this.#forget(parameters, key)
+      const made = createTexture(this.#device, scopes, key, size, usage, forget)
       const layout = { bytesPerRow: 16 * width, rowsPerImage: height }
-      scopes.run(key, () =>
-        this.#device.gpu.queue.writeTexture({ texture: made }, weights.build(), layout, [width, height, layers]),
-      )
+      const write = () =>
+        this.#device.gpu.queue.writeTexture({ texture: made }, weights.build(), layout, [width, height, layers])
+      scopes.run(key, write, forget)
       texture = made
       textures.set(key, made)
     }
     return texture
+  }
+
+  /** Of a texture that couldn't be made: the next graph tries again. */
+  #forget(parameters: Parameters, key: string): void {
+    const textures = this.#models.get(parameters)
+    textures?.get(key)?.destroy()
+    textures?.delete(key)
   }
 
   close(): void {

@@ -5,7 +5,7 @@ import test from 'ava'
 import { AbortedError, DeviceError } from '../../src/errors.js'
 import type { Graph, Node, Parameters, PortData, Tensor } from '../../src/network/graph.js'
 import { pickAdapter } from '../../src/webgpu/adapters.js'
-import { openWebGpu } from '../../src/webgpu/backend.js'
+import { openWebGpu, WebGpuBackend } from '../../src/webgpu/backend.js'
 import { Device } from '../../src/webgpu/device.js'
 import { workgroupCount } from '../../src/webgpu/maker.js'
 import { compilePipeline } from '../../src/webgpu/pipelines.js'
@@ -141,6 +141,34 @@ onEachAdapter("a create call's error rejects with its own name", async (t, _, na
   await t.throwsAsync(scopes.check(), { code: 'ERR_DEVICE_FAILED', message: /^a strange buffer: / })
   await scopes.check()
   device.close()
+})
+
+onEachAdapter('what there is no memory for rejects, and the backend goes on', async (t, _, name) => {
+  const { description, adapter } = await pickAdapter(name)
+  let failing = 'none'
+  const requestDevice = async (descriptor: GPUDeviceDescriptor) => {
+    const device = await adapter.requestDevice(descriptor)
+    const create = device.createTexture.bind(device)
+    // An impossible number of levels stands for want of memory: both give an invalid texture.
+    device.createTexture = (texture) =>
+      create(texture.label?.startsWith(failing) ? { ...texture, mipLevelCount: 99 } : texture)
+    return device
+  }
+  const backend = await WebGpuBackend.open({
+    description,
+    adapter: { limits: adapter.limits, requestDevice } as unknown as GPUAdapter,
+  })
+  const { graph, x, y } = chain(2, 6, 5)
+  for (const label of ['1.weight', 't1']) {
+    failing = label
+    const { code, message } = await t.throwsAsync(backend.compile(graph, parameters), { instanceOf: DeviceError })
+    t.is(code, 'ERR_DEVICE_FAILED')
+    t.true(message.startsWith(label), message)
+  }
+  failing = 'none'
+  const executable = await backend.compile(graph, parameters)
+  t.is((await executable.run(0, new Map([[x, data(x)]]))).get(y)?.length, 240)
+  backend.close()
 })
 
 onEachAdapter('a closed backend and a lost device reject', async (t, _, name) => {
