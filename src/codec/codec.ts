@@ -11,7 +11,7 @@ import {
   outOfRange,
   wrongType,
 } from '../arguments.js'
-import { ClericError, throwIfAborted, UnsupportedError } from '../errors.js'
+import { ClericError, throwIfAborted, UnsupportedError, untilAborted } from '../errors.js'
 import { loadModel } from '../model/model.js'
 import type { Backend } from '../network/graph.js'
 import { maxTileSide, modelId, readTile, writeTile } from './bitstream.js'
@@ -175,6 +175,7 @@ class QueuedCodec implements Codec {
   }
 
   #queue<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    throwIfAborted(signal)
     const turn = async (): Promise<T> => {
       if (this.#closed) throw new ClericError('ERR_CLOSED', 'The codec is closed')
       throwIfAborted(signal)
@@ -182,7 +183,8 @@ class QueuedCodec implements Codec {
     }
     const result = this.#last.then(turn)
     this.#last = result.catch(() => {})
-    return result
+    // A call that waits hears the signal at once, not when the calls before it are done.
+    return untilAborted(result, signal)
   }
 }
 

@@ -1,0 +1,98 @@
+/** The codec as applications use it: arguments, the queue, aborts, closing. On the processor, with the nano model. */
+import { fileURLToPath } from 'node:url'
+import test from 'ava'
+import { type Codec, openCodec } from '../../src/codec/codec.js'
+import { CorruptDataError, UnsupportedError } from '../../src/errors.js'
+import { nanoModelFile } from '../network/golden.js'
+
+const model = fileURLToPath(nanoModelFile)
+const open = () => openCodec({ model, device: 'cpu' })
+
+function picture(width: number, height: number, channels: 3 | 4 = 3): Uint8Array {
+  const value = (i: number) => 128 + 90 * Math.sin(Math.floor(i / channels) / 19 + (i % channels))
+  return Uint8Array.from({ length: width * height * channels }, (_, i) => value(i))
+}
+
+test('tiles come back in their size, RGB and RGBA alike', async (t) => {
+  using codec = await open()
+  t.is(codec.device.kind, 'cpu')
+  for (const [width, height] of [
+    [1, 1],
+    [70, 33],
+  ] as const) {
+    const rgba = picture(width, height, 4)
+    const rgb = rgba.filter((_, i) => i % 4 !== 3)
+    const bytes = await codec.encodeTile({ data: rgb, width, height }, { quality: 33.3 })
+    t.deepEqual(await codec.encodeTile({ data: new Uint8ClampedArray(rgba), width, height }, { quality: 33.3 }), bytes)
+    const image = await codec.decodeTile(bytes)
+    t.deepEqual([image.width, image.height, image.channels, image.data.length], [width, height, 3, rgb.length])
+  }
+})
+
+test('bad arguments are refused before anything runs', async (t) => {
+  using codec = await open()
+  const image = { data: picture(8, 8), width: 8, height: 8 }
+  for (const bad of [
+    null,
+    { ...image, width: 1025 },
+    { ...image, height: 0 },
+    { ...image, channels: 4 },
+    { ...image, channels: 2 },
+    { ...image, data: [...image.data] },
+  ]) {
+    const error = await t.throwsAsync(codec.encodeTile(bad as typeof image))
+    t.regex(String(error), /^(Type|Range)Error: Expected .* for image/)
+  }
+  await t.throwsAsync(codec.encodeTile(image, { quality: 101 }), { instanceOf: RangeError, message: /for quality/ })
+  await t.throwsAsync(codec.encodeTile(image, { signal: {} as AbortSignal }), { instanceOf: TypeError })
+  await t.throwsAsync(codec.decodeTile('CLRT' as unknown as Uint8Array), { instanceOf: TypeError })
+  const size = { width: 4096, height: 8, quality: 60 }
+  await t.throwsAsync(codec.decodePayload(new Uint8Array(20), size), { instanceOf: RangeError, message: /for width/ })
+  await t.throwsAsync(openCodec({ device: 'gpu' as 'cpu' }), { instanceOf: RangeError, message: /for device/ })
+  await t.throwsAsync(openCodec({ device: 'cpu', adapter: 'llvmpipe' }), { instanceOf: RangeError })
+})
+
+test("another model's tile and a damaged one are told apart", async (t) => {
+  using codec = await open()
+  const bytes = await codec.encodeTile({ data: picture(20, 20), width: 20, height: 20 })
+  const flipped = (at: number) => bytes.with(at, (bytes[at] as number) ^ 1)
+  const foreign = await t.throwsAsync(codec.decodeTile(flipped(14)), { instanceOf: UnsupportedError })
+  t.is(foreign.code, 'ERR_MODEL_MISMATCH')
+  for (const at of [0, bytes.length - 1]) {
+    const damaged = await t.throwsAsync(codec.decodeTile(flipped(at)), { instanceOf: CorruptDataError })
+    t.is(damaged.code, 'ERR_CORRUPT_TILE')
+  }
+})
+
+/** A call that takes a while. */
+const slow = (codec: Codec) => codec.encodeTile({ data: picture(1024, 1024), width: 1024, height: 1024 })
+
+test('a call that waits hears its abort at once, and those around it go on', async (t) => {
+  using codec = await open()
+  const image = { data: picture(8, 8), width: 8, height: 8 }
+  let busy = true
+  const first = slow(codec).finally(() => {
+    busy = false
+  })
+  const controller = new AbortController()
+  const second = codec.encodeTile(image, { signal: controller.signal })
+  const third = codec.encodeTile(image)
+  setImmediate(() => controller.abort('enough'))
+  const error = await t.throwsAsync(second, { code: 'ERR_ABORTED' })
+  t.is(error.cause, 'enough')
+  await t.throwsAsync(codec.encodeTile(image, { signal: controller.signal }), { code: 'ERR_ABORTED' })
+  t.true(busy)
+  t.true((await first).length > 0)
+  t.deepEqual(await codec.decodeTile(await third), await codec.decodeTile(await codec.encodeTile(image)))
+})
+
+test('closing rejects what runs and what waits', async (t) => {
+  const codec = await open()
+  const calls = [slow(codec), slow(codec)]
+  setImmediate(() => {
+    codec.close()
+    codec.close()
+  })
+  await Promise.all(calls.map((call) => t.throwsAsync(call, { code: 'ERR_CLOSED' })))
+  await t.throwsAsync(slow(codec), { code: 'ERR_CLOSED' })
+})
