@@ -43,7 +43,9 @@ class FileBytes implements ByteSource {
   static async open(path: string | URL): Promise<FileBytes> {
     const handle = await open(path, 'r')
     try {
-      return new FileBytes(String(path), (await handle.stat()).size, handle)
+      const stats = await handle.stat()
+      if (!stats.isFile()) throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${path} is no file`)
+      return new FileBytes(String(path), stats.size, handle)
     } catch (error) {
       await handle.close()
       throw error

@@ -3,7 +3,8 @@ import { checkInteger, checkNumber, checkOneOf, checkSignal, checkString, outOfR
 import { maxTileSide } from '../codec/bitstream.js'
 import { defaultQuality } from '../codec/gain.js'
 import { borrowCodec, type CodecChoice } from '../default-codec.js'
-import { throwIfAborted } from '../errors.js'
+import { ClericError, throwIfAborted } from '../errors.js'
+import { isSameFile } from '../same-file.js'
 import { fromImage } from '../slide/image-file.js'
 import { openSlide } from '../slide/open.js'
 import { type Colour, type Level, levelRegion, type SlideSource } from '../slide/source.js'
@@ -97,6 +98,9 @@ export async function compressSlide(
   const source = typeof slide === 'string' ? await openSlide(slide) : slide
   const { codec: given, model, device, adapter } = options
   try {
+    if (isSameFile(output, source.path)) {
+      throw new ClericError('ERR_FILE_EXISTS', `${output} is the slide itself; choose another name`)
+    }
     const levels = chooseLevels(source.levels, options.levels ?? 'all')
     const loan = given ? { codec: given, release() {} } : await borrowCodec({ model, device, adapter })
     try {

@@ -1,12 +1,18 @@
-import { openArchive } from '../archive/archive.js'
+import { type Archive, openArchive } from '../archive/archive.js'
+import type { Image } from '../codec/image.js'
 import type { CodecChoice } from '../default-codec.js'
-import { fromImage } from '../slide/image-file.js'
-import type { Level } from '../slide/source.js'
+import { UnsupportedError } from '../errors.js'
+import { fill, type Level, paste } from '../slide/source.js'
 import { type Cli, codecOptions } from './cli.js'
+import { imagePath, writeImage } from './write-image.js'
 
 interface Options extends CodecChoice {
   readonly output: string
 }
+
+/** 3 GiB of RGB; Node's buffers end at 4 GiB. */
+const MAX_PIXELS = 2 ** 30
+const BAND = 1024
 
 export function addDecode(cli: Cli): void {
   cli.add<Options>(
@@ -14,17 +20,17 @@ export function addDecode(cli: Cli): void {
     'Write what `encode` made as an image again',
     (command) =>
       codecOptions(
-        command.requiredOption('-o, --output <image>', 'PNG, JPEG, TIFF or WebP to write, told by its name'),
+        command.requiredOption('-o, --output <image>', 'PNG, JPEG, TIFF or WebP to write, told by its name', imagePath),
       ),
     async (session, options, file) => {
       const archive = await openArchive(file as string, session.codec(options))
       try {
+        const { output } = options
         const { width, height } = archive.levels[0] as Level
-        const image = await archive.readRegion({ x: 0, y: 0, level: 0, width, height }, session.signal)
-        const { size } = await fromImage(image).toFile(options.output)
+        const bytes = await writeImage(output, archive.path, () => readWhole(archive, session.signal))
         return {
-          json: { output: options.output, bytes: size, width, height },
-          text: `${options.output}: ${width} x ${height} pixels`,
+          json: { output, bytes, width, height },
+          text: `${output}: ${width} x ${height} pixels`,
         }
       } finally {
         archive.close()
@@ -32,4 +38,19 @@ export function addDecode(cli: Cli): void {
     },
     'cleric decode tile.cleric -o tile.png',
   )
+}
+
+/** All of level 0, in bands: a single region may not be that large. */
+async function readWhole(archive: Archive, signal: AbortSignal): Promise<Image> {
+  const { width, height } = archive.levels[0] as Level
+  if (width * height > MAX_PIXELS) {
+    const what = `${archive.path}: ${width} x ${height} pixels are too many for one image; see: cleric region`
+    throw new UnsupportedError('ERR_IMAGE_UNSUPPORTED', what)
+  }
+  const image = fill(width, height, archive.background)
+  for (let y = 0; y < height; y += BAND) {
+    const region = { x: 0, y, level: 0, width, height: Math.min(BAND, height - y) }
+    paste(await archive.readRegion(region, signal), image, 0, y)
+  }
+  return image
 }

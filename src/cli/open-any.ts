@@ -4,11 +4,12 @@ import { HEAD_BYTES, isArchive } from '../archive/format.js'
 import { openSlide } from '../slide/open.js'
 import type { SlideSource } from '../slide/source.js'
 
-/** The first bytes of a file; none if there is no such file. */
+/** The first bytes of a file; none if there is no such file, or it is a folder. */
 export async function firstBytes(path: string): Promise<Uint8Array> {
   const handle = await open(path, 'r').catch(() => null)
   if (!handle) return new Uint8Array(0)
   try {
+    if (!(await handle.stat()).isFile()) return new Uint8Array(0)
     const { buffer, bytesRead } = await handle.read(new Uint8Array(HEAD_BYTES), 0, HEAD_BYTES, 0)
     return buffer.subarray(0, bytesRead)
   } finally {

@@ -1,8 +1,8 @@
 import type { CodecChoice } from '../default-codec.js'
-import { fromImage } from '../slide/image-file.js'
 import { type Cli, codecOptions } from './cli.js'
 import { openAny } from './open-any.js'
 import { integerFrom } from './quantities.js'
+import { imagePath, writeImage } from './write-image.js'
 
 interface Options extends CodecChoice {
   readonly output: string
@@ -23,7 +23,7 @@ export function addRegion(cli: Cli): void {
     (command) =>
       codecOptions(
         command
-          .requiredOption('-o, --output <image>', 'PNG, JPEG, TIFF or WebP to write, told by its name')
+          .requiredOption('-o, --output <image>', 'PNG, JPEG, TIFF or WebP to write, told by its name', imagePath)
           .option('--level <number>', 'level to read', integerFrom(0, 63), 0)
           .option('--x <pixels>', 'left edge, in level-0 pixels', PLACE, 0)
           .option('--y <pixels>', 'top edge, in level-0 pixels', PLACE, 0)
@@ -34,10 +34,11 @@ export function addRegion(cli: Cli): void {
       const opened = await openAny(file as string, session.codec(options))
       try {
         const { x, y, level, width, height, output } = options
-        const image = await opened.readRegion({ x, y, level, width, height }, session.signal)
-        const { size } = await fromImage(image).toFile(output)
+        const bytes = await writeImage(output, opened.path, () =>
+          opened.readRegion({ x, y, level, width, height }, session.signal),
+        )
         return {
-          json: { output, bytes: size, x, y, level, width, height },
+          json: { output, bytes, x, y, level, width, height },
           text: `${output}: ${width} x ${height} pixels of level ${level} from ${x}, ${y}`,
         }
       } finally {

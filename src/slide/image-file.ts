@@ -95,7 +95,9 @@ export async function toImage(pipeline: Sharp): Promise<Image> {
 
 /** An image as input of a sharp pipeline. */
 export function fromImage(image: Image): Sharp {
-  return sharp(image.data, { raw: { width: image.width, height: image.height, channels: 3 } })
+  // The pixels are here already, so their number is no danger.
+  const raw = { width: image.width, height: image.height, channels: 3 } as const
+  return sharp(image.data, { raw, limitInputPixels: false })
 }
 
 function reason(error: unknown): string {

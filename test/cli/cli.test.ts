@@ -1,5 +1,5 @@
 /** The command line from arguments to exit status, in this process, with a lossless codec. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
@@ -85,6 +85,35 @@ test('region writes the pixels of the slide as PNG', async (t) => {
   t.true(data.equals(Buffer.from((await new SyntheticSlide('synthetic:400x300:5').readRegion(region)).data)))
 })
 
+test('TIFF and WebP hold the pixels of the slide too', async (t) => {
+  const region = { x: 0, y: 0, level: 0, width: 120, height: 90 }
+  const { data } = await new SyntheticSlide('synthetic:400x300:5').readRegion(region)
+  for (const name of ['region.tif', 'region.TIFF', 'region.webp']) {
+    await run('region', 'synthetic:400x300:5', '-o', at(name), '--width', '120', '--height', '90')
+    t.true((await sharp(at(name)).raw().toBuffer()).equals(Buffer.from(data)), name)
+  }
+})
+
+test('no command writes over the file that it reads', async (t) => {
+  const image = at('own.png')
+  const path = await archive('own.tif')
+  await sharp({ create: { width: 40, height: 30, channels: 3, background: 'plum' } }).toFile(image)
+  symlinkSync(image, at('own-link.png'))
+  const [before, archived] = [readFileSync(image), readFileSync(path)]
+  for (const argv of [
+    ['compress', image, '-o', image, '--overwrite'],
+    ['encode', image, '-o', at('own-link.png'), '--overwrite'],
+    ['region', image, '-o', at('own-link.png'), '--width', '5', '--height', '5'],
+    ['decode', path, '-o', path],
+  ]) {
+    const { status, stderr } = await run(...argv)
+    t.is(status, 1)
+    t.regex(stderr, /choose another name/)
+  }
+  t.true(readFileSync(image).equals(before))
+  t.true(readFileSync(path).equals(archived))
+})
+
 test('encode and decode an image of odd size', async (t) => {
   const { data } = await new SyntheticSlide('synthetic:301x207').readRegion({
     x: 0,
@@ -155,6 +184,8 @@ for (const argv of [
   ['region', 'synthetic:300x200', '--width', '10', '--height', '10'],
   ['region', 'synthetic:300x200', '-o', 'x.png', '--width', '10', '--height', '0'],
   ['region', 'synthetic:300x200', '-o', 'x.png', '--width', '10', '--height', '10', '--level', '9'],
+  ['region', 'synthetic:300x200', '-o', 'x.bmp', '--width', '10', '--height', '10'],
+  ['decode', 'x.cleric', '-o', 'x'],
 ]) {
   test(`wrong usage has status 2: cleric ${argv.join(' ')}`, async (t) => {
     const { status, stdout, stderr } = await run(...argv)
@@ -170,6 +201,10 @@ test('a failure has status 1 and one line that says what and where', async (t) =
     [['compress', at('absent.svs'), '-o', at('o.cleric.tif')], /absent\.svs doesn't exist/],
     [['compress', at('noise.svs'), '-o', at('o.cleric.tif')], /noise\.svs/],
     [['validate', at('noise.svs')], /noise\.svs is no cleric archive/],
+    [['validate', folder], /cleric-cli-\w+ is no file/],
+    [['info', folder], /cleric-cli-/],
+    [['region', 'synthetic:9x9', '-o', at('no/x.png'), '--width', '5', '--height', '5'], /no\/x\.png/],
+    [['region', 'synthetic:9x9', '-o', at('x.webp'), '--width', '20000', '--height', '5'], /x\.webp: 20000 x 5/],
     [['compress', 'synthetic:0x9', '-o', at('o.cleric.tif')], /synthetic:0x9/],
   ] as const) {
     const { status, stdout, stderr } = await run(...argv)
