@@ -6,6 +6,7 @@ import type { Colour } from '../slide/source.js'
  * `keep`: only tiles whose pixels are all of one colour are left out, so nothing changes.
  * `auto`: also tiles of noise around a light, nearly grey colour; they come back in that colour.
  * `white`: the same tiles come back white.
+ * A tile of one colour that isn't glass, such as black padding, is left out in every mode and comes back exactly.
  *
  * Noise is what no channel of any pixel is further than 32 from the mean, nor the mean of any block of
  * 4 x 4 further than 8: grain of a scanner or of JPEG passes, a speck or a pale shred of tissue doesn't.
@@ -26,7 +27,9 @@ export function blankColour(image: Image, mode: BackgroundMode): Colour | null {
   if (!mean) return null
   const [red, green, blue] = mean.map(Math.round) as [number, number, number]
   if (mode === 'keep') return { red, green, blue }
-  if (Math.min(...mean) < LIGHT || Math.max(...mean) - Math.min(...mean) > GREY) return null
+  if (Math.min(...mean) < LIGHT || Math.max(...mean) - Math.min(...mean) > GREY) {
+    return meanWithin(image, 0) && { red, green, blue }
+  }
   if (hasStructure(image, mean)) return null
   return mode === 'white' ? { red: 255, green: 255, blue: 255 } : { red, green, blue }
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import { openArchive } from '../../src/archive/archive.js'
-import { blankColour } from '../../src/archive/blank.js'
+import { BACKGROUND_MODES, blankColour } from '../../src/archive/blank.js'
 import { type CompressProgress, compressSlide } from '../../src/archive/compress.js'
 import { validateArchive } from '../../src/archive/validate.js'
 import type { Image } from '../../src/codec/image.js'
@@ -120,8 +120,21 @@ test('grain is glass; a dark pixel, a pale patch, or a colour of its own keep a 
     glass((image) => paste(patch, image, 31, 20)),
     null,
   )
-  t.is(blankColour(fill(64, 64, { red: 240, green: 210, blue: 230 }), 'auto'), null)
-  t.deepEqual(blankColour(fill(64, 64, { red: 20, green: 210, blue: 230 }), 'keep'), { red: 20, green: 210, blue: 230 })
+  const pink = fill(64, 64, { red: 240, green: 210, blue: 230 })
+  pink.data[0] = 239
+  t.is(blankColour(pink, 'auto'), null)
+})
+
+test('a tile of one colour that is no glass is blank in every mode, and keeps its colour', (t) => {
+  for (const colour of [
+    { red: 0, green: 0, blue: 0 },
+    { red: 240, green: 210, blue: 230 },
+  ]) {
+    for (const mode of BACKGROUND_MODES) t.deepEqual(blankColour(fill(64, 48, colour), mode), colour, mode)
+    const speck = fill(64, 48, colour)
+    speck.data[100] = 7
+    for (const mode of BACKGROUND_MODES) t.is(blankColour(speck, mode), null, mode)
+  }
 })
 
 test('--levels keeps the levels asked for', async (t) => {
