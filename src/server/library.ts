@@ -45,7 +45,8 @@ export class Library {
     if (this.#only !== null) return [this.#only]
     const names: string[] = []
     const walk = async (folder: string, depth: number): Promise<void> => {
-      for (const entry of await readdir(folder, { withFileTypes: true })) {
+      // A folder that may not be read, or is gone by now, hides no others.
+      for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
         const path = join(folder, entry.name)
         if (entry.isDirectory() && depth < MAX_DEPTH) await walk(path, depth + 1)
         else if (entry.isFile() && isArchiveName(entry.name))
@@ -74,7 +75,11 @@ export class Library {
     try {
       return await use({ archive: await opened.archive, version })
     } catch (error) {
-      opened.archive.catch(() => this.#opened.delete(name))
+      // A failure to open is not kept: the next visit tries again.
+      const failed = opened
+      failed.archive.catch(() => {
+        if (this.#opened.get(name) === failed) this.#opened.delete(name)
+      })
       throw error
     } finally {
       opened.users--

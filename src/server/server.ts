@@ -48,9 +48,11 @@ export async function createViewerServer(path: string, options: ArchiveOptions =
     )
   })
   server.setErrorHandler((error: unknown, _request, reply) => {
-    const code = error instanceof ClericError ? error.code : 'ERR_INTERNAL'
+    const { statusCode = 500 } = error as { statusCode?: number }
+    const code = error instanceof ClericError ? error.code : statusCode < 500 ? 'ERR_BAD_REQUEST' : 'ERR_INTERNAL'
     const message = error instanceof Error ? error.message : String(error)
-    reply.code(500).send({ code, message })
+    // Of no use to a cache: what failed may work the next time.
+    reply.code(statusCode).removeHeader('etag').header('cache-control', 'no-store').send({ code, message })
   })
 
   for (const [address, file] of Object.entries(FILES)) {
@@ -64,9 +66,12 @@ export async function createViewerServer(path: string, options: ArchiveOptions =
     return library.list()
   })
 
-  server.get<{ Querystring: { name?: string } }>('/slide', async (request, reply) => {
-    const facts = await library.visit(request.query.name ?? '', async ({ archive, version }) => ({
-      name: request.query.name,
+  server.get<{ Querystring: Record<string, unknown> }>('/slide', async (request, reply) => {
+    const { name } = request.query
+    // A list, if the address has it twice.
+    if (typeof name !== 'string') return missing(reply)
+    const facts = await library.visit(name, async ({ archive, version }) => ({
+      name,
       version,
       bytes: archive.bytes,
       bpp: archive.bpp,
@@ -93,7 +98,7 @@ export async function createViewerServer(path: string, options: ArchiveOptions =
       if (!tile) return reply.type('application/xml').header('cache-control', ASK_AGAIN).send(pyramid.describe('jpeg'))
       const [level, column, row] = tile.slice(2, 5).map(Number) as [number, number, number]
       const etag = `"${version}-${level}-${column}-${row}"`
-      reply.header('etag', etag).header('cache-control', isVersioned(request) ? FOR_EVER : ASK_AGAIN)
+      reply.header('etag', etag).header('cache-control', isOfVersion(request, version) ? FOR_EVER : ASK_AGAIN)
       if (request.headers['if-none-match'] === etag) return reply.code(304).send()
       const image = await pyramid.tile(level, column, row)
       if (!image) return missing(reply)
@@ -107,8 +112,9 @@ export async function createViewerServer(path: string, options: ArchiveOptions =
   return server
 }
 
-function isVersioned(request: FastifyRequest): boolean {
-  return typeof (request.query as { v?: unknown }).v === 'string'
+/** Whether the address names the version that is there now; a page that was loaded before may ask for an earlier one. */
+function isOfVersion(request: FastifyRequest, version: string): boolean {
+  return (request.query as { v?: unknown }).v === version
 }
 
 function missing(reply: FastifyReply) {

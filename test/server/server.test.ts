@@ -1,5 +1,5 @@
 /** The tile server by its answers, with a lossless codec. */
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
@@ -121,6 +121,47 @@ test('a file that was replaced is opened anew', async (t) => {
   t.is((await server.inject('/slide?name=changing.cleric.tif')).json().quality, 10)
   await compressSlide(slide, path, { codec, levels: [0], quality: 20.5, overwrite: true })
   t.is((await server.inject('/slide?name=changing.cleric.tif')).json().quality, 20.5)
+})
+
+test('a failure is not kept by caches', async (t) => {
+  const broken = { ...codec, decodePayload: () => Promise.reject(new Error('device lost')) }
+  await using server = await createViewerServer(root, { codec: broken })
+  const { version } = (await server.inject('/slide?name=a.cleric.tif')).json()
+  const answer = await server.inject(`/deepzoom/a.cleric.tif_files/11/0_0.jpeg?v=${version}`)
+  t.is(answer.statusCode, 500)
+  t.is(answer.headers['cache-control'], 'no-store')
+  t.is(answer.headers.etag, undefined)
+})
+
+test('a tile is kept for ever only under the address of the version that is there', async (t) => {
+  await using server = await createViewerServer(root, { codec })
+  const { version } = (await server.inject('/slide?name=a.cleric.tif')).json()
+  const url = '/deepzoom/a.cleric.tif_files/11/2_1.jpeg'
+  t.regex(String((await server.inject(`${url}?v=${version}`)).headers['cache-control']), /immutable/)
+  for (const other of [`${url}?v=0-0`, `${url}?v=${version}&v=0`, url]) {
+    t.is((await server.inject(other)).headers['cache-control'], 'no-cache', other)
+  }
+})
+
+test('an address that makes no sense is the fault of who asks', async (t) => {
+  await using server = await createViewerServer(root, { codec })
+  t.is((await server.inject('/slide?name=a.cleric.tif&name=b')).statusCode, 404)
+  t.is((await server.inject('/slide')).statusCode, 404)
+  const headers = { 'content-type': 'application/json' }
+  const answer = await server.inject({ method: 'POST', url: '/slides', payload: '{', headers })
+  t.true(answer.statusCode >= 400 && answer.statusCode < 500)
+})
+
+// Root may read everything.
+const testAsUser = process.getuid?.() === 0 ? test.skip : test
+testAsUser('a folder that may not be read hides no others', async (t) => {
+  const shut = join(folder, 'shut')
+  mkdirSync(join(shut, 'private'), { recursive: true })
+  writeFileSync(join(shut, 'a.cleric.tif'), '')
+  chmodSync(join(shut, 'private'), 0)
+  t.teardown(() => chmodSync(join(shut, 'private'), 0o700))
+  await using server = await createViewerServer(shut, { codec })
+  t.deepEqual((await server.inject('/slides')).json(), ['a.cleric.tif'])
 })
 
 test('the page and what it needs are there', async (t) => {
