@@ -103,7 +103,7 @@ class UrlBytes implements ByteSource {
 
   static async open(address: string, signal?: AbortSignal): Promise<UrlBytes> {
     const response = await request(address, 0, 1, signal)
-    await response.body?.cancel()
+    await response.body?.cancel().catch(() => {})
     const size = Number(/\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1])
     if (!Number.isSafeInteger(size)) {
       throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${address}: the server doesn't state the file's size`)
@@ -114,19 +114,47 @@ class UrlBytes implements ByteSource {
   async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
     if (offset + length > this.size) throw beyond(this.name, offset, length, this.size)
     if (length === 0) return new Uint8Array(0)
-    const bytes = new Uint8Array(await (await request(this.name, offset, length, signal)).arrayBuffer())
-    if (bytes.length !== length) throw beyond(this.name, offset, length, offset + bytes.length)
+    const response = await request(this.name, offset, length, signal)
+    const bytes = new Uint8Array(length)
+    let done = 0
+    try {
+      for await (const chunk of response.body ?? []) {
+        // A server may send more than was asked for, without end.
+        if (done + chunk.length > length) throw this.#wrongRange(offset, length)
+        bytes.set(chunk, done)
+        done += chunk.length
+      }
+    } catch (error) {
+      throw networkError(this.name, error, signal)
+    }
+    if (done !== length) throw beyond(this.name, offset, length, offset + done)
     return bytes
   }
 
   close(): void {}
+
+  #wrongRange(offset: number, length: number): UnsupportedError {
+    const what = `the server sends more than bytes ${offset} to ${offset + length}, which were asked for`
+    return new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${this.name}: ${what}`)
+  }
 }
 
 async function request(address: string, offset: number, length: number, signal?: AbortSignal): Promise<Response> {
   const headers = { range: `bytes=${offset}-${offset + length - 1}` }
-  const response = await fetch(address, signal ? { headers, signal } : { headers })
+  const response = await fetch(address, signal ? { headers, signal } : { headers }).catch((error: unknown) => {
+    throw networkError(address, error, signal)
+  })
   if (response.status === 206) return response
-  await response.body?.cancel()
+  await response.body?.cancel().catch(() => {})
   const what = response.ok ? "the server doesn't answer range requests" : `${response.status} ${response.statusText}`
   throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${address}: ${what}`)
+}
+
+/** What `fetch` fails with says neither where nor, but for its cause, why. */
+function networkError(address: string, error: unknown, signal?: AbortSignal): unknown {
+  if (error instanceof ClericError) return error
+  throwIfAborted(signal)
+  const { message, cause } = error as Error
+  const why = cause instanceof Error ? cause.message || (cause as { code?: string }).code : undefined
+  return new ClericError('ERR_NETWORK', `${address}: ${why ?? message}`, { cause: error })
 }

@@ -218,6 +218,7 @@ function checkDescription(value: unknown, head: Head): Description {
     }
   })
   if (levels.length === 0) throw new Error('no levels')
+  if (levels[0]?.downsample !== 1) throw new Error('the downsample of level 0 is not 1')
   const properties = Object.entries(object(root.properties, 'properties'))
   const mpp = root.mpp === null ? null : object(root.mpp, 'mpp')
   return {

@@ -24,15 +24,18 @@ export async function openSlide(path: string): Promise<SlideSource> {
   checkString(path, 'path')
   if (path.startsWith('synthetic:')) return new SyntheticSlide(path)
   if (!existsSync(path)) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} doesn't exist`)
-  let refused: unknown
+  let refused: ClericError
   try {
     return new LevelGrid(await openOpenSlide(path))
   } catch (error) {
     if (!(error instanceof ClericError) || !OTHERS_MAY_READ.includes(error.code)) throw error
     refused = error
   }
-  return ImageFile.open(path).catch((error: unknown) => {
-    // Without OpenSlide nobody knows whether it is a slide.
-    throw refused instanceof ClericError && refused.code !== 'ERR_UNSUPPORTED_SLIDE' ? refused : error
+  const isUnknown = refused.code !== 'ERR_UNSUPPORTED_SLIDE'
+  const image = await ImageFile.open(path).catch((error: unknown) => {
+    throw isUnknown ? refused : error
   })
+  // Without OpenSlide nobody knows whether a TIFF is a slide: as an image it would lose levels, label and resolution.
+  if (isUnknown && image.format === 'tiff') throw refused
+  return image
 }

@@ -268,6 +268,45 @@ test('a damaged tile fails alone, by name; validate lists it', async (t) => {
   t.like(validation.bad[0], { level: 0, column: 0, row: 0, code: 'ERR_CORRUPT_TILE' })
 })
 
+test('servers that break off, send without end, or are not there fail with a code', async (t) => {
+  const codec = losslessCodec()
+  const path = fresh()
+  await compressSlide(slide, path, { codec, levels: [0] })
+  const bytes = readFileSync(path)
+  let answer: 'short' | 'endless' | 'never' = 'short'
+  const server = createServer((request, response) => {
+    const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? []
+    const range = { 'content-range': `bytes ${from}-${to}/${bytes.length}` }
+    if (to === '0') response.writeHead(206, range).end(bytes.subarray(0, 1))
+    else if (answer === 'short') response.writeHead(206, { ...range, 'content-length': 64 }).end(bytes.subarray(0, 9))
+    else if (answer === 'endless') {
+      response.writeHead(206, range)
+      const more = () => {
+        while (!response.destroyed && response.write(Buffer.alloc(65536)));
+      }
+      response.on('drain', more)
+      more()
+    }
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const close = () => {
+    server.closeAllConnections()
+    return new Promise((resolve) => server.close(resolve))
+  }
+  t.teardown(close)
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/a.cleric.tif`
+  t.like(await t.throwsAsync(openArchive(address, { codec })), { code: 'ERR_NETWORK' })
+  answer = 'endless'
+  const endless = await t.throwsAsync(openArchive(address, { codec }), { message: /more than bytes 0 to 64/ })
+  t.like(endless, { code: 'ERR_ARCHIVE_UNSUPPORTED' })
+  answer = 'never'
+  const opening = openArchive(address, { codec, signal: AbortSignal.timeout(50) })
+  t.like(await t.throwsAsync(opening), { code: 'ERR_ABORTED' })
+  await close()
+  const error = await t.throwsAsync(openArchive(address, { codec }), { message: /^http:/ })
+  t.like(error, { code: 'ERR_NETWORK' })
+})
+
 test('an archive is read from a Blob and over HTTP ranges', async (t) => {
   const codec = losslessCodec()
   const path = fresh()

@@ -178,3 +178,21 @@ test('without OpenSlide the addon loads, and opening a slide names the package t
   t.is(code, 'ERR_OPENSLIDE_MISSING')
   t.regex(message ?? '', /\/nonexistent\/libopenslide\.so.*apt-get install libopenslide0.*brew install openslide/s)
 })
+
+test('without OpenSlide a PNG is still read, and a TIFF, which may be a slide, is not taken for an image', async (t) => {
+  const image = sharp({ create: { width: 30, height: 20, channels: 3, background: 'plum' } })
+  const [png, tiff] = [join(folder, 'plain.png'), join(folder, 'plain.svs')]
+  await image.clone().png().toFile(png)
+  await writeFile(tiff, await image.clone().tiff().toBuffer())
+  const script = `
+    import { openSlide } from './src/slide/open.ts'
+    const [png, tiff] = ${JSON.stringify([png, tiff])}
+    const { levels } = await openSlide(png)
+    openSlide(tiff).catch((error) => console.log(JSON.stringify([levels[0].width, error.code])))`
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--import=tsx', '--input-type=module', '--eval', script],
+    { cwd: root, env: { ...process.env, CLERIC_OPENSLIDE: '/nonexistent/libopenslide.so' } },
+  )
+  t.deepEqual(JSON.parse(stdout), [30, 'ERR_OPENSLIDE_MISSING'])
+})
