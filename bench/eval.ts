@@ -1,7 +1,10 @@
 /**
  * Bits and quality of the codec on a folder of images, from real bitstreams:
  *
- *     npx tsx bench/eval.ts [--data ../shared/data/eval] [--quality 20,50,80] [--model FILE] [--device auto|webgpu|cpu] [--adapter NAME] [--json]
+ *     npx tsx bench/eval.ts [--codec cleric|jpeg] [--data ../shared/data/eval] [--quality 20,50,80] [--json]
+ *                           [--model FILE] [--device auto|webgpu|cpu] [--adapter NAME]
+ *
+ * JPEG, for comparison, is sharp's (libvips), 4:4:4 with optimised Huffman tables.
  *
  * Prints bits per pixel and PSNR of every image and their means, and the time a megapixel takes each way.
  */
@@ -28,6 +31,7 @@ interface Result {
 
 const { values } = parseArgs({
   options: {
+    codec: { type: 'string', default: 'cleric' },
     data: { type: 'string', default: fileURLToPath(new URL('../../shared/data/eval', import.meta.url)) },
     quality: { type: 'string', default: '20,50,80' },
     model: { type: 'string' },
@@ -37,7 +41,7 @@ const { values } = parseArgs({
   },
 })
 
-async function readImage(file: string): Promise<Image> {
+async function readImage(file: string | Uint8Array): Promise<Image> {
   const { data, info } = await sharp(file)
     .removeAlpha()
     .toColourspace('srgb')
@@ -48,23 +52,52 @@ async function readImage(file: string): Promise<Image> {
 
 const mean = (numbers: readonly number[]) => numbers.reduce((sum, value) => sum + value, 0) / numbers.length
 
-using codec = await openCodec({
-  device: values.device as DeviceKind,
-  ...(values.model === undefined ? {} : { model: values.model }),
-  ...(values.adapter === undefined ? {} : { adapter: values.adapter }),
-})
+interface EvaluatedCodec {
+  readonly name: string
+  encode(image: Image, quality: number): Promise<Uint8Array>
+  decode(bytes: Uint8Array): Promise<Image>
+  close(): void
+}
+
+async function openEvaluated(): Promise<EvaluatedCodec> {
+  if (values.codec === 'jpeg') {
+    return {
+      name: `JPEG by sharp ${sharp.versions.sharp}`,
+      encode: ({ data, width, height }, quality) =>
+        sharp(data, { raw: { width, height, channels: 3 } })
+          .jpeg({ quality, chromaSubsampling: '4:4:4', optimiseCoding: true })
+          .toBuffer(),
+      decode: (bytes) => readImage(bytes),
+      close() {},
+    }
+  }
+  if (values.codec !== 'cleric') throw new RangeError(`--codec is cleric or jpeg, not ${values.codec}`)
+  const codec = await openCodec({
+    device: values.device as DeviceKind,
+    ...(values.model === undefined ? {} : { model: values.model }),
+    ...(values.adapter === undefined ? {} : { adapter: values.adapter }),
+  })
+  return {
+    name: `${codec.model.name} (${codec.model.hash.slice(0, 16)}) on ${codec.device.name}`,
+    encode: (image, quality) => codec.encodeTile(image, { quality }),
+    decode: (bytes) => codec.decodeTile(bytes),
+    close: () => codec.close(),
+  }
+}
+
+const codec = await openEvaluated()
 const files = (await readdir(values.data)).filter((name) => /\.(png|webp|tiff?|jpe?g)$/.test(name)).sort()
 if (files.length === 0) throw new Error(`no images in ${values.data}`)
 const images = await Promise.all(files.map((name) => readImage(join(values.data, name))))
-console.error(`${codec.model.name} (${codec.model.hash.slice(0, 16)}) on ${codec.device.name}, ${files.length} images`)
+console.error(`${codec.name}, ${files.length} images`)
 
 const results: Result[] = []
 for (const quality of values.quality.split(',').map(Number)) {
   for (const [i, image] of images.entries()) {
     const begin = performance.now()
-    const bytes = await codec.encodeTile(image, { quality })
+    const bytes = await codec.encode(image, quality)
     const middle = performance.now()
-    const decoded = await codec.decodeTile(bytes)
+    const decoded = await codec.decode(bytes)
     const end = performance.now()
     const result: Result = {
       image: files[i] as string,
@@ -80,6 +113,8 @@ for (const quality of values.quality.split(',').map(Number)) {
   }
 }
 
+codec.close()
+
 const megapixels = mean(images.map(({ width, height }) => (width * height) / 1e6))
 const summary = [...new Set(results.map(({ quality }) => quality))].map((quality) => {
   const of = results.filter((result) => result.quality === quality)
@@ -92,5 +127,9 @@ const summary = [...new Set(results.map(({ quality }) => quality))].map((quality
     decodeSecondsPerMegapixel: mean(of.map((r) => r.decodeSeconds)) / megapixels,
   }
 })
-if (values.json) console.log(JSON.stringify({ model: codec.model, device: codec.device, summary, results }, null, 2))
-else console.table(summary)
+if (values.json) console.log(JSON.stringify({ codec: codec.name, summary, results }, null, 2))
+else {
+  const rounded = (row: (typeof summary)[0]) =>
+    Object.fromEntries(Object.entries(row).map(([name, value]) => [name, Number(value.toFixed(4))]))
+  console.table(summary.map(rounded))
+}
