@@ -66,6 +66,22 @@ export function checkOneOf<T extends string>(value: unknown, name: string, choic
   return value as T
 }
 
+/** undefined, or a boolean. A "no" that counts as true would keep what was to be left out. */
+export function checkFlag(value: unknown, name: string): boolean | undefined {
+  if (value !== undefined && typeof value !== 'boolean') throw wrongType('true or false', name, value)
+  return value
+}
+
+/** undefined, or a function. */
+export function checkCallback(value: unknown, name: string): void {
+  if (value !== undefined && typeof value !== 'function') throw wrongType('a function', name, value)
+}
+
+/** Options: an object. */
+export function checkOptions(value: unknown, name = 'options'): void {
+  if (typeof value !== 'object' || value === null) throw wrongType('an object', name, value)
+}
+
 /** Bytes: a Uint8Array (Buffer included). */
 export function checkBytes(value: unknown, name: string): Uint8Array {
   if (!(value instanceof Uint8Array)) throw wrongType('a Uint8Array', name, value)

@@ -30,7 +30,7 @@ export {
 export { type CompareOptions, compareSlides, type LevelComparison } from './metrics/compare.js'
 export { msSsim } from './metrics/ms-ssim.js'
 export { psnr } from './metrics/psnr.js'
-export { openSlide } from './slide/open.js'
+export { type OpenSlideOptions, openSlide } from './slide/open.js'
 export type { Colour, Level, Region, Resolution, SlideSource } from './slide/source.js'
 
 /**

@@ -1,6 +1,6 @@
 /** Reads archives, region by region. */
 import sharp from 'sharp'
-import { checkInteger, checkSignal } from '../arguments.js'
+import { checkInteger, checkOptions, checkSignal } from '../arguments.js'
 import type { Codec } from '../codec/codec.js'
 import type { Image } from '../codec/image.js'
 import { borrowCodec, type CodecChoice } from '../default-codec.js'
@@ -44,6 +44,7 @@ const TILES_IN_FLIGHT = 4
  * const { data } = await archive.readRegion({ x: 1000, y: 800, level: 0, width: 512, height: 512 })
  */
 export async function openArchive(source: string | URL | Blob, options: ArchiveOptions = {}): Promise<Archive> {
+  checkOptions(options)
   const { cacheBytes = 2 ** 28 } = options
   checkInteger(cacheBytes, 'cacheBytes', 0, Number.MAX_SAFE_INTEGER)
   const signal = checkSignal(options.signal)
@@ -187,13 +188,18 @@ export class Archive implements SlideSource, Disposable {
   }
 
   async readAssociatedImage(name: string, signal?: AbortSignal): Promise<Image> {
-    throwIfAborted(signal)
+    throwIfAborted(checkSignal(signal))
+    this.#mustBeOpen()
     const stored = this.#description.associatedImages.find((image) => image.name === name)
     if (!stored) {
       throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${this.path} has no associated image ${name}`)
     }
+    const bytes = await this.#bytes.read(stored.offset, stored.length, signal)
     try {
-      return await toImage(sharp(await this.#bytes.read(stored.offset, stored.length, signal), { failOn: 'error' }))
+      const pipeline = sharp(bytes, { failOn: 'error' })
+      // Nothing else is ever written, and other decoders are more for a hostile file to aim at.
+      if ((await pipeline.metadata()).format !== 'jpeg') throw new Error('is no JPEG')
+      return await toImage(pipeline)
     } catch (cause) {
       const what = cause instanceof Error ? cause.message : String(cause)
       throw new CorruptDataError('ERR_ARCHIVE_CORRUPT', `${this.path}: associated image ${name}: ${what}`, { cause })

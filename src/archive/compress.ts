@@ -1,5 +1,16 @@
 /** Slide to archive. The next tiles are read while the codec is at work, never more than a few at a time. */
-import { checkInteger, checkNumber, checkOneOf, checkSignal, checkString, outOfRange, wrongType } from '../arguments.js'
+import {
+  checkCallback,
+  checkFlag,
+  checkInteger,
+  checkNumber,
+  checkOneOf,
+  checkOptions,
+  checkSignal,
+  checkString,
+  outOfRange,
+  wrongType,
+} from '../arguments.js'
 import { maxTileSide } from '../codec/bitstream.js'
 import { defaultQuality } from '../codec/gain.js'
 import { borrowCodec, type CodecChoice } from '../default-codec.js'
@@ -7,7 +18,7 @@ import { ClericError, throwIfAborted } from '../errors.js'
 import { isSameFile } from '../same-file.js'
 import { fromImage } from '../slide/image-file.js'
 import { openSlide } from '../slide/open.js'
-import { type Colour, type Level, levelRegion, type SlideSource } from '../slide/source.js'
+import { type Colour, checkSlide, type Level, levelRegion, type SlideSource } from '../slide/source.js'
 import type { PayloadCodec } from './archive.js'
 import { BACKGROUND_MODES, type BackgroundMode, blankColour } from './blank.js'
 import { BusyClock } from './busy-clock.js'
@@ -85,17 +96,21 @@ export async function compressSlide(
   output: string,
   options: CompressOptions = {},
 ): Promise<CompressResult> {
+  if (typeof slide !== 'string') checkSlide(slide, 'slide')
   checkString(output, 'output')
+  checkOptions(options)
   const { quality = defaultQuality, tile = 512, background = 'auto', overwrite = false } = options
   checkNumber(quality, 'quality', 0, 100)
   checkInteger(tile, 'tile', MIN_TILE, maxTileSide)
   checkOneOf(background, 'background', BACKGROUND_MODES)
+  for (const name of ['label', 'macro', 'overwrite'] as const) checkFlag(options[name], name)
+  checkCallback(options.onProgress, 'onProgress')
   const signal = checkSignal(options.signal)
   throwIfAborted(signal)
   refuseExisting(output, overwrite)
   const started = performance.now()
 
-  const source = typeof slide === 'string' ? await openSlide(slide) : slide
+  const source = typeof slide === 'string' ? await openSlide(slide, { signal }) : slide
   const { codec: given, model, device, adapter } = options
   try {
     if (isSameFile(output, source.path)) {

@@ -1,5 +1,6 @@
+import { checkCallback, checkOptions, checkSignal, wrongType } from '../arguments.js'
 import { ClericError, type ErrorCode } from '../errors.js'
-import type { Archive } from './archive.js'
+import { Archive } from './archive.js'
 
 export interface BadTile {
   readonly level: number
@@ -32,6 +33,10 @@ const BAD: readonly ErrorCode[] = ['ERR_CORRUPT_TILE', 'ERR_ARCHIVE_CORRUPT', 'E
  * @throws UnsupportedError ERR_MODEL_MISMATCH, DeviceError, AbortedError: then nothing is known about the tiles
  */
 export async function validateArchive(archive: Archive, options: ValidateOptions = {}): Promise<Validation> {
+  if (!(archive instanceof Archive)) throw wrongType('an archive that is open', 'archive', archive)
+  checkOptions(options)
+  checkSignal(options.signal)
+  checkCallback(options.onProgress, 'onProgress')
   const total = archive.levels.reduce((sum, level) => sum + level.tiles, 0)
   const bad: BadTile[] = []
   const badImages: Validation['badImages'] = []

@@ -1,6 +1,7 @@
 /** Two slides, level by level, in blocks: exact whatever the size, in bounded memory. */
+import { checkCallback, checkOptions, checkSignal } from '../arguments.js'
 import { throwIfAborted } from '../errors.js'
-import { type Level, levelRegion, type SlideSource } from '../slide/source.js'
+import { checkSlide, type Level, levelRegion, type SlideSource } from '../slide/source.js'
 import { MS_SSIM_OVERLAP, MsSsimTotals } from './ms-ssim.js'
 import { ErrorTotals } from './psnr.js'
 
@@ -45,6 +46,11 @@ export async function compareSlides(
   b: SlideSource,
   options: CompareOptions = {},
 ): Promise<LevelComparison[]> {
+  checkSlide(a, 'the first slide')
+  checkSlide(b, 'the second slide')
+  checkOptions(options)
+  checkSignal(options.signal)
+  checkCallback(options.onProgress, 'onProgress')
   const pairs = matchingLevels(a, b)
   const pixels = pairs.reduce((sum, [level]) => sum + size(a.levels[level] as Level), 0)
   let done = 0

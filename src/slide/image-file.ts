@@ -8,7 +8,7 @@ import { checkRegion, fill, type Level, paste, type Region, type SlideSource, WH
 /** Up to this size an image is decoded once and kept; larger ones are decoded again for every region. */
 const KEEP_BYTES = 2 ** 28
 
-export class ImageFile implements SlideSource {
+export class ImageFile implements SlideSource, Disposable {
   readonly format: string
   readonly path: string
   readonly bytes: number
@@ -66,6 +66,10 @@ export class ImageFile implements SlideSource {
 
   close(): void {
     this.#pixels = undefined
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
   }
 
   async #decode(area?: { left: number; top: number; width: number; height: number }): Promise<Image> {

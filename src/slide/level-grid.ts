@@ -20,7 +20,7 @@ import {
 /** The default side of a tile, so that reading one is a single read. */
 const CELL = 512
 
-export class LevelGrid implements SlideSource {
+export class LevelGrid implements SlideSource, Disposable {
   readonly format: string
   readonly path: string
   readonly bytes: number
@@ -68,5 +68,9 @@ export class LevelGrid implements SlideSource {
 
   close(): void {
     this.#slide.close()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
   }
 }

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
-import { checkString } from '../arguments.js'
-import { ClericError, type ErrorCode, SlideError } from '../errors.js'
+import { checkOptions, checkSignal, checkString } from '../arguments.js'
+import { ClericError, type ErrorCode, SlideError, throwIfAborted } from '../errors.js'
 import { ImageFile } from './image-file.js'
 import { LevelGrid } from './level-grid.js'
 import { openOpenSlide } from './openslide.js'
@@ -10,23 +10,29 @@ import { SyntheticSlide } from './synthetic.js'
 /** OpenSlide doesn't know the format, or isn't there. */
 const OTHERS_MAY_READ: readonly ErrorCode[] = ['ERR_UNSUPPORTED_SLIDE', 'ERR_OPENSLIDE_MISSING', 'ERR_ADDON_MISSING']
 
+export interface OpenSlideOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
 /**
  * Opens a slide: whatever OpenSlide reads, an image file (PNG, JPEG, TIFF, WebP; one level), or a slide that is drawn,
  * "synthetic:WIDTHxHEIGHT" or "synthetic:WIDTHxHEIGHT:SEED".
  *
  * @throws SlideError ERR_UNSUPPORTED_SLIDE
  * @example
- * const slide = await openSlide('slide.svs')
+ * using slide = await openSlide('slide.svs')
  * const { data } = await slide.readRegion({ x: 0, y: 0, level: 0, width: 512, height: 512 })
- * slide.close()
  */
-export async function openSlide(path: string): Promise<SlideSource> {
+export async function openSlide(path: string, options: OpenSlideOptions = {}): Promise<SlideSource & Disposable> {
   checkString(path, 'path')
+  checkOptions(options)
+  const signal = checkSignal(options.signal)
+  throwIfAborted(signal)
   if (path.startsWith('synthetic:')) return new SyntheticSlide(path)
   if (!existsSync(path)) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} doesn't exist`)
   let refused: ClericError
   try {
-    return new LevelGrid(await openOpenSlide(path))
+    return new LevelGrid(await openOpenSlide(path, signal))
   } catch (error) {
     if (!(error instanceof ClericError) || !OTHERS_MAY_READ.includes(error.code)) throw error
     refused = error

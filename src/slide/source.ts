@@ -62,6 +62,13 @@ export const WHITE: Colour = { red: 255, green: 255, blue: 255 }
 /** Most pixels a region may have: 768 MiB of RGB. */
 const MAX_REGION_PIXELS = 2 ** 28
 
+/** Checks at the public edge that something is a slide that is open. */
+export function checkSlide(slide: SlideSource, name: string): void {
+  if (typeof slide?.readRegion !== 'function' || !Array.isArray(slide.levels)) {
+    throw wrongType('a slide that is open', name, slide)
+  }
+}
+
 /** Checks a region at the public edge. It may reach outside the slide. */
 export function checkRegion(region: Region, levels: number): Region {
   if (typeof region !== 'object' || region === null) throw wrongType('{ x, y, level, width, height }', 'region', region)

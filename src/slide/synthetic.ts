@@ -44,7 +44,7 @@ export function parseSynthetic(description: string): { width: number; height: nu
   return { width, height, seed }
 }
 
-export class SyntheticSlide implements SlideSource {
+export class SyntheticSlide implements SlideSource, Disposable {
   readonly format = 'synthetic'
   readonly path: string
   readonly bytes = 0
@@ -109,6 +109,10 @@ export class SyntheticSlide implements SlideSource {
   }
 
   close(): void {}
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
 
   /** A sticker with bars. */
   #label(): Image {

@@ -11,6 +11,7 @@ import { type CompressProgress, compressSlide } from '../../src/archive/compress
 import { validateArchive } from '../../src/archive/validate.js'
 import type { Image } from '../../src/codec/image.js'
 import { compareSlides } from '../../src/metrics/compare.js'
+import { openSlide } from '../../src/slide/open.js'
 import { fill, paste } from '../../src/slide/source.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { losslessCodec } from '../payload-codec.js'
@@ -160,6 +161,45 @@ test('without label: neither image nor identifying properties are in the file', 
   t.deepEqual(archive.associatedImages, ['macro'])
   t.deepEqual({ ...archive.properties }, { 'openslide.vendor': 'aperio', 'aperio.MPP': '0.5' })
   t.false(readFileSync(path).includes('Jane'))
+})
+
+test('wrong arguments are refused in the house sentence, before anything is written', async (t) => {
+  const codec = losslessCodec()
+  const path = fresh()
+  // biome-ignore lint/suspicious/noExplicitAny: what callers without types may pass
+  const wrong = (value: unknown): any => value
+  using archive = await compressSlide(slide, fresh(), { codec, levels: [0] }).then(({ output }) => openArchive(output))
+  for (const call of [
+    () => compressSlide(wrong(42), path),
+    () => compressSlide(slide, path, wrong(null)),
+    () => compressSlide(slide, path, { codec, label: wrong('no') }),
+    () => compressSlide(slide, path, { codec, overwrite: wrong(1) }),
+    () => compressSlide(slide, path, { codec, onProgress: wrong(1) }),
+    () => openArchive('x', wrong(null)),
+    () => validateArchive(wrong({})),
+    () => validateArchive(archive, { signal: wrong(1) }),
+    () => compareSlides(slide, wrong({})),
+    () => compareSlides(slide, slide, { signal: wrong(1) }),
+    () => openSlide('x', { signal: wrong(1) }),
+  ]) {
+    await t.throwsAsync(call(), { instanceOf: TypeError, message: /^Expected .* for .* but received / }, String(call))
+  }
+  t.false(existsSync(path))
+  t.false(existsSync(`${path}.partial`))
+})
+
+test('an associated image is a JPEG or damaged; a closed archive is not damaged', async (t) => {
+  const codec = losslessCodec()
+  const path = fresh()
+  await compressSlide(slide, path, { codec, levels: [0], background: 'keep' })
+  const bytes = readFileSync(path)
+  const at = bytes.indexOf(Buffer.from([0xff, 0xd8, 0xff]))
+  Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg><!--').copy(bytes, at)
+  const archive = await openArchive(new Blob([bytes]), { codec })
+  const { badImages } = await validateArchive(archive)
+  t.like(badImages, [{ name: 'label', code: 'ERR_ARCHIVE_CORRUPT' }])
+  archive.close()
+  t.like(await t.throwsAsync(archive.readAssociatedImage('macro')), { code: 'ERR_CLOSED' })
 })
 
 test('an existing file is refused unless it may be overwritten', async (t) => {
