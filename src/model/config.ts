@@ -74,7 +74,8 @@ export function parseConfig(json: string): ModelConfig {
     Z: integer('Z', 1, maxWidth),
     slices: integer('slices', 1, 64),
     lift: integer('lift', 1, 256),
-    iters: integer('iters', 1, 16),
+    // R2B switched off is one iteration.
+    iters: fields.r2b === false ? 1 : integer('iters', 1, 16),
     drb: flag('drb'),
     ls: flag('ls'),
     chan: widths('chan'),

@@ -1,12 +1,21 @@
-/** The nano model and PyTorch's golden vectors of it (training/cleric_training/golden.py). */
+/** Small models and PyTorch's golden vectors of them (training/cleric_training/golden.py). */
 import { readFileSync } from 'node:fs'
 import { type Model, parseModel } from '../../src/model/model.js'
 import { readSafetensors, type Safetensors } from '../../src/model/safetensors.js'
 
-export const nanoModelFile = new URL('../fixtures/nano.safetensors', import.meta.url)
+function fixture(name: string): URL {
+  return new URL(`../fixtures/${name}.safetensors`, import.meta.url)
+}
+
+export const nanoModelFile = fixture('nano')
+
+/** The model test/fixtures/NAME.safetensors. */
+export function fixtureModel(name: string): Model {
+  return parseModel(readFileSync(fixture(name)))
+}
 
 export function nanoModel(): Model {
-  return parseModel(readFileSync(nanoModelFile))
+  return fixtureModel('nano')
 }
 
 export interface Golden {
@@ -16,9 +25,12 @@ export interface Golden {
 }
 
 export function nanoGolden(): Golden {
-  const file: Safetensors = readSafetensors(
-    readFileSync(new URL('../fixtures/nano-golden.safetensors', import.meta.url)),
-  )
+  return fixtureGolden('nano')
+}
+
+/** The golden vectors of {@link fixtureModel}. */
+export function fixtureGolden(name: string): Golden {
+  const file: Safetensors = readSafetensors(readFileSync(fixture(`${name}-golden`)))
   return {
     quality: (Number(file.metadata.q) / 7) * 100,
     get(name) {
