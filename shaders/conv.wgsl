@@ -56,7 +56,7 @@ fn finish(sum: vec4f, x: i32, y: i32, block: i32) {
   store(output, place.x, place.y, at.z, v);
 }
 
-@compute @workgroup_size(8)
+@compute @workgroup_size(${GROUP})
 fn conv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
   let tilesX = (p.width + ${TX - 1}) / ${TX};
   let tiles = tilesX * ((p.height + ${TY - 1}) / ${TY});

@@ -28,7 +28,7 @@ fn finish(net: vec4f, x: i32, y: i32) {
   store(output, at.x, at.y, 0, select(vec4f(0.0), v, vec4i(0, 1, 2, 3) < vec4i(p.colours)));
 }
 
-@compute @workgroup_size(8)
+@compute @workgroup_size(${GROUP})
 fn liftUpdate(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
   let tilesX = (p.width + ${TX - 1}) / ${TX};
   let i = linearIndex(id, workgroups);

@@ -20,7 +20,7 @@ fn element(i: i32) -> u32 {
   return u32(i32(round(load(source, x, y, c / 4)[c % 4]))) & 0xffffu;
 }
 
-@compute @workgroup_size(8)
+@compute @workgroup_size(${GROUP})
 fn packInt16(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
   let i = 2 * linearIndex(id, workgroups);
   if (i >= p.elements) { return; }

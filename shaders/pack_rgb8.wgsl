@@ -18,7 +18,7 @@ fn element(i: i32) -> u32 {
   return u32(round(clamp(255.0 * v, 0.0, 255.0)));
 }
 
-@compute @workgroup_size(8)
+@compute @workgroup_size(${GROUP})
 fn packRgb8(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
   let i = 4 * linearIndex(id, workgroups);
   if (i >= 3 * p.width * p.height) { return; }

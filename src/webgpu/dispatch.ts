@@ -103,6 +103,14 @@ export function parameterData(parameters: Parameters, name: string, elements: nu
   throw new RangeError(`Expected ${elements} elements for ${name} but received ${shape.join(' x ')}`)
 }
 
+/**
+ * Invocations of a workgroup in the long grids of grid.wgsl: what a software adapter's registers hold, or enough for
+ * the widest waves of a GPU, whose lanes would stand idle otherwise.
+ */
+export function groupSize(software: boolean): number {
+  return software ? 8 : 64
+}
+
 /** One invocation for each texel of `output`. */
 export function texelGrid(output: Tensor): [number, number, number] {
   const { channels, height, width } = output.shape

@@ -7,10 +7,11 @@ import type { Graph, Node, Parameters, PortData, Tensor } from '../../src/networ
 import { pickAdapter } from '../../src/webgpu/adapters.js'
 import { openWebGpu, WebGpuBackend } from '../../src/webgpu/backend.js'
 import { Device } from '../../src/webgpu/device.js'
+import { type Dispatch, isCopy } from '../../src/webgpu/dispatch.js'
 import { workgroupCount } from '../../src/webgpu/maker.js'
 import { compilePipeline } from '../../src/webgpu/pipelines.js'
 import { plan, split } from '../../src/webgpu/plan.js'
-import { packParams, parseShader } from '../../src/webgpu/shader.js'
+import { loadShader, packParams, parseShader } from '../../src/webgpu/shader.js'
 import { onEachAdapter } from './adapters.js'
 
 /** Conv weights that are the same for every name: a small, fixed pattern. */
@@ -255,6 +256,19 @@ test('long grids fold into a second dimension', (t) => {
   t.deepEqual(workgroupCount([100, 9, 3], [8, 8, 1], 65535), [13, 2, 3])
   const [x, y] = workgroupCount([8 * 200_000, 1, 1], [8, 1, 1], 65535)
   t.true(x <= 65535 && x * y >= 200_000 && x * (y - 1) < 200_000)
+})
+
+test("a GPU's waves are filled: long grids run in workgroups of 64", (t) => {
+  const { graph } = chain(1, 8, 8)
+  for (const [software, size] of [
+    [true, 8],
+    [false, 64],
+  ] as const) {
+    const action = plan(graph, { parameters, software }).stages[0]?.find((a) => !isCopy(a) && a.shader === 'conv')
+    const { workgroup, code } = loadShader('conv', (action as Dispatch).constants)
+    t.deepEqual(workgroup, [size, 1, 1])
+    t.true(code.includes(`workgroups.x * ${size}u`)) // what a folded grid counts by
+  }
 })
 
 test('Params are packed by name and type', (t) => {

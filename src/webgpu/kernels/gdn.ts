@@ -1,5 +1,5 @@
 import type { GdnNode } from '../../network/graph.js'
-import { checkShape, type Dispatch, groupsOf, type KernelContext, parameterData } from '../dispatch.js'
+import { checkShape, type Dispatch, groupSize, groupsOf, type KernelContext, parameterData } from '../dispatch.js'
 import { convTile, packConv, runInvocations, tileRun } from './conv.js'
 
 /** GDN as a 1x1 convolution over squares; beta and gamma are squared here, as float32. Shapes: C x H x W. */
@@ -20,7 +20,7 @@ export function gdn(node: GdnNode, context: KernelContext): Dispatch[] {
   return [
     {
       shader: 'conv',
-      constants: { K: 1, S: 1, ...tile, GDN: 1, RES: residual ? 1 : 0 },
+      constants: { K: 1, S: 1, ...tile, GROUP: groupSize(context.software), GDN: 1, RES: residual ? 1 : 0 },
       reads: {
         source: input,
         weights: {

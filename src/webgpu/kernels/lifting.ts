@@ -1,5 +1,5 @@
 import type { LiftMergeNode, LiftSplitNode, LiftStepNode, Tensor } from '../../network/graph.js'
-import { checkShape, type Dispatch, type KernelContext, parameterData, texelGrid } from '../dispatch.js'
+import { checkShape, type Dispatch, groupSize, type KernelContext, parameterData, texelGrid } from '../dispatch.js'
 import { packTaps } from './depthwise.js'
 
 /** Positions that an invocation of lift_hidden makes. */
@@ -116,7 +116,7 @@ export function liftStep(node: LiftStepNode, context: KernelContext): Dispatch[]
   const tile = context.software ? { TX: 4, TY: 2 } : { TX: 2, TY: 1 }
   const rest: Dispatch = {
     shader: 'lift_update',
-    constants: tile,
+    constants: { ...tile, GROUP: groupSize(context.software) },
     reads: {
       source: f,
       hidden,
