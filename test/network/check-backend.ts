@@ -12,8 +12,11 @@ import { decoderGraph, encoderGraph } from '../../src/network/cleric.js'
 import type { Backend, Graph, Half, PortData, Tensor } from '../../src/network/graph.js'
 import { isAnchor, nanoGolden, nanoModel, relativeError, rgbOf } from './golden.js'
 
-/** Largest error allowed relative to the largest value of a tensor. */
-const tolerance = 2e-4
+/**
+ * Largest error allowed relative to the largest value of a tensor. Measured: 3.1e-6 at most, on llvmpipe, SwiftShader
+ * and the CPU backend's instruction sets, with every symbol and every pixel PyTorch's.
+ */
+const tolerance = 2e-5
 
 const model = nanoModel()
 const golden = nanoGolden()
