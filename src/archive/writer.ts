@@ -1,9 +1,12 @@
 /**
  * Writes an archive so that there is never half a file: everything goes to OUT.partial, the head comes last,
  * then fsync, then the name. Tiles are appended as they come and forgotten.
+ *
+ * Of two runs that write the same file the later one takes OUT.partial over, and the earlier one fails in the end: each has a
+ * file of its own under that name, so that their bytes never mix.
  */
 import { existsSync } from 'node:fs'
-import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { ClericError } from '../errors.js'
@@ -33,7 +36,12 @@ export class ArchiveWriter {
 
   static async create(path: string, overwrite: boolean): Promise<ArchiveWriter> {
     refuseExisting(path, overwrite)
-    return new ArchiveWriter(path, overwrite, await open(partial(path), 'w'))
+    // What an interrupted run left, or what another is still writing to.
+    await rm(partial(path), { force: true })
+    const handle = await open(partial(path), 'wx').catch((error: NodeJS.ErrnoException) => {
+      throw error.code === 'EEXIST' ? takenOver(path) : error
+    })
+    return new ArchiveWriter(path, overwrite, handle)
   }
 
   /** Appends bytes and tells where they are. Calls must not overlap. */
@@ -58,8 +66,11 @@ export class ArchiveWriter {
     })
     await this.#write(head, 0)
     await this.#handle.sync()
-    await this.#handle.close()
     refuseExisting(this.#path, this.#overwrite)
+    if (!(await this.#hasName())) {
+      throw takenOver(this.#path)
+    }
+    await this.#handle.close()
     await rename(partial(this.#path), this.#path)
     await syncFolder(dirname(this.#path))
     return this.#position
@@ -67,8 +78,16 @@ export class ArchiveWriter {
 
   /** Gives up and removes the partial file. Harmless after {@link finish}. */
   async discard(): Promise<void> {
+    const hasName = await this.#hasName().catch(() => false)
     await this.#handle.close().catch(() => {})
-    await rm(partial(this.#path), { force: true })
+    if (hasName) await rm(partial(this.#path), { force: true })
+  }
+
+  /** Whether OUT.partial is still the file of this run. */
+  async #hasName(): Promise<boolean> {
+    const own = await this.#handle.stat({ bigint: true })
+    const named = await stat(partial(this.#path), { bigint: true }).catch(() => null)
+    return named?.ino === own.ino && named.dev === own.dev
   }
 
   async #write(bytes: Uint8Array, position: number): Promise<void> {
@@ -81,6 +100,10 @@ export class ArchiveWriter {
 
 function partial(path: string): string {
   return `${path}.partial`
+}
+
+function takenOver(path: string): ClericError {
+  return new ClericError('ERR_FILE_EXISTS', `${partial(path)} was taken over by another run that writes ${path} too`)
 }
 
 /** Makes a rename last. Not every file system can sync a folder. */

@@ -6,4 +6,10 @@ const stop = new AbortController()
 process.once('SIGINT', () => stop.abort()).once('SIGTERM', () => stop.abort())
 
 const { stdout, stderr } = process
+// Nobody reads on, as with `| head`: no reason to fail.
+for (const stream of [stdout, stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+  })
+}
 process.exitCode = await createCli({ stdout, stderr, signal: stop.signal }).run(process.argv.slice(2))

@@ -224,6 +224,30 @@ test('an aborted run leaves nothing behind', async (t) => {
   t.false(existsSync(`${path}.partial`))
 })
 
+test('two runs that write the same file leave one whole archive; the other run fails', async (t) => {
+  const path = fresh()
+  const seeds = [3, 4]
+  const runs = seeds.map((seed) =>
+    compressSlide(`synthetic:700x500:${seed}`, path, { codec: losslessCodec(2), tile: 64, overwrite: true }),
+  )
+  const results = await Promise.allSettled(runs)
+  const lost = results.find((result) => result.status === 'rejected')
+  t.like(lost?.reason, { code: 'ERR_FILE_EXISTS' })
+  const winner = results.findIndex(({ status }) => status === 'fulfilled')
+  using archive = await openArchive(path, { codec: losslessCodec() })
+  t.true((await validateArchive(archive)).ok)
+  t.is(archive.properties['cleric.synthetic.seed'], String(seeds[winner]))
+  t.false(existsSync(`${path}.partial`))
+})
+
+test('what an interrupted run left is in no way of the next', async (t) => {
+  const path = fresh()
+  writeFileSync(`${path}.partial`, Buffer.alloc(1e6, 7))
+  await compressSlide(slide, path, { codec: losslessCodec(), levels: [0] })
+  t.false(readFileSync(path).includes(Buffer.alloc(100, 7)))
+  t.false(existsSync(`${path}.partial`))
+})
+
 test('a failing codec fails the run and leaves nothing behind', async (t) => {
   const path = fresh()
   const codec = losslessCodec()

@@ -1,5 +1,6 @@
 /** The real codec, with a small untrained model, from the command line and from a script. */
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -66,3 +67,17 @@ test.serial(
     t.true(Date.now() - (done as number) < 15_000)
   },
 )
+
+test('a reader that stops reading is no failure', async (t) => {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', 'info', 'synthetic:99x99'], {
+    cwd: local(''),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  child.stdout.destroy()
+  let said = ''
+  child.stderr.on('data', (text) => {
+    said += text
+  })
+  t.deepEqual(await once(child, 'close'), [0, null])
+  t.is(said, '')
+})
