@@ -35,6 +35,8 @@ function drawScale(mpp) {
 async function show(name) {
   say('')
   const facts = await fetchJson(`slide?name=${encodeURIComponent(name)}`)
+  // Another was chosen meanwhile.
+  if (slides.value !== name) return
   const { width, height } = facts.levels[0]
   const power = facts.objectivePower ? `, ${facts.objectivePower}x` : ''
   element('facts').textContent =
