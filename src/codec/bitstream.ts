@@ -12,7 +12,9 @@
  * A tile by itself (`encodeTile`) has a head in front, which an archive stores once for all its tiles:
  *
  *     "CLRT", u8 version (1), u8 reserved, 0, u16 width, u16 height, f32 quality, u8[8] first bytes of the model's hash
+ *     u32 CRC-32C of the bytes before it: another size or quality would give another picture from the same symbols
  */
+import { crc32c } from '../entropy/crc32c.js'
 import { CorruptDataError, UnsupportedError } from '../errors.js'
 
 /** Longest side of a tile in pixels; bounds what a hostile head can make a decoder allocate. */
@@ -21,7 +23,8 @@ export const maxTileSide = 1024
 const streamVersion = 1
 const payloadHeadBytes = 10
 const tileMagic = 0x54524c43 // "CLRT"
-const tileHeadBytes = 22
+const tileHeadBytes = 26
+const tileCrcAt = 22
 const modelIdBytes = 8
 
 export interface TileHead {
@@ -85,6 +88,7 @@ export function writeTile(head: TileHead, payload: Uint8Array): Uint8Array {
   view.setUint16(8, head.height, true)
   view.setFloat32(10, head.quality, true)
   bytes.set(Buffer.from(head.modelId, 'hex'), 14)
+  view.setUint32(tileCrcAt, crc32c(bytes.subarray(0, tileCrcAt)), true)
   bytes.set(payload, tileHeadBytes)
   return bytes
 }
@@ -101,6 +105,10 @@ export function readTile(bytes: Uint8Array): { head: TileHead; payload: Uint8Arr
       `Tile version ${version}; this version reads up to ${streamVersion}`,
     )
   }
+  if (view.getUint32(tileCrcAt, true) !== crc32c(bytes.subarray(0, tileCrcAt))) {
+    throw corrupt('the checksum of its head does not agree')
+  }
+  if (version !== streamVersion || view.getUint8(5) !== 0) throw corrupt('its head makes no sense')
   const head: TileHead = {
     width: view.getUint16(6, true),
     height: view.getUint16(8, true),

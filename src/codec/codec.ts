@@ -30,7 +30,10 @@ export interface CodecOptions {
   readonly signal?: AbortSignal
 }
 
-/** Pixels as callers have them: RGB or RGBA (alpha is ignored), 8 bit, interleaved. */
+/**
+ * Pixels as callers have them: RGB or RGBA (alpha is ignored), 8 bit, interleaved. Not copied: leave `data` as it is
+ * until the call that was given it is done.
+ */
 export interface ImageInput {
   readonly data: Uint8Array | Uint8ClampedArray
   readonly width: number

@@ -1,6 +1,7 @@
 /** The codec as applications use it: arguments, the queue, aborts, closing. On the processor, with the nano model. */
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
+import { readTile, writeTile } from '../../src/codec/bitstream.js'
 import { type Codec, openCodec } from '../../src/codec/codec.js'
 import { CorruptDataError, UnsupportedError } from '../../src/errors.js'
 import { nanoModelFile } from '../network/golden.js'
@@ -56,9 +57,11 @@ test("another model's tile and a damaged one are told apart", async (t) => {
   using codec = await open()
   const bytes = await codec.encodeTile({ data: picture(20, 20), width: 20, height: 20 })
   const flipped = (at: number) => bytes.with(at, (bytes[at] as number) ^ 1)
-  const foreign = await t.throwsAsync(codec.decodeTile(flipped(14)), { instanceOf: UnsupportedError })
+  const { head, payload } = readTile(bytes)
+  const other = writeTile({ ...head, modelId: 'ff'.repeat(8) }, payload)
+  const foreign = await t.throwsAsync(codec.decodeTile(other), { instanceOf: UnsupportedError })
   t.is(foreign.code, 'ERR_MODEL_MISMATCH')
-  for (const at of [0, bytes.length - 1]) {
+  for (const at of [0, 11, bytes.length - 1]) {
     const damaged = await t.throwsAsync(codec.decodeTile(flipped(at)), { instanceOf: CorruptDataError })
     t.is(damaged.code, 'ERR_CORRUPT_TILE')
   }
