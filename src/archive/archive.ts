@@ -4,7 +4,7 @@ import { checkInteger, checkOptions, checkSignal } from '../arguments.js'
 import type { Codec } from '../codec/codec.js'
 import type { Image } from '../codec/image.js'
 import { borrowCodec, type CodecChoice } from '../default-codec.js'
-import { ClericError, CorruptDataError, throwIfAborted, UnsupportedError, untilAborted } from '../errors.js'
+import { ClericError, CorruptDataError, throwIfAborted, UnsupportedError } from '../errors.js'
 import { toImage } from '../slide/image-file.js'
 import { checkRegion, fill, type Level, levelPosition, paste, type Region, type SlideSource } from '../slide/source.js'
 import { type ByteSource, openBytes } from './byte-source.js'
@@ -178,13 +178,11 @@ export class Archive implements SlideSource, Disposable {
       const colour = index.colour[at] as number
       return fill(size.width, size.height, { red: colour >> 16, green: (colour >> 8) & 255, blue: colour & 255 })
     }
-    // Not aborted with this caller: others may wait for the same tile.
-    const image = this.#cache.get(`${level}/${column}/${row}`, size.width * size.height * 3, () =>
-      this.#decode(index, at, size).catch((error: unknown) => {
+    const decode = (stop: AbortSignal) =>
+      this.#decode(index, at, size, stop).catch((error: unknown) => {
         throw atPlace(error, `${this.path}: tile at level ${level}, column ${column}, row ${row}`)
-      }),
-    )
-    return untilAborted(image, signal)
+      })
+    return this.#cache.get(`${level}/${column}/${row}`, size.width * size.height * 3, decode, signal)
   }
 
   async readAssociatedImage(name: string, signal?: AbortSignal): Promise<Image> {
@@ -216,13 +214,18 @@ export class Archive implements SlideSource, Disposable {
     this.close()
   }
 
-  async #decode(index: TileIndex, at: number, size: { width: number; height: number }): Promise<Image> {
-    const payload = await this.#bytes.read(index.offset[at] as number, index.length[at] as number)
+  async #decode(
+    index: TileIndex,
+    at: number,
+    size: { width: number; height: number },
+    signal: AbortSignal,
+  ): Promise<Image> {
+    const payload = await this.#bytes.read(index.offset[at] as number, index.length[at] as number, signal)
     const { codec: given, model, device, adapter } = this.#options
     const loan = given ? { codec: given, release() {} } : await borrowCodec({ model, device, adapter })
     try {
       this.#mustFit(loan.codec)
-      return await loan.codec.decodePayload(payload, { ...size, quality: this.quality })
+      return await loan.codec.decodePayload(payload, { ...size, quality: this.quality }, signal)
     } finally {
       loan.release()
     }

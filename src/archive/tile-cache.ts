@@ -1,33 +1,48 @@
-/** Decoded tiles, the least recently used dropped first, bounded in bytes. A tile asked for twice at once is decoded once. */
+/**
+ * Decoded tiles, the least recently used dropped first, bounded in bytes. A tile asked for twice at once is decoded once,
+ * and no longer when all who asked have given up.
+ */
 import type { Image } from '../codec/image.js'
+import { untilAborted } from '../errors.js'
+
+interface Entry {
+  readonly image: Promise<Image>
+  readonly bytes: number
+  readonly stop: AbortController
+  /** Callers that haven't given up. */
+  waiting: number
+}
 
 export class TileCache {
   readonly #limit: number
-  readonly #tiles = new Map<string, { image: Promise<Image>; bytes: number }>()
+  readonly #tiles = new Map<string, Entry>()
   #bytes = 0
 
   constructor(limit: number) {
     this.#limit = limit
   }
 
-  /** The tile of that key; `decode` is called if it isn't held. A failure is not kept. */
-  get(key: string, bytes: number, decode: () => Promise<Image>): Promise<Image> {
+  /** The tile of that key; `decode` is called if it isn't held. A failure is not kept. `signal` has not fired yet. */
+  get(
+    key: string,
+    bytes: number,
+    decode: (stop: AbortSignal) => Promise<Image>,
+    signal?: AbortSignal | undefined,
+  ): Promise<Image> {
     const held = this.#tiles.get(key)
     if (held) {
       // Last in the map is the most recently used.
       this.#tiles.delete(key)
       this.#tiles.set(key, held)
-      return held.image
     }
-    const entry = { image: decode(), bytes }
-    this.#tiles.set(key, entry)
-    this.#bytes += bytes
-    entry.image.catch(() => this.#drop(key, entry))
-    for (const [oldest, tile] of this.#tiles) {
-      if (this.#bytes <= this.#limit || tile === entry) break
-      this.#drop(oldest, tile)
-    }
-    return entry.image
+    const entry = held ?? this.#start(key, bytes, decode)
+    entry.waiting++
+    return untilAborted(entry.image, signal, () => {
+      if (--entry.waiting > 0) return
+      // First out of the cache, so that nobody comes to wait for what is being stopped.
+      this.#drop(key, entry)
+      entry.stop.abort()
+    })
   }
 
   clear(): void {
@@ -35,7 +50,20 @@ export class TileCache {
     this.#bytes = 0
   }
 
-  #drop(key: string, entry: { bytes: number }): void {
+  #start(key: string, bytes: number, decode: (stop: AbortSignal) => Promise<Image>): Entry {
+    const stop = new AbortController()
+    const entry = { image: decode(stop.signal), bytes, stop, waiting: 0 }
+    this.#tiles.set(key, entry)
+    this.#bytes += bytes
+    entry.image.catch(() => this.#drop(key, entry))
+    for (const [oldest, tile] of this.#tiles) {
+      if (this.#bytes <= this.#limit || tile === entry) break
+      this.#drop(oldest, tile)
+    }
+    return entry
+  }
+
+  #drop(key: string, entry: Entry): void {
     if (this.#tiles.get(key) !== entry) return
     this.#tiles.delete(key)
     this.#bytes -= entry.bytes

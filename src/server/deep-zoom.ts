@@ -6,6 +6,7 @@
 import type { Archive } from '../archive/archive.js'
 import { TileCache } from '../archive/tile-cache.js'
 import type { Image } from '../codec/image.js'
+import { throwIfAborted } from '../errors.js'
 import { fromImage, toImage } from '../slide/image-file.js'
 import { fill, type Level, paste } from '../slide/source.js'
 
@@ -48,23 +49,37 @@ export class DeepZoom {
 `
   }
 
-  /** A tile, or null if the pyramid has none there. */
-  async tile(level: number, column: number, row: number): Promise<Image | null> {
+  /** A tile, or null if the pyramid has none there. The work stops when all who asked for the tile have given up. */
+  async tile(level: number, column: number, row: number, signal?: AbortSignal): Promise<Image | null> {
+    throwIfAborted(signal)
     if (level > maxLevel(this.#full)) return null
     const { width, height } = levelSize(this.#full, level)
     const [left, top] = [column * DEEP_ZOOM_TILE, row * DEEP_ZOOM_TILE]
     if (left >= width || top >= height) return null
     const size = { width: Math.min(DEEP_ZOOM_TILE, width - left), height: Math.min(DEEP_ZOOM_TILE, height - top) }
-    return this.#cache.get(`${level}/${column}/${row}`, size.width * size.height * 3, () =>
-      this.#make(level, column, row, size),
-    )
+    const make = (stop: AbortSignal) => this.#make(level, column, row, size, stop)
+    return this.#cache.get(`${level}/${column}/${row}`, size.width * size.height * 3, make, signal)
   }
 
-  async #make(level: number, column: number, row: number, size: Size): Promise<Image> {
+  async #make(level: number, column: number, row: number, size: Size, signal: AbortSignal): Promise<Image> {
     const downsample = 2 ** (maxLevel(this.#full) - level)
     const near = this.#archive.levels.findLastIndex((candidate) => candidate.downsample <= downsample * 1.01)
     const held = this.#archive.levels[near] as Level
-    if (downsample / held.downsample < 1.5) return this.#read(near, held, downsample, column, row, size)
+    if (downsample / held.downsample < 1.5) {
+      const scale = downsample / held.downsample
+      const image = await this.#archive.readRegion(
+        {
+          x: column * DEEP_ZOOM_TILE * downsample,
+          y: row * DEEP_ZOOM_TILE * downsample,
+          level: near,
+          width: Math.max(1, Math.round(size.width * scale)),
+          height: Math.max(1, Math.round(size.height * scale)),
+        },
+        signal,
+      )
+      if (image.width === size.width && image.height === size.height) return image
+      return toImage(fromImage(image).resize(size.width, size.height, { fit: 'fill' }))
+    }
     const finer = fill(2 * size.width, 2 * size.height, this.#archive.background)
     // One after the other: what they are made from may be large, and the codec works on one tile at a time anyway.
     for (const [dx, dy] of [
@@ -73,23 +88,10 @@ export class DeepZoom {
       [0, 1],
       [1, 1],
     ] as const) {
-      const tile = await this.tile(level + 1, 2 * column + dx, 2 * row + dy)
+      const tile = await this.tile(level + 1, 2 * column + dx, 2 * row + dy, signal)
       if (tile) paste(tile, finer, dx * DEEP_ZOOM_TILE, dy * DEEP_ZOOM_TILE)
     }
     return halve(finer)
-  }
-
-  async #read(near: number, held: Level, downsample: number, column: number, row: number, size: Size): Promise<Image> {
-    const scale = downsample / held.downsample
-    const image = await this.#archive.readRegion({
-      x: column * DEEP_ZOOM_TILE * downsample,
-      y: row * DEEP_ZOOM_TILE * downsample,
-      level: near,
-      width: Math.max(1, Math.round(size.width * scale)),
-      height: Math.max(1, Math.round(size.height * scale)),
-    })
-    if (image.width === size.width && image.height === size.height) return image
-    return toImage(fromImage(image).resize(size.width, size.height, { fit: 'fill' }))
   }
 }
 

@@ -100,7 +100,7 @@ export async function createViewerServer(path: string, options: ArchiveOptions =
       const etag = `"${version}-${level}-${column}-${row}"`
       reply.header('etag', etag).header('cache-control', isOfVersion(request, version) ? FOR_EVER : ASK_AGAIN)
       if (request.headers['if-none-match'] === etag) return reply.code(304).send()
-      const image = await pyramid.tile(level, column, row)
+      const image = await pyramid.tile(level, column, row, untilLeft(reply))
       if (!image) return missing(reply)
       const pipeline = fromImage(image)
       const png = tile[5] === 'png'
@@ -115,6 +115,13 @@ export async function createViewerServer(path: string, options: ArchiveOptions =
 /** Whether the address names the version that is there now; a page that was loaded before may ask for an earlier one. */
 function isOfVersion(request: FastifyRequest, version: string): boolean {
   return (request.query as { v?: unknown }).v === version
+}
+
+/** Fires when whoever asked is gone before the answer: an overview may take many tiles, and nobody waits for it any more. */
+function untilLeft(reply: FastifyReply): AbortSignal {
+  const gone = new AbortController()
+  reply.raw.once('close', () => gone.abort())
+  return gone.signal
 }
 
 function missing(reply: FastifyReply) {

@@ -257,7 +257,7 @@ test('a failing codec fails the run and leaves nothing behind', async (t) => {
 })
 
 test('few tiles are in flight, and reading overlaps encoding', async (t) => {
-  const codec = losslessCodec(4)
+  const codec = losslessCodec(15)
   const { deviceBusy } = await compressSlide(slide, fresh(), { codec, tile: 64, background: 'keep', levels: [0] })
   t.true(codec.overlapping >= 2 && codec.overlapping <= 3, `${codec.overlapping}`)
   t.true(deviceBusy > 0.3 && deviceBusy <= 1)

@@ -143,6 +143,29 @@ test('a tile is kept for ever only under the address of the version that is ther
   }
 })
 
+test('no more tiles are decoded for a browser that has left, but for one that still waits', async (t) => {
+  const slow = losslessCodec(20)
+  const path = join(folder, 'left.cleric.tif')
+  await compressSlide(slide, path, { codec, background: 'keep', levels: [0], tile: 128, overwrite: true })
+  await using server = await createViewerServer(path, { codec: slow })
+  const address = await server.listen({ port: 0 })
+  const overview = `${address}/deepzoom/left.cleric.tif_files/8/0_0.png`
+  const leave = new AbortController()
+  const left = fetch(overview, { signal: leave.signal })
+  while (slow.decoded === 0) await new Promise((resolve) => setTimeout(resolve, 1))
+  leave.abort()
+  t.is(await left.catch(({ name }) => name), 'AbortError')
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  t.true(slow.decoded < 66 / 2, `${slow.decoded} of 66`)
+
+  const leaveAgain = new AbortController()
+  const again = fetch(overview, { signal: leaveAgain.signal })
+  const stays = fetch(overview)
+  setTimeout(() => leaveAgain.abort(), 40)
+  t.is(await again.catch(({ name }) => name), 'AbortError')
+  t.is((await stays).status, 200)
+})
+
 test('an address that makes no sense is the fault of who asks', async (t) => {
   await using server = await createViewerServer(root, { codec })
   t.is((await server.inject('/slide?name=a.cleric.tif&name=b')).statusCode, 404)
