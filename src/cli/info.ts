@@ -64,7 +64,8 @@ function text(file: Archive | SlideSource, json: ReturnType<typeof facts>): stri
   if (json.associatedImages.length > 0) lines.push('', `associated images: ${json.associatedImages.join(', ')}`)
   const properties = Object.entries(json.properties).sort(([a], [b]) => (a < b ? -1 : 1))
   if (properties.length > 0) lines.push('', ...properties.map(([key, value]) => `${key}: ${oneLine(value)}`))
-  return lines.join('\n')
+  // A file may hold what a terminal takes for commands.
+  return lines.join('\n').replace(/[^\P{Cc}\n]/gu, ' ')
 }
 
 function oneLine(value: string): string {

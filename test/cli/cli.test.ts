@@ -4,10 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import sharp from 'sharp'
+import { compressSlide } from '../../src/archive/compress.js'
 import { createCli } from '../../src/cli/commands.js'
+import { fill, WHITE } from '../../src/slide/source.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { dataPath, testWithData } from '../data.js'
 import { losslessCodec } from '../payload-codec.js'
+import { memorySlide } from '../slides.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-cli-'))
 test.after.always(() => rmSync(folder, { recursive: true }))
@@ -72,6 +75,14 @@ test('info describes a slide as well', async (t) => {
   const { status, stdout } = await run('info', 'synthetic:400x300', '--json')
   t.is(status, 0)
   t.like(JSON.parse(stdout), { bpp: null, quality: null, model: null })
+})
+
+test('info sends a terminal no control characters of the file', async (t) => {
+  const slide = memorySlide([fill(9, 9, WHITE)], { properties: { 'a\u001b[2Jb': 'c\u009b31md\r\ne' } })
+  await compressSlide(slide, at('escape.cleric.tif'), { codec: losslessCodec() })
+  const { status, stdout } = await run('info', at('escape.cleric.tif'))
+  t.is(status, 0)
+  t.true(stdout.endsWith('a [2Jb: c 31md e\n'), JSON.stringify(stdout))
 })
 
 test('region writes the pixels of the slide as PNG', async (t) => {
