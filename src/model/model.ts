@@ -7,12 +7,12 @@ import type { CdfTables } from '../entropy/rans.js'
 import { CorruptDataError, UnsupportedError } from '../errors.js'
 import type { Parameter, Parameters } from '../network/graph.js'
 import { type ModelConfig, parseConfig } from './config.js'
-import { readSafetensors, type Safetensors } from './safetensors.js'
+import { readSafetensors, type Safetensors, type StoredTensor } from './safetensors.js'
 
 export interface Model {
   /** For people, e.g. "cleric-s". */
   readonly name: string
-  /** SHA-256 over configuration and data, 64 hex digits. */
+  /** See {@link modelHash}; 64 hex digits. */
   readonly hash: string
   readonly config: ModelConfig
   readonly parameters: Parameters
@@ -57,7 +57,7 @@ export function parseModel(bytes: Uint8Array): Model {
     )
   }
   const configText = metadata.config ?? ''
-  const hash = createHash('sha256').update(configText, 'utf8').update(file.body).digest('hex')
+  const hash = modelHash(configText, file)
   if (hash !== metadata.hash) {
     throw new CorruptDataError(
       'ERR_MODEL_CORRUPT',
@@ -77,15 +77,27 @@ export function parseModel(bytes: Uint8Array): Model {
   }
 }
 
+/**
+ * SHA-256 over the configuration and, by name, each tensor's name, type, shape and bytes: what decides a model's
+ * output, and not how its file is laid out.
+ */
+export function modelHash(config: string, { tensors, raw }: Safetensors): string {
+  const digest = createHash('sha256').update(config, 'utf8')
+  for (const name of [...tensors.keys()].sort()) {
+    const { dtype, shape } = tensors.get(name) as StoredTensor
+    digest.update(`\n${name} ${dtype} ${shape.join(',')}\n`, 'utf8').update(raw.get(name) as Uint8Array)
+  }
+  return digest.digest('hex')
+}
+
 /** The host's own parameters; those of the network are checked where its graph is built. */
 function checkGains(parameters: Parameters, { levels, M }: ModelConfig): void {
   for (const name of ['log_gain', 'log_inv']) {
-    const { shape, data } = parameters.get(name)
+    const { shape } = parameters.get(name)
     if (shape.length !== 2 || shape[0] !== levels || shape[1] !== M) {
       const what = `shape [${shape.join(', ')}], which does not fit [${levels}, ${M}]`
       throw new CorruptDataError('ERR_MODEL_CORRUPT', `Parameter ${name} has ${what}`)
     }
-    if (!data.every(Number.isFinite)) throw new CorruptDataError('ERR_MODEL_CORRUPT', `Parameter ${name} is not finite`)
   }
 }
 
@@ -101,8 +113,20 @@ function thresholdsOf(scales: Float32Array): Float32Array {
   return scales.map((scale, i) => Math.sqrt(scale * (scales[i + 1] ?? 1e38)))
 }
 
-function floatParameters(file: Safetensors): Parameters {
-  const scales = file.tensors.get('scales')?.data
+/** A loop, as `every` takes five times as long and models have millions of weights. */
+function isFiniteThroughout(data: Float32Array): boolean {
+  for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i])) return false
+  return true
+}
+
+/** All float tensors; a value that is not finite would only show as a tile that can't be decoded. */
+function floatParameters({ tensors }: Safetensors): Parameters {
+  for (const [name, { data }] of tensors) {
+    if (data instanceof Float32Array && !isFiniteThroughout(data)) {
+      throw new CorruptDataError('ERR_MODEL_CORRUPT', `Parameter ${name} is not finite`)
+    }
+  }
+  const scales = tensors.get('scales')?.data
   if (!(scales instanceof Float32Array) || scales.length !== scaleCount) {
     throw new CorruptDataError('ERR_MODEL_CORRUPT', `The model file lacks a table of ${scaleCount} scales`)
   }
@@ -110,7 +134,7 @@ function floatParameters(file: Safetensors): Parameters {
   return {
     get(name: string): Parameter {
       if (name === scaleThresholds) return thresholds
-      const tensor = file.tensors.get(name)
+      const tensor = tensors.get(name)
       if (!(tensor?.data instanceof Float32Array)) {
         throw new CorruptDataError('ERR_MODEL_CORRUPT', `The model file has no float tensor ${JSON.stringify(name)}`)
       }

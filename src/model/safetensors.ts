@@ -23,8 +23,8 @@ export interface Safetensors {
   /** The header's `__metadata__`. */
   readonly metadata: Readonly<Record<string, string>>
   readonly tensors: ReadonlyMap<string, StoredTensor>
-  /** All bytes after the header, as in the file. */
-  readonly body: Uint8Array
+  /** The bytes of each tensor, views of the file. */
+  readonly raw: ReadonlyMap<string, Uint8Array>
 }
 
 /** Headers of our models are about 30 KB; the reference implementation allows 100 MB. */
@@ -43,7 +43,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 /**
  * Parses a whole safetensors file.
  *
- * @param bytes the file; not kept except as `body`, a view
+ * @param bytes the file; not kept except for the views in `raw`
  * @throws CorruptDataError ERR_MODEL_CORRUPT for anything that does not add up
  * @throws UnsupportedError ERR_MODEL_UNSUPPORTED for an element type that models don't use
  * @example
@@ -69,15 +69,17 @@ export function readSafetensors(bytes: Uint8Array): Safetensors {
 
   const metadata: Record<string, string> = {}
   const tensors = new Map<string, StoredTensor>()
+  const raw = new Map<string, Uint8Array>()
   let room = body.byteLength
   for (const [name, entry] of Object.entries(header)) {
     if (!isRecord(entry)) throw corrupt(`entry ${JSON.stringify(name)} is not an object`)
     if (name !== '__metadata__') {
-      const [dtype, shape, raw] = checkTensor(name, entry, body)
+      const [dtype, shape, bytes] = checkTensor(name, entry, body)
       // Else a small file could name the same bytes thousands of times, and each copy takes memory.
-      room -= raw.byteLength
+      room -= bytes.byteLength
       if (room < 0) throw corrupt(`tensor ${JSON.stringify(name)} shares bytes with others`)
-      tensors.set(name, { dtype, shape, data: decode(dtype, raw) })
+      tensors.set(name, { dtype, shape, data: decode(dtype, bytes) })
+      raw.set(name, bytes)
       continue
     }
     for (const [key, value] of Object.entries(entry)) {
@@ -85,7 +87,7 @@ export function readSafetensors(bytes: Uint8Array): Safetensors {
       metadata[key] = value
     }
   }
-  return { metadata, tensors, body }
+  return { metadata, tensors, raw }
 }
 
 /** Type, shape and bytes of an entry, each checked. */

@@ -1,7 +1,8 @@
 /** Model files that are damaged, of another format, or don't fit together: each is refused by name. */
 import { readFileSync } from 'node:fs'
 import test from 'ava'
-import { parseModel } from '../../src/model/model.js'
+import { modelHash, parseModel } from '../../src/model/model.js'
+import { readSafetensors } from '../../src/model/safetensors.js'
 import { nanoModelFile } from '../network/golden.js'
 
 const nano = readFileSync(nanoModelFile)
@@ -11,15 +12,20 @@ interface Header {
   [tensor: string]: Record<string, unknown>
 }
 
-/** The nano model with its header changed; the hash covers configuration and data only. */
-function changed(change: (header: Header) => void): Buffer {
+/** The nano model with its header changed and, unless `rehash` is false, the hash to match. */
+function changed(change: (header: Header) => void, rehash = true): Buffer {
   const length = Number(nano.readBigUInt64LE(0))
   const header = JSON.parse(nano.subarray(8, 8 + length).toString()) as Header
   change(header)
-  const json = Buffer.from(JSON.stringify(header))
-  const size = Buffer.alloc(8)
-  size.writeBigUInt64LE(BigInt(json.length))
-  return Buffer.concat([size, json, nano.subarray(8 + length)])
+  const file = () => {
+    const json = Buffer.from(JSON.stringify(header))
+    const size = Buffer.alloc(8)
+    size.writeBigUInt64LE(BigInt(json.length))
+    return Buffer.concat([size, json, nano.subarray(8 + length)])
+  }
+  const { __metadata__: metadata } = header
+  if (rehash) metadata.hash = modelHash(String(metadata.config), readSafetensors(file()))
+  return file()
 }
 
 test('a sound file is read', (t) => {
@@ -37,8 +43,29 @@ test('any changed byte of the data or the configuration is noticed', (t) => {
   }
   const config = changed(({ __metadata__ }) => {
     __metadata__.config = String(__metadata__.config).replace('"iters":2', '"iters":3')
-  })
+  }, false)
   t.throws(() => parseModel(config), { code: 'ERR_MODEL_CORRUPT', message: /is damaged/ })
+})
+
+test('two tensors that change places are noticed', (t) => {
+  const swapped = changed((header) => {
+    const { log_gain: gain, log_inv: inverse } = header
+    Object.assign(header, { log_gain: inverse, log_inv: gain })
+  }, false)
+  t.throws(() => parseModel(swapped), { code: 'ERR_MODEL_CORRUPT', message: /is damaged/ })
+})
+
+test('a weight that is not finite is refused', (t) => {
+  const bytes = changed((header) => {
+    header.log_gain = { ...header.log_gain, data_offsets: [0, 512] }
+  })
+  const start = 8 + Number(bytes.readBigUInt64LE(0))
+  bytes.writeUInt16LE(0x7c00, start)
+  const length = start - 8
+  const header = JSON.parse(bytes.subarray(8, start).toString()) as Header
+  header.__metadata__.hash = modelHash(String(header.__metadata__.config), readSafetensors(bytes))
+  bytes.write(JSON.stringify(header).padEnd(length), 8)
+  t.throws(() => parseModel(bytes), { code: 'ERR_MODEL_CORRUPT', message: /log_gain is not finite/ })
 })
 
 test('other formats are refused, later ones as unsupported', (t) => {

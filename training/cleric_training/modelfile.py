@@ -23,9 +23,17 @@ class ModelFileError(ValueError):
     """A model file that is damaged or of another format."""
 
 
-def model_hash(config: str, data: bytes) -> str:
-    """Hex SHA-256 over the config string and the data section."""
-    return hashlib.sha256(config.encode() + data).hexdigest()
+def model_hash(config: str, tensors: dict[str, np.ndarray]) -> str:
+    """Hex SHA-256 over the config string and, by name, each tensor's name, type, shape and bytes.
+
+    What decides a model's output, then, and not how its file is laid out.
+    """
+    digest = hashlib.sha256(config.encode())
+    for name in sorted(tensors):
+        dtype, shape, raw = safetensors.stored(tensors[name])
+        digest.update(f"\n{name} {dtype} {','.join(map(str, shape))}\n".encode())
+        digest.update(raw)
+    return digest.hexdigest()
 
 
 def bounded(name: str, value: torch.Tensor) -> torch.Tensor:
@@ -54,7 +62,7 @@ def save_model(path: Path, model: Cleric, name: str, training: Optional[dict[str
     rounded.load_state_dict({k: torch.from_numpy(v.astype(np.float32)) for k, v in weights.items()})
     tensors = {**weights, **all_tables(rounded.z_prior)}
     config = model.config.to_json()
-    digest = model_hash(config, safetensors.data_section(tensors)[1])
+    digest = model_hash(config, tensors)
     metadata = {"format": FORMAT, "name": name, "config": config, "hash": digest}
     if created:
         metadata["created"] = created
@@ -66,10 +74,10 @@ def save_model(path: Path, model: Cleric, name: str, training: Optional[dict[str
 
 def read_model(path: Path) -> tuple[Config, dict[str, np.ndarray], dict[str, str]]:
     """Configuration, all tensors and metadata of a model file; the hash is verified."""
-    tensors, metadata, data = safetensors.read(path)
+    tensors, metadata = safetensors.read(path)
     if metadata.get("format") != FORMAT:
         raise ModelFileError(f"Expected format {FORMAT} for {path} but received {metadata.get('format')}")
-    if model_hash(metadata["config"], data) != metadata["hash"]:
+    if model_hash(metadata["config"], tensors) != metadata["hash"]:
         raise ModelFileError(f"Expected hash {metadata['hash']} for {path} but its contents differ")
     return Config.from_json(metadata["config"]), tensors, metadata
 

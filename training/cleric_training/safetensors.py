@@ -14,19 +14,23 @@ DTYPES: dict[str, type] = {"F32": np.float32, "F16": np.float16, "I32": np.int32
 ALIGNMENT = 8
 
 
+def stored(array: np.ndarray) -> tuple[str, list[int], bytes]:
+    """Type, shape and little-endian bytes of an array, as a file holds them."""
+    for name, dtype in DTYPES.items():
+        if array.dtype == np.dtype(dtype):
+            little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"))
+            return name, list(array.shape), little.tobytes()
+    raise TypeError(f"Expected a dtype of {sorted(DTYPES)} for the array but received {array.dtype}")
+
+
 def data_section(tensors: dict[str, np.ndarray]) -> tuple[dict[str, dict[str, object]], bytes]:
     """Header entries and the data: no holes, wide types first, so that every tensor is aligned."""
-    names = {np.dtype(v): k for k, v in DTYPES.items()}
     entries: dict[str, dict[str, object]] = {}
     chunks: list[bytes] = []
     offset = 0
     for name in sorted(tensors, key=lambda n: (-tensors[n].dtype.itemsize, n)):
-        array = np.ascontiguousarray(tensors[name])
-        if array.dtype not in names:
-            raise TypeError(f"Expected a dtype of {sorted(DTYPES)} for {name} but received {array.dtype}")
-        raw = array.astype(array.dtype.newbyteorder("<")).tobytes()
-        entries[name] = {"dtype": names[array.dtype], "shape": list(tensors[name].shape),
-                         "data_offsets": [offset, offset + len(raw)]}
+        dtype, shape, raw = stored(tensors[name])
+        entries[name] = {"dtype": dtype, "shape": shape, "data_offsets": [offset, offset + len(raw)]}
         chunks.append(raw)
         offset += len(raw)
     return entries, b"".join(chunks)
@@ -43,8 +47,8 @@ def write(path: Path, tensors: dict[str, np.ndarray], metadata: dict[str, str]) 
     os.replace(part, path)
 
 
-def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str], bytes]:
-    """Tensors, metadata and the raw data section of a file."""
+def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Tensors and metadata of a file."""
     raw = path.read_bytes()
     size = int.from_bytes(raw[:8], "little")
     header = json.loads(raw[8:8 + size])
@@ -55,4 +59,4 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str], bytes]:
         begin, end = entry["data_offsets"]
         dtype = np.dtype(DTYPES[entry["dtype"]]).newbyteorder("<")
         tensors[name] = np.frombuffer(data[begin:end], dtype).reshape(entry["shape"])
-    return tensors, metadata, data
+    return tensors, metadata
