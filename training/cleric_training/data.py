@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"  # beside the repository
 SMALLEST = 256  # least side of a reduced image that is still kept
 REDUCTIONS = (1, 2, 4)
 SHARES = (0.78, 0.18, 0.04)  # of the crops, by reduction

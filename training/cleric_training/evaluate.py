@@ -16,12 +16,12 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from .data import DATA
 from .dcn import DeformConv
 from .export import model_of
 from .model import Cleric
 from .modelfile import load_model
 
-EVAL = Path("/work/shared/data/eval")
 BLOCK = 64
 
 
@@ -56,7 +56,7 @@ def main() -> None:
     source = p.add_mutually_exclusive_group(required=True)
     source.add_argument("--model", type=Path, help="a model file")
     source.add_argument("--checkpoint", type=Path, help="a checkpoint; its averaged weights are measured")
-    p.add_argument("--images", type=Path, default=EVAL, help="folder of PNG images")
+    p.add_argument("--images", type=Path, default=DATA / "eval", help="folder of PNG images")
     p.add_argument("--q", default="0,1,2,3,4,5,6,7", help="comma-separated rates")
     p.add_argument("--limit", type=int, help="only the first so many images of every set")
     p.add_argument("--threads", type=int, default=2, help="images at a time")

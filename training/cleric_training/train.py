@@ -19,7 +19,7 @@ import torch
 
 from . import checkpoint
 from .config import PRESETS, Config
-from .data import Images, decode_all
+from .data import DATA, Images, decode_all
 from .initialise import initialise
 from .klt import LATENT, start_linear
 from .model import Cleric, Output
@@ -28,14 +28,13 @@ from .optimise import Optimiser
 
 HOME = Path.home() / ".cache" / "cleric-train"
 TRANSFORMS = frozenset({"g_a", "g_s", "gain", "lift", "offset"})
-DATA = Path("/work/shared/data/train")
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p = argparse.ArgumentParser(prog="cleric_training.train", description=__doc__)
     p.add_argument("--preset", choices=sorted(PRESETS), default="s")
     p.add_argument("--folder", type=Path, default=HOME, help="checkpoint, log and decoded images")
-    p.add_argument("--images", type=Path, default=DATA, help="folder of WebP images")
+    p.add_argument("--images", type=Path, default=DATA / "train", help="folder of WebP images")
     p.add_argument("--resume", action="store_true", help="go on from FOLDER/PRESET.pt")
     p.add_argument("--init", type=Path, help="start from the weights of a model file")
     p.add_argument("--restart-schedule", action="store_true", help="with --resume: a new stage, schedule and optimiser anew")
