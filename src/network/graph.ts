@@ -210,7 +210,10 @@ export interface AddNode {
   readonly output: Tensor
 }
 
-/** Nearest integer, ties to even. */
+/**
+ * Nearest integer, ties to even, clamped to +-32767: a symbol. NaN gives an integer of that range too, which one is
+ * the device's affair.
+ */
 export interface RoundNode {
   readonly op: 'round'
   readonly input: Tensor
@@ -230,7 +233,7 @@ export interface ScaleIndexNode {
   readonly keep: Half
 }
 
-/** r = round(y - mean) on one half, zero elsewhere, clamped to +-32767; y is channels [first, first + d) of `latent`. */
+/** r = y - mean, rounded as in {@link RoundNode}, on one half, zero elsewhere; y is channels [first, first + d) of `latent`. */
 export interface QuantiseNode {
   readonly op: 'quantise'
   readonly latent: Tensor

@@ -251,7 +251,7 @@ export class Interpreter implements Executable {
       case 'add':
         return (c, y, x) => this.#at(node.input, c, y, x) + this.#at(node.addend, c, y, x)
       case 'round':
-        return (c, y, x) => roundEven(this.#at(node.input, c, y, x))
+        return (c, y, x) => toSymbol(this.#at(node.input, c, y, x))
       case 'scaleIndex': {
         const table = this.#parameter(node.table)
         return (c, y, x) => {
@@ -264,8 +264,7 @@ export class Interpreter implements Executable {
         const d = node.output.shape.channels
         return (c, y, x) => {
           if (!kept(node.keep, y, x)) return 0
-          const r = roundEven(this.#at(node.latent, node.first + c, y, x) - this.#at(node.params, d + c, y, x))
-          return Math.max(-32767, Math.min(32767, r))
+          return toSymbol(this.#at(node.latent, node.first + c, y, x) - this.#at(node.params, d + c, y, x))
         }
       }
       case 'dequantise': {
@@ -378,6 +377,10 @@ function softmax(logits: readonly number[]): number[] {
 export function roundEven(v: number): number {
   const r = Math.round(v)
   return Math.abs(v % 1) === 0.5 && r % 2 !== 0 ? r - 1 : r
+}
+
+function toSymbol(v: number): number {
+  return Number.isNaN(v) ? 0 : Math.max(-32767, Math.min(32767, roundEven(v)))
 }
 
 function activate(activation: Activation, v: number): number {
