@@ -79,13 +79,12 @@ class RunWorker final : public Napi::AsyncWorker {
 
   void OnOK() override {
     running_->busy = false;
-    const Napi::Env env = Env();
-    const std::vector<Staging>& ports = executable_->outputs(stage_);
-    Napi::Array outputs = Napi::Array::New(env, ports.size());
-    for (std::size_t i = 0; i < ports.size(); i++) {
-      outputs.Set(static_cast<uint32_t>(i), copy_out(env, ports[i]));
+    try {
+      deferred_.Resolve(outputs());
+    } catch (const Napi::Error& error) {
+      // No room for the outputs on JavaScript's side.
+      deferred_.Reject(error.Value());
     }
-    deferred_.Resolve(outputs);
   }
 
   void OnError(const Napi::Error& error) override {
@@ -98,6 +97,15 @@ class RunWorker final : public Napi::AsyncWorker {
     } else {
       deferred_.Reject(coded_error(env, "ERR_DEVICE_FAILED", error.Message()).Value());
     }
+  }
+
+  Napi::Value outputs() const {
+    const std::vector<Staging>& ports = executable_->outputs(stage_);
+    Napi::Array outputs = Napi::Array::New(Env(), ports.size());
+    for (std::size_t i = 0; i < ports.size(); i++) {
+      outputs.Set(static_cast<uint32_t>(i), copy_out(Env(), ports[i]));
+    }
+    return outputs;
   }
 
   Napi::Promise::Deferred deferred_;
