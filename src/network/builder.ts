@@ -1,6 +1,7 @@
 /**
- * Builds a {@link Graph} node by node: infers shapes, and checks each parameter's shape against its use, so
- * that a model file whose tensors do not fit its configuration fails here, by name, before any device sees it.
+ * Builds a {@link Graph} node by node: infers shapes, and checks each parameter's shape against its use and that
+ * tensors which meet fit each other, so that a model file whose tensors do not fit its configuration fails here,
+ * by name, before any device sees it.
  */
 
 import { CorruptDataError, UnsupportedError } from '../errors.js'
@@ -60,6 +61,7 @@ export class GraphBuilder {
     const { stride = 1, padding = (kernel >> 1) as 0 | 1 | 2, shuffle = 1, residual = null } = options
     const { height, width } = (list[0] as Tensor).shape
     const shape = shuffled(
+      name,
       {
         channels: outputs,
         height: Math.floor((height + 2 * padding - kernel) / stride) + 1,
@@ -68,6 +70,7 @@ export class GraphBuilder {
       shuffle,
     )
     this.#expect(`${name}.bias`, [outputs])
+    if (residual) this.#meet(name, shape, residual.shape)
     const node: ConvNode = {
       op: 'conv',
       inputs: list,
@@ -111,7 +114,7 @@ export class GraphBuilder {
     const outputs = weight[0] ?? 0
     this.#expect(`${name}.weight`, [outputs, input.shape.channels, 3, 3])
     this.#expect(`${name}.bias`, [outputs])
-    const output = this.#tensor(name, shuffled({ ...offsets.shape, channels: outputs }, shuffle))
+    const output = this.#tensor(name, shuffled(name, { ...offsets.shape, channels: outputs }, shuffle))
     return this.#add(
       {
         op: 'deform',
@@ -132,6 +135,7 @@ export class GraphBuilder {
     const { channels } = input.shape
     this.#expect(`${name}.beta`, [channels])
     this.#expect(`${name}.gamma`, [channels, channels])
+    this.#meet(name, residual.shape, input.shape)
     const output = this.#tensor(name, input.shape)
     return this.#add(
       { op: 'gdn', input, output, beta: `${name}.beta`, gamma: `${name}.gamma`, inverse, residual },
@@ -179,6 +183,7 @@ export class GraphBuilder {
   }
 
   gain(name: string, input: Tensor, factors: Tensor): Tensor {
+    this.#meet(name, input.shape, { ...input.shape, channels: factors.shape.channels })
     const output = this.#tensor(name, input.shape)
     return this.#add({ op: 'gain', input, factors, output }, output)
   }
@@ -198,12 +203,13 @@ export class GraphBuilder {
 
   windowAttention(bias: string, qkv: Tensor, heads: number): Tensor {
     const { channels, height, width } = qkv.shape
+    if (channels % 3 !== 0) throw misfit(`${qkv.name}.weight`, [channels], 'queries, keys and values')
     const output = this.#tensor(`${bias} attention`, {
-      channels: divide(channels, 3, bias),
+      channels: channels / 3,
       height: height * 5,
       width: width * 5,
     })
-    divide(output.shape.channels, heads, bias)
+    checkHeads(output.shape.channels, heads, bias)
     this.#expect(bias, [81, heads])
     return this.#add({ op: 'windowAttention', qkv, output, bias, heads }, output)
   }
@@ -214,7 +220,9 @@ export class GraphBuilder {
     heads: number,
     split: boolean,
   ): Tensor {
-    divide(query.shape.channels, heads, name)
+    this.#meet(name, key.shape, query.shape)
+    this.#meet(name, value.shape, query.shape)
+    checkHeads(query.shape.channels, heads, name)
     const output = this.#tensor(name, query.shape)
     return this.#add({ op: 'linearAttention', query, key, value, output, heads, split }, output)
   }
@@ -225,6 +233,7 @@ export class GraphBuilder {
   }
 
   add(name: string, input: Tensor, addend: Tensor): Tensor {
+    this.#meet(name, addend.shape, input.shape)
     const output = this.#tensor(name, input.shape)
     return this.#add({ op: 'add', input, addend, output }, output)
   }
@@ -245,6 +254,8 @@ export class GraphBuilder {
   }
 
   dequantise(name: string, symbols: Tensor, params: Tensor, base: Tensor | null, keep: Half): Tensor {
+    this.#meet(name, params.shape, { ...symbols.shape, channels: 2 * symbols.shape.channels })
+    if (base) this.#meet(name, base.shape, symbols.shape)
     const output = this.#tensor(name, symbols.shape)
     return this.#add({ op: 'dequantise', symbols, params, base, output, keep }, output)
   }
@@ -271,6 +282,20 @@ export class GraphBuilder {
     return output
   }
 
+  /** Fails unless a tensor has as many channels as its use wants. */
+  expectChannels(tensor: Tensor, channels: number): void {
+    this.#meet(tensor.name, tensor.shape, { ...tensor.shape, channels })
+  }
+
+  #meet(name: string, found: Shape, wanted: Shape): void {
+    const text = ({ channels, height, width }: Shape) => `${channels} x ${height} x ${width}`
+    if (text(found) === text(wanted)) return
+    throw new CorruptDataError(
+      'ERR_MODEL_CORRUPT',
+      `The parameters do not fit each other: ${name} meets ${text(found)} where ${text(wanted)} is needed`,
+    )
+  }
+
   #expect(name: string, shape: readonly number[]): void {
     const found = this.#parameters.get(name).shape
     if (found.length !== shape.length || found.some((length, i) => length !== shape[i])) {
@@ -279,7 +304,8 @@ export class GraphBuilder {
   }
 }
 
-function shuffled(shape: Shape, factor: 1 | 2): Shape {
+function shuffled(name: string, shape: Shape, factor: 1 | 2): Shape {
+  if (shape.channels % (factor * factor) !== 0) throw misfit(`${name}.weight`, [shape.channels], 'a pixel shuffle')
   return {
     channels: shape.channels / (factor * factor),
     height: shape.height * factor,
@@ -291,11 +317,10 @@ function halved(shape: Shape): Shape {
   return { ...shape, channels: shape.channels / 2 }
 }
 
-function divide(channels: number, parts: number, name: string): number {
-  if (channels % parts !== 0) {
-    throw new UnsupportedError('ERR_MODEL_UNSUPPORTED', `${name}: ${channels} channels do not divide by ${parts}`)
+function checkHeads(channels: number, heads: number, name: string): void {
+  if (channels % heads !== 0) {
+    throw new UnsupportedError('ERR_MODEL_UNSUPPORTED', `${name}: ${channels} channels do not divide by ${heads} heads`)
   }
-  return channels / parts
 }
 
 function misfit(name: string, shape: readonly number[], wanted: string): CorruptDataError {

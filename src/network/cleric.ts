@@ -49,6 +49,7 @@ export function encoderGraph(config: ModelConfig, parameters: Parameters, height
   const transformed = analysis(g, config, image)
   const y = gain ? g.gain('y', transformed, gain) : transformed
   const z = g.round('z_hat', hyperAnalysis(g, y))
+  g.expectChannels(z, config.Z)
   const mem = new EntropyModel(g, config, hyperSynthesis(g, z))
 
   const slices = Array.from({ length: config.slices }, (_, i) => {
@@ -101,4 +102,15 @@ export function decoderGraph(config: ModelConfig, parameters: Parameters, height
   const image = synthesis(g, config, gain ? g.gain('y_hat scaled', yHat, gain) : yHat)
   g.endStage('synthesis', [{ tensor: image, format: 'rgb8' }])
   return { graph: g.finish(), z, gain, halves, image }
+}
+
+/**
+ * Fails unless the parameters fit the configuration, as they then do at every size.
+ *
+ * @throws CorruptDataError ERR_MODEL_CORRUPT, naming a parameter
+ * @throws UnsupportedError ERR_MODEL_UNSUPPORTED for a configuration whose channels don't divide by its heads
+ */
+export function checkParameters(config: ModelConfig, parameters: Parameters): void {
+  encoderGraph(config, parameters, padMultiple, padMultiple)
+  decoderGraph(config, parameters, padMultiple, padMultiple)
 }

@@ -27,6 +27,7 @@ export class EntropyModel {
   constructor(g: GraphBuilder, config: ModelConfig, hyper: Tensor) {
     this.#g = g
     this.#config = config
+    g.expectChannels(hyper, 2 * config.M)
     this.#hyper = hyper
     this.#hyperMeans = g.slice('hyper means', hyper, config.M, config.M)
   }
@@ -78,7 +79,9 @@ export class EntropyModel {
   }
 
   #params(name: string, contexts: readonly Tensor[]): Tensor {
-    return this.#g.chain(`${name}.${this.#done.length}`, [...contexts, this.#hyper], this.#config.ep.length + 1)
+    const params = this.#g.chain(`${name}.${this.#done.length}`, [...contexts, this.#hyper], this.#config.ep.length + 1)
+    this.#g.expectChannels(params, 2 * this.width)
+    return params
   }
 
   #channelContext(i: number): Tensor {
