@@ -307,6 +307,67 @@ test('the addon refuses plans that contradict themselves', (t) => {
   t.throws(() => native.compile(foreign, plan.program, plan.reals, plan.names, plan.values), { instanceOf: TypeError })
 })
 
+test('the addon refuses a node without tensors, and a key that could stand for two parameters', (t) => {
+  const native = new (addon().CpuBackend)(1, '')
+  const tensors = Int32Array.of(1, 1, 1, 0, 1, 1, 1, 0)
+  for (const op of [7, 8, 13, 14, 15, 16, 17, 18]) {
+    for (const [inputs, outputs] of [
+      [[0], [0]],
+      [[0], [1, 1]],
+      [[1, 0], [0]],
+    ] as const) {
+      const node = [op, ...inputs, ...outputs, 0, 0, 0]
+      const program = Int32Array.from([1, 1, 0, 0, 1, ...node, 1, 0, 0])
+      t.throws(() => native.compile(tensors, program, new Float32Array(0), [], []), { message: /unsound/ }, `op ${op}`)
+    }
+  }
+  hostile(t, (plan) => {
+    ;(plan.names as string[])[0] = 'a#9:b'
+  })
+  hostile(t, (plan) => {
+    ;(plan.names as string[]).length = 2 ** 32 - 1
+  })
+  native.close()
+})
+
+test('arrays that close or run what they are given to', async (t) => {
+  const { fixture, graph } = tower(2, 8)
+  const { tensors, program, reals, names, values } = flatten(graph, fixture)
+  const native = new (addon().CpuBackend)(1, '')
+  const input = new Float32Array(32 * 64)
+  /** An array whose element is only there after `effect`. */
+  const trap = (element: Float32Array, effect: () => void): Float32Array[] =>
+    Object.defineProperty([], 0, {
+      get() {
+        effect()
+        return element
+      },
+    })
+
+  const closing = native.compile(tensors, program, reals, names, values)
+  t.throws(
+    () =>
+      closing.run(
+        0,
+        trap(input, () => closing.close()),
+      ),
+    { code: 'ERR_CLOSED' },
+  )
+
+  const running = native.compile(tensors, program, reals, names, values)
+  let inner: Promise<unknown> | undefined
+  const begin = () => {
+    inner = running.run(0, [input])
+  }
+  t.throws(() => running.run(0, trap(input, begin)), { message: /running already/ })
+  await inner
+  running.close()
+
+  const weights = trap(values[0] as Float32Array, () => native.close())
+  weights[1] = values[1] as Float32Array
+  t.throws(() => native.compile(tensors, program, reals, names, weights), { code: 'ERR_CLOSED' })
+})
+
 test('the same tile gives the same symbols in both directions of the model', async (t) => {
   const model = nanoModel()
   const plan = encoderGraph(model.config, model.parameters, 64, 128)
