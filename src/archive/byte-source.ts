@@ -21,6 +21,21 @@ export function openBytes(source: string | URL | Blob, signal?: AbortSignal): Pr
   throw wrongType('a path, a URL or a Blob', 'source', source)
 }
 
+/** The first bytes of a file, enough to tell what it is; none if there is no such file, or it is a folder. */
+export async function firstBytes(path: string): Promise<Uint8Array> {
+  const handle = await open(path, 'r').catch(() => null)
+  if (!handle) return new Uint8Array(0)
+  try {
+    if (!(await handle.stat()).isFile()) return new Uint8Array(0)
+    const { buffer, bytesRead } = await handle.read(new Uint8Array(FIRST_BYTES), 0, FIRST_BYTES, 0)
+    return buffer.subarray(0, bytesRead)
+  } finally {
+    await handle.close()
+  }
+}
+
+const FIRST_BYTES = 4096
+
 function beyond(name: string, offset: number, length: number, size: number): CorruptDataError {
   return new CorruptDataError(
     'ERR_ARCHIVE_CORRUPT',

@@ -27,8 +27,8 @@ export interface ValidateOptions {
 const BAD: readonly ErrorCode[] = ['ERR_CORRUPT_TILE', 'ERR_ARCHIVE_CORRUPT', 'ERR_ARCHIVE_UNSUPPORTED']
 
 /**
- * Decodes every tile and associated image of an archive and lists what is damaged. Opening it has already checked head,
- * directory and index.
+ * Decodes every tile, the overview and the associated images of an archive and lists what is damaged. Opening it has already
+ * checked the head.
  *
  * @throws UnsupportedError ERR_MODEL_MISMATCH, DeviceError, AbortedError: then nothing is known about the tiles
  */
@@ -49,6 +49,12 @@ export async function validateArchive(archive: Archive, options: ValidateOptions
         tiles++
         options.onProgress?.(tiles, total)
       }
+    }
+  }
+  for (const [level, { length }] of archive.overview.entries()) {
+    for (const at of length.keys()) {
+      const fault = await faultOf(() => archive.readOverviewTile(level, at, options.signal))
+      if (fault) badImages.push({ name: `overview ${level}, tile ${at}`, ...fault })
     }
   }
   for (const name of archive.associatedImages) {

@@ -59,6 +59,11 @@ export class Session {
     if (!this.#quiet && !this.#json) this.#io.stdout.write(`${text}\n`)
   }
 
+  /** A line about what went wrong without being a failure, on stderr. */
+  warn(text: string): void {
+    if (!this.#quiet) this.#io.stderr.write(`${text}\n`)
+  }
+
   /** Says something before the end: for commands that run until they are stopped. */
   announce(json: object, text: string): void {
     this.#io.stdout.write(`${this.#json ? JSON.stringify(json) : text}\n`)
@@ -67,6 +72,16 @@ export class Session {
   /** Which codec the options of a command mean. */
   codec({ model, device, adapter }: CodecChoice): CodecChoice & { codec?: PayloadCodec } {
     return this.#io.codec ? { codec: this.#io.codec } : { model, device, adapter }
+  }
+}
+
+/** A failure of which the command knows more than the error says. */
+export class WithHint extends Error {
+  readonly hint: string
+
+  constructor(cause: unknown, hint: string) {
+    super(hint, { cause })
+    this.hint = hint
   }
 }
 
@@ -142,17 +157,18 @@ function isUsage(error: unknown): boolean {
 }
 
 const HINTS: Partial<Record<string, string>> = {
-  ERR_ABORTED: 'Stopped. No half-written file is left; the same command starts over',
   ERR_MODEL_MISMATCH: '; give the model it was made with (--model FILE)',
   EACCES: '; check who may read and write there',
+  ERR_DISK_FULL: '; make room on that disk',
   ENOSPC: '; make room on that disk',
 }
 
 function explain(error: unknown): string {
+  if (error instanceof WithHint) return `${explain(error.cause)}${error.hint}`
   if (!(error instanceof Error)) return String(error)
   const code = (error as { code?: unknown }).code
   const hint = typeof code === 'string' ? HINTS[code] : undefined
-  if (code === 'ERR_ABORTED' && hint) return hint
+  if (code === 'ERR_ABORTED') return 'Stopped. No half-written file has the name of the output'
   const known = error instanceof ClericError || typeof code === 'string' || isUsage(error)
   // What nobody foresaw is a bug: then the stack says more than a line.
   return known ? `${error.message}${hint ?? ''}` : (error.stack ?? error.message)

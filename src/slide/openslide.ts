@@ -67,8 +67,8 @@ export class OpenSlideHandle implements SlideSource {
     this.associatedImages = info.associatedImages
     this.vendor = this.properties['openslide.vendor'] ?? 'unknown'
     this.background = parseColour(this.properties['openslide.background-color']) ?? WHITE
-    const x = positiveNumber(this.properties['openslide.mpp-x'])
-    const y = positiveNumber(this.properties['openslide.mpp-y'])
+    const x = micrometres(this.properties, 'x')
+    const y = micrometres(this.properties, 'y')
     this.mpp = x !== null && y !== null ? { x, y } : null
     this.objectivePower = positiveNumber(this.properties['openslide.objective-power'])
     this.#iccProfile = info.iccProfile
@@ -187,6 +187,15 @@ function parseColour(text: string | undefined): Colour | null {
 
 function packed({ red, green, blue }: Colour): number {
   return (red << 16) | (green << 8) | blue
+}
+
+/** Micrometres a pixel. OpenSlide before 4.0 leaves it to us to work it out from the resolution of a generic TIFF. */
+function micrometres(properties: Readonly<Record<string, string>>, axis: 'x' | 'y'): number | null {
+  const stated = positiveNumber(properties[`openslide.mpp-${axis}`])
+  if (stated !== null || properties['openslide.vendor'] !== 'generic-tiff') return stated
+  const unit = { centimeter: 10_000, inch: 25_400 }[properties['tiff.ResolutionUnit'] ?? '']
+  const resolution = positiveNumber(properties[`tiff.${axis.toUpperCase()}Resolution`])
+  return unit !== undefined && resolution !== null ? unit / resolution : null
 }
 
 function positiveNumber(text: string | undefined): number | null {

@@ -8,6 +8,7 @@ import { compressSlide } from '../../src/archive/compress.js'
 import { createCli } from '../../src/cli/commands.js'
 import { fill, WHITE } from '../../src/slide/source.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
+import { firstTile } from '../archive/head.js'
 import { dataPath, testWithData } from '../data.js'
 import { losslessCodec } from '../payload-codec.js'
 import { memorySlide } from '../slides.js'
@@ -52,6 +53,7 @@ test('compress prints the fields that scripts rely on, and nothing else on stdou
     'seconds',
     'sourceBytes',
     'tiles',
+    'unreadableTiles',
   ])
   t.is(result.bytes, readFileSync(at('a.cleric.tif')).length)
 })
@@ -162,7 +164,9 @@ test('validate: status 0 for a sound archive, 1 and the place for a damaged one'
   const path = await archive('validate.cleric.tif', '--background', 'keep')
   t.deepEqual((await run('validate', path, '--json')).json(), { ok: true, tiles: 12, bad: [], badImages: [] })
   const bytes = readFileSync(path)
-  bytes[64] = (bytes[64] as number) ^ 1
+  const { offset, column } = await firstTile(path)
+  t.is(column, 0)
+  bytes[offset] = (bytes[offset] as number) ^ 1
   writeFileSync(path, bytes)
   const bad = await run('validate', path, '--json')
   t.is(bad.status, 1)
