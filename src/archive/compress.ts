@@ -15,6 +15,7 @@ import { maxTileSide } from '../codec/bitstream.js'
 import { defaultQuality } from '../codec/gain.js'
 import { borrowCodec, type CodecChoice } from '../default-codec.js'
 import { ClericError, throwIfAborted } from '../errors.js'
+import { refuseExisting } from '../partial-file.js'
 import { isSameFile } from '../same-file.js'
 import { openSlide } from '../slide/open.js'
 import { checkSlide, type Level, type SlideSource } from '../slide/source.js'
@@ -27,7 +28,6 @@ import { LAYOUTS, type Layout } from './layout.js'
 import { isArchive } from './reader.js'
 import { ON_BAD_TILE, type OnBadTile, SlideReader } from './slide-reader.js'
 import { TILE_MULTIPLE } from './tile-index.js'
-import { refuseExisting } from './writer.js'
 
 export interface CompressOptions extends CodecChoice {
   /** 0 (smallest) to 100 (best), default 60. */

@@ -1,17 +1,15 @@
 /**
- * Writes an archive so that there is never half a file: everything goes to OUT.partial, the offset of the first directory comes
- * last, then fsync, then the name. Tiles are appended in order and recorded in OUT.journal, so that a run that was
- * interrupted at any moment can go on, to the same bytes.
+ * Writes an archive so that there is never half a file. Tiles are appended to OUT.partial in order and recorded in OUT.journal, so
+ * that a run that was interrupted at any moment can go on, to the same bytes.
  *
- * Of two runs that write the same file the later one takes both names over, and the earlier one fails in the end: each has
- * files of its own, so that their bytes never mix. Two that go on from the same journal share the files, but as the
- * same run gives the same bytes at the same places, neither harms the other, and the first to be done has the name.
+ * Two runs that go on from the same journal share the files, but as the same run gives the same bytes at the same places,
+ * neither harms the other, and the first to be done has the name.
  */
 import { existsSync } from 'node:fs'
-import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { type FileHandle, open, rm } from 'node:fs/promises'
 import { crc32c } from '../entropy/crc32c.js'
 import { ClericError } from '../errors.js'
+import { PartialFile, partialOf, refuseExisting, writeFully } from '../partial-file.js'
 import {
   encodeJournalHead,
   encodeRecord,
@@ -21,16 +19,6 @@ import {
   recordPosition,
 } from './journal.js'
 import { TIFF_HEADER_BYTES } from './tiff-writer.js'
-
-/** @throws ClericError ERR_FILE_EXISTS */
-export function refuseExisting(path: string, overwrite: boolean): void {
-  if (!overwrite && existsSync(path)) {
-    throw new ClericError(
-      'ERR_FILE_EXISTS',
-      `${path} exists already; choose another name, or overwrite it (--overwrite)`,
-    )
-  }
-}
 
 /** Whether a run that was to write this file was interrupted and can go on. */
 export function isResumable(path: string): boolean {
@@ -52,15 +40,13 @@ export interface Start {
 export class ArchiveWriter {
   /** Tiles that an interrupted run has written. */
   readonly resumed: readonly Recorded[]
-  readonly #path: string
   readonly #overwrite: boolean
-  readonly #file: FileHandle
+  readonly #file: PartialFile
   readonly #journal: FileHandle
   #tiles: number
   #position: number
 
-  private constructor(path: string, start: Start, file: FileHandle, journal: FileHandle, resumed: readonly Recorded[]) {
-    this.#path = path
+  private constructor(start: Start, file: PartialFile, journal: FileHandle, resumed: readonly Recorded[]) {
     this.#overwrite = start.overwrite
     this.#file = file
     this.#journal = journal
@@ -77,18 +63,14 @@ export class ArchiveWriter {
   }
 
   static async #create(path: string, start: Start): Promise<ArchiveWriter> {
-    // What an interrupted run left, or what another is still writing to.
-    await rm(partialOf(path), { force: true })
-    const file = await open(partialOf(path), 'wx').catch((error: NodeJS.ErrnoException) => {
-      throw error.code === 'EEXIST' ? takenOver(path) : error
-    })
+    const file = await PartialFile.create(path)
     const journal = await replaceFile(journalOf(path)).catch(async (error: unknown) => {
       await file.close()
       throw error
     })
-    const writer = new ArchiveWriter(path, start, file, journal, [])
+    const writer = new ArchiveWriter(start, file, journal, [])
     try {
-      await writer.#write(journal, encodeJournalHead(start.fingerprint, start.tiles), 0)
+      await writer.#record(encodeJournalHead(start.fingerprint, start.tiles), 0)
     } catch (error) {
       await writer.leave()
       throw error
@@ -99,7 +81,7 @@ export class ArchiveWriter {
   /** Null if the journal hasn't begun. */
   static async #resume(path: string, start: Start): Promise<ArchiveWriter | null> {
     const journal = await open(journalOf(path), 'r+')
-    let file: FileHandle | null = null
+    let file: PartialFile | null = null
     try {
       const fingerprint = await readFingerprint(journal)
       if (fingerprint && !Buffer.from(fingerprint).equals(start.fingerprint)) {
@@ -108,8 +90,8 @@ export class ArchiveWriter {
         throw new ClericError('ERR_RESUME_MISMATCH', `${partialOf(path)} ${what}; ${remedy}`)
       }
       if (fingerprint) {
-        file = await open(partialOf(path), 'r+')
-        return new ArchiveWriter(path, start, file, journal, await verifiedTiles(file, journal, start))
+        file = await PartialFile.reopen(path)
+        return new ArchiveWriter(start, file, journal, await verifiedTiles(file.handle, journal, start))
       }
     } catch (error) {
       await file?.close()
@@ -129,7 +111,7 @@ export class ArchiveWriter {
   async appendTile(bytes: Uint8Array, colour: Uint8Array): Promise<Recorded> {
     const record = { offset: bytes.length > 0 ? this.#position : 0, length: bytes.length, colour, crc: crc32c(bytes) }
     await this.append(bytes)
-    await this.#write(this.#journal, encodeRecord(this.#tiles, record), recordPosition(this.#tiles))
+    await this.#record(encodeRecord(this.#tiles, record), recordPosition(this.#tiles))
     this.#tiles++
     return record
   }
@@ -137,67 +119,35 @@ export class ArchiveWriter {
   /** Appends bytes that are no tile, and tells where they are. They aren't recorded: a resumed run makes them anew. */
   async append(bytes: Uint8Array): Promise<number> {
     const offset = this.#position
-    await this.#write(this.#file, bytes, offset)
+    await this.#file.write(bytes, offset)
     this.#position += bytes.length
     return offset
   }
 
   /** Writes the head and gives the file its name. */
   async finish(head: Uint8Array): Promise<void> {
-    // An interrupted run may have come further than its journal.
-    await this.#file.truncate(this.#position)
-    await this.#write(this.#file, head.subarray(TIFF_HEADER_BYTES), TIFF_HEADER_BYTES)
-    // All on disk before the header that makes it a file.
-    await this.#file.datasync()
-    await this.#write(this.#file, head.subarray(0, TIFF_HEADER_BYTES), 0)
-    await this.#file.sync()
-    refuseExisting(this.#path, this.#overwrite)
-    if (!(await this.#hasName())) throw takenOver(this.#path)
-    await this.#file.close()
+    // An interrupted run may have come further than its journal: what is beyond the position goes.
+    await this.#file.publish(head, TIFF_HEADER_BYTES, this.#position, this.#overwrite)
     await this.#journal.close()
-    await rename(partialOf(this.#path), this.#path)
-    await syncFolder(dirname(this.#path))
-    await rm(journalOf(this.#path), { force: true })
+    await rm(journalOf(this.#file.path), { force: true })
   }
 
   /** Gives up. What is written stays, for a run that goes on, unless it is nothing. Harmless after {@link finish}. */
   async leave(): Promise<void> {
-    const hasName = await this.#hasName().catch(() => false)
-    await this.#file.close().catch(() => {})
+    const hasName = await this.#file.hasName().catch(() => false)
     await this.#journal.close().catch(() => {})
-    if (!hasName || this.#tiles > 0) return
-    for (const name of [journalOf(this.#path), partialOf(this.#path)]) await rm(name, { force: true })
-  }
-
-  /** Whether OUT.partial is still the file of this run. */
-  async #hasName(): Promise<boolean> {
-    const own = await this.#file.stat({ bigint: true })
-    const named = await stat(partialOf(this.#path), { bigint: true }).catch(() => null)
-    return named?.ino === own.ino && named.dev === own.dev
-  }
-
-  async #write(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-    try {
-      for (let done = 0; done < bytes.length; ) {
-        const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done)
-        done += bytesWritten
-      }
-    } catch (cause) {
-      const { code, message } = cause as NodeJS.ErrnoException
-      if (!DISK_FULL.includes(code ?? '')) throw cause
-      throw new ClericError(
-        'ERR_DISK_FULL',
-        `${partialOf(this.#path)} can't grow beyond byte ${position}: ${message}`,
-        {
-          cause,
-        },
-      )
+    if (this.#tiles > 0) {
+      await this.#file.close().catch(() => {})
+      return
     }
+    await this.#file.discard()
+    if (hasName) await rm(journalOf(this.#file.path), { force: true })
+  }
+
+  #record(bytes: Uint8Array, position: number): Promise<void> {
+    return writeFully(this.#journal, bytes, position, journalOf(this.#file.path))
   }
 }
-
-/** No room on the disk, none left to this user, none allowed to this process. */
-const DISK_FULL = ['ENOSPC', 'EDQUOT', 'EFBIG']
 
 /** The tiles that the journal records and whose bytes are in the file. */
 async function verifiedTiles(file: FileHandle, journal: FileHandle, start: Start): Promise<Recorded[]> {
@@ -222,10 +172,6 @@ async function isInFile(record: Recorded, position: number, size: number, file: 
   return bytesRead === length && crc32c(bytes) === crc
 }
 
-function partialOf(path: string): string {
-  return `${path}.partial`
-}
-
 function journalOf(path: string): string {
   return `${path}.journal`
 }
@@ -240,15 +186,4 @@ async function replaceFile(name: string): Promise<FileHandle> {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     }
   }
-}
-
-function takenOver(path: string): ClericError {
-  return new ClericError('ERR_FILE_EXISTS', `${partialOf(path)} was taken over by another run that writes ${path} too`)
-}
-
-/** Makes a rename last. Not every file system can sync a folder. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r').catch(() => null)
-  await folder?.sync().catch(() => {})
-  await folder?.close()
 }
