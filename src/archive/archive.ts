@@ -184,6 +184,15 @@ export class Archive implements SlideSource, Disposable {
     return this.#cache.get(`${level}/${column}/${row}`, size.width * size.height * 3, decode, signal)
   }
 
+  /** Whether the slide could not be read there, so that the tile is background. */
+  isUnreadable(level: number, column: number, row: number): boolean {
+    checkInteger(level, 'level', 0, this.levels.length - 1)
+    const index = this.#head.indexes[level] as TileIndex
+    checkInteger(column, 'column', 0, index.columns - 1)
+    checkInteger(row, 'row', 0, index.rows - 1)
+    return kindOf(index, row * index.columns + column) === TILE.unreadable
+  }
+
   async readAssociatedImage(name: string, signal?: AbortSignal): Promise<Image> {
     throwIfAborted(checkSignal(signal))
     this.#mustBeOpen()

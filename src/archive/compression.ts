@@ -1,7 +1,6 @@
 /** One compression of a slide into an archive: what `compressSlide` does once its options are checked. */
 import { createHash } from 'node:crypto'
 import { statSync } from 'node:fs'
-import { growImage } from '../codec/image.js'
 import { SlideError, throwIfAborted } from '../errors.js'
 import { fromImage } from '../slide/image-file.js'
 import { type Colour, fill, type Level } from '../slide/source.js'
@@ -14,6 +13,7 @@ import { withoutIdentity } from './identity.js'
 import { inOrder } from './in-order.js'
 import { type Contents, encodeHead, type Layout, type StoredImage } from './layout.js'
 import { Overview, type OverviewLevel, overviewLevels } from './overview.js'
+import { padTile } from './padding.js'
 import type { SlideReader } from './slide-reader.js'
 import { emptyIndex, TILE, type TileIndex } from './tile-index.js'
 import { ArchiveWriter } from './writer.js'
@@ -98,6 +98,7 @@ export class Compression {
     try {
       const overview = await this.#writeTiles(writer, contents, signal)
       throwIfAborted(signal)
+      this.#refuseNothing()
       for (const [i, { index }] of contents.overview.entries()) {
         for (const [at, bytes] of (overview?.tiles[i] ?? []).entries()) {
           index.offset[at] = await writer.append(bytes)
@@ -187,7 +188,7 @@ export class Compression {
     if (colour) return { colour }
     const { tileWidth, tileHeight } = this.#indexes[place.level] as TileIndex
     // A TIFF's tiles are whole, also at the edge.
-    const whole = growImage(image, tileWidth, tileHeight)
+    const whole = padTile(image, tileWidth, tileHeight)
     return { payload: await this.#clock.while(this.#codec.encodePayload(whole, this.#options.quality, signal)) }
   }
 
@@ -208,6 +209,13 @@ export class Compression {
       this.unreadable.push(tile)
       this.#options.onUnreadable?.(tile)
     }
+  }
+
+  /** An archive of nothing but background would pass for one of an empty slide. */
+  #refuseNothing(): void {
+    if (this.unreadable.length < this.#totalTiles) return
+    const { path } = this.#reader.slide
+    throw new SlideError('ERR_OPENSLIDE_READ', `${path}: no tile can be read; the first: ${this.unreadable[0]?.reason}`)
   }
 
   #report(writer: ArchiveWriter): void {

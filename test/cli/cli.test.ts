@@ -162,7 +162,13 @@ test('compare refuses slides without a level of the same size', async (t) => {
 
 test('validate: status 0 for a sound archive, 1 and the place for a damaged one', async (t) => {
   const path = await archive('validate.cleric.tif', '--background', 'keep')
-  t.deepEqual((await run('validate', path, '--json')).json(), { ok: true, tiles: 12, bad: [], badImages: [] })
+  t.deepEqual((await run('validate', path, '--json')).json(), {
+    ok: true,
+    tiles: 12,
+    bad: [],
+    unreadable: [],
+    badImages: [],
+  })
   const bytes = readFileSync(path)
   const { offset, column } = await firstTile(path)
   t.is(column, 0)
@@ -186,6 +192,35 @@ test('an existing archive is kept unless --overwrite', async (t) => {
   t.is((await run('compress', 'synthetic:400x300', '-o', path, '--overwrite')).status, 0)
 })
 
+test('Ctrl-C says how to go on, and --resume does', async (t) => {
+  const stop = new AbortController()
+  const codec = losslessCodec(2)
+  const { encodePayload } = codec
+  codec.encodePayload = (...argv) => {
+    if (codec.encoded === 8) stop.abort()
+    return encodePayload(...argv)
+  }
+  let stderr = ''
+  const stderrStream = { write: (text: string) => (stderr += text) }
+  const io = { stdout: { write: () => {} }, stderr: stderrStream, codec, signal: stop.signal }
+  const argv = ['compress', 'synthetic:400x300:5', '-o', at('stopped.cleric.tif'), '--tile', '64', '--json', '--quiet']
+  t.is(await createCli(io).run(argv), 1)
+  t.regex(stderr, /^cleric compress: Stopped\. .*; to go on .*--resume\n$/)
+  t.false(existsSync(at('stopped.cleric.tif')))
+  const { resumedTiles, tiles } = (await run(...argv, '--resume')).json()
+  t.true(resumedTiles > 0 && resumedTiles < tiles)
+  await run(...argv.with(3, at('whole.cleric.tif')))
+  t.true(readFileSync(at('stopped.cleric.tif')).equals(readFileSync(at('whole.cleric.tif'))))
+})
+
+test('--layout strict puts the levels first; the archive of an archive has the same pixels', async (t) => {
+  const [compat, strict] = [await archive('one.cleric.tif', '--background', 'keep'), at('two.cleric.tif')]
+  t.is((await run('compress', compat, '-o', strict, '--layout', 'strict', '--background', 'keep')).status, 0)
+  const info = (await run('info', strict, '--json')).json()
+  t.like(info, { layout: 'strict', mpp: { x: 0.5, y: 0.5 }, associatedImages: ['label', 'macro'] })
+  t.like((await run('compare', 'synthetic:400x300:5', strict, '--json')).json().levels[0], { maxError: 0 })
+})
+
 for (const argv of [
   [],
   ['frobnicate'],
@@ -195,6 +230,9 @@ for (const argv of [
   ['compress', 'synthetic:300x200', '--levels', 'some'],
   ['compress', 'synthetic:300x200', '--levels', '7'],
   ['compress', 'synthetic:300x200', '--background', 'pink'],
+  ['compress', 'synthetic:300x200', '--tile', '100'],
+  ['compress', 'synthetic:300x200', '--layout', 'loose'],
+  ['compress', 'synthetic:300x200', '--on-bad-tile', 'ignore'],
   ['compress', 'synthetic:300x200', '--frobnicate'],
   ['region', 'synthetic:300x200', '--width', '10', '--height', '10'],
   ['region', 'synthetic:300x200', '-o', 'x.png', '--width', '10', '--height', '0'],

@@ -25,7 +25,13 @@ test.serial('compress, validate, compare and region with a model on a device', a
   const made = await cleric('compress', slide, '-o', archive, '--model', MODEL, '--tile', '128', '--quality', '100')
   t.is(made.bytes, readFileSync(archive).length)
   t.true(made.deviceBusy > 0 && made.deviceBusy <= 1)
-  t.deepEqual(await cleric('validate', archive, '--model', MODEL), { ok: true, tiles: 2, bad: [], badImages: [] })
+  t.deepEqual(await cleric('validate', archive, '--model', MODEL), {
+    ok: true,
+    tiles: 2,
+    bad: [],
+    unreadable: [],
+    badImages: [],
+  })
   const { levels, bpp } = await cleric('compare', slide, archive, '--model', MODEL)
   t.is(bpp, made.bpp)
   t.true(Number.isFinite(levels[0].psnr) && levels[0].maxError > 0)
