@@ -34,6 +34,8 @@ export {
   SlideError,
   UnsupportedError,
 } from './errors.js'
+export { type ExportOptions, type ExportProgress, type ExportResult, exportSlide } from './export/export.js'
+export type { ExportCompression } from './export/tile-codec.js'
 export { type CompareOptions, compareSlides, type LevelComparison } from './metrics/compare.js'
 export { msSsim } from './metrics/ms-ssim.js'
 export { psnr } from './metrics/psnr.js'

@@ -17,15 +17,13 @@ import { borrowCodec, type CodecChoice } from '../default-codec.js'
 import { ClericError, throwIfAborted } from '../errors.js'
 import { refuseExisting } from '../partial-file.js'
 import { isSameFile } from '../same-file.js'
-import { openSlide } from '../slide/open.js'
 import { checkSlide, type Level, type SlideSource } from '../slide/source.js'
-import { openArchive, type PayloadCodec } from './archive.js'
+import type { PayloadCodec } from './archive.js'
 import { BACKGROUND_MODES, type BackgroundMode } from './blank.js'
 import { BusyClock } from './busy-clock.js'
-import { firstBytes } from './byte-source.js'
 import { Compression } from './compression.js'
 import { LAYOUTS, type Layout } from './layout.js'
-import { isArchive } from './reader.js'
+import { openAny } from './open-any.js'
 import { ON_BAD_TILE, type OnBadTile, SlideReader } from './slide-reader.js'
 import { TILE_MULTIPLE } from './tile-index.js'
 
@@ -141,7 +139,8 @@ export async function compressSlide(
   const started = performance.now()
 
   const { codec: given, model, device, adapter } = options
-  const source = typeof slide === 'string' ? await openSource(slide, options, signal) : slide
+  const source =
+    typeof slide === 'string' ? await openAny(slide, { codec: given, model, device, adapter, signal }) : slide
   try {
     if (isSameFile(output, source.path)) {
       throw new ClericError('ERR_FILE_EXISTS', `${output} is the slide itself; choose another name`)
@@ -180,13 +179,6 @@ export function checkTile(tile: number): number {
   checkInteger(tile, 'tile', TILE_MULTIPLE, maxTileSide)
   if (tile % TILE_MULTIPLE !== 0) throw outOfRange(`a multiple of ${TILE_MULTIPLE}`, 'tile', tile)
   return tile
-}
-
-/** OpenSlide would show of an archive no more than its overview. */
-async function openSource(path: string, options: CompressOptions, signal: AbortSignal): Promise<SlideSource> {
-  const { codec, model, device, adapter } = options
-  if (isArchive(await firstBytes(path))) return openArchive(path, { codec, model, device, adapter, signal })
-  return openSlide(path, { signal })
 }
 
 function chooseLevels(levels: readonly Level[], wanted: 'all' | readonly number[]): number[] {

@@ -9,12 +9,13 @@ import { type BackgroundMode, blankColour } from './blank.js'
 import type { BusyClock } from './busy-clock.js'
 import type { CompressProgress, UnreadableTile } from './compress.js'
 import type { Description } from './description.js'
-import { withoutIdentity } from './identity.js'
+import { type Kept, keptOf } from './identity.js'
 import { inOrder } from './in-order.js'
-import { type Contents, encodeHead, type Layout, type StoredImage } from './layout.js'
+import { type Contents, encodeHead, type Layout } from './layout.js'
 import { Overview, type OverviewLevel, overviewLevels } from './overview.js'
 import { padTile } from './padding.js'
 import type { SlideReader } from './slide-reader.js'
+import type { StoredImage } from './tiff-image.js'
 import { emptyIndex, TILE, type TileIndex } from './tile-index.js'
 import { ArchiveWriter } from './writer.js'
 
@@ -64,6 +65,7 @@ export class Compression {
   readonly #codec: PayloadCodec
   readonly #clock: BusyClock
   readonly #options: CompressionOptions
+  readonly #kept: Kept
   readonly #indexes: readonly TileIndex[]
   readonly #totalTiles: number
   #pixels = 0
@@ -81,6 +83,7 @@ export class Compression {
     this.#codec = codec
     this.#clock = clock
     this.#options = options
+    this.#kept = keptOf(reader.slide, options)
     this.#indexes = this.#levels.map((level) => emptyIndex(level, options.tile))
     this.#totalTiles = this.#indexes.reduce((sum, { length }) => sum + length.length, 0)
     this.totalPixels = this.#levels.reduce((sum, { width, height }) => sum + width * height, 0)
@@ -239,10 +242,8 @@ export class Compression {
 
   async #associatedImages(signal: AbortSignal): Promise<Jpeg[]> {
     const { slide } = this.#reader
-    const { label, macro } = this.#options
     const images: Jpeg[] = []
-    for (const name of slide.associatedImages) {
-      if ((name === 'label' && !label) || (name === 'macro' && !macro)) continue
+    for (const name of this.#kept.images) {
       const image = await slide.readAssociatedImage(name, signal)
       const bytes = await fromImage(image).jpeg({ quality: 90, chromaSubsampling: '4:4:4' }).toBuffer()
       images.push({ name, width: image.width, height: image.height, bytes })
@@ -253,8 +254,8 @@ export class Compression {
   /** All that the archive says but for where things are. */
   #contents(images: readonly Jpeg[]): Contents {
     const { slide } = this.#reader
-    const { layout, label, macro, quality, tile } = this.#options
-    const { mpp, objectivePower, background, properties, format, bytes } = slide
+    const { layout, quality, tile } = this.#options
+    const { mpp, objectivePower, background, format, bytes } = slide
     const description: Description = {
       model: { name: this.#codec.model.name, hash: this.#codec.model.hash },
       quality,
@@ -264,13 +265,13 @@ export class Compression {
       mpp,
       objectivePower,
       background,
-      properties: label && macro ? { ...properties } : withoutIdentity(properties),
+      properties: { ...this.#kept.properties },
       source: { format, bytes },
     }
     return {
       layout,
       description,
-      iccProfile: slide.iccProfile?.() ?? null,
+      iccProfile: this.#kept.iccProfile,
       indexes: this.#indexes,
       overview: layout === 'compat' ? overviewLevels(this.#levels[0] as Level) : [],
       images: images.map(({ bytes, ...image }) => ({ ...image, offset: 0, length: bytes.length })),

@@ -6,32 +6,23 @@
  * images end the chain in both.
  */
 import { crc32c } from '../entropy/crc32c.js'
-import type { Level, Resolution } from '../slide/source.js'
+import type { Level } from '../slide/source.js'
 import { type Description, writeSlideFacts, writeTileHead } from './description.js'
-import { CENTIMETRE, COMPRESSION, PHOTOMETRIC, REDUCED, TAGS, type Tag } from './tiff-tags.js'
 import {
-  ascii,
-  byteField,
-  type Directory,
-  encodeTiff,
-  type Field,
-  long,
-  long8,
-  rational,
-  short,
-  undefinedBytes,
-} from './tiff-writer.js'
-import type { Size, TileIndex } from './tile-index.js'
+  type Fields,
+  optionalField,
+  pixelFields,
+  resolutionFields,
+  type StoredImage,
+  stripFields,
+  tileFields,
+} from './tiff-image.js'
+import { COMPRESSION, PHOTOMETRIC, REDUCED, TAGS } from './tiff-tags.js'
+import { ascii, byteField, type Directory, encodeTiff, long8, undefinedBytes } from './tiff-writer.js'
+import type { TileIndex } from './tile-index.js'
 
 export const LAYOUTS = ['compat', 'strict'] as const
 export type Layout = (typeof LAYOUTS)[number]
-
-/** A JPEG that is stored in one piece. */
-export interface StoredImage extends Size {
-  readonly name: string
-  readonly offset: number
-  readonly length: number
-}
 
 export interface Contents {
   readonly layout: Layout
@@ -45,7 +36,6 @@ export interface Contents {
   readonly fileLength: number
 }
 
-const SOFTWARE = ascii('cleric')
 const OVERVIEW_DESCRIPTION = ascii(
   'cleric: overview of a slide whose levels, compressed with a learned codec (Compression 49644), are in the SubIFDs',
 )
@@ -57,40 +47,36 @@ export function encodeHead(contents: Contents): Uint8Array {
   const seal = new Float64Array(3)
   const sealField = long8(seal)
   const tileHead = ascii(writeTileHead(description))
-  const own: [Tag, Field][] = [
+  const own: Fields = [
     [TAGS.ClericSlide, ascii(writeSlideFacts(description))],
     [TAGS.ClericSeal, sealField],
   ]
-  const levels = description.levels.map((level, i): [Tag, Field][] => {
+  const levels = description.levels.map((level, i): Fields => {
     const index = indexes[i] as TileIndex
     return [
-      ...pixels(level, COMPRESSION.cleric, i > 0),
-      ...tiles(index),
-      ...resolution(description.mpp, level.downsample),
-      ...optional(TAGS.IccProfile, icc),
+      ...pixelFields(level, COMPRESSION.cleric, PHOTOMETRIC.rgb, i > 0 ? REDUCED : 0),
+      ...tileFields(index),
+      ...resolutionFields(description.mpp, level.downsample),
+      ...optionalField(TAGS.IccProfile, icc),
       [TAGS.ClericTileHead, tileHead],
       [TAGS.ClericTileColours, byteField(index.colours)],
     ]
   })
   const original = description.properties['tiff.ImageDescription'] ?? description.properties['openslide.comment']
-  levels[0]?.push(...optional(TAGS.ImageDescription, original ? ascii(original) : null))
-  const pyramid = overview.map(({ level, index }, i): [Tag, Field][] => [
-    ...pixels(level, COMPRESSION.jpeg, i > 0),
-    ...tiles(index),
-    ...resolution(description.mpp, level.downsample),
-    ...optional(TAGS.IccProfile, icc),
-  ])
+  levels[0]?.push(...optionalField(TAGS.ImageDescription, original ? ascii(original) : null))
+  const pyramid = overview.map(
+    ({ level, index }, i): Fields => [
+      ...pixelFields(level, COMPRESSION.jpeg, PHOTOMETRIC.ycbcr, i > 0 ? REDUCED : 0),
+      ...tileFields(index),
+      ...resolutionFields(description.mpp, level.downsample),
+      ...optionalField(TAGS.IccProfile, icc),
+    ],
+  )
   pyramid[0]?.push([TAGS.ImageDescription, OVERVIEW_DESCRIPTION])
-  const associated = images.map((image): [Tag, Field][] => [
-    ...pixels(image, COMPRESSION.jpeg, true),
-    [TAGS.RowsPerStrip, long([image.height])],
-    [TAGS.StripOffsets, long8([image.offset])],
-    [TAGS.StripByteCounts, long([image.length])],
-    [TAGS.PageName, ascii(image.name)],
-  ])
+  const associated = images.map((image) => stripFields(image, REDUCED))
   const main = layout === 'strict' ? levels : pyramid
   main[0]?.push(...own)
-  const directories = (fields: [Tag, Field][][]): Directory[] => fields.map((each) => ({ fields: new Map(each) }))
+  const directories = (fields: Fields[]): Directory[] => fields.map((each) => ({ fields: new Map(each) }))
   const chain = directories([...main, ...associated])
   if (layout === 'compat') chain[0] = { ...(chain[0] as Directory), children: directories(levels) }
 
@@ -99,44 +85,4 @@ export function encodeHead(contents: Contents): Uint8Array {
   bytes.set(sealBytes(0), offsetOf(sealField))
   bytes.set(sealBytes(crc32c(bytes)), offsetOf(sealField))
   return bytes
-}
-
-function pixels({ width, height }: Size, compression: number, isReduced: boolean): [Tag, Field][] {
-  const isJpeg = compression === COMPRESSION.jpeg
-  return [
-    [TAGS.NewSubfileType, long([isReduced ? REDUCED : 0])],
-    [TAGS.ImageWidth, long([width])],
-    [TAGS.ImageLength, long([height])],
-    [TAGS.BitsPerSample, short(8, 8, 8)],
-    [TAGS.Compression, short(compression)],
-    [TAGS.PhotometricInterpretation, short(isJpeg ? PHOTOMETRIC.ycbcr : PHOTOMETRIC.rgb)],
-    [TAGS.SamplesPerPixel, short(3)],
-    [TAGS.PlanarConfiguration, short(1)],
-    [TAGS.Software, SOFTWARE],
-    ...(isJpeg ? ([[TAGS.YCbCrSubSampling, short(1, 1)]] satisfies [Tag, Field][]) : []),
-  ]
-}
-
-function tiles({ tileWidth, tileHeight, offset, length }: TileIndex): [Tag, Field][] {
-  return [
-    [TAGS.TileWidth, long([tileWidth])],
-    [TAGS.TileLength, long([tileHeight])],
-    [TAGS.TileOffsets, long8(offset)],
-    [TAGS.TileByteCounts, long(length)],
-  ]
-}
-
-/** Pixels a centimetre, of a level. */
-function resolution(mpp: Resolution | null, downsample: number): [Tag, Field][] {
-  if (!mpp) return []
-  const perCentimetre = (value: number) => 10_000 / (value * downsample)
-  return [
-    [TAGS.XResolution, rational(perCentimetre(mpp.x))],
-    [TAGS.YResolution, rational(perCentimetre(mpp.y))],
-    [TAGS.ResolutionUnit, short(CENTIMETRE)],
-  ]
-}
-
-function optional(tag: Tag, field: Field | null): [Tag, Field][] {
-  return field ? [[tag, field]] : []
 }

@@ -7,6 +7,7 @@
  */
 import { growImage, type Image } from '../codec/image.js'
 import { fromImage } from '../slide/image-file.js'
+import { means, type Span, shrink } from '../slide/shrink.js'
 import { fill, type Level, paste, WHITE } from '../slide/source.js'
 import { emptyIndex, type Size, type TileIndex } from './tile-index.js'
 
@@ -73,7 +74,7 @@ export class Overview {
     const width = Math.min(index.tileWidth, level.width - left)
     const height = Math.min(index.tileHeight, level.height - top)
     const area = { left, top, width, height }
-    const image = number === 0 ? await this.#fromSlide(area) : halve(await this.#finer(number - 1, area))
+    const image = number === 0 ? await this.#fromSlide(area) : shrink(await this.#finer(number - 1, area), 2)
     const whole = growImage(image, index.tileWidth, index.tileHeight)
     const jpeg = await fromImage(whole).jpeg(JPEG).toBuffer()
     const tiles = this.tiles[number] as Uint8Array[]
@@ -125,37 +126,7 @@ export class Overview {
 }
 
 type Bound = (position: number, side: number) => number
-type Span = readonly [start: number, end: number]
 
 function spans(first: number, count: number, side: number, start: Bound, end: Bound): Span[] {
   return Array.from({ length: count }, (_, i) => [start(first + i, side), end(first + i, side)])
-}
-
-/** A pixel for every pair of spans, which count from (left, top) of the image. */
-function means(image: Image, columns: readonly Span[], rows: readonly Span[], left: number, top: number): Image {
-  const data = new Uint8Array(columns.length * rows.length * 3)
-  let at = 0
-  for (const [firstRow, endRow] of rows) {
-    for (const [firstColumn, endColumn] of columns) {
-      const sum = [0, 0, 0]
-      for (let y = firstRow - top; y < endRow - top; y++) {
-        let i = (y * image.width + firstColumn - left) * 3
-        for (let x = firstColumn; x < endColumn; x++, i += 3) {
-          sum[0] = (sum[0] as number) + (image.data[i] as number)
-          sum[1] = (sum[1] as number) + (image.data[i + 1] as number)
-          sum[2] = (sum[2] as number) + (image.data[i + 2] as number)
-        }
-      }
-      const pixels = (endRow - firstRow) * (endColumn - firstColumn)
-      for (const total of sum) data[at++] = Math.floor(total / pixels + 0.5)
-    }
-  }
-  return { data, width: columns.length, height: rows.length, channels: 3 }
-}
-
-/** Means of 2 x 2; of what there is of them at an odd edge. */
-function halve(image: Image): Image {
-  const pairs = (side: number): Span[] =>
-    Array.from({ length: Math.ceil(side / 2) }, (_, i) => [2 * i, Math.min(side, 2 * i + 2)])
-  return means(image, pairs(image.width), pairs(image.height), 0, 0)
 }

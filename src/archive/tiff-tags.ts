@@ -32,6 +32,7 @@ export const TAGS = {
   PageName: 285,
   ResolutionUnit: 296,
   Software: 305,
+  Predictor: 317,
   TileWidth: 322,
   TileLength: 323,
   TileOffsets: 324,
@@ -51,8 +52,12 @@ export const TAGS = {
 } as const
 export type Tag = (typeof TAGS)[keyof typeof TAGS]
 
-export const COMPRESSION = { jpeg: 7, cleric: 49644 } as const
+export const COMPRESSION = { jpeg: 7, deflate: 8, cleric: 49644, webp: 50001 } as const
 export const PHOTOMETRIC = { rgb: 2, ycbcr: 6 } as const
 export const CENTIMETRE = 3
 /** NewSubfileType of an image that is another of the same file at a lower resolution. */
 export const REDUCED = 1
+/** Of an SVS file's macro image. */
+export const MACRO = 9
+/** Predictor: each value is stored as its difference from the same channel's in the pixel to the left. */
+export const HORIZONTAL = 2

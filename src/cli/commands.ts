@@ -5,6 +5,7 @@ import { addCompress } from './compress.js'
 import { addDecode } from './decode.js'
 import { addDevices } from './devices.js'
 import { addEncode } from './encode.js'
+import { addExport } from './export.js'
 import { addInfo } from './info.js'
 import { addRegion } from './region.js'
 import { addServe } from './serve.js'
@@ -17,6 +18,7 @@ export function createCli(io: Io): Cli {
   addCompress(cli)
   addInfo(cli)
   addRegion(cli)
+  addExport(cli)
   addEncode(cli)
   addDecode(cli)
   addCompare(cli)

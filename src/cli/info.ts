@@ -1,7 +1,7 @@
 import { Archive } from '../archive/archive.js'
+import { openAny } from '../archive/open-any.js'
 import type { SlideSource } from '../slide/source.js'
 import type { Cli } from './cli.js'
-import { openAny } from './open-any.js'
 import { byteSize, rateText, table } from './quantities.js'
 
 export function addInfo(cli: Cli): void {

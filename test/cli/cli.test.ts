@@ -160,6 +160,30 @@ test('compare refuses slides without a level of the same size', async (t) => {
   t.regex(stderr, /no level of the same size/)
 })
 
+test('export writes a TIFF that is as good as the archive, and says what is in it', async (t) => {
+  const [path, tiff] = [await archive('export.cleric.tif', '--background', 'keep'), at('export.tif')]
+  const { status, json } = await run('export', path, '-o', tiff, '--codec', 'deflate', '--json')
+  t.is(status, 0)
+  const result = json()
+  t.deepEqual(Object.keys(result).sort(), [
+    'associatedImages',
+    'bytes',
+    'compression',
+    'levels',
+    'output',
+    'peakRssBytes',
+    'quality',
+    'seconds',
+    'tiles',
+  ])
+  t.like(result, { bytes: readFileSync(tiff).length, compression: 'deflate', associatedImages: ['label', 'macro'] })
+  t.like((await run('compare', 'synthetic:400x300:5', tiff, '--json')).json().levels[0], { psnr: null, maxError: 0 })
+  t.is((await run('export', path, '-o', tiff)).status, 1)
+  const again = await run('export', path, '-o', tiff, '--quality', '80', '--no-label', '--no-macro', '--overwrite')
+  t.is(again.status, 0)
+  t.regex(again.stdout, /export\.tif: .* levels, .* tiles of jpeg of quality 80, in /)
+})
+
 test('validate: status 0 for a sound archive, 1 and the place for a damaged one', async (t) => {
   const path = await archive('validate.cleric.tif', '--background', 'keep')
   t.deepEqual((await run('validate', path, '--json')).json(), {
@@ -234,6 +258,10 @@ for (const argv of [
   ['compress', 'synthetic:300x200', '--layout', 'loose'],
   ['compress', 'synthetic:300x200', '--on-bad-tile', 'ignore'],
   ['compress', 'synthetic:300x200', '--frobnicate'],
+  ['export', 'synthetic:300x200'],
+  ['export', 'synthetic:300x200', '-o', 'x.tif', '--codec', 'gif'],
+  ['export', 'synthetic:300x200', '-o', 'x.tif', '--quality', '0'],
+  ['export', 'synthetic:300x200', '-o', 'x.tif', '--codec', 'deflate', '--quality', '50'],
   ['region', 'synthetic:300x200', '--width', '10', '--height', '10'],
   ['region', 'synthetic:300x200', '-o', 'x.png', '--width', '10', '--height', '0'],
   ['region', 'synthetic:300x200', '-o', 'x.png', '--width', '10', '--height', '10', '--level', '9'],
