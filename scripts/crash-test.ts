@@ -2,7 +2,7 @@
  * Kills compressions at random moments and resumes them: each archive must be, byte for byte, that of a run that nothing
  * disturbed. Ends with status 1 if one isn't.
  *
- *     npm run test:crash -- --rounds 200 --slide slide.svs --model models/x.safetensors
+ *     npm run test:crash -- --kills 200 --slide slide.svs --model models/x.safetensors
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,7 +12,7 @@ import { crashTest, seededRandom } from '../test/archive/crash.js'
 
 const { values } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '20' },
+    kills: { type: 'string', default: '20' },
     slide: { type: 'string', default: 'synthetic:1600x1200' },
     model: { type: 'string', default: 'test/fixtures/nano.safetensors' },
     seed: { type: 'string', default: String(Date.now() % 1e9) },
@@ -21,14 +21,14 @@ const { values } = parseArgs({
 })
 const folder = mkdtempSync(join(tmpdir(), 'cleric-crash-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
-console.log(`${values.rounds} rounds of ${values.slide}, seed ${values.seed}`)
+console.log(`${values.kills} kills of ${values.slide}, seed ${values.seed}`)
 
 let killed = 0
 const rounds = await crashTest({
   slide: values.slide,
   output: join(folder, 'a.cleric.tif'),
   options: ['--model', values.model, '--device', 'cpu', '--layout', values.layout],
-  rounds: Number(values.rounds),
+  kills: Number(values.kills),
   random: seededRandom(Number(values.seed)),
   onRound: ({ number, killedAfter, resumedTiles, isEqual }) => {
     killed += killedAfter.length

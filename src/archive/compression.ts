@@ -1,6 +1,7 @@
 /** One compression of a slide into an archive: what `compressSlide` does once its options are checked. */
 import { createHash } from 'node:crypto'
 import { statSync } from 'node:fs'
+import { outOfRange } from '../arguments.js'
 import { SlideError, throwIfAborted } from '../errors.js'
 import { fromImage } from '../slide/image-file.js'
 import { type Colour, fill, type Level } from '../slide/source.js'
@@ -14,6 +15,7 @@ import { inOrder } from './in-order.js'
 import { type Contents, encodeHead, type Layout } from './layout.js'
 import { Overview, type OverviewLevel, overviewLevels } from './overview.js'
 import { padTile } from './padding.js'
+import { MAX_HEAD_BYTES } from './reader.js'
 import type { SlideReader } from './slide-reader.js'
 import type { StoredImage } from './tiff-image.js'
 import { emptyIndex, TILE, type TileIndex } from './tile-index.js'
@@ -95,6 +97,8 @@ export class Compression {
     const images = await this.#associatedImages(signal)
     const contents = this.#contents(images)
     const head = encodeHead(contents)
+    if (head.length > MAX_HEAD_BYTES)
+      throw outOfRange('larger tiles for a slide of this size', 'tile', this.#options.tile)
     const fingerprint = this.#fingerprint(head)
     const start = { overwrite, resume, fingerprint, headLength: head.length, tiles: this.#totalTiles }
     const writer = await ArchiveWriter.open(output, start)

@@ -6,16 +6,14 @@ import { maxTileSide } from '../codec/bitstream.js'
 import { crc32c } from '../entropy/crc32c.js'
 import { UnsupportedError } from '../errors.js'
 import type { Level } from '../slide/source.js'
-import type { ByteSource } from './byte-source.js'
+import { type ByteSource, START_BYTES } from './byte-source.js'
 import { type Description, LaterVersion, MAX_LEVELS, readSlideFacts, readTileHead } from './description.js'
 import type { Layout } from './layout.js'
 import type { StoredImage } from './tiff-image.js'
-import { isBigTiff, type TiffDirectory, TiffHead } from './tiff-reader.js'
-import { COMPRESSION, TAGS } from './tiff-tags.js'
+import { isBigTiff, type TiffDirectory, TiffHead, textOf } from './tiff-reader.js'
+import { COMPRESSION, TAGS, TYPES } from './tiff-tags.js'
 import { indexOf, type Size, TILE, TILE_MULTIPLE, type TileIndex } from './tile-index.js'
 
-/** What is fetched first: the whole head of most archives, and of every archive enough to tell that it is one. */
-export const START_BYTES = 2 ** 16
 /** 16 million tiles. */
 export const MAX_HEAD_BYTES = 2 ** 28
 const MAX_SIDE = 2 ** 31
@@ -81,15 +79,16 @@ function interpret(head: TiffHead, headLength: number, fileLength: number): Open
   const levels =
     layout === 'strict'
       ? chain.filter(isLevel)
-      : [...first.integers(TAGS.SubIFDs)].slice(0, MAX_LEVELS).map((offset) => head.directory(offset).directory)
+      : // One more than may be, so that they are found to be too many.
+        Array.from(first.integers(TAGS.SubIFDs).subarray(0, MAX_LEVELS + 1), (at) => head.directory(at).directory)
   const pyramid = layout === 'compat' ? chain.filter(isTiled) : []
   const images = chain.filter((directory) => directory.has(TAGS.PageName))
   if (levels.length === 0 || levels.length > MAX_LEVELS) throw head.corrupt(`it has ${levels.length} levels`)
   if (images.length > MAX_IMAGES) throw head.corrupt(`it has ${images.length} associated images`)
 
   const region: Region = { head, start: headLength, end: fileLength }
-  const tileHead = parse(head, (levels[0] as TiffDirectory).text(TAGS.ClericTileHead), readTileHead)
-  const facts = parse(head, first.text(TAGS.ClericSlide), readSlideFacts)
+  const tileHead = parse(head, (levels[0] as TiffDirectory).bytes(TAGS.ClericTileHead), readTileHead)
+  const facts = parse(head, first.bytes(TAGS.ClericSlide), readSlideFacts)
   if (facts.downsamples.length !== levels.length) {
     throw head.corrupt(`it has ${levels.length} levels and ${facts.downsamples.length} downsamples`)
   }
@@ -142,8 +141,8 @@ function levelOf(region: Region, directory: TiffDirectory, downsample: number, n
   const tileHeight = directory.integer(TAGS.TileLength, TILE_MULTIPLE, maxTileSide)
   const tiles = Math.ceil(size.width / tileWidth) * Math.ceil(size.height / tileHeight)
   // Both are in the head, so that there are no more tiles than it has room for.
-  const offsets = directory.integers(TAGS.TileOffsets, tiles)
-  const lengths = directory.integers(TAGS.TileByteCounts, tiles)
+  const offsets = directory.integers(TAGS.TileOffsets, tiles, TYPES.LONG8)
+  const lengths = directory.integers(TAGS.TileByteCounts, tiles, TYPES.LONG)
   const index = indexOf(size, tileWidth, tileHeight)
   for (let at = 0; at < tiles; at++) {
     const [offset, length] = [offsets[at] as number, lengths[at] as number]
@@ -179,9 +178,13 @@ function maxPayload({ tileWidth, tileHeight }: TileIndex): number {
   return 4096 + 10 * padded(tileWidth) * padded(tileHeight)
 }
 
-function parse<T>(head: TiffHead, text: string, read: (text: string) => T): T {
+/** Parsed, JSON takes a multiple of its size. */
+const MAX_JSON_BYTES = 2 ** 26
+
+function parse<T>(head: TiffHead, json: Uint8Array, read: (text: string) => T): T {
+  if (json.length > MAX_JSON_BYTES) throw head.corrupt(`its description has ${json.length} bytes`)
   try {
-    return read(text)
+    return read(textOf(json))
   } catch (error) {
     const { message } = error as Error
     if (error instanceof LaterVersion) throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${head.name} ${message}`)

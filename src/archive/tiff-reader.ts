@@ -101,6 +101,11 @@ export class TiffHead {
   }
 }
 
+/** The text of an ASCII value, which ends with a NUL. */
+export function textOf(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes.at(-1) === 0 ? bytes.subarray(0, -1) : bytes)
+}
+
 const TAG_NAMES = new Map<number, string>(Object.entries(TAGS).map(([name, tag]) => [tag, name]))
 const INTEGRAL: readonly number[] = [TYPES.SHORT.code, TYPES.LONG.code, TYPES.LONG8.code, TYPES.IFD8.code]
 const BYTES: readonly number[] = [TYPES.BYTE.code, TYPES.ASCII.code, TYPES.UNDEFINED.code]
@@ -118,9 +123,9 @@ export class TiffDirectory {
     return this.#entries.has(tag)
   }
 
-  /** `count` unsigned integers (default: however many there are). They are in the head, so not more than it is long. */
-  integers(tag: Tag, count?: number): Float64Array {
-    const { type, count: present, offset } = this.#entry(tag, INTEGRAL)
+  /** `count` unsigned integers (default: however many there are), of one type or of any. All are in the head. */
+  integers(tag: Tag, count?: number, wanted?: { readonly code: number }): Float64Array {
+    const { type, count: present, offset } = this.#entry(tag, wanted ? [wanted.code] : INTEGRAL)
     if (count !== undefined && present !== count) throw this.#wrong(tag, `has ${present} values, not ${count}`)
     const size = SIZES.get(type) as number
     this.#head.check(offset, present * size)
@@ -147,8 +152,7 @@ export class TiffDirectory {
   }
 
   text(tag: Tag): string {
-    const bytes = this.bytes(tag)
-    return new TextDecoder().decode(bytes.at(-1) === 0 ? bytes.subarray(0, -1) : bytes)
+    return textOf(this.bytes(tag))
   }
 
   #entry(tag: Tag, types: readonly number[]): Entry {

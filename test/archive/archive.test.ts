@@ -230,11 +230,12 @@ test('two runs that write the same file leave one whole archive; the other run f
   t.false(existsSync(`${path}.partial`))
 })
 
-test('few tiles are in flight, and reading overlaps encoding', async (t) => {
+test('few tiles are in flight, and the codec never waits for a slide that is read fast', async (t) => {
   const codec = losslessCodec(15)
-  const { deviceBusy } = await compressSlide(slide, fresh(), { codec, tile: 64, background: 'keep', levels: [0] })
+  const image = await slide.readRegion({ x: 0, y: 0, level: 0, width: 700, height: 500 })
+  const { deviceBusy } = await compressSlide(memorySlide([image]), fresh(), { codec, tile: 64, background: 'keep' })
   t.true(codec.overlapping >= 2 && codec.overlapping <= 6, `${codec.overlapping}`)
-  t.true(deviceBusy > 0.3 && deviceBusy <= 1)
+  t.true(deviceBusy > 0.5 && deviceBusy <= 1, `${deviceBusy}`)
 })
 
 test('decoded tiles are kept up to the limit, and decoded once for callers at the same time', async (t) => {
@@ -317,8 +318,7 @@ test('servers that break off, send without end, or are not there fail with a cod
   const server = createServer((request, response) => {
     const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? []
     const range = { 'content-range': `bytes ${from}-${to}/${bytes.length}` }
-    if (to === '0') response.writeHead(206, range).end(bytes.subarray(0, 1))
-    else if (answer === 'short') response.writeHead(206, { ...range, 'content-length': 64 }).end(bytes.subarray(0, 9))
+    if (answer === 'short') response.writeHead(206, { ...range, 'content-length': 64 }).end(bytes.subarray(0, 9))
     else if (answer === 'endless') {
       response.writeHead(206, range)
       const more = () => {

@@ -20,7 +20,7 @@ test.serial('runs that are killed at random moments resume to the same bytes', a
     slide: 'synthetic:900x700:2',
     output: join(folder, 'killed.cleric.tif'),
     options: [...MODEL, '--tile', '128'],
-    rounds: 3,
+    kills: 5,
     random: seededRandom(Date.now()),
     onRound: (round) => t.log(JSON.stringify(round)),
   })

@@ -14,7 +14,8 @@ export interface CrashTest {
   readonly output: string
   /** Options of `cleric compress`, the model among them. */
   readonly options: readonly string[]
-  readonly rounds: number
+  /** Rounds go on until so many runs were killed. */
+  readonly kills: number
   /** 0 up to, not including, 1. */
   readonly random: () => number
   readonly onRound?: (round: Round) => void
@@ -29,8 +30,8 @@ export interface Round {
   readonly isEqual: boolean
 }
 
-/** Runs the rounds; the first run of all, undisturbed, tells how long they take and what must come out. */
-export async function crashTest({ slide, output, options, rounds, random, onRound }: CrashTest): Promise<Round[]> {
+/** Runs rounds; the first run of all, undisturbed, tells how long they take and what must come out. */
+export async function crashTest({ slide, output, options, kills, random, onRound }: CrashTest): Promise<Round[]> {
   const argv = ['compress', slide, '-o', output, '--json', '--quiet', ...options]
   await remove(output)
   const started = performance.now()
@@ -38,15 +39,16 @@ export async function crashTest({ slide, output, options, rounds, random, onRoun
   const duration = performance.now() - started
   const expected = readFileSync(output)
   const results: Round[] = []
-  for (let number = 1; number <= rounds; number++) {
+  for (let left = kills; left > 0; ) {
+    const number = results.length + 1
     await remove(output)
     const killedAfter: number[] = []
     let resumedTiles = 0
     for (let isDone = false; !isDone; ) {
       const isFirst = killedAfter.length === 0
-      // The first run of a round is killed, if it is not done before; then a half of the others. Little happens in the first
+      // The first run of a round is killed, if it is not done before; then most of the others. Little happens in the first
       // fifth: Node.js starts.
-      const deadline = isFirst || random() < 0.5 ? (0.2 + 0.85 * random()) * duration : null
+      const deadline = isFirst || random() < 0.75 ? (0.2 + 0.85 * random()) * duration : null
       const result = await run(isFirst ? argv : [...argv, '--resume'], deadline)
       if (result) resumedTiles = result.resumedTiles
       else killedAfter.push(deadline as number)
@@ -56,6 +58,7 @@ export async function crashTest({ slide, output, options, rounds, random, onRoun
     const round = { number, killedAfter, resumedTiles, isEqual: readFileSync(output).equals(expected) }
     results.push(round)
     onRound?.(round)
+    left -= killedAfter.length
   }
   return results
 }

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { type Archive, openArchive } from '../../src/archive/archive.js'
+import { START_BYTES } from '../../src/archive/byte-source.js'
 import { compressSlide, type UnreadableTile } from '../../src/archive/compress.js'
-import { START_BYTES } from '../../src/archive/reader.js'
 import { isBigTiff, TiffHead } from '../../src/archive/tiff-reader.js'
 import { validateArchive } from '../../src/archive/validate.js'
 import type { Image } from '../../src/codec/image.js'
@@ -212,6 +212,8 @@ testWithData(
     }
     await checkRegions(t, archive)
     t.deepEqual({ ...archive.properties }, { ...slide.properties })
+    t.is(archive.iccProfile()?.length, 3144)
+    t.deepEqual(archive.iccProfile(), slide.iccProfile?.() ?? null)
     const one = fresh()
     await compressSlide(name, one, { codec, levels: [0] })
     using first = await openArchive(one, { codec })
