@@ -31,7 +31,18 @@ test.serial('a full disk is a clear error that leaves the journal; with room the
   t.timeout(280_000)
   const [whole, output] = [join(folder, 'whole.cleric.tif'), join(folder, 'full.cleric.tif')]
   const command = (path: string, ...more: string[]) => {
-    const slide = ['compress', 'synthetic:900x700:2', '-o', path, '--json', ...MODEL, '--tile', '128', ...more]
+    const slide = [
+      'compress',
+      'synthetic:900x700:2',
+      '-o',
+      path,
+      '--json',
+      '--quiet',
+      ...MODEL,
+      '--tile',
+      '128',
+      ...more,
+    ]
     return [process.execPath, '--import', 'tsx', local('src/cli/main.ts'), ...slide]
   }
   const limited = (kilobytes: number, argv: readonly string[]) =>
