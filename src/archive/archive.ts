@@ -11,6 +11,7 @@ import { type ByteSource, openBytes } from './byte-source.js'
 import type { Description } from './description.js'
 import type { Layout } from './layout.js'
 import { type OpenedHead, readHead } from './reader.js'
+import type { StoredImage } from './tiff-image.js'
 import { TileCache } from './tile-cache.js'
 import { colourOf, kindOf, TILE, type TileIndex } from './tile-index.js'
 
@@ -200,7 +201,7 @@ export class Archive implements SlideSource, Disposable {
     if (!stored) {
       throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${this.path} has no associated image ${name}`)
     }
-    return this.#jpeg(stored.offset, stored.length, `associated image ${name}`, signal)
+    return this.#jpeg(stored, `associated image ${name}`, signal)
   }
 
   /** @internal The tiles of the JPEG pyramid that other programs show, for validation. */
@@ -210,8 +211,9 @@ export class Archive implements SlideSource, Disposable {
 
   /** @internal Number `at` of the tiles of one level of {@link overview}; not cut to the level. */
   async readOverviewTile(level: number, at: number, signal?: AbortSignal): Promise<Image> {
-    const { offset, length } = this.overview[level] as TileIndex
-    return this.#jpeg(offset[at] as number, length[at] as number, `tile ${at} of overview ${level}`, signal)
+    const { offset, length, tileWidth: width, tileHeight: height } = this.overview[level] as TileIndex
+    const stored = { offset: offset[at] as number, length: length[at] as number, width, height }
+    return this.#jpeg(stored, `tile ${at} of overview ${level}`, signal)
   }
 
   /** The ICC profile of the slide's colours, or null. */
@@ -247,12 +249,14 @@ export class Archive implements SlideSource, Disposable {
     }
   }
 
-  async #jpeg(offset: number, length: number, what: string, signal?: AbortSignal): Promise<Image> {
-    const bytes = await this.#bytes.read(offset, length, signal)
+  async #jpeg(stored: Omit<StoredImage, 'name'>, what: string, signal?: AbortSignal): Promise<Image> {
+    const bytes = await this.#bytes.read(stored.offset, stored.length, signal)
     try {
       const pipeline = sharp(bytes, { failOn: 'error' })
       // Nothing else is ever written, and other decoders are more for a hostile file to aim at.
-      if ((await pipeline.metadata()).format !== 'jpeg') throw new Error('is no JPEG')
+      const { format, width, height } = await pipeline.metadata()
+      if (format !== 'jpeg') throw new Error('is no JPEG')
+      if (width !== stored.width || height !== stored.height) throw new Error(`is of ${width} x ${height} pixels`)
       return await toImage(pipeline)
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause)

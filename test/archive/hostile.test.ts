@@ -1,5 +1,7 @@
 /** Files that lie. Each must be refused with ERR_ARCHIVE_CORRUPT or _UNSUPPORTED, quickly and without taking memory. */
 import test from 'ava'
+import fc from 'fast-check'
+import sharp from 'sharp'
 import { openArchive } from '../../src/archive/archive.js'
 import type { Description } from '../../src/archive/description.js'
 import { type Contents, encodeHead, type Layout } from '../../src/archive/layout.js'
@@ -128,6 +130,35 @@ test('a changed byte with a right checksum is refused, or makes another archive 
       }
     }
   }
+})
+
+test('any changes of the head, with a right checksum, are refused, or make another archive that is sound', async (t) => {
+  const change = fc.tuple(fc.nat(sound.length - BODY - 1), fc.oneof(fc.nat(255), fc.constantFrom(0, 1, 127, 128, 255)))
+  await fc.assert(
+    fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 12 }), async (changes) => {
+      const bytes = changed((_, all) => {
+        for (const [at, value] of changes) all[at] = value
+      })
+      try {
+        using archive = await open(bytes)
+        t.true(archive.levels.length > 0)
+      } catch (error) {
+        t.regex(codeOf(error), CODES, String(error))
+      }
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+test('an associated image of another size than stated is not decoded', async (t) => {
+  const jpeg = await sharp({ create: { width: 3000, height: 2000, channels: 3, background: 'plum' } })
+    .jpeg()
+    .toBuffer()
+  const image = (head: number) => ({ offset: head + BODY, length: jpeg.length })
+  const fileLength = build().length + jpeg.length
+  using archive = await open(Uint8Array.from([...build({ image, fileLength }), ...jpeg]))
+  const error = await t.throwsAsync(archive.readAssociatedImage('label'), { message: /label: is of 3000 x 2000/ })
+  t.is(codeOf(error), 'ERR_ARCHIVE_CORRUPT')
 })
 
 const lies: [title: string, change: Record<string, unknown>, message: RegExp][] = [

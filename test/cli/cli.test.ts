@@ -321,3 +321,26 @@ testWithData(['slides/CMU-1-Small-Region.svs'], 'an Aperio slide goes through, l
   const compared = (await run('compare', slide, path, '--json')).json()
   t.like(compared.levels[0], { psnr: null, maxError: 0 })
 })
+
+testWithData(
+  ['slides/CMU-1-Small-Region.svs'],
+  'a damaged slide fails by place; --on-bad-tile background reports it',
+  async (t) => {
+    const bytes = readFileSync(dataPath('slides/CMU-1-Small-Region.svs'))
+    // End-of-image markers within its JPEG tiles.
+    for (let i = 900_000; i < 904_000; i += 2) bytes.writeUInt16BE(0xffd9, i)
+    writeFileSync(at('damaged.svs'), bytes)
+    const argv = ['compress', at('damaged.svs'), '-o', at('damaged.cleric.tif')]
+    const failed = await run(...argv, '--quiet')
+    t.is(failed.status, 1)
+    t.regex(failed.stderr, /damaged\.svs: level 0, 512 x 512 pixels from \d+, \d+ .* --on-bad-tile background/)
+    t.is(failed.stderr.trim().split('\n').length, 1)
+    const { status, stdout, stderr } = await run(...argv, '--on-bad-tile', 'background')
+    t.is(status, 0)
+    t.regex(stderr, /^tile at level 0, column \d+, row \d+ is background: .*damaged\.svs/m)
+    t.regex(stdout, /\d unreadable in the slide/)
+    const validation = await run('validate', at('damaged.cleric.tif'))
+    t.is(validation.status, 0)
+    t.regex(validation.stdout, /are sound\nbackground, as the slide could not be read there: level 0, column/)
+  },
+)
