@@ -16,9 +16,15 @@ import { COMMANDS, measure } from '../test/memory/measure.js'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { limit: { type: 'string', default: '1536' }, device: { type: 'string', default: 'auto' } },
+  options: {
+    limit: { type: 'string', default: '1536' },
+    device: { type: 'string', default: 'auto' },
+    model: { type: 'string' },
+  },
 })
-const device = values.device === 'none' ? null : (values.device as DeviceKind | 'auto')
+const device = values.device as DeviceKind | 'auto' | 'none'
+const model = values.model ? { model: values.model } : {}
+const codec = device === 'none' ? null : { device, ...model }
 const mebibytes = (bytes: number) => Math.round(bytes / 2 ** 20)
 const folder = mkdtempSync(join(tmpdir(), 'cleric-memory-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
@@ -29,11 +35,11 @@ for (const size of sizes) {
   if (!width || !height) throw new Error(`Expected WIDTHxHEIGHT but received ${size}`)
   for (const command of COMMANDS) {
     const files = { archive: join(folder, 'slide.cleric.tif'), output: join(folder, 'slide.tif') }
-    const run = { command, width, height, ...files, device, leak: false }
+    const run = { command, width, height, ...files, codec, leak: false }
     const { seconds, startBytes, peakBytes, device: name } = await measure(run)
-    const codec = name === null ? 'no real codec' : `the real codec on ${name}`
+    const held = name === null ? 'no real codec' : `the real codec on ${name}`
     console.log(
-      `${size} ${command}: peak ${mebibytes(peakBytes)} MiB, ${mebibytes(startBytes)} MiB of it at the start with ${codec}; ${seconds.toFixed(0)} s`,
+      `${size} ${command}: peak ${mebibytes(peakBytes)} MiB, ${mebibytes(startBytes)} MiB of it at the start with ${held}; ${seconds.toFixed(0)} s`,
     )
     if (mebibytes(peakBytes) > Number(values.limit)) process.exitCode = 1
   }

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import type { DeviceKind } from '../../src/codec/devices.js'
+import type { CodecOptions } from '../../src/codec/codec.js'
 
 export const COMMANDS = ['compress', 'validate', 'export'] as const
 export type Command = (typeof COMMANDS)[number]
@@ -16,8 +16,8 @@ export interface Run {
   readonly archive: string
   /** Written by `export`. */
   readonly output: string
-  /** Where the real codec is to be held open, if anywhere. */
-  readonly device: DeviceKind | 'auto' | null
+  /** The real codec that is to be held open, if any. */
+  readonly codec: Pick<CodecOptions, 'model' | 'device'> | null
   /** Keeps every tile, to see whether that is noticed. */
   readonly leak: boolean
 }

@@ -12,7 +12,7 @@ test.after.always(() => rmSync(folder, { recursive: true }))
 async function peak(command: Command, side: number, leak = false): Promise<number> {
   const archive = join(folder, leak ? 'leak.cleric.tif' : `${side}.cleric.tif`)
   const output = join(folder, 'out.tif')
-  const { peakBytes } = await measure({ command, width: side, height: side, archive, output, device: null, leak })
+  const { peakBytes } = await measure({ command, width: side, height: side, archive, output, codec: null, leak })
   return peakBytes / MEBIBYTE
 }
 

@@ -1,7 +1,7 @@
 /**
  * The process that is measured: `node --import tsx process.ts JSON`, see `Run` in measure.ts. Prints one line of JSON.
  *
- * With a device, the real codec is opened on it and has encoded and decoded a tile before the work begins, and stays
+ * With a codec, the real one is opened and has encoded and decoded a tile before the work begins, and stays
  * open: its memory doesn't depend on how many tiles there are, and is part of the peak. The work's own tiles go through a
  * stand-in.
  */
@@ -13,11 +13,11 @@ import type { Image } from '../../src/codec/image.js'
 import { drawPool, endlessSlide, numberCodec } from './endless-slide.js'
 import type { Run } from './measure.js'
 
-const { command, width, height, archive, output, device, leak } = JSON.parse(process.argv[2] as string) as Run
+const { command, width, height, archive, output, codec: choice, leak } = JSON.parse(process.argv[2] as string) as Run
 const NO_CODEC = { model: { name: 'none', hash: '0'.repeat(64) }, device: { kind: 'cpu', name: 'none' } } as const
 
 const pool = await drawPool()
-const codec = device === null ? null : await openCodec({ device })
+const codec = choice && (await openCodec(choice))
 if (codec) {
   const tile = pool[0] as Image
   const payload = await codec.encodePayload(tile, 60)
