@@ -25,6 +25,7 @@ export type ErrorCode =
   | 'ERR_OPENSLIDE_READ'
   | 'ERR_RESUME_MISMATCH'
   | 'ERR_SHADER'
+  | 'ERR_TOOL_FAILED'
   | 'ERR_UNSUPPORTED_SLIDE'
 
 /**

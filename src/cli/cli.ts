@@ -102,7 +102,10 @@ export class Cli {
       .showHelpAfterError('(--help shows how it is used)')
   }
 
-  /** Declares a command, e.g. `add('info <file>', 'What it is', (command) => command.option(...), run)`. */
+  /**
+   * Declares a command, e.g. `add('info <file>', 'What it is', (command) => command.option(...), run)`. A name of two
+   * words makes one of a group, e.g. `bench rd`.
+   */
   add<Options>(
     usage: string,
     about: string,
@@ -110,7 +113,9 @@ export class Cli {
     action: Action<Options>,
     example: string,
   ): void {
-    const command = configure(this.#program.command(usage).description(about))
+    const [, group, rest] = /^(\w+) (\w.*)$/.exec(usage) ?? []
+    const parent = group === undefined ? this.#program : this.#group(group)
+    const command = configure(parent.command(rest ?? usage).description(about))
       .option('--json', 'print one JSON object on stdout and nothing else')
       .option('--quiet', 'no progress')
       .addHelpText('after', `\nExample:\n  $ ${example}`)
@@ -124,9 +129,14 @@ export class Cli {
         this.#status = outcome.ok === false ? 1 : 0
       } catch (error) {
         this.#status = isUsage(error) ? 2 : 1
-        this.#io.stderr.write(`cleric ${command.name()}: ${explain(error)}\n`)
+        this.#io.stderr.write(`cleric ${group === undefined ? '' : `${group} `}${command.name()}: ${explain(error)}\n`)
       }
     })
+  }
+
+  #group(name: string): Command {
+    const known = this.#program.commands.find((command) => command.name() === name)
+    return known ?? this.#program.command(name).description(`see: cleric ${name} --help`)
   }
 
   /** Runs a command line (without node and script); returns the exit status. */

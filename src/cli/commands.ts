@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { addBench } from './bench.js'
 import { Cli, type Io } from './cli.js'
 import { addCompare } from './compare.js'
 import { addCompress } from './compress.js'
@@ -25,5 +26,6 @@ export function createCli(io: Io): Cli {
   addValidate(cli)
   addServe(cli)
   addDevices(cli)
+  addBench(cli)
   return cli
 }
