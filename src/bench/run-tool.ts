@@ -20,9 +20,15 @@ export async function tryTool(argv: readonly string[], signal?: AbortSignal): Pr
   throwIfAborted(signal)
   const [program, ...rest] = argv as [string, ...string[]]
   const result = await new Promise<ToolResult | null>((resolve, reject) => {
-    const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'], timeout: LIMIT_MS, killSignal: 'SIGKILL' })
+    const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'] })
     const stop = () => child.kill('SIGKILL')
     signal?.addEventListener('abort', stop)
+    // Not spawn's own timeout: that one goes on, and keeps the process, if the program isn't there.
+    const limit = setTimeout(stop, LIMIT_MS)
+    const done = () => {
+      signal?.removeEventListener('abort', stop)
+      clearTimeout(limit)
+    }
     let output = ''
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (chunk: Buffer) => {
@@ -30,12 +36,12 @@ export async function tryTool(argv: readonly string[], signal?: AbortSignal): Pr
       })
     }
     child.on('error', (error: NodeJS.ErrnoException) => {
-      signal?.removeEventListener('abort', stop)
+      done()
       if (error.code === 'ENOENT') resolve(null)
       else reject(error)
     })
     child.on('close', (status) => {
-      signal?.removeEventListener('abort', stop)
+      done()
       resolve({ status, output: output.slice(0, KEEP_OUTPUT) })
     })
   })

@@ -163,6 +163,8 @@ test.serial('a codec whose tool is not there is named, with what to install', as
     t.regex(stdout, /HEVC intra is missing: ffmpeg with x265 .*apt install ffmpeg/)
     const { missing, codecs } = JSON.parse((await cli(...argv, '--json')).stdout)
     t.deepEqual([missing.length, codecs.length], [2, 1])
+    // A timer that is left would keep the command from ending.
+    t.false(process.getActiveResourcesInfo().includes('Timeout'))
   } finally {
     process.env.PATH = PATH
   }
