@@ -37,6 +37,10 @@ export interface CompressionOptions {
 /** Tiles between being read and being written: enough to feed the codec while others are read. */
 const TILES_IN_FLIGHT = 6
 
+const ASSOCIATED_JPEG = { quality: 85, chromaSubsampling: '4:4:4' } as const
+/** A thumbnail shows nothing that the levels don't show better. */
+const THUMBNAIL_JPEG = { quality: 75, chromaSubsampling: '4:4:4' } as const
+
 interface Place {
   /** Number among the levels that are kept. */
   readonly level: number
@@ -249,7 +253,9 @@ export class Compression {
     const images: Jpeg[] = []
     for (const name of this.#kept.images) {
       const image = await slide.readAssociatedImage(name, signal)
-      const bytes = await fromImage(image).jpeg({ quality: 90, chromaSubsampling: '4:4:4' }).toBuffer()
+      const bytes = await fromImage(image)
+        .jpeg(name === 'thumbnail' ? THUMBNAIL_JPEG : ASSOCIATED_JPEG)
+        .toBuffer()
       images.push({ name, width: image.width, height: image.height, bytes })
     }
     return images
