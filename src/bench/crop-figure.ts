@@ -7,8 +7,9 @@ import { psnr } from '../metrics/psnr.js'
 import { fromImage } from '../slide/image-file.js'
 import type { BenchCodec } from './codec.js'
 import { centre, type TestImage } from './image-set.js'
+import { type Quality, quality } from './quality.js'
 import type { ResultCache } from './result-cache.js'
-import { measure } from './sweep.js'
+import { runner } from './sweep.js'
 
 const CROP = 160
 const SCALE = 1.75
@@ -26,7 +27,7 @@ interface Panel {
 }
 
 export interface CropOptions {
-  readonly cache: ResultCache | null
+  readonly cache: ResultCache<Quality> | null
   readonly signal?: AbortSignal | undefined
 }
 
@@ -44,8 +45,8 @@ export async function drawCrops(test: TestImage, codecs: readonly BenchCodec[], 
     const decoded = await codec.decode(bytes, test.image, options.signal)
     target ??= bytes.length
     const bpp = (8 * bytes.length) / (test.image.width * test.image.height)
-    const quality = psnr(test.image, decoded)
-    const subtitle = `${bpp.toFixed(3)} bpp, ${Number.isFinite(quality) ? `${quality.toFixed(2)} dB` : 'equal'}`
+    const db = psnr(test.image, decoded)
+    const subtitle = `${bpp.toFixed(3)} bpp, ${Number.isFinite(db) ? `${db.toFixed(2)} dB` : 'equal'}`
     const image = centre(decoded, CROP)
     panels.push({ title: codec.label, subtitle, image, errors: errorMap(crop, image) })
   }
@@ -58,9 +59,10 @@ function middle({ settings }: BenchCodec): number {
 
 /** The setting whose size comes nearest to `target` bytes, by bisection from the sweep's settings on. */
 async function matchRate(codec: BenchCodec, target: number, test: TestImage, options: CropOptions): Promise<number> {
+  const run = runner(test, { measure: quality, ...options })
   const sizes = new Map<number, number>()
   const size = async (setting: number) => {
-    const known = sizes.get(setting) ?? (await measure(codec, setting, test, options.cache, options.signal)).bytes
+    const known = sizes.get(setting) ?? (await run(codec, setting)).bytes
     sizes.set(setting, known)
     return known
   }

@@ -8,6 +8,7 @@ import {
   type RatePoint,
 } from '../metrics/bd-rate.js'
 import type { CodecFacts } from './codec.js'
+import type { Quality } from './quality.js'
 import type { Point } from './sweep.js'
 
 export type Metric = 'psnr' | 'msSsim'
@@ -45,7 +46,7 @@ export interface BdEntry {
 }
 
 export function meanCurves(
-  points: readonly Point[],
+  points: readonly Point<Quality>[],
   codecs: readonly CodecFacts[],
   levels: readonly number[],
 ): Curve[] {
@@ -63,7 +64,7 @@ export function meanCurves(
   )
 }
 
-function meanPoint(setting: number, points: readonly Point[]): MeanPoint {
+function meanPoint(setting: number, points: readonly Point<Quality>[]): MeanPoint {
   const similarities = points.flatMap(({ msSsim }) => (msSsim === null ? [] : [msSsim]))
   return {
     setting,
@@ -74,7 +75,11 @@ function meanPoint(setting: number, points: readonly Point[]): MeanPoint {
 }
 
 /** BD-rates of every codec against those of the anchors that were run, on every level, by both metrics and methods. */
-export function bdRates(curves: readonly Curve[], points: readonly Point[], anchors: readonly string[]): BdEntry[] {
+export function bdRates(
+  curves: readonly Curve[],
+  points: readonly Point<Quality>[],
+  anchors: readonly string[],
+): BdEntry[] {
   const entries: BdEntry[] = []
   for (const { codec, level, points: test } of curves) {
     for (const anchor of anchors) {
@@ -119,10 +124,11 @@ export function decibels(point: Measured, metric: Metric): number | null {
   return point.msSsim === null ? null : -10 * Math.log10(1 - point.msSsim)
 }
 
-function imagesOf(points: readonly Point[], level: number): string[] {
+function imagesOf(points: readonly Point<Quality>[], level: number): string[] {
   return [...new Set(points.filter((point) => point.level === level).map(({ image }) => image))]
 }
 
-function mean(values: readonly number[]): number {
+/** NaN of nothing. */
+export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length
 }

@@ -7,61 +7,60 @@ const TITLES: Record<Metric, string> = { psnr: 'PSNR, dB (RGB)', msSsim: 'MS-SSI
 /** CLERIC stands out; the others are Tableau's ten colours. */
 const COLOURS = ['#000000', '#e15759', '#ff9da7', '#4e79a7', '#76b7b2', '#59a14f', '#f28e2c', '#af7aa1', '#9c755f']
 
-interface Row {
-  readonly codec: string
-  readonly bpp: number
-  readonly quality: number
+/** Something over the rate, by codec. */
+export interface Panel {
+  readonly title?: string
+  readonly axis: string
+  readonly series: readonly { readonly codec: string; readonly bpp: number; readonly value: number }[]
 }
 
-/** One panel: all codecs on one level. null if nothing can be drawn, as with images too small for MS-SSIM. */
+/** One large panel: all codecs on one level. null if nothing can be drawn, as with images too small for MS-SSIM. */
 export async function plotCurves(
   curves: readonly Curve[],
   codecs: readonly CodecFacts[],
   metric: Metric,
   level: number,
 ): Promise<string | null> {
-  const values = rows(
-    curves.filter((curve) => curve.level === level),
-    codecs,
-    metric,
-  )
-  if (values.length === 0) return null
-  return draw({
-    data: { values },
-    width: 560,
-    height: 420,
-    ...marks(codecs),
-    encoding: encoding(codecs, TITLES[metric]),
-  })
+  return plotPanels([[qualityPanel(curves, metric, level)]], codecs, { width: 560, height: 420 })
 }
 
-/** A panel a metric (row) and level (column), without those in which nothing can be drawn. */
+/** A panel a metric (row) and level (column). */
 export async function plotLevels(curves: readonly Curve[], codecs: readonly CodecFacts[]): Promise<string | null> {
   const levels = [...new Set(curves.map(({ level }) => level))]
-  const vconcat = metrics.flatMap((metric) => {
-    const hconcat = levels.flatMap((level) => {
-      const values = rows(
-        curves.filter((curve) => curve.level === level),
-        codecs,
-        metric,
+  const rows = metrics.map((metric) =>
+    levels.map((level) => ({ title: `level ${level}`, ...qualityPanel(curves, metric, level) })),
+  )
+  return plotPanels(rows, codecs)
+}
+
+function qualityPanel(curves: readonly Curve[], metric: Metric, level: number): Panel {
+  const series = curves
+    .filter((curve) => curve.level === level)
+    .flatMap(({ codec, points }) =>
+      points.map((point) => ({ codec, bpp: point.bpp, value: decibels(point, metric) ?? Number.NaN })),
+    )
+  return { axis: TITLES[metric], series }
+}
+
+/** Rows of panels, without those that have no finite value; null if none has. */
+export async function plotPanels(
+  rows: readonly (readonly Panel[])[],
+  codecs: readonly CodecFacts[],
+  size = { width: 300, height: 260 },
+): Promise<string | null> {
+  const vconcat = rows.flatMap((row) => {
+    const hconcat = row.flatMap(({ title, axis, series }) => {
+      const values = series.flatMap(({ codec, bpp, value }) =>
+        Number.isFinite(value)
+          ? [{ codec: legend(codecs.find(({ id }) => id === codec) as CodecFacts), bpp, value }]
+          : [],
       )
-      if (values.length === 0) return []
-      const panel = { title: `level ${level}`, data: { values }, width: 300, height: 260 }
-      return [{ ...panel, ...marks(codecs), encoding: encoding(codecs, TITLES[metric]) }]
+      const panel = { ...(title === undefined ? {} : { title }), data: { values }, ...size }
+      return values.length === 0 ? [] : [{ ...panel, ...marks(codecs), encoding: encoding(codecs, axis) }]
     })
     return hconcat.length === 0 ? [] : [{ hconcat }]
   })
   return vconcat.length === 0 ? null : draw({ vconcat })
-}
-
-function rows(curves: readonly Curve[], codecs: readonly CodecFacts[], metric: Metric): Row[] {
-  return curves.flatMap(({ codec, points }) => {
-    const label = legend(codecs.find(({ id }) => id === codec) as CodecFacts)
-    return points.flatMap((point) => {
-      const quality = decibels(point, metric)
-      return quality === null || !Number.isFinite(quality) ? [] : [{ codec: label, bpp: point.bpp, quality }]
-    })
-  })
 }
 
 /** What isn't 4:4:4 says so. */
@@ -81,7 +80,7 @@ function encoding(codecs: readonly CodecFacts[], title: string) {
   const colours = codecs.map(({ id }) => COLOURS[ORDER.indexOf(id) % COLOURS.length] as string)
   return {
     x: { field: 'bpp', type: 'quantitative', scale: { type: 'log', nice: false }, title: 'bits per pixel' },
-    y: { field: 'quality', type: 'quantitative', scale: { zero: false }, title },
+    y: { field: 'value', type: 'quantitative', scale: { zero: false }, title },
     color: { field: 'codec', type: 'nominal', scale: { domain, range: colours }, title: null },
   } as const
 }

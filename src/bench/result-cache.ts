@@ -7,48 +7,42 @@ import { appendFileSync, mkdirSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { BenchCodec } from './codec.js'
+import type { Measure } from './measure.js'
 
-/** What one encoding came to. */
-export interface Result {
-  readonly bytes: number
-  /** dB; Infinity if the image came back unchanged. */
-  readonly psnr: number
-  /** 0 to 1; null if a side is shorter than 176 pixels. */
-  readonly msSsim: number | null
-}
+/** What one encoding came to: the bytes of its bitstream, and what a measure says of the image. */
+export type Result<T> = T & { readonly bytes: number }
 
 /** Changes when results of before would no longer be the same. */
 const FORMAT = 1
 
 /** Where results are kept, if nobody says. */
-export function defaultCachePath(): string {
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'cleric', 'bench-rd.jsonl')
+export function defaultCachePath(bench: string): string {
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'cleric', `bench-${bench}.jsonl`)
 }
 
-export class ResultCache {
+export class ResultCache<T extends object> {
   readonly #path: string
-  readonly #results = new Map<string, Result>()
+  readonly #results = new Map<string, Result<T>>()
 
   /** Reads what is there. Lines that make no sense, such as a half-written last one, are passed over. */
-  constructor(path: string) {
+  constructor(path: string, measure: Measure<T>) {
     this.#path = path
     mkdirSync(dirname(path), { recursive: true })
     for (const line of readIfThere(path).split('\n')) {
-      const entry = parse(line)
+      const entry = parseLine(line, measure)
       if (entry) this.#results.set(...entry)
     }
     // A line that was cut off must not swallow the next one.
     appendFileSync(path, readIfThere(path).endsWith('\n') || this.#results.size === 0 ? '' : '\n')
   }
 
-  get(key: string): Result | undefined {
+  get(key: string): Result<T> | undefined {
     return this.#results.get(key)
   }
 
-  set(key: string, result: Result): void {
+  set(key: string, result: Result<T>): void {
     this.#results.set(key, result)
-    const psnr = Number.isFinite(result.psnr) ? result.psnr : null
-    appendFileSync(this.#path, `${JSON.stringify({ key, ...result, psnr })}\n`)
+    appendFileSync(this.#path, `${JSON.stringify({ key, ...result })}\n`)
   }
 }
 
@@ -67,12 +61,11 @@ function readIfThere(path: string): string {
   }
 }
 
-function parse(line: string): [string, Result] | null {
+function parseLine<T extends object>(line: string, measure: Measure<T>): [string, Result<T>] | null {
   try {
-    const { key, bytes, psnr, msSsim } = JSON.parse(line)
-    const isNumber = (value: unknown) => value === null || typeof value === 'number'
-    if (typeof key !== 'string' || typeof bytes !== 'number' || !isNumber(psnr) || !isNumber(msSsim)) return null
-    return [key, { bytes, psnr: psnr ?? Number.POSITIVE_INFINITY, msSsim }]
+    const { key, bytes, ...rest } = JSON.parse(line)
+    const result = measure.parse(rest)
+    return typeof key === 'string' && typeof bytes === 'number' && result ? [key, { bytes, ...result }] : null
   } catch {
     return null
   }

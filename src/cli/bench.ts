@@ -2,11 +2,13 @@ import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import type { BenchCodec, MissingCodec } from '../bench/codec.js'
 import { benchCodecs } from '../bench/open-codecs.js'
 import { benchRateDistortion, type RdReport } from '../bench/rate-distortion.js'
 import { defaultCachePath } from '../bench/result-cache.js'
+import type { BenchFacts, BenchOptions, BenchRun } from '../bench/run.js'
+import { benchTissue, type TissueReport } from '../bench/tissue-report.js'
 import { borrowCodec, type CodecChoice, type Loan } from '../default-codec.js'
 import { type Cli, codecOptions, type Session } from './cli.js'
 import { integerFrom, table } from './quantities.js'
@@ -31,28 +33,43 @@ export function addBench(cli: Cli): void {
   cli.add<Options>(
     'bench rd',
     'Rate and distortion of CLERIC and other codecs on the same images, from real bitstreams',
-    (command) =>
-      codecOptions(
-        command
-          .option('--data <path>', 'folder of images, or a slide (default: ../shared/data/eval, else a drawn slide)')
-          .option('-o, --output <dir>', 'folder to write results.json and the plots to')
-          .option('--codecs <list>', `some of ${ids.join(',')}`, codecList, ids)
-          .option('--levels <list>', 'halvings of the images, e.g. 0,1,2', levelNumbers, [0, 1, 2])
-          .option('--limit <number>', 'most images', integerFrom(1, 100_000))
-          .option('--cache <file>', 'results of other codecs from earlier runs', defaultCachePath())
-          .option('--no-cache', 'run every codec again'),
-      ),
-    run,
+    (command) => benchOptions(command, 'rd', ids, [0, 1, 2]),
+    (session, options) => run(session, options, benchRateDistortion, describeRd),
     'cleric bench rd --codecs cleric,jpeg,avif --output rd',
+  )
+  cli.add<Options>(
+    'bench nuclei',
+    'What CLERIC and other codecs do to nuclei and stains',
+    (command) => benchOptions(command, 'nuclei', ['cleric', 'jpeg'], [0]),
+    (session, options) => run(session, options, benchTissue, describeTissue),
+    'cleric bench nuclei --output nuclei',
   )
 }
 
-async function run(session: Session, options: Options) {
+function benchOptions(command: Command, bench: string, codecs: readonly string[], levels: readonly number[]): Command {
+  return codecOptions(
+    command
+      .option('--data <path>', 'folder of images, or a slide (default: ../shared/data/eval, else a drawn slide)')
+      .option('-o, --output <dir>', 'folder to write results.json and the plots to')
+      .option('--codecs <list>', `some of ${ids.join(',')}`, codecList, codecs)
+      .option('--levels <list>', 'halvings of the images, e.g. 0,1,2', levelNumbers, levels)
+      .option('--limit <number>', 'most images', integerFrom(1, 100_000))
+      .option('--cache <file>', 'results of other codecs from earlier runs', defaultCachePath(bench))
+      .option('--no-cache', 'run every codec again'),
+  )
+}
+
+async function run<Report extends BenchFacts>(
+  session: Session,
+  options: Options,
+  bench: (options: BenchOptions) => Promise<BenchRun<Report>>,
+  describe: (report: Report, label: (id: string) => string) => string,
+) {
   const data = options.data ?? (existsSync(EVALUATION_IMAGES) ? EVALUATION_IMAGES : DRAWN_SLIDE)
   const progress = session.progress('bench')
   let loan: Loan | undefined
   try {
-    const { report, figures } = await benchRateDistortion({
+    const { report, figures } = await bench({
       ...{ data, codecs: options.codecs, levels: options.levels, limit: options.limit },
       cache: options.cache === false ? null : options.cache,
       cleric: async () => {
@@ -71,7 +88,9 @@ async function run(session: Session, options: Options) {
       await writeFile(join(options.output, 'results.json'), `${JSON.stringify(report, null, 1)}\n`)
       for (const [name, svg] of figures) await writeFile(join(options.output, name), svg)
     }
-    return { json: report, text: describe(report) }
+    const label = (id: string) => report.codecs.find((codec) => codec.id === id)?.label ?? id
+    const gaps = report.missing.map((codec) => `${codec.label} is missing: ${codec.reason}`)
+    return { json: report, text: [describe(report, label), ...gaps].join('\n\n') }
   } finally {
     progress.end()
     loan?.release()
@@ -92,8 +111,7 @@ function introduction(
   return `${lines.join('\n')}\n`
 }
 
-function describe(report: RdReport): string {
-  const label = (id: string) => report.codecs.find((codec) => codec.id === id)?.label ?? id
+function describeRd(report: RdReport, label: (id: string) => string): string {
   const parts = report.levels.map((level) => {
     const rows = report.curves
       .filter((curve) => curve.level === level)
@@ -109,8 +127,23 @@ function describe(report: RdReport): string {
     const means = table([['codec', 'setting', 'bpp', 'PSNR', 'MS-SSIM'], ...rows])
     return `Level ${level}, means over the images\n${means}\n\nBD-rate, level ${level}\n${bdTable(report, level, label)}`
   })
-  for (const missing of report.missing) parts.push(`${missing.label} is missing: ${missing.reason}`)
   return parts.join('\n\n')
+}
+
+function describeTissue(report: TissueReport, label: (id: string) => string): string {
+  const percent = (value: number) => `${(100 * value).toFixed(1)} %`
+  const rows = report.curves.flatMap(({ codec, level, points }) =>
+    points.map(({ setting, bpp, f1, countError, haematoxylin, eosin }) => [
+      label(codec),
+      String(level),
+      String(setting),
+      bpp.toFixed(3),
+      f1.toFixed(3),
+      ...[countError, haematoxylin, eosin].map(percent),
+    ]),
+  )
+  const head = ['codec', 'level', 'setting', 'bpp', 'F1 of nuclei', 'their number', 'haematoxylin', 'eosin']
+  return `Errors against the original, means over the images\n${table([head, ...rows])}`
 }
 
 /** Rows: codecs; columns: anchor, metric and method. */

@@ -6,6 +6,7 @@ import test from 'ava'
 import type { BenchCodec } from '../../src/bench/codec.js'
 import { bdRates, meanCurves } from '../../src/bench/curves.js'
 import { halve, openImageSet } from '../../src/bench/image-set.js'
+import { type Quality, quality } from '../../src/bench/quality.js'
 import { ResultCache } from '../../src/bench/result-cache.js'
 import { type Point, sweep } from '../../src/bench/sweep.js'
 import { createCli } from '../../src/cli/commands.js'
@@ -50,7 +51,9 @@ test('a sweep visits every image, level and setting, and counts whole bitstreams
   using set = await openImageSet(images, 1, 2)
   const seen: string[] = []
   const onProgress = (done: number, total: number, what: string) => seen.push(`${done}/${total} ${what}`)
-  const { points, images: listed } = await sweep(set, [shifter()], { levels: [0, 1], cache: null, onProgress })
+  const { points, images: listed } = await sweep(set, [shifter()], {
+    ...{ levels: [0, 1], measure: quality, cache: null, onProgress },
+  })
   t.is(points.length, 8)
   t.deepEqual([seen[0], seen.at(-1)], ['1/8 a.png shift', '8/8 b.png shift'])
   t.like(points[0], { codec: 'shift', image: 'a.png', level: 0, setting: 8, bytes: 200, bpp: 1600 / (360 * 355) })
@@ -64,7 +67,9 @@ test('what is in the cache is not run again, unless version, setting or pixels d
   using set = await openImageSet(images, 0, 1)
   const path = join(folder, 'cache', 'results.jsonl')
   const run = async (codec: ReturnType<typeof shifter>) => {
-    const { points } = await sweep(set, [codec], { levels: [0], cache: new ResultCache(path) })
+    const { points } = await sweep(set, [codec], {
+      ...{ levels: [0], measure: quality, cache: new ResultCache(path, quality) },
+    })
     return { points, runs: codec.runs }
   }
   const first = await run(shifter())
@@ -94,7 +99,7 @@ test('a slide gives patches of tissue, of one size on every level', async (t) =>
 test('mean curves and BD-rates: half the bits of JPEG is -50 %, for each image as well', (t) => {
   const codec = (id: string) => ({ ...shifter(), id, settings: [1, 2, 3] })
   const codecs = [codec('jpeg'), codec('half')]
-  const points: Point[] = ['a', 'b'].flatMap((image, i) =>
+  const points: Point<Quality>[] = ['a', 'b'].flatMap((image, i) =>
     codecs.flatMap(({ id, settings }) =>
       settings.map((setting) => {
         const bpp = (i + 1) * 2 ** setting * (id === 'half' ? 0.5 : 1)
@@ -119,7 +124,8 @@ async function cli(...argv: string[]) {
     stderr: { write: (text: string) => (stderr += text) },
     codec: losslessCodec(),
   }
-  const status = await createCli(io).run(['bench', 'rd', '--data', images, '--no-cache', ...argv])
+  const [bench = 'rd', ...rest] = argv[0]?.startsWith('-') ? ['rd', ...argv] : argv
+  const status = await createCli(io).run(['bench', bench, '--data', images, '--no-cache', ...rest])
   return { status, stdout, stderr }
 }
 
@@ -151,6 +157,24 @@ test.serial('bench rd writes results and figures, and prints the same JSON', asy
   t.regex(readFileSync(join(output, 'psnr.svg'), 'utf8'), /WebP \(4:2:0\)/)
   t.is(readFileSync(join(output, 'crop.svg'), 'utf8').split('data:image/png;base64,').length - 1, 3)
 })
+
+test.serial(
+  'bench nuclei: a codec that loses nothing changes nothing, JPEG the less the more bits it has',
+  async (t) => {
+    const output = join(folder, 'nuclei')
+    const argv = ['--codecs', 'cleric,mozjpeg', '--limit', '1', '--output', output, '--json']
+    const { status, stdout, stderr } = await cli('nuclei', ...argv)
+    t.is(status, 0, stderr)
+    const report = JSON.parse(stdout)
+    t.like(report, { format: 'cleric-bench-nuclei/1', levels: [0] })
+    t.like(report.curves[0].points[0], { f1: 1, countError: 0, haematoxylin: 0, eosin: 0 })
+    const jpeg = report.curves[1].points
+    t.true(jpeg[0].f1 < jpeg.at(-1).f1 && jpeg.at(-1).f1 > 0.8, `${jpeg[0].f1} ${jpeg.at(-1).f1}`)
+    t.true(jpeg[0].haematoxylin > jpeg.at(-1).haematoxylin)
+    t.true(readFileSync(join(output, 'nuclei.svg'), 'utf8').includes('F1 of nuclei'))
+    t.regex((await cli('nuclei', '--codecs', 'mozjpeg', '--limit', '1')).stdout, /F1 of nuclei/)
+  },
+)
 
 test.serial('a codec whose tool is not there is named, with what to install', async (t) => {
   const { PATH } = process.env
