@@ -72,22 +72,25 @@ export async function compressWithProgress(
   options: CompressOptions,
 ): Promise<CompressResult> {
   const progress = session.progress('compress')
+  let hasBegun = false
   try {
     return await compressSlide(slide, output, {
       ...options,
       ...session.codec(options),
       signal: session.signal,
-      onProgress: ({ tiles, totalTiles, pixels, totalPixels, bytes }) =>
-        progress.update(pixels, totalPixels, `tile ${tiles} of ${totalTiles}, ${byteSize(bytes)}`),
+      onProgress: ({ tiles, totalTiles, pixels, totalPixels, bytes }) => {
+        hasBegun = true
+        progress.update(pixels, totalPixels, `tile ${tiles} of ${totalTiles}, ${byteSize(bytes)}`)
+      },
       onUnreadable: ({ level, column, row, reason }) => {
         progress.end()
         session.warn(`tile at level ${level}, column ${column}, row ${row} is background: ${reason ?? 'unreadable'}`)
       },
     })
   } catch (error) {
-    throw isResumable(output)
-      ? new WithHint(error, '; to go on from there, give the same command with --resume')
-      : error
+    // What was interrupted may be another run's: one that this one never came to go on from, or that took the file over.
+    const isOwn = hasBegun && isResumable(output) && (error as { code?: unknown }).code !== 'ERR_FILE_EXISTS'
+    throw isOwn ? new WithHint(error, '; to go on from there, give the same command with --resume') : error
   } finally {
     progress.end()
   }

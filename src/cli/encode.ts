@@ -9,6 +9,7 @@ interface Options extends CodecChoice {
   readonly output?: string
   readonly quality: number
   readonly tile: number
+  readonly resume?: boolean
   readonly overwrite?: boolean
 }
 
@@ -22,6 +23,7 @@ export function addEncode(cli: Cli): void {
           .option('-o, --output <file>', 'file to write (default: the name of the image with .cleric)')
           .option('--quality <number>', '0 (smallest) to 100 (best)', numberFrom(0, 100), defaultQuality)
           .option('--tile <pixels>', 'side of a tile', tileSide, 512)
+          .option('--resume', 'go on from an interrupted run with the same image, model and options')
           .option('--overwrite', 'replace an existing file'),
       ),
     async (session, options, image) => {

@@ -231,6 +231,11 @@ test('Ctrl-C says how to go on, and --resume does', async (t) => {
   t.is(await createCli(io).run(argv), 1)
   t.regex(stderr, /^cleric compress: Stopped\. .*; to go on .*--resume\n$/)
   t.false(existsSync(at('stopped.cleric.tif')))
+  // What lies there is not what these commands are about.
+  t.is((await run('compress', 'synthetic:400x300:5', '-o', at('stopped.cleric.tif'), '--levels', '9')).status, 2)
+  const other = await run('compress', 'synthetic:400x300:6', '-o', at('stopped.cleric.tif'), '--resume')
+  t.is(other.status, 1)
+  t.regex(other.stderr, /was begun with another slide.*start over without --resume\n$/)
   const { resumedTiles, tiles } = (await run(...argv, '--resume')).json()
   t.true(resumedTiles > 0 && resumedTiles < tiles)
   await run(...argv.with(3, at('whole.cleric.tif')))
