@@ -11,7 +11,7 @@ import type { Image } from '../codec/image.js'
 import { SlideError } from '../errors.js'
 import { ImageFile } from '../slide/image-file.js'
 import { openSlide } from '../slide/open.js'
-import { levelRegion, paste, type SlideSource } from '../slide/source.js'
+import { paste, type SlideSource } from '../slide/source.js'
 import { clericMaxSide } from './cleric-codec.js'
 
 export interface TestImage {
@@ -32,6 +32,8 @@ export interface ImageSet extends Disposable {
 const PATCH = 512
 /** Patches of a slide, if nobody says how many. */
 const PATCHES = 8
+/** Share of tissue that makes a patch worth taking. */
+const ENOUGH = 0.5
 /** Places of a slide that are looked at for tissue, for each patch wanted. */
 const TRIES = 8
 
@@ -67,35 +69,54 @@ async function openFolder(path: string, limit = Number.POSITIVE_INFINITY): Promi
 /** Patches with tissue, spread over a slide. */
 async function openPatches(path: string, maxLevel: number, limit: number): Promise<ImageSet> {
   const slide = await openSlide(path)
-  const side = PATCH << maxLevel
-  const { width, height } = slide.levels[0] as SlideSource['levels'][0]
-  const read = async (x: number, y: number, signal?: AbortSignal) => {
-    const size = [Math.min(side, width - x), Math.min(side, height - y)] as const
-    return slide.readRegion(levelRegion(slide, 0, x, y, ...size), signal)
-  }
-  const columns = Math.max(1, Math.floor(width / side))
-  const rows = Math.max(1, Math.floor(height / side))
-  const tries = Math.min(columns * rows, limit * TRIES)
-  const places: [x: number, y: number][] = []
-  for (let i = 0; i < tries && places.length < limit; i++) {
-    const cell = Math.floor(((i + 0.5) * columns * rows) / tries)
-    const place: [number, number] = [(cell % columns) * side, Math.floor(cell / columns) * side]
-    if (hasTissue(await read(...place))) places.push(place)
-  }
-  if (places.length === 0) {
+  try {
+    const side = PATCH << maxLevel
+    const places = await tissuePlaces(slide, side, limit)
+    if (places.length === 0) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `no tissue was found in ${path}`)
+    const names = places.map(([x, y]) => `x${x}y${y}`)
+    return {
+      path,
+      names,
+      async read(index, levels, signal) {
+        const image = await readPlace(slide, places[index] as Place, side, signal)
+        return levels.map((level) => testImage(names[index] as string, level, centre(halve(image, level), PATCH)))
+      },
+      [Symbol.dispose]: () => slide.close(),
+    }
+  } catch (error) {
     slide.close()
-    throw new SlideError('ERR_UNSUPPORTED_SLIDE', `no tissue was found in ${path}`)
+    throw error
   }
-  return {
-    path,
-    names: places.map(([x, y]) => `x${x}y${y}`),
-    async read(index, levels, signal) {
-      const [x, y] = places[index] as [number, number]
-      const image = await read(x, y, signal)
-      return levels.map((level) => testImage(`x${x}y${y}`, level, centre(halve(image, level), PATCH)))
-    },
-    [Symbol.dispose]: () => slide.close(),
+}
+
+/** Top left corner, in level-0 pixels. */
+type Place = readonly [x: number, y: number]
+
+/** The first places of a grid that are half tissue; where there are too few, those with the most. */
+async function tissuePlaces(slide: SlideSource, side: number, limit: number): Promise<Place[]> {
+  const { width, height } = slide.levels[0] as SlideSource['levels'][0]
+  // The last column and row reach the slide's edge, so they may overlap the one before.
+  const [columns, rows] = [Math.ceil(width / side), Math.ceil(height / side)]
+  const tries = Math.min(columns * rows, limit * TRIES)
+  const seen: { place: Place; share: number }[] = []
+  for (let i = 0; i < tries && seen.filter(({ share }) => share >= ENOUGH).length < limit; i++) {
+    const cell = Math.floor(((i + 0.5) * columns * rows) / tries)
+    const x = Math.max(0, Math.min((cell % columns) * side, width - side))
+    const y = Math.max(0, Math.min(Math.floor(cell / columns) * side, height - side))
+    seen.push({ place: [x, y], share: tissueShare(await readPlace(slide, [x, y], side)) })
   }
+  // Sorting is stable: places with enough keep their order.
+  const rank = (share: number) => Math.min(share, ENOUGH)
+  const most = seen.filter(({ share }) => share > 0).sort((a, b) => rank(b.share) - rank(a.share))
+  return most.slice(0, limit).map(({ place }) => place)
+}
+
+function readPlace(slide: SlideSource, [x, y]: Place, side: number, signal?: AbortSignal): Promise<Image> {
+  const { width, height } = slide.levels[0] as SlideSource['levels'][0]
+  return slide.readRegion(
+    { x, y, level: 0, width: Math.min(side, width - x), height: Math.min(side, height - y) },
+    signal,
+  )
 }
 
 function testImage(name: string, level: number, image: Image): TestImage {
@@ -103,13 +124,13 @@ function testImage(name: string, level: number, image: Image): TestImage {
   return { name, level, image, digest }
 }
 
-/** Whether at least half of it is darker than glass. */
-function hasTissue({ data }: Image): boolean {
+/** How much of an image is darker than glass. */
+function tissueShare({ data }: Image): number {
   let tissue = 0
   for (let i = 0; i < data.length; i += 3) {
     if (Math.min(data[i] as number, data[i + 1] as number, data[i + 2] as number) < 220) tissue++
   }
-  return 6 * tissue >= data.length
+  return (3 * tissue) / data.length
 }
 
 /** Halved `times` times by the mean of 2 x 2, rounded to nearest; a last odd row or column is dropped. */

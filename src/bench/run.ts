@@ -76,5 +76,6 @@ export async function runBench<T extends object, R>(
     })),
     missing,
   }
-  return conclude({ points, images, facts, codecs, cache, set })
+  // Awaited here: the images are closed when this returns.
+  return await conclude({ points, images, facts, codecs, cache, set })
 }

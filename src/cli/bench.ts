@@ -180,7 +180,9 @@ function bdTable(report: Pick<RdReport, 'bdRates' | 'codecs'>, level: number, la
   const own = report.bdRates.filter((entry) => entry.level === level)
   const column = ({ anchor, metric, method }: (typeof own)[0]) =>
     `${label(anchor)}, ${metric === 'psnr' ? 'PSNR' : 'MS-SSIM'}, ${method}`
-  const columns = [...new Set(own.map(column))]
+  // All against one anchor side by side, in the order of the codecs.
+  const place = (entry: (typeof own)[0]) => report.codecs.findIndex(({ id }) => id === entry.anchor)
+  const columns = [...new Set([...own].sort((a, b) => place(a) - place(b)).map(column))]
   if (columns.length === 0) return 'none: there is nothing to compare with'
   const rows = report.codecs.map(({ id }) => [
     label(id),

@@ -15,6 +15,7 @@ import type { Image } from '../../src/codec/image.js'
 import { psnr } from '../../src/metrics/psnr.js'
 import { fromImage } from '../../src/slide/image-file.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
+import { dataPath, testWithData } from '../data.js'
 import { losslessCodec } from '../payload-codec.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-bench-test-'))
@@ -195,6 +196,45 @@ test.serial('bench ablation: switches, parameters, and BD-rates against the firs
   t.deepEqual([...new Set(against.map(({ codec }: { codec: string }) => codec))], ['nano (2)', 'mozjpeg'])
   t.true(existsSync(join(output, 'ablation.svg')))
 })
+
+testWithData(
+  ['slides/CMU-1-Small-Region.svs'],
+  'bench rd takes patches of a slide, MS-SSIM on every level',
+  async (t) => {
+    t.timeout(120_000)
+    const slide = dataPath('slides/CMU-1-Small-Region.svs')
+    const output = join(folder, 'slide')
+    const argv = [
+      '--data',
+      slide,
+      '--codecs',
+      'cleric',
+      '--levels',
+      '0,2',
+      '--limit',
+      '1',
+      '--output',
+      output,
+      '--json',
+    ]
+    const { status, stdout, stderr } = await cli(...argv)
+    t.is(status, 0, stderr)
+    const { images: listed, curves } = JSON.parse(stdout)
+    t.deepEqual(
+      listed.map(({ level, width, height }: { level: number; width: number; height: number }) => [
+        level,
+        width,
+        height,
+      ]),
+      [
+        [0, 512, 512],
+        [2, 512, 512],
+      ],
+    )
+    t.true(curves[1].points[0].msSsim > 0.999)
+    t.true(existsSync(join(output, 'crop.svg')))
+  },
+)
 
 test.serial('a codec whose tool is not there is named, with what to install', async (t) => {
   const { PATH } = process.env
