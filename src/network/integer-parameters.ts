@@ -1,0 +1,138 @@
+/**
+ * What a model file's integer parameters must satisfy so that no backend's 32-bit arithmetic can overflow and no
+ * look-up can leave its table, whatever is fed to the layer. A file that doesn't is refused by the parameter's name.
+ */
+import { CorruptDataError } from '../errors.js'
+import { type IntegerParameter, type Parameters, type Range, rsqrtTable } from './graph.js'
+
+/** Largest magnitude of an activation. */
+export const activationLimit = 2048
+const weightLimit = 2047
+const normWeightLimit = 32767
+const normBiasLimit = 2 ** 29
+/** Above the largest normalised value of a layer norm, 2^14 of the vector's norm and the error of its rsqrt. */
+const normalisedLimit = 2 ** 14 + 64
+const accumulatorLimit = 2 ** 31
+const expEntries = 4096
+const expOne = 1 << 14
+const tableEntries = 4096
+
+export class IntegerParameters {
+  readonly #parameters: Parameters
+
+  constructor(parameters: Parameters) {
+    this.#parameters = parameters
+  }
+
+  /** [outputs, inputs, kernel, kernel] of a convolution's weight. */
+  weightShape(name: string): readonly number[] {
+    return this.#parameters.integers(`${name}.weight`).shape
+  }
+
+  /**
+   * Checks weight, bias and shift of a convolution.
+   *
+   * @param shape of the weight, outputs first
+   */
+  convolution(name: string, shape: readonly number[]): void {
+    const outputs = shape[0] as number
+    const weight = this.#bounded(`${name}.weight`, shape, -weightLimit, weightLimit)
+    this.#accumulators(name, outputs, weight, activationLimit)
+  }
+
+  /** Checks weight, bias and shift of a layer norm of `channels`, and the table that all of them share. */
+  layerNorm(name: string, channels: number): void {
+    const weight = this.#bounded(`${name}.weight`, [channels], -normWeightLimit, normWeightLimit)
+    this.#bounded(`${name}.bias`, [channels], 1 - normBiasLimit, normBiasLimit - 1)
+    this.#accumulators(name, channels, weight, normalisedLimit)
+    this.#bounded(rsqrtTable, [384], 1, 65535)
+  }
+
+  /**
+   * Checks the activation table of `name`.
+   *
+   * @returns the name of the table
+   */
+  activationTable(name: string, range: Range): string {
+    const number = this.#bounded(`${name}.table`, [1], 0, 65535)
+    const table = `table.${number[0]}`
+    const limit = range === 'activation' ? activationLimit : 32768
+    this.#bounded(table, [tableEntries], -limit, limit - 1)
+    return table
+  }
+
+  /** Checks one shift for a whole layer. @returns its parameter's name */
+  shift(name: string, least: 0 | 1): string {
+    this.#bounded(`${name}.shift`, [1], least, 30)
+    return `${name}.shift`
+  }
+
+  /** Checks a softmax's table of exponentials. @returns its parameter's name */
+  exponentials(name: string): string {
+    const exp = this.#bounded(`${name}.exp`, [expEntries], 0, expOne)
+    // The largest term of a softmax is 2^14 then: no sum is zero, and none larger than 2^14 a term.
+    if (exp[0] !== expOne) throw bad(`${name}.exp`, `begins with ${exp[0]}, not ${expOne}`)
+    for (let i = 1; i < exp.length; i++) {
+      if ((exp[i] as number) > (exp[i - 1] as number)) throw bad(`${name}.exp`, `rises at ${i}`)
+    }
+    return `${name}.exp`
+  }
+
+  /** Checks the relative position biases of a 5x5 window. @returns its parameter's name */
+  positionBias(name: string, heads: number): string {
+    this.#bounded(`${name}.bias`, [81, heads], -32768, 32767)
+    return `${name}.bias`
+  }
+
+  /** Checks a rising list of thresholds. @returns its name */
+  thresholds(name: string, count: number): string {
+    const data = this.#bounded(name, [count], 0, 2 ** 30)
+    for (let i = 1; i < count; i++) {
+      if ((data[i] as number) <= (data[i - 1] as number)) throw bad(name, `does not rise at ${i}`)
+    }
+    return name
+  }
+
+  /** That |input| * sum |weight| + |bias| and the rounding of the shift stay below 2^31 for every output. */
+  #accumulators(name: string, outputs: number, weight: Int32Array, inputLimit: number): void {
+    const bias = this.#shaped(`${name}.bias`, [outputs])
+    const shift = this.#bounded(`${name}.shift`, [outputs], 1, 30)
+    const row = weight.length / outputs
+    for (let o = 0; o < outputs; o++) {
+      let sum = 0
+      for (let i = o * row; i < (o + 1) * row; i++) sum += Math.abs(weight[i] as number)
+      const largest = inputLimit * sum + Math.abs(bias[o] as number) + 2 ** ((shift[o] as number) - 1)
+      if (largest >= accumulatorLimit) throw bad(`${name}.weight`, `can overflow 32 bits in output ${o}`)
+    }
+  }
+
+  #bounded(name: string, shape: readonly number[], least: number, most: number): Int32Array {
+    const data = this.#shaped(name, shape)
+    for (let i = 0; i < data.length; i++) {
+      const value = data[i] as number
+      if (value < least || value > most) throw bad(name, `holds ${value}, which is not in ${least}..${most}`)
+    }
+    return data
+  }
+
+  #shaped(name: string, shape: readonly number[]): Int32Array {
+    const parameter: IntegerParameter = this.#parameters.integers(name)
+    expectShape(name, parameter.shape, shape)
+    return parameter.data
+  }
+}
+
+/** @throws CorruptDataError ERR_MODEL_CORRUPT unless a parameter has the shape that its use asks for */
+export function expectShape(name: string, found: readonly number[], wanted: readonly number[]): void {
+  if (found.length !== wanted.length || found.some((length, i) => length !== wanted[i])) {
+    throw misfit(name, found, `[${wanted.join(', ')}]`)
+  }
+}
+
+export function misfit(name: string, shape: readonly number[], wanted: string): CorruptDataError {
+  return bad(name, `has shape [${shape.join(', ')}], which does not fit ${wanted}`)
+}
+
+function bad(name: string, what: string): CorruptDataError {
+  return new CorruptDataError('ERR_MODEL_CORRUPT', `Parameter ${name} ${what}`)
+}
