@@ -13,6 +13,7 @@ import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Union
 
 import numpy as np
 import torch
@@ -40,6 +41,16 @@ def act(kind: str, x: torch.Tensor) -> torch.Tensor:
     return {"none": lambda v: v, "gelu": F.gelu, "tanh": torch.tanh}[kind](x)
 
 
+Value = Union[torch.Tensor, np.ndarray]
+
+
+def stored(value: Value) -> np.ndarray:
+    """As the file holds it: tensors in float32, int64 arrays in int32, other arrays as they are."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().float().numpy().copy()
+    return value.astype(np.int32) if value.dtype == np.int64 else value
+
+
 @dataclass
 class Cases:
     """Collects cases and their tensors; random values come from one seeded generator."""
@@ -50,12 +61,12 @@ class Cases:
     def rand(self, *shape: int, scale: float = 1.0) -> torch.Tensor:
         return scale * torch.randn(*shape, generator=self.generator)
 
-    def add(self, name: str, op: str, inputs: dict[str, object], outputs: dict[str, torch.Tensor],
-            attributes: dict[str, object] | None = None, parameters: dict[str, torch.Tensor] | None = None,
+    def add(self, name: str, op: str, inputs: dict[str, object], outputs: dict[str, Value],
+            attributes: dict[str, object] | None = None, parameters: dict[str, Value] | None = None,
             formats: dict[str, str] | None = None) -> None:
         """Tensors are [C, H, W]; `inputs` may hold lists; parameters are named NAME/KEY."""
-        def keep(key: str, value: torch.Tensor) -> str:
-            self.tensors[f"{name}/{key}"] = value.detach().float().numpy().copy()
+        def keep(key: str, value: Value) -> str:
+            self.tensors[f"{name}/{key}"] = stored(value)
             return f"{name}/{key}"
 
         fields: dict[str, object] = {}
