@@ -114,7 +114,7 @@ export class GraphBuilder {
         weight: `${name}.weight`,
         bias: `${name}.bias`,
         shift: `${name}.shift`,
-        table: options.table ? this.#integers.activationTable(name, range) : null,
+        table: options.table ? this.#integers.activationTable(name) : null,
         kernel,
         stride,
         padding,
@@ -146,7 +146,7 @@ export class GraphBuilder {
         weight: `${name}.weight`,
         bias: `${name}.bias`,
         shift: `${name}.shift`,
-        table: table ? this.#integers.activationTable(name, 'activation') : null,
+        table: table ? this.#integers.activationTable(name) : null,
       },
       output,
     )
@@ -154,7 +154,7 @@ export class GraphBuilder {
 
   requantise(name: string, input: Tensor): Tensor {
     const output = this.#tensor(name, input.shape)
-    return this.#add({ op: 'requantise', input, output, shift: this.#integers.shift(name, 0) }, output)
+    return this.#add({ op: 'requantise', input, output, shift: this.#integers.shift(name) }, output)
   }
 
   integerLayerNorm(name: string, input: Tensor): Tensor {
@@ -171,7 +171,7 @@ export class GraphBuilder {
     const channels = divide(qkv.shape.channels, 3, name)
     atMost(divide(channels, heads, name), maxHeadWidth, `${name}: channels a head`)
     const bias = this.#integers.positionBias(name, heads)
-    const shift = this.#integers.shift(name, 1)
+    const shift = this.#integers.shift(name)
     const exp = this.#integers.exponentials(name)
     const output = this.#tensor(name, { channels, height: height * 5, width: width * 5 })
     return this.#add({ op: 'integerWindowAttention', qkv, output, bias, shift, exp, heads }, output)
@@ -187,7 +187,7 @@ export class GraphBuilder {
     for (const tensor of [key, value]) expectSame(name, tensor, query.shape)
     atMost(divide(channels, heads, name), maxHeadWidth, `${name}: channels a head`)
     atMost(height * width, maxAttendedPositions, `${name}: positions`)
-    const shift = this.#integers.shift(name, 1)
+    const shift = this.#integers.shift(name)
     const exp = this.#integers.exponentials(name)
     const output = this.#tensor(name, query.shape)
     return this.#add({ op: 'integerLinearAttention', query, key, value, output, shift, exp, heads, split }, output)

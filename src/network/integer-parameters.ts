@@ -3,19 +3,25 @@
  * look-up can leave its table, whatever is fed to the layer. A file that doesn't is refused by the parameter's name.
  */
 import { CorruptDataError } from '../errors.js'
-import { type IntegerParameter, type Parameters, type Range, rsqrtTable } from './graph.js'
+import { type IntegerParameter, type Parameters, rsqrtTable } from './graph.js'
 
 /** Largest magnitude of an activation. */
 export const activationLimit = 2048
 const weightLimit = 2047
 const normWeightLimit = 32767
 const normBiasLimit = 2 ** 29
-/** Above the largest normalised value of a layer norm, 2^14 of the vector's norm and the error of its rsqrt. */
+/** Above the largest normalised value of a layer norm, 2^14 and the error of its rsqrt. */
 const normalisedLimit = 2 ** 14 + 64
+const largestShift = 30
 const accumulatorLimit = 2 ** 31
 const expEntries = 4096
 const expOne = 1 << 14
 const tableEntries = 4096
+/** What a threshold list ends with: out of any scale's reach. */
+const lastThreshold = 2 ** 30
+const rsqrtEntries = Int32Array.from({ length: 384 }, (_, j) =>
+  Math.min(65535, Math.round(2 ** 23 / Math.sqrt((j + 128.5) * 128))),
+)
 
 export class IntegerParameters {
   readonly #parameters: Parameters
@@ -45,7 +51,11 @@ export class IntegerParameters {
     const weight = this.#bounded(`${name}.weight`, [channels], -normWeightLimit, normWeightLimit)
     this.#bounded(`${name}.bias`, [channels], 1 - normBiasLimit, normBiasLimit - 1)
     this.#accumulators(name, channels, weight, normalisedLimit)
-    this.#bounded(rsqrtTable, [384], 1, 65535)
+    const rsqrt = this.#shaped(rsqrtTable, [rsqrtEntries.length])
+    for (const [j, value] of rsqrtEntries.entries()) {
+      // Another value could make the sums of the Newton step wrap.
+      if (rsqrt[j] !== value) throw bad(rsqrtTable, `holds ${rsqrt[j]} at ${j}, not ${value}`)
+    }
   }
 
   /**
@@ -53,17 +63,16 @@ export class IntegerParameters {
    *
    * @returns the name of the table
    */
-  activationTable(name: string, range: Range): string {
+  activationTable(name: string): string {
     const number = this.#bounded(`${name}.table`, [1], 0, 65535)
     const table = `table.${number[0]}`
-    const limit = range === 'activation' ? activationLimit : 32768
-    this.#bounded(table, [tableEntries], -limit, limit - 1)
+    this.#bounded(table, [tableEntries], -activationLimit, activationLimit - 1)
     return table
   }
 
   /** Checks one shift for a whole layer. @returns its parameter's name */
-  shift(name: string, least: 0 | 1): string {
-    this.#bounded(`${name}.shift`, [1], least, 30)
+  shift(name: string): string {
+    this.#bounded(`${name}.shift`, [1], 0, largestShift)
     return `${name}.shift`
   }
 
@@ -75,6 +84,7 @@ export class IntegerParameters {
     for (let i = 1; i < exp.length; i++) {
       if ((exp[i] as number) > (exp[i - 1] as number)) throw bad(`${name}.exp`, `rises at ${i}`)
     }
+    if (exp[expEntries - 1] !== 0) throw bad(`${name}.exp`, `ends with ${exp[expEntries - 1]}, not 0`)
     return `${name}.exp`
   }
 
@@ -86,17 +96,18 @@ export class IntegerParameters {
 
   /** Checks a rising list of thresholds. @returns its name */
   thresholds(name: string, count: number): string {
-    const data = this.#bounded(name, [count], 0, 2 ** 30)
+    const data = this.#bounded(name, [count], 0, lastThreshold)
     for (let i = 1; i < count; i++) {
       if ((data[i] as number) <= (data[i - 1] as number)) throw bad(name, `does not rise at ${i}`)
     }
+    if (data[count - 1] !== lastThreshold) throw bad(name, `ends with ${data[count - 1]}, not ${lastThreshold}`)
     return name
   }
 
   /** That |input| * sum |weight| + |bias| and the rounding of the shift stay below 2^31 for every output. */
   #accumulators(name: string, outputs: number, weight: Int32Array, inputLimit: number): void {
     const bias = this.#shaped(`${name}.bias`, [outputs])
-    const shift = this.#bounded(`${name}.shift`, [outputs], 1, 30)
+    const shift = this.#bounded(`${name}.shift`, [outputs], 1, largestShift)
     const row = weight.length / outputs
     for (let o = 0; o < outputs; o++) {
       let sum = 0
