@@ -152,8 +152,9 @@ export class GraphBuilder {
     )
   }
 
-  requantise(name: string, input: Tensor): Tensor {
-    const output = this.#tensor(name, input.shape)
+  /** @param label the output's name where several are made alike */
+  requantise(name: string, input: Tensor, label = name): Tensor {
+    const output = this.#tensor(label, input.shape)
     return this.#add({ op: 'requantise', input, output, shift: this.#integers.shift(name) }, output)
   }
 

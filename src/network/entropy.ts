@@ -49,7 +49,7 @@ export class EntropyModel {
   /** Scales and means of the current slice's other half. @param anchors from {@link decodeHalf} */
   nonAnchorParams(anchors: Tensor): Tensor {
     const local = this.#localContext(anchors)
-    const intra = this.#done.length > 0 ? [this.#intraContext(this.#activation(anchors))] : []
+    const intra = this.#done.length > 0 ? [this.#intraContext(this.#activation(anchors, ' anchors'))] : []
     return this.#params('mem.ep_n', [local, ...intra, ...this.#contexts])
   }
 
@@ -62,7 +62,7 @@ export class EntropyModel {
     const i = this.#done.length
     const net = `mem.lrp_${keep === 'anchor' ? 'a' : 'n'}.${i}`
     const coarse = this.#g.dequantise(`y_hat.${i} ${keep} coarse`, symbols, params, base, keep)
-    const inputs = [this.#hyperMeans, ...this.#seen, this.#activation(coarse)]
+    const inputs = [this.#hyperMeans, ...this.#seen, this.#activation(coarse, ` ${keep} coarse`)]
     return this.#g.chain(net, inputs, this.#config.lrp.length + 1, {
       table: true,
       range: 'wide',
@@ -84,8 +84,9 @@ export class EntropyModel {
   }
 
   /** y_hat of the current slice, in part or whole, as layers read it. */
-  #activation(yHat: Tensor): Tensor {
-    return this.#g.requantise(`mem.y_hat.${this.#done.length}`, yHat)
+  #activation(yHat: Tensor, part = ''): Tensor {
+    const name = `mem.y_hat.${this.#done.length}`
+    return this.#g.requantise(name, yHat, `${name}${part}`)
   }
 
   #params(name: string, contexts: readonly Tensor[]): Tensor {
