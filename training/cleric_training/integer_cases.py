@@ -189,6 +189,9 @@ def elementwise(c: Cases, r: Random) -> None:
         x[0, 0, 0, :4] = [-limit, limit, (1 << shift) // 2, -((1 << shift) // 2)]
         c.add(name, "requantise", {"input": x[0]}, {"output": integer.requantise(x, shift)[0]},
               {"shift": f"{name}/shift"}, {"shift": np.array([shift], np.int32)})
+    x = r.activation(5, 7, 9)
+    for keep in ("anchor", "nonAnchor"):
+        c.add(f"mask {keep}", "mask", {"input": x}, {"output": x * integer.half(keep, 7, 9)}, {"keep": keep})
 
 
 def coding(c: Cases, r: Random) -> None:
