@@ -44,6 +44,9 @@ function randomParameters(shapes: Readonly<Record<string, readonly number[]>>): 
       made.set(name, parameter)
       return parameter
     },
+    integers(name) {
+      throw new Error(`no integer parameter ${name}`)
+    },
   }
 }
 
@@ -65,13 +68,15 @@ function work(node: Node, parameters: Parameters): number {
       return (parameters.get(node.weight).data.length * area) / node.shuffle ** 2
     case 'gdn':
       return out.shape.channels ** 2 * area
-    case 'depthwise':
+    case 'integerConv':
+      return (parameters.integers(node.weight).data.length * area) / node.shuffle ** 2
+    case 'integerDepthwise':
       return 9 * out.shape.channels * area
     case 'liftStep': {
       const hidden = parameters.get(`${node.net}.conv1.bias`).data.length
       return (9 * hidden * (hidden + 1) + hidden) * out.shape.channels * area
     }
-    case 'windowAttention':
+    case 'integerWindowAttention':
       return 25 * out.shape.channels * area
     default:
       return 0
@@ -207,7 +212,8 @@ function nodeKind(node: Node | null): string {
   if (node === null) return 'change of layout'
   const { height, channels } = (nodeOutputs(node)[0] as Tensor).shape
   const from = nodeInputs(node)[0]?.shape.height
-  if (node.op === 'conv') return `conv${node.kernel}x${node.kernel} ${from} -> ${height}, ${channels} channels`
+  if (node.op === 'conv' || node.op === 'integerConv')
+    return `${node.op}${node.kernel}x${node.kernel} ${from} -> ${height}, ${channels} channels`
   return node.op === 'deform' ? `deform ${from} -> ${height}` : node.op
 }
 
