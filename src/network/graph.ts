@@ -278,7 +278,7 @@ export interface AddNode {
   readonly output: Tensor
 }
 
-/** Nearest integer, ties to even. */
+/** Nearest integer, ties to even, clamped to +-32767: what the decoder receives of it, an int16, is what it is. */
 export interface RoundNode {
   readonly op: 'round'
   readonly input: Tensor

@@ -178,7 +178,7 @@ export class Interpreter implements Executable {
       case 'add':
         return (c, y, x) => this.#at(node.input, c, y, x) + this.#at(node.addend, c, y, x)
       case 'round':
-        return (c, y, x) => roundEven(this.#at(node.input, c, y, x))
+        return (c, y, x) => symbol(this.#at(node.input, c, y, x))
       case 'scaleIndex': {
         const table = this.#parameters.integers(node.table).data
         return (c, y, x) => {
@@ -192,8 +192,7 @@ export class Interpreter implements Executable {
         return (c, y, x) => {
           if (!kept(node.keep, y, x)) return 0
           const mean = this.#at(node.params, d + c, y, x) / latentSteps
-          const r = roundEven(this.#at(node.latent, node.first + c, y, x) - mean)
-          return Math.max(-32767, Math.min(32767, r))
+          return symbol(this.#at(node.latent, node.first + c, y, x) - mean)
         }
       }
       case 'dequantise': {
@@ -292,6 +291,11 @@ function concat(parts: readonly { values: Values; shape: Shape }[]): { values: V
     at += part.values.length
   }
   return { values, shape: { channels, height, width } }
+}
+
+/** To the nearest integer that the coder takes. */
+function symbol(v: number): number {
+  return Math.max(-32767, Math.min(32767, roundEven(v)))
 }
 
 export function roundEven(v: number): number {
