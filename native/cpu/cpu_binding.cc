@@ -1,5 +1,5 @@
 // class CpuBackend(threads, isa)    isa: "" for the best; properties threads, isa, available
-//   compile(tensors: Int32Array, program: Int32Array, reals: Float32Array, keys: string[], values: Float32Array[])
+//   compile(tensors: Int32Array, program: Int32Array, reals: Float32Array, keys: string[], values: (Float32Array | Int32Array)[])
 //     -> CpuExecutable: run(stage, inputs: TypedArray[], job) -> Promise<TypedArray[]>, cancel(job),
 //        seconds(stage) -> Float64Array, bytes, close()
 //   close()
@@ -228,14 +228,23 @@ class CpuBackend : public Napi::ObjectWrap<CpuBackend> {
     std::vector<Napi::Value> arrays;
     std::vector<cpu::ParameterSpec> parameters;
     for (uint32_t i = 0; i < keys.Length(); i++) {
-      parameters.push_back({string_of(keys.Get(i), "key"), nullptr, 0});
+      parameters.push_back({string_of(keys.Get(i), "key"), nullptr, nullptr, 0});
       arrays.push_back(values.Get(i));
     }
     for (std::size_t i = 0; i < arrays.size(); i++) {
-      const auto span = span_of<float>(arrays[i], napi_float32_array, "parameter");
-      parameters[i].key.append("#").append(std::to_string(span.length));
-      parameters[i].data = span.data;
-      parameters[i].length = span.length;
+      cpu::ParameterSpec& parameter = parameters[i];
+      const bool whole = arrays[i].IsTypedArray() &&
+                         arrays[i].As<Napi::TypedArray>().TypedArrayType() == napi_int32_array;
+      if (whole) {
+        const auto span = span_of<int32_t>(arrays[i], napi_int32_array, "parameter");
+        parameter.integers = span.data;
+        parameter.length = span.length;
+      } else {
+        const auto span = span_of<float>(arrays[i], napi_float32_array, "parameter");
+        parameter.reals = span.data;
+        parameter.length = span.length;
+      }
+      parameter.key.append(whole ? "#i" : "#").append(std::to_string(parameter.length));
     }
     const auto tensors = span_of<int32_t>(info[0], napi_int32_array, "tensors");
     const auto program = span_of<int32_t>(info[1], napi_int32_array, "program");
