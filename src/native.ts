@@ -70,7 +70,7 @@ export interface NativeCpuBackend {
     program: Int32Array,
     reals: Float32Array,
     keys: readonly string[],
-    values: readonly Float32Array[],
+    values: readonly (Float32Array | Int32Array)[],
   ): NativeCpuExecutable
   close(): void
 }
