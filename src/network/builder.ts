@@ -15,9 +15,8 @@ export interface ConvOptions {
 }
 
 export interface IntegerConvOptions {
+  /** 5: over the windows of an attention, without padding. */
   readonly stride?: 1 | 5
-  /** Default: kernel / 2, so that stride 1 keeps the size. */
-  readonly padding?: 0 | 1 | 2
   /** Whether the layer's activation, a table of the model, is applied. */
   readonly table?: boolean
   readonly shuffle?: 1 | 2
@@ -86,25 +85,21 @@ export class GraphBuilder {
     )
   }
 
-  /** Convolution of integers (or linear layer) `name` over the concatenation of `inputs`. */
-  integerConv(name: string, inputs: Tensor | readonly Tensor[], options: IntegerConvOptions = {}): Tensor {
+  /** Convolution of integers (kernel 1: or linear layer) `name` over the concatenation of `inputs`. */
+  integerConv(
+    name: string,
+    inputs: Tensor | readonly Tensor[],
+    kernel: 1 | 3 | 5,
+    options: IntegerConvOptions = {},
+  ): Tensor {
     // A copy: the caller may go on filling its list.
     const list = Array.isArray(inputs) ? [...(inputs as readonly Tensor[])] : [inputs as Tensor]
     const channels = list.reduce((sum, tensor) => sum + tensor.shape.channels, 0)
-    const weight = this.#integers.weightShape(name)
-    const [outputs = 0, inner, kernel = 1, kernelWidth = kernel] = weight
-    const sound = kernel === kernelWidth && (kernel === 1 || kernel === 3 || kernel === 5)
-    // A linear layer's weight has no kernel.
-    if ((weight.length !== 4 && weight.length !== 2) || inner !== channels || !sound) {
-      throw misfit(`${name}.weight`, weight, `a convolution of ${channels} channels`)
-    }
-    this.#integers.convolution(name, weight)
-    const { stride = 1, padding = (kernel >> 1) as 0 | 1 | 2, shuffle = 1, range = 'activation' } = options
-    const { residual = null, keep = null } = options
-    const output = this.#tensor(
-      name,
-      convolved((list[0] as Tensor).shape, outputs, { kernel, stride, padding, shuffle }),
-    )
+    const outputs = this.#integers.convolution(name, channels, kernel)
+    const { stride = 1, shuffle = 1, range = 'activation', residual = null, keep = null } = options
+    const padding = stride === 1 ? ((kernel >> 1) as 0 | 1 | 2) : 0
+    const shape = convolved((list[0] as Tensor).shape, outputs, { kernel, stride, padding, shuffle })
+    const output = this.#tensor(name, shape)
     if (residual) expectSame(name, residual, output.shape)
     return this.#add(
       {
@@ -127,16 +122,22 @@ export class GraphBuilder {
     )
   }
 
-  /** A chain of integer convolutions `name`.0, `name`.2, ... with activations between; the last one takes `last`. */
-  chain(name: string, inputs: Tensor | readonly Tensor[], count: number, last: IntegerConvOptions = {}): Tensor {
+  /** `count` integer convolutions `name`.0, `name`.2, ... with activations between; the last one takes `last`. */
+  chain(
+    name: string,
+    inputs: Tensor | readonly Tensor[],
+    kernel: 1 | 3,
+    count: number,
+    last: IntegerConvOptions = {},
+  ): Tensor {
     let x = inputs
-    for (let i = 0; i < count - 1; i++) x = this.integerConv(`${name}.${2 * i}`, x, { table: true })
-    return this.integerConv(`${name}.${2 * (count - 1)}`, x, last)
+    for (let i = 0; i < count - 1; i++) x = this.integerConv(`${name}.${2 * i}`, x, kernel, { table: true })
+    return this.integerConv(`${name}.${2 * (count - 1)}`, x, kernel, last)
   }
 
   /** @param table whether the layer's activation, a table of the model, is applied */
   integerDepthwise(name: string, input: Tensor, table = false): Tensor {
-    this.#integers.convolution(name, [input.shape.channels, 1, 3, 3])
+    this.#integers.depthwise(name, input.shape.channels)
     const output = this.#tensor(name, input.shape)
     return this.#add(
       {

@@ -63,7 +63,7 @@ export class EntropyModel {
     const net = `mem.lrp_${keep === 'anchor' ? 'a' : 'n'}.${i}`
     const coarse = this.#g.dequantise(`y_hat.${i} ${keep} coarse`, symbols, params, base, keep)
     const inputs = [this.#hyperMeans, ...this.#seen, this.#activation(coarse, ` ${keep} coarse`)]
-    return this.#g.chain(net, inputs, this.#config.lrp.length + 1, {
+    return this.#g.chain(net, inputs, 3, this.#config.lrp.length + 1, {
       table: true,
       range: 'wide',
       residual: coarse,
@@ -91,18 +91,18 @@ export class EntropyModel {
 
   #params(name: string, contexts: readonly Tensor[]): Tensor {
     const net = `${name}.${this.#done.length}`
-    return this.#g.chain(net, [...contexts, this.#hyper], this.#config.ep.length + 1, { range: 'wide' })
+    return this.#g.chain(net, [...contexts, this.#hyper], 1, this.#config.ep.length + 1, { range: 'wide' })
   }
 
   #channelContext(i: number): Tensor {
-    return this.#g.chain(`mem.channel.${i}`, this.#seen, this.#config.chan.length + 1)
+    return this.#g.chain(`mem.channel.${i}`, this.#seen, 3, this.#config.chan.length + 1)
   }
 
   #interContext(i: number): Tensor {
     const g = this.#g
     const name = `mem.inter.${i}`
     const project = (part: string) =>
-      g.integerDepthwise(`${name}.qkv.${part}.1`, g.integerConv(`${name}.qkv.${part}.0`, this.#seen))
+      g.integerDepthwise(`${name}.qkv.${part}.1`, g.integerConv(`${name}.qkv.${part}.0`, this.#seen, 1))
     const count = Math.max(1, Math.floor((this.width * i) / channelsPerHead))
     const attended = g.integerLinearAttention(
       `${name}.attention`,
@@ -110,8 +110,8 @@ export class EntropyModel {
       count,
       false,
     )
-    const x = g.integerConv(`${name}.reproj`, attended)
-    return this.#gated(name, x, g.integerConv(`${name}.skip`, x))
+    const x = g.integerConv(`${name}.reproj`, attended, 5)
+    return this.#gated(name, x, g.integerConv(`${name}.skip`, x, 1))
   }
 
   /** @param anchors as activations */
@@ -120,29 +120,29 @@ export class EntropyModel {
     const name = `mem.intra.${this.#done.length}`
     const previous = this.#seen[this.#seen.length - 1] as Tensor
     const project = (part: string, x: Tensor) =>
-      g.integerDepthwise(`${name}.qkv.${part}.1`, g.integerConv(`${name}.qkv.${part}.0`, x))
+      g.integerDepthwise(`${name}.qkv.${part}.1`, g.integerConv(`${name}.qkv.${part}.0`, x, 1))
     const query = project('q', g.mask(previous, 'nonAnchor'))
     const key = project('k', g.mask(previous, 'anchor'))
     const attended = g.integerLinearAttention(`${name}.attention`, [query, key, project('v', anchors)], heads, true)
-    const x = g.integerConv(`${name}.reproj`, attended)
+    const x = g.integerConv(`${name}.reproj`, attended, 5)
     return this.#gated(name, x, x)
   }
 
   /** skip + [1x1, GELU, depthwise 3x3, GELU, 1x1](x) */
   #gated(name: string, x: Tensor, skip: Tensor): Tensor {
     const g = this.#g
-    const hidden = g.integerDepthwise(`${name}.mlp.2`, g.integerConv(`${name}.mlp.0`, x, { table: true }), true)
-    return g.integerConv(`${name}.mlp.4`, hidden, { residual: skip })
+    const hidden = g.integerDepthwise(`${name}.mlp.2`, g.integerConv(`${name}.mlp.0`, x, 1, { table: true }), true)
+    return g.integerConv(`${name}.mlp.4`, hidden, 1, { residual: skip })
   }
 
   /** @param anchors in 1/64 */
   #localContext(anchors: Tensor): Tensor {
     const g = this.#g
     const name = `mem.local.${this.#done.length}`
-    const qkv = g.integerConv(`${name}.qkv`, g.integerLayerNorm(`${name}.norm1`, anchors))
+    const qkv = g.integerConv(`${name}.qkv`, g.integerLayerNorm(`${name}.norm1`, anchors), 1)
     const windows = g.integerWindowAttention(`${name}.attention`, qkv, heads)
-    const x = g.integerConv(`${name}.proj`, g.integerConv(`${name}.fusion`, windows, { stride: 5, padding: 0 }))
+    const x = g.integerConv(`${name}.proj`, g.integerConv(`${name}.fusion`, windows, 5, { stride: 5 }), 1)
     const normed = g.integerLayerNorm(`${name}.norm2`, x)
-    return g.chain(`${name}.mlp`, normed, 2, { residual: x })
+    return g.chain(`${name}.mlp`, normed, 1, 2, { residual: x })
   }
 }

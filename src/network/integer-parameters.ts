@@ -30,27 +30,28 @@ export class IntegerParameters {
     this.#parameters = parameters
   }
 
-  /** [outputs, inputs, kernel, kernel] of a convolution's weight. */
-  weightShape(name: string): readonly number[] {
-    return this.#parameters.integers(`${name}.weight`).shape
+  /**
+   * Checks weight, bias and shift of a convolution; those of a kernel of 1 may be a linear layer's.
+   *
+   * @returns its number of outputs
+   */
+  convolution(name: string, inputs: number, kernel: 1 | 3 | 5): number {
+    const { shape } = this.#parameters.integers(`${name}.weight`)
+    const outputs = shape[0] ?? 0
+    const wanted = kernel === 1 && shape.length === 2 ? [outputs, inputs] : [outputs, inputs, kernel, kernel]
+    this.#products(name, wanted, activationLimit)
+    return outputs
   }
 
-  /**
-   * Checks weight, bias and shift of a convolution.
-   *
-   * @param shape of the weight, outputs first
-   */
-  convolution(name: string, shape: readonly number[]): void {
-    const outputs = shape[0] as number
-    const weight = this.#bounded(`${name}.weight`, shape, -weightLimit, weightLimit)
-    this.#accumulators(name, outputs, weight, activationLimit)
+  /** Checks weight, bias and shift of a depthwise convolution. */
+  depthwise(name: string, channels: number): void {
+    this.#products(name, [channels, 1, 3, 3], activationLimit)
   }
 
   /** Checks weight, bias and shift of a layer norm of `channels`, and the table that all of them share. */
   layerNorm(name: string, channels: number): void {
-    const weight = this.#bounded(`${name}.weight`, [channels], -normWeightLimit, normWeightLimit)
     this.#bounded(`${name}.bias`, [channels], 1 - normBiasLimit, normBiasLimit - 1)
-    this.#accumulators(name, channels, weight, normalisedLimit)
+    this.#products(name, [channels], normalisedLimit, normWeightLimit)
     const rsqrt = this.#shaped(rsqrtTable, [rsqrtEntries.length])
     for (const [j, value] of rsqrtEntries.entries()) {
       // Another value could make the sums of the Newton step wrap.
@@ -104,8 +105,10 @@ export class IntegerParameters {
     return name
   }
 
-  /** That |input| * sum |weight| + |bias| and the rounding of the shift stay below 2^31 for every output. */
-  #accumulators(name: string, outputs: number, weight: Int32Array, inputLimit: number): void {
+  /** Checks weight, bias and shift, and that |input| sum |weight| + |bias| and the shift's rounding stay below 2^31 for every output. */
+  #products(name: string, shape: readonly number[], inputLimit: number, largestWeight = weightLimit): void {
+    const outputs = shape[0] as number
+    const weight = this.#bounded(`${name}.weight`, shape, -largestWeight, largestWeight)
     const bias = this.#shaped(`${name}.bias`, [outputs])
     const shift = this.#bounded(`${name}.shift`, [outputs], 1, largestShift)
     const row = weight.length / outputs

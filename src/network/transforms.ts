@@ -152,7 +152,7 @@ export function hyperSynthesis(g: GraphBuilder, zHat: Tensor): Tensor {
     [5, 1],
     [7, 2],
   ] as const) {
-    x = g.integerConv(`h_s.net.${layer}`, x, { table: true, shuffle })
+    x = g.integerConv(`h_s.net.${layer}`, x, 3, { table: true, shuffle })
   }
-  return g.integerConv('h_s.net.10', x)
+  return g.integerConv('h_s.net.10', x, 3)
 }
