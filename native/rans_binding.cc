@@ -4,7 +4,9 @@
 //
 // symbols is an Int16Array; indexes is a Uint8Array or a Uint16Array.
 
+#include <algorithm>
 #include <memory>
+#include <vector>
 
 #include "binding.h"
 #include "rans.h"
@@ -71,8 +73,11 @@ class RansTables : public Napi::ObjectWrap<RansTables> {
       throw Napi::RangeError::New(info.Env(), "offset, size and min differ in length");
     }
     tables_ = translated(info.Env(), [&] {
-      return std::make_unique<rans::Tables>(values.data, values.length, offset.data, size.data, min.data,
-                                            offset.length);
+      // Copies: memory that is shared with other threads might change between the checks and the use.
+      const auto copy = [](Span<int32_t> span) { return std::vector<int32_t>(span.data, span.data + span.length); };
+      const std::vector<int32_t> own[] = {copy(values), copy(offset), copy(size), copy(min)};
+      return std::make_unique<rans::Tables>(own[0].data(), own[0].size(), own[1].data(), own[2].data(), own[3].data(),
+                                            own[1].size());
     });
     info.This().As<Napi::Object>().TypeTag(&kTag);
   }

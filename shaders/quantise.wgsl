@@ -14,6 +14,7 @@ struct Params {
 
 #include "channels.wgsl"
 #include "checkerboard.wgsl"
+#include "symbol.wgsl"
 
 @compute @workgroup_size(8, 8)
 fn quantise(@builtin(global_invocation_id) id: vec3u) {
@@ -24,7 +25,7 @@ fn quantise(@builtin(global_invocation_id) id: vec3u) {
     let c = 4 * at.z;
     let y = loadChannels(latent, at.x, at.y, p.first + c, p.first + p.channels);
     let mean = loadChannels(params, at.x, at.y, p.channels + c, 2 * p.channels);
-    r = clamp(round(y - mean), vec4f(-32767.0), vec4f(32767.0));
+    r = toSymbol(y - mean);
   }
   store(output, at.x, at.y, at.z, r);
 }

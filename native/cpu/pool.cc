@@ -1,5 +1,7 @@
 #include "pool.h"
 
+#include <system_error>
+
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
 #endif
@@ -22,8 +24,13 @@ inline void pause() {
 }  // namespace
 
 Pool::Pool(int threads) {
-  for (int i = 1; i < threads; i++) {
-    workers_.emplace_back([this, i] { loop(static_cast<std::size_t>(i)); });
+  workers_.reserve(static_cast<std::size_t>(threads));
+  try {
+    for (int i = 1; i < threads; i++) {
+      workers_.emplace_back([this, i] { loop(static_cast<std::size_t>(i)); });
+    }
+  } catch (const std::system_error&) {
+    // The system gives no more; results don't depend on how many there are.
   }
 }
 

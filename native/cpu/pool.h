@@ -38,6 +38,7 @@ class Step {
 /// while before it sleeps.
 class Pool {
  public:
+  /// Has fewer if the system refuses some.
   explicit Pool(int threads);
   ~Pool();
   Pool(const Pool&) = delete;

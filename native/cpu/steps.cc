@@ -138,6 +138,7 @@ int StepBuilder::integer(std::size_t i, int min, int max) const {
 }
 
 std::unique_ptr<Step> StepBuilder::pointwise(Pointwise op) {
+  require(!node_->inputs.empty() && !node_->outputs.empty(), "a pointwise node lacks tensors");
   PointwiseArgs args;
   args.op = op;
   const View& out = output();

@@ -23,7 +23,7 @@ import { TileCodec } from './tile-codec.js'
 export interface CodecOptions {
   /** Path of a model file; default: the model that ships with cleric. */
   readonly model?: string
-  /** Default "auto": a GPU if there is one, else the processor. */
+  /** Default "auto": a GPU if there is one whose limits the model fits in, else the processor. */
   readonly device?: DeviceKind
   /** Part of the name of the WebGPU adapter to use, as `cleric devices` lists them; not with device "cpu". */
   readonly adapter?: string
@@ -32,7 +32,8 @@ export interface CodecOptions {
 
 /**
  * Pixels as callers have them: RGB or RGBA (alpha is ignored), 8 bit, interleaved. Not copied: leave `data` as it is
- * until the call that was given it is done.
+ * until the call that was given it is done. Shared memory is copied before it is looked at, as other threads may
+ * write to it at any time; so are the bytes of a tile.
  */
 export interface ImageInput {
   readonly data: Uint8Array | Uint8ClampedArray
@@ -101,7 +102,7 @@ export async function openCodec(options: CodecOptions = {}): Promise<Codec> {
   throwIfAborted(signal)
 
   const model = await loadModel(file)
-  const backend = await openBackend(device, adapter)
+  const backend = await openBackend(device, model, adapter)
   try {
     throwIfAborted(signal)
     return new QueuedCodec(model.name, model.hash, backend, new TileCodec(model, backend))
@@ -135,7 +136,7 @@ class QueuedCodec implements Codec {
   }
 
   async decodeTile(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Image> {
-    const { head, payload } = readTile(checkBytes(bytes, 'bytes'))
+    const { head, payload } = readTile(unshared(checkBytes(bytes, 'bytes')))
     if (head.modelId !== modelId(this.model.hash)) {
       throw new UnsupportedError(
         'ERR_MODEL_MISMATCH',
@@ -158,12 +159,12 @@ class QueuedCodec implements Codec {
     tile: { readonly width: number; readonly height: number; readonly quality: number },
     signal?: AbortSignal,
   ): Promise<Image> {
-    checkBytes(payload, 'payload')
+    const bytes = unshared(checkBytes(payload, 'payload'))
     checkInteger(tile.width, 'width', 1, maxTileSide)
     checkInteger(tile.height, 'height', 1, maxTileSide)
     const stored = Math.fround(checkNumber(tile.quality, 'quality', 0, 100))
     checkSignal(signal)
-    return this.#queue(() => this.#tiles.decode(payload, tile, stored, signal), signal)
+    return this.#queue(() => this.#tiles.decode(bytes, tile, stored, signal), signal)
   }
 
   close(): void {
@@ -206,7 +207,8 @@ function checkImage(input: ImageInput): Image {
     throw outOfRange(`${pixels * channels} bytes for ${width} x ${height} x ${channels}`, 'image.data', data)
   }
   if (channels === 3) {
-    return { data: new Uint8Array(data.buffer, data.byteOffset, data.length), width, height, channels: 3 }
+    const rgb = unshared(new Uint8Array(data.buffer, data.byteOffset, data.length))
+    return { data: rgb, width, height, channels: 3 }
   }
   const rgb = new Uint8Array(pixels * 3)
   for (let from = 0, to = 0; to < rgb.length; from += 4, to += 3) {
@@ -215,4 +217,9 @@ function checkImage(input: ImageInput): Image {
     rgb[to + 2] = data[from + 2] as number
   }
   return { data: rgb, width, height, channels: 3 }
+}
+
+/** The bytes, or a copy if other threads could change them after they are checked. */
+function unshared(bytes: Uint8Array): Uint8Array {
+  return bytes.buffer instanceof SharedArrayBuffer ? new Uint8Array(bytes) : bytes
 }

@@ -5,7 +5,14 @@ import { crc32c } from '../entropy/crc32c.js'
 import { type CdfTables, RansDecoder, RansEncoder, RansTables, type TableIndexes } from '../entropy/rans.js'
 import { CorruptDataError, UnsupportedError } from '../errors.js'
 import type { Model } from '../model/model.js'
-import { type DecoderGraph, decoderGraph, type EncoderGraph, encoderGraph, padMultiple } from '../network/cleric.js'
+import {
+  checkParameters,
+  type DecoderGraph,
+  decoderGraph,
+  type EncoderGraph,
+  encoderGraph,
+  padMultiple,
+} from '../network/cleric.js'
 import type { Backend, Executable, PortData, Tensor } from '../network/graph.js'
 import { readPayload, writePayload } from './bitstream.js'
 import { channelIndexes, gather, halfPositions, scatter } from './coding-order.js'
@@ -28,8 +35,9 @@ export class TileCodec {
   readonly #encoders = new Map<string, Compiled<EncoderGraph>>()
   readonly #decoders = new Map<string, Compiled<DecoderGraph>>()
 
-  /** @throws CorruptDataError ERR_MODEL_CORRUPT if the model's tables are unsound */
+  /** @throws CorruptDataError ERR_MODEL_CORRUPT if the model's tables are unsound, or its parameters don't fit */
   constructor(model: Model, backend: Backend) {
+    checkParameters(model.config, model.parameters)
     this.#model = model
     this.#backend = backend
     this.#yTables = checkedTables(model.yTables)

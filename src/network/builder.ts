@@ -1,6 +1,7 @@
 /**
- * Builds a {@link Graph} node by node: infers shapes, and checks each parameter's shape against its use, so
- * that a model file whose tensors do not fit its configuration fails here, by name, before any device sees it.
+ * Builds a {@link Graph} node by node: infers shapes, and checks each parameter's shape against its use and that
+ * tensors which meet fit each other, so that a model file whose tensors do not fit its configuration fails here,
+ * by name, before any device sees it.
  */
 
 import { CorruptDataError, UnsupportedError } from '../errors.js'
@@ -76,8 +77,8 @@ export class GraphBuilder {
     this.#expect(`${name}.bias`, [outputs])
     const { stride = 1, shuffle = 1, activation = 'none', residual = null } = options
     const padding = kernel === 1 ? 0 : 1
-    const output = this.#tensor(name, convolved(input.shape, outputs, { kernel, stride, padding, shuffle }))
-    if (residual) expectSame(name, residual, output.shape)
+    const output = this.#tensor(name, convolved(name, input.shape, outputs, { kernel, stride, padding, shuffle }))
+    if (residual) this.#meet(name, residual.shape, output.shape)
     const parameters = { weight: `${name}.weight`, bias: `${name}.bias` }
     return this.#add(
       { op: 'conv', inputs: [input], output, ...parameters, kernel, stride, padding, activation, shuffle, residual },
@@ -98,9 +99,9 @@ export class GraphBuilder {
     const outputs = this.#integers.convolution(name, channels, kernel)
     const { stride = 1, shuffle = 1, range = 'activation', residual = null, keep = null } = options
     const padding = stride === 1 ? ((kernel >> 1) as 0 | 1 | 2) : 0
-    const shape = convolved((list[0] as Tensor).shape, outputs, { kernel, stride, padding, shuffle })
+    const shape = convolved(name, (list[0] as Tensor).shape, outputs, { kernel, stride, padding, shuffle })
     const output = this.#tensor(name, shape)
-    if (residual) expectSame(name, residual, output.shape)
+    if (residual) this.#meet(name, residual.shape, output.shape)
     return this.#add(
       {
         op: 'integerConv',
@@ -170,8 +171,11 @@ export class GraphBuilder {
 
   integerWindowAttention(name: string, qkv: Tensor, heads: number): Tensor {
     const { height, width } = qkv.shape
-    const channels = divide(qkv.shape.channels, 3, name)
-    atMost(divide(channels, heads, name), maxHeadWidth, `${name}: channels a head`)
+    if (qkv.shape.channels % 3 !== 0) {
+      throw misfit(`${qkv.name}.weight`, [qkv.shape.channels], 'queries, keys and values')
+    }
+    const channels = qkv.shape.channels / 3
+    checkHeads(channels, heads, name)
     const bias = this.#integers.positionBias(name, heads)
     const shift = this.#integers.shift(name)
     const exp = this.#integers.exponentials(name)
@@ -186,8 +190,8 @@ export class GraphBuilder {
     split: boolean,
   ): Tensor {
     const { channels, height, width } = query.shape
-    for (const tensor of [key, value]) expectSame(name, tensor, query.shape)
-    atMost(divide(channels, heads, name), maxHeadWidth, `${name}: channels a head`)
+    for (const { shape } of [key, value]) this.#meet(name, shape, query.shape)
+    checkHeads(channels, heads, name)
     atMost(height * width, maxAttendedPositions, `${name}: positions`)
     const shift = this.#integers.shift(name)
     const exp = this.#integers.exponentials(name)
@@ -203,7 +207,7 @@ export class GraphBuilder {
     const outputs = weight[0] ?? 0
     this.#expect(`${name}.weight`, [outputs, input.shape.channels, 3, 3])
     this.#expect(`${name}.bias`, [outputs])
-    const output = this.#tensor(name, shuffled({ ...offsets.shape, channels: outputs }, shuffle))
+    const output = this.#tensor(name, shuffled(name, { ...offsets.shape, channels: outputs }, shuffle))
     return this.#add(
       {
         op: 'deform',
@@ -224,7 +228,7 @@ export class GraphBuilder {
     const { channels } = input.shape
     this.#expect(`${name}.beta`, [channels])
     this.#expect(`${name}.gamma`, [channels, channels])
-    expectSame(name, residual, input.shape)
+    this.#meet(name, residual.shape, input.shape)
     const output = this.#tensor(name, input.shape)
     return this.#add(
       { op: 'gdn', input, output, beta: `${name}.beta`, gamma: `${name}.gamma`, inverse, residual },
@@ -272,6 +276,7 @@ export class GraphBuilder {
   }
 
   gain(name: string, input: Tensor, factors: Tensor): Tensor {
+    this.#meet(name, input.shape, { ...input.shape, channels: factors.shape.channels })
     const output = this.#tensor(name, input.shape)
     return this.#add({ op: 'gain', input, factors, output }, output)
   }
@@ -288,7 +293,7 @@ export class GraphBuilder {
   }
 
   add(name: string, input: Tensor, addend: Tensor): Tensor {
-    expectSame(name, addend, input.shape)
+    this.#meet(name, addend.shape, input.shape)
     const output = this.#tensor(name, input.shape)
     return this.#add({ op: 'add', input, addend, output }, output)
   }
@@ -306,19 +311,17 @@ export class GraphBuilder {
 
   quantise(name: string, latent: Tensor, first: number, params: Tensor, keep: Half): Tensor {
     const output = this.#tensor(name, halved(params.shape))
-    expectChannels(name, latent, first + output.shape.channels)
     return this.#add({ op: 'quantise', latent, first, params, output, keep }, output)
   }
 
   dequantise(name: string, symbols: Tensor, params: Tensor, base: Tensor | null, keep: Half): Tensor {
-    expectSame(name, symbols, halved(params.shape))
-    if (base) expectSame(name, base, symbols.shape)
+    this.#meet(name, params.shape, { ...symbols.shape, channels: 2 * symbols.shape.channels })
+    if (base) this.#meet(name, base.shape, symbols.shape)
     const output = this.#tensor(name, symbols.shape)
     return this.#add({ op: 'dequantise', symbols, params, base, output, keep }, output)
   }
 
   slice(name: string, input: Tensor, first: number, channels: number): Tensor {
-    expectChannels(name, input, first + channels)
     const output = this.#tensor(name, { ...input.shape, channels })
     return this.#add({ op: 'slice', input, first, output }, output)
   }
@@ -340,21 +343,37 @@ export class GraphBuilder {
     return output
   }
 
+  /** Fails unless a tensor has as many channels as its use wants. */
+  expectChannels(tensor: Tensor, channels: number): void {
+    this.#meet(tensor.name, tensor.shape, { ...tensor.shape, channels })
+  }
+
+  #meet(name: string, found: Shape, wanted: Shape): void {
+    const text = ({ channels, height, width }: Shape) => `${channels} x ${height} x ${width}`
+    if (text(found) === text(wanted)) return
+    throw new CorruptDataError(
+      'ERR_MODEL_CORRUPT',
+      `The parameters do not fit each other: ${name} meets ${text(found)} where ${text(wanted)} is needed`,
+    )
+  }
+
   #expect(name: string, shape: readonly number[]): void {
     expectShape(name, this.#parameters.get(name).shape, shape)
   }
 }
 
 function convolved(
+  name: string,
   { height, width }: Shape,
   channels: number,
   { kernel, stride, padding, shuffle }: { kernel: number; stride: number; padding: number; shuffle: 1 | 2 },
 ): Shape {
   const outputs = (length: number) => Math.floor((length + 2 * padding - kernel) / stride) + 1
-  return shuffled({ channels, height: outputs(height), width: outputs(width) }, shuffle)
+  return shuffled(name, { channels, height: outputs(height), width: outputs(width) }, shuffle)
 }
 
-function shuffled(shape: Shape, factor: 1 | 2): Shape {
+function shuffled(name: string, shape: Shape, factor: 1 | 2): Shape {
+  if (shape.channels % (factor * factor) !== 0) throw misfit(`${name}.weight`, [shape.channels], 'a pixel shuffle')
   return {
     channels: shape.channels / (factor * factor),
     height: shape.height * factor,
@@ -366,28 +385,11 @@ function halved(shape: Shape): Shape {
   return { ...shape, channels: shape.channels / 2 }
 }
 
-/** Two tensors that a node takes element by element; their sizes come from weights, which may belong to different models. */
-export function expectSame(name: string, tensor: Tensor, { channels, height, width }: Shape): void {
-  const { shape } = tensor
-  if (shape.channels === channels && shape.height === height && shape.width === width) return
-  const sizes = `${shape.channels} x ${shape.height} x ${shape.width}, not ${channels} x ${height} x ${width}`
-  throw new CorruptDataError(
-    'ERR_MODEL_CORRUPT',
-    `The layers of the model do not fit: ${name} has ${tensor.name} of ${sizes}`,
-  )
-}
-
-function expectChannels(name: string, { name: of, shape }: Tensor, least: number): void {
-  if (shape.channels >= least) return
-  const counts = `${shape.channels} channels, at least ${least} are needed`
-  throw new CorruptDataError('ERR_MODEL_CORRUPT', `The layers of the model do not fit: ${name} has ${of} of ${counts}`)
-}
-
-function divide(channels: number, parts: number, name: string): number {
-  if (channels % parts !== 0) {
-    throw new UnsupportedError('ERR_MODEL_UNSUPPORTED', `${name}: ${channels} channels do not divide by ${parts}`)
+function checkHeads(channels: number, heads: number, name: string): void {
+  if (channels % heads !== 0) {
+    throw new UnsupportedError('ERR_MODEL_UNSUPPORTED', `${name}: ${channels} channels do not divide by ${heads} heads`)
   }
-  return channels / parts
+  atMost(channels / heads, maxHeadWidth, `${name}: channels a head`)
 }
 
 function atMost(value: number, most: number, what: string): void {

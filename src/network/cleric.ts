@@ -2,7 +2,7 @@
  * The two graphs of a tile: encoding in one stage, decoding in stages between which the host decodes symbols.
  */
 import type { ModelConfig } from '../model/config.js'
-import { expectSame, GraphBuilder } from './builder.js'
+import { GraphBuilder } from './builder.js'
 import { EntropyModel } from './entropy.js'
 import type { Graph, Half, Parameters, Port, Tensor } from './graph.js'
 import { analysis, hyperAnalysis, hyperSynthesis, synthesis } from './transforms.js'
@@ -48,9 +48,8 @@ export function encoderGraph(config: ModelConfig, parameters: Parameters, height
   const gain = config.levels > 0 ? g.input('gain', { channels: config.M, height: 1, width: 1 }, 'float') : null
   const transformed = analysis(g, config, image)
   const y = gain ? g.gain('y', transformed, gain) : transformed
-  expectSame('y', y, { channels: config.M, height: height / 16, width: width / 16 })
   const z = g.round('z_hat', hyperAnalysis(g, y))
-  expectSame('z_hat', z, { channels: config.Z, height: height / 64, width: width / 64 })
+  g.expectChannels(z, config.Z)
   const mem = new EntropyModel(g, config, hyperSynthesis(g, z))
 
   const slices = Array.from({ length: config.slices }, (_, i) => {
@@ -101,7 +100,17 @@ export function decoderGraph(config: ModelConfig, parameters: Parameters, height
   const gain = config.levels > 0 ? g.input('inverse gain', { channels: config.M, height: 1, width: 1 }, 'float') : null
   const yHat = mem.latent()
   const image = synthesis(g, config, gain ? g.gain('y_hat scaled', yHat, gain) : yHat)
-  expectSame('x_hat', image, { channels: 3, height, width })
   g.endStage('synthesis', [{ tensor: image, format: 'rgb8' }])
   return { graph: g.finish(), z, gain, halves, image }
+}
+
+/**
+ * Fails unless the parameters fit the configuration, as they then do at every size.
+ *
+ * @throws CorruptDataError ERR_MODEL_CORRUPT, naming a parameter
+ * @throws UnsupportedError ERR_MODEL_UNSUPPORTED for a configuration whose channels don't divide by its heads
+ */
+export function checkParameters(config: ModelConfig, parameters: Parameters): void {
+  encoderGraph(config, parameters, padMultiple, padMultiple)
+  decoderGraph(config, parameters, padMultiple, padMultiple)
 }

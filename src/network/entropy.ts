@@ -30,6 +30,7 @@ export class EntropyModel {
   constructor(g: GraphBuilder, config: ModelConfig, hyper: Tensor) {
     this.#g = g
     this.#config = config
+    g.expectChannels(hyper, 2 * config.M)
     this.#hyper = hyper
     this.#hyperMeans = g.slice('hyper means', hyper, config.M, config.M)
   }
@@ -91,7 +92,10 @@ export class EntropyModel {
 
   #params(name: string, contexts: readonly Tensor[]): Tensor {
     const net = `${name}.${this.#done.length}`
-    return this.#g.chain(net, [...contexts, this.#hyper], 1, this.#config.ep.length + 1, { range: 'wide' })
+    const inputs = [...contexts, this.#hyper]
+    const params = this.#g.chain(net, inputs, 1, this.#config.ep.length + 1, { range: 'wide' })
+    this.#g.expectChannels(params, 2 * this.width)
+    return params
   }
 
   #channelContext(i: number): Tensor {

@@ -176,7 +176,10 @@ export interface AddNode {
   readonly output: Tensor
 }
 
-/** Nearest integer, ties to even, clamped to +-32767: what the decoder receives of it, an int16, is what it is. */
+/**
+ * Nearest integer, ties to even, clamped to +-32767: a symbol. NaN gives an integer of that range too, which one is
+ * the device's affair.
+ */
 export interface RoundNode {
   readonly op: 'round'
   readonly input: Tensor

@@ -137,7 +137,7 @@ export interface ScaleIndexNode {
 /** Steps of a mean and of y_hat in one step of the latent. */
 export const latentSteps = 64
 
-/** r = round(y - mean / 64) on one half, zero elsewhere, ties to even, clamped to +-32767; y, a float, is channels [first, first + d) of `latent`. */
+/** r = y - mean / 64, rounded as in RoundNode, on one half, zero elsewhere; y, a float, is channels [first, first + d) of `latent`. */
 export interface QuantiseNode {
   readonly op: 'quantise'
   readonly latent: Tensor

@@ -95,14 +95,18 @@ export function analysis(g: GraphBuilder, config: ModelConfig, x: Tensor): Tenso
     const mean = g.pool(x)
     const low = branch(g, config, 'g_a.low', g.concat('g_a.low input', [ll, mean]))
     const high = branch(g, config, 'g_a.high', g.concat('g_a.high input', [lh, hl, hh, mean]))
-    return g.concat('y', [low, high])
+    const y = g.concat('y', [low, high])
+    g.expectChannels(y, config.M)
+    return y
   }
   let y = x
   for (let i = 0; i < 6; i += 2) {
     y = drbs(g, config, `g_a.net.${i}`, y)
     y = r2b(g, `g_a.net.${i + 1}`, y, config.iters)
   }
-  return g.conv('g_a.net.6', y, { stride: 2 })
+  y = g.conv('g_a.net.6', y, { stride: 2 })
+  g.expectChannels(y, config.M)
+  return y
 }
 
 /** g_s: y_hat, M x H/16 x W/16, to x_hat, 3 x H x W (not clamped). */
@@ -114,9 +118,12 @@ export function synthesis(g: GraphBuilder, config: ModelConfig, yHat: Tensor): T
   }
   if (!config.ls) {
     x = r2b(g, 'g_s.net.6', x, config.iters)
-    return g.conv('g_s.net.7', x, { shuffle: 2 })
+    x = g.conv('g_s.net.7', x, { shuffle: 2 })
+    g.expectChannels(x, 3)
+    return x
   }
   const bands = g.conv('g_s.net.6', x)
+  g.expectChannels(bands, 12)
   const [ll, lh, hl, hh] = ['ll', 'lh', 'hl', 'hh'].map((name, i) => g.slice(`g_s.${name}`, bands, 3 * i, 3)) as [
     Tensor,
     Tensor,

@@ -8,27 +8,7 @@ import { tmpdir } from 'node:os'
 import { create, globals } from 'webgpu'
 import { DeviceError } from '../errors.js'
 
-export interface AdapterDescription {
-  readonly kind: 'webgpu'
-  /** E.g. "llvmpipe-llvm-15-0-6-256-bits (opengles)". */
-  readonly name: string
-  readonly backend: 'vulkan' | 'metal' | 'd3d12' | 'opengles'
-  /** A processor pretends to be a GPU. */
-  readonly software: boolean
-  readonly description: string
-  readonly features: readonly string[]
-  readonly limits: Readonly<Record<string, number>>
-}
-
-export interface FoundAdapter {
-  readonly description: AdapterDescription
-  readonly adapter: GPUAdapter
-}
-
-const NATIVE = ({ darwin: 'metal', win32: 'd3d12' } as const)[process.platform as 'darwin'] ?? 'vulkan'
-const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json'
-const SOFTWARE = /llvmpipe|lavapipe|swiftshader|softpipe|software|basic render/i
-
+/** The limits that `cleric devices` lists. */
 const LIMITS = [
   'maxTextureDimension2D',
   'maxTextureArrayLayers',
@@ -39,6 +19,27 @@ const LIMITS = [
   'maxComputeWorkgroupsPerDimension',
   'maxComputeWorkgroupStorageSize',
 ] as const satisfies readonly (keyof GPUSupportedLimits)[]
+
+export interface AdapterDescription {
+  readonly kind: 'webgpu'
+  /** E.g. "llvmpipe-llvm-15-0-6-256-bits (opengles)". */
+  readonly name: string
+  readonly backend: 'vulkan' | 'metal' | 'd3d12' | 'opengles'
+  /** A processor pretends to be a GPU. */
+  readonly software: boolean
+  readonly description: string
+  readonly features: readonly string[]
+  readonly limits: Readonly<Record<(typeof LIMITS)[number], number>>
+}
+
+export interface FoundAdapter {
+  readonly description: AdapterDescription
+  readonly adapter: GPUAdapter
+}
+
+const NATIVE = ({ darwin: 'metal', win32: 'd3d12' } as const)[process.platform as 'darwin'] ?? 'vulkan'
+const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json'
+const SOFTWARE = /llvmpipe|lavapipe|swiftshader|softpipe|software|basic render/i
 
 /** GPU instances by their options; kept for the life of the process, as Dawn wants it. */
 const instances = new Map<string, GPU>()
@@ -84,7 +85,9 @@ function describe(adapter: GPUAdapter, backend: AdapterDescription['backend']): 
     software: isFallbackAdapter || SOFTWARE.test(`${device} ${description} ${vendor}`),
     description,
     features: [...adapter.features].sort(),
-    limits: Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])),
+    limits: Object.fromEntries(
+      LIMITS.map((name) => [name, adapter.limits[name]]),
+    ) as unknown as AdapterDescription['limits'],
   }
 }
 

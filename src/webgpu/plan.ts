@@ -3,10 +3,11 @@
  * for every tensor a slot that it shares with tensors of the same shape whose
  * life is over before its own begins.
  */
-import type { Graph, Shape, Tensor } from '../network/graph.js'
+import type { Graph, Parameters, Shape, Tensor } from '../network/graph.js'
 import { type Action, isCopy, isTensor, type KernelContext, touched } from './dispatch.js'
 import { describe } from './kernels/index.js'
 import { pack, unpack } from './kernels/ports.js'
+import { checkLimits, type TextureLimits, tensorSize, weightsSize } from './textures.js'
 
 export interface Plan {
   /** Actions of each stage: inputs unpacked, nodes, outputs packed. */
@@ -62,6 +63,22 @@ export function plan(graph: Graph, context: Omit<KernelContext, 'scratch'>): Pla
     }
   })
   return { stages, slots, slotOf }
+}
+
+/**
+ * Throws ERR_DEVICE_LIMIT if the graph needs a larger texture than an adapter has: what compiling it would find out,
+ * without a device.
+ */
+export function checkFits(
+  graph: Graph,
+  parameters: Parameters,
+  { software, limits }: { readonly software: boolean; readonly limits: TextureLimits },
+): void {
+  const { stages, slotOf } = plan(graph, { parameters, software })
+  for (const { name, shape } of slotOf.keys()) checkLimits(name, tensorSize(shape), limits)
+  for (const source of stages.flat().flatMap((action) => touched(action).reads)) {
+    if (source && 'build' in source) checkLimits(source.key, weightsSize(source), limits)
+  }
 }
 
 /** Cuts a stage into runs of actions that cost up to `budget` each, or a single one beyond it. */

@@ -32,13 +32,21 @@ export function tensorSize({ channels, height, width }: Shape): TextureSize {
   return { width: unevenSize(width + beyond), height: unevenSize(height + beyond), layers: groupsOf(channels) }
 }
 
+/** The texture of constants. */
+export function weightsSize({ width, height, layers }: Weights): TextureSize {
+  return { width: unevenSize(width), height: unevenSize(height), layers }
+}
+
 export function textureBytes({ width, height, layers }: TextureSize): number {
   return width * height * layers * 16
 }
 
+/** The limits that textures are held to. */
+export type TextureLimits = Pick<GPUSupportedLimits, 'maxTextureDimension2D' | 'maxTextureArrayLayers'>
+
 /** Throws ERR_DEVICE_LIMIT with the name and the numbers if the device can't hold the texture. */
-export function checkLimits(name: string, size: TextureSize, limits: GPUSupportedLimits): void {
-  const check = (value: number, limit: 'maxTextureDimension2D' | 'maxTextureArrayLayers', what: string) => {
+export function checkLimits(name: string, size: TextureSize, limits: TextureLimits): void {
+  const check = (value: number, limit: keyof TextureLimits, what: string) => {
     if (value <= limits[limit]) return
     throw new DeviceError(
       'ERR_DEVICE_LIMIT',
@@ -94,7 +102,7 @@ export class WeightCache {
     if (!texture) {
       const { key, width, height, layers } = weights
       const usage = GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST
-      const size = { width: unevenSize(width), height: unevenSize(height), layers }
+      const size = weightsSize(weights)
       const forget = () => this.#forget(parameters, key)
       const made = createTexture(this.#device, scopes, key, size, usage, forget)
       const layout = { bytesPerRow: 16 * width, rowsPerImage: height }

@@ -30,6 +30,26 @@ test('tiles come back in their size, RGB and RGBA alike', async (t) => {
   }
 })
 
+test('shared memory may change as soon as a call is made', async (t) => {
+  using codec = await open()
+  const [width, height] = [40, 30]
+  const image = { data: picture(width, height), width, height }
+  const expected = await codec.encodeTile(image)
+  const shared = (bytes: Uint8Array) => {
+    const copy = new Uint8Array(new SharedArrayBuffer(bytes.length + 4), 4)
+    copy.set(bytes)
+    return copy
+  }
+  const pixels = shared(image.data)
+  const encoding = codec.encodeTile({ ...image, data: pixels })
+  pixels.fill(0)
+  t.deepEqual(await encoding, expected)
+  const bytes = shared(expected)
+  const decoding = codec.decodeTile(bytes)
+  bytes.fill(0)
+  t.deepEqual(await decoding, await codec.decodeTile(expected))
+})
+
 test('bad arguments are refused before anything runs', async (t) => {
   using codec = await open()
   const image = { data: picture(8, 8), width: 8, height: 8 }

@@ -7,6 +7,7 @@ import { instructionSets, openCpu } from '../../src/cpu/backend.js'
 import { encoderGraph } from '../../src/network/cleric.js'
 import type { PortData, Tensor } from '../../src/network/graph.js'
 import { checkNetwork } from '../network/check-backend.js'
+import { checkSymbols } from '../network/check-symbols.js'
 import { nanoModel } from '../network/golden.js'
 
 const model = nanoModel()
@@ -21,9 +22,10 @@ function image(width: number, height: number) {
 }
 
 for (const isa of instructionSets()) {
-  test(`${isa} meets the golden vectors`, async (t) => {
+  test(`${isa} rounds to symbols, and meets the golden vectors`, async (t) => {
     const backend = await openCpu({ isa })
     try {
+      await checkSymbols(t, backend)
       await checkNetwork(t, backend)
     } finally {
       backend.close()

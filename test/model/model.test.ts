@@ -1,6 +1,10 @@
 /** Model files that are damaged, of another format, or don't fit together: each is refused by name. */
 import { readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import test from 'ava'
+import { openCodec } from '../../src/codec/codec.js'
 import { modelHash, parseModel } from '../../src/model/model.js'
 import { readSafetensors } from '../../src/model/safetensors.js'
 import { nanoModelFile } from '../network/golden.js'
@@ -87,6 +91,23 @@ test('gains that do not fit the configuration are refused', (t) => {
     const message = `Parameter ${name} has shape [1, 256], which does not fit [8, 32]`
     t.throws(() => parseModel(bytes), { code: 'ERR_MODEL_CORRUPT', message })
   }
+})
+
+test('a tensor of a wrong shape is refused when the codec is opened', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'cleric-model-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const file = join(folder, 'misfit.safetensors')
+  const bytes = changed((header) => {
+    const weight = header['g_a.low.0.conv1.weight'] as { shape: number[] }
+    const [outputs = 0, inputs = 0, ...kernel] = weight.shape
+    t.not(outputs, inputs)
+    weight.shape = [inputs, outputs, ...kernel]
+  })
+  await writeFile(file, bytes)
+  await t.throwsAsync(openCodec({ model: file, device: 'cpu' }), {
+    code: 'ERR_MODEL_CORRUPT',
+    message: /^Parameter g_a\.low\.0\.conv1\.weight has shape/,
+  })
 })
 
 test('parameters are got as what they are', (t) => {

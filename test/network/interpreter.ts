@@ -178,7 +178,7 @@ export class Interpreter implements Executable {
       case 'add':
         return (c, y, x) => this.#at(node.input, c, y, x) + this.#at(node.addend, c, y, x)
       case 'round':
-        return (c, y, x) => symbol(this.#at(node.input, c, y, x))
+        return (c, y, x) => toSymbol(this.#at(node.input, c, y, x))
       case 'scaleIndex': {
         const table = this.#parameters.integers(node.table).data
         return (c, y, x) => {
@@ -192,7 +192,7 @@ export class Interpreter implements Executable {
         return (c, y, x) => {
           if (!kept(node.keep, y, x)) return 0
           const mean = this.#at(node.params, d + c, y, x) / latentSteps
-          return symbol(this.#at(node.latent, node.first + c, y, x) - mean)
+          return toSymbol(this.#at(node.latent, node.first + c, y, x) - mean)
         }
       }
       case 'dequantise': {
@@ -293,14 +293,13 @@ function concat(parts: readonly { values: Values; shape: Shape }[]): { values: V
   return { values, shape: { channels, height, width } }
 }
 
-/** To the nearest integer that the coder takes. */
-function symbol(v: number): number {
-  return Math.max(-32767, Math.min(32767, roundEven(v)))
-}
-
 export function roundEven(v: number): number {
   const r = Math.round(v)
   return Math.abs(v % 1) === 0.5 && r % 2 !== 0 ? r - 1 : r
+}
+
+function toSymbol(v: number): number {
+  return Number.isNaN(v) ? 0 : Math.max(-32767, Math.min(32767, roundEven(v)))
 }
 
 function activate(activation: Activation, v: number): number {

@@ -3,14 +3,16 @@ import test from 'ava'
 import { findAdapters } from '../../src/webgpu/adapters.js'
 import { WebGpuBackend } from '../../src/webgpu/backend.js'
 import { checkNetwork } from './check-backend.js'
+import { checkSymbols } from './check-symbols.js'
 
-test('every adapter meets the golden vectors', async (t) => {
+test('every adapter rounds to symbols, and meets the golden vectors', async (t) => {
   const adapters = await findAdapters()
   t.true(adapters.length > 0, 'no WebGPU adapter: scripts/setup installs a software one')
   for (const found of adapters) {
     t.log(found.description.name)
     const backend = await WebGpuBackend.open(found)
     try {
+      await checkSymbols(t, backend)
       await checkNetwork(t, backend)
     } finally {
       backend.close()
