@@ -16,7 +16,7 @@ from .model import Cleric
 from .steps import query_scale
 from .walk import walk
 
-SAMPLES = 200_000  # kept of one tensor
+SAMPLES = 128  # positions kept of an image
 
 
 @dataclass
@@ -177,7 +177,7 @@ def run_float(ops: FloatOps, model: Cleric, latents: Latents) -> torch.Tensor:
 
 
 def samples(model: Cleric, latents: Latents) -> dict[str, np.ndarray]:
-    """Values of every layer by the names of FloatOps.see: the extremes and a random share of the rest.
+    """Values of every layer, [B, C, n], by the names of FloatOps.see: at a random choice of positions.
 
     Requantised tensors of one name share an entry; the queries of a window attention (NAME.qkv.q) are divided by
     the root of the channels a head, as their integers are.
@@ -194,10 +194,10 @@ def samples(model: Cleric, latents: Latents) -> dict[str, np.ndarray]:
             keep(name, value)
 
     def keep(name: str, value: torch.Tensor) -> None:
-        flat = value.numpy().ravel()
-        if flat.size > SAMPLES:
-            flat = np.concatenate([flat[random.integers(flat.size, size=SAMPLES)], [flat.min(), flat.max()]])
-        kept[name] = np.concatenate([kept[name], flat]) if name in kept else flat
+        x = value.numpy()
+        if x.shape[2] > SAMPLES:
+            x = x[:, :, np.sort(random.choice(x.shape[2], SAMPLES, replace=False))]
+        kept[name] = np.concatenate([kept[name], x], 2) if name in kept else x
 
     run_float(FloatOps(model, see), model, latents)
     return kept

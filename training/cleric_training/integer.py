@@ -134,9 +134,12 @@ def rsqrt_table() -> np.ndarray:
     return np.minimum(65535, np.round(2.0**23 / np.sqrt(middles))).astype(np.int32)
 
 
-def normalise(x: np.ndarray, rsqrt: np.ndarray) -> np.ndarray:
-    """x minus its mean over the channels, over the norm of that, in 2^-14; |x| < 2^24."""
-    assert np.abs(x).max() < 1 << 24
+def normalise(x: np.ndarray, epsilon: int, rsqrt: np.ndarray) -> np.ndarray:
+    """x minus its mean over the channels, over the norm of that, in 2^-14; |x| < 2^24.
+
+    `epsilon`, in 2^-10 of x^2 and below 2^20, is added to the square of the norm.
+    """
+    assert np.abs(x).max() < 1 << 24 and 0 <= epsilon < 1 << 20
     c = x.shape[1]
     a = np.abs(x).max(1, keepdims=True)
     e = bit_length(np.maximum(a, 1)) - 11
@@ -145,7 +148,9 @@ def normalise(x: np.ndarray, rsqrt: np.ndarray) -> np.ndarray:
     total = coarse.sum(1, keepdims=True)
     mean = u32(4 * (total + 2048 * c) + (c >> 1)) // c - 8192
     u = 4 * coarse - mean
-    v = u32((i32(u * u + 8) >> 4).sum(1, keepdims=True))
+    k = 10 + 2 * e  # the norm is of x / 2^e
+    small = np.where(k >= 0, epsilon >> np.clip(k, 0, 31), epsilon << np.maximum(-k, 0))
+    v = u32((i32(u * u + 8) >> 4).sum(1, keepdims=True) + small)
     # t: V / 4^t lies in [2^14, 2^16)
     t = (bit_length(np.maximum(v, 1)) - 15) >> 1
     w = np.where(t > 0, v >> np.maximum(2 * t, 0), v << np.maximum(-2 * t, 0))
@@ -156,9 +161,10 @@ def normalise(x: np.ndarray, rsqrt: np.ndarray) -> np.ndarray:
     return np.where((a == 0) | (v == 0), 0, rshift(i32(u * g), np.where(v == 0, 11, t + 11)))
 
 
-def layer_norm(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, shift: np.ndarray, rsqrt: np.ndarray) -> np.ndarray:
+def layer_norm(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, shift: np.ndarray, epsilon: int,
+               rsqrt: np.ndarray) -> np.ndarray:
     """LayerNorm over the channels."""
-    n = normalise(x, rsqrt)
+    n = normalise(x, epsilon, rsqrt)
     return clamp12(rshift(i32(i32(n * column(weight)) + column(bias)), column(shift)))
 
 

@@ -131,8 +131,8 @@ def depthwise(c: Cases, r: Random) -> None:
 
 def norms(c: Cases, r: Random) -> None:
     c.tensors["rsqrt"] = integer.rsqrt_table()
-    for channels, h, w, limit in ((7, 5, 9, 3000), (12, 4, 5, 2**24 - 1), (64, 6, 7, 20000), (128, 5, 4, 2047),
-                                  (512, 3, 5, 2**22)):
+    for channels, h, w, limit, epsilon in ((7, 5, 9, 3000, 0), (12, 4, 5, 2**24 - 1, 2**20 - 1), (64, 6, 7, 20000, 2684),
+                                           (128, 5, 4, 2047, 20), (512, 3, 5, 2**22, 2**20 - 1)):
         name = f"integerLayerNorm {channels}"
         # Positions of every magnitude from 0 up; constant ones, ones of one value, and one at the ends.
         size = 2.0 ** r.rng.uniform(0, np.log2(limit), (1, 1, h, w))
@@ -152,10 +152,10 @@ def norms(c: Cases, r: Random) -> None:
         quiet = np.arange(channels) % 3 == 1  # values as a model has them
         weight = np.where(quiet, weight >> 3, weight).astype(np.int16)
         bias = np.where(quiet, bias >> 8, bias).astype(np.int32)
-        y = integer.layer_norm(x, weight, bias, shift, c.tensors["rsqrt"])
+        y = integer.layer_norm(x, weight, bias, shift, epsilon, c.tensors["rsqrt"])
         c.add(name, "integerLayerNorm", {"input": x[0]}, {"output": y[0]},
-              {key: f"{name}/{key}" for key in ("weight", "bias", "shift")},
-              {"weight": weight, "bias": bias, "shift": shift})
+              {key: f"{name}/{key}" for key in ("weight", "bias", "shift", "epsilon")},
+              {"weight": weight, "bias": bias, "shift": shift, "epsilon": np.array([epsilon], np.int32)})
 
 
 def attention(c: Cases, r: Random) -> None:

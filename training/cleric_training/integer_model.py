@@ -46,7 +46,8 @@ class IntegerOps:
 
     def layer_norm(self, name: str, x: np.ndarray, matters: Optional[str] = None) -> np.ndarray:
         weight, bias, shift = (self.tensors[f"{name}.{part}"] for part in ("weight", "bias", "shift"))
-        return self.note(name, integer.layer_norm(x, weight, bias, shift, self.tensors["rsqrt"]))
+        epsilon = int(self.tensors[f"{name}.epsilon"][0])
+        return self.note(name, integer.layer_norm(x, weight, bias, shift, epsilon, self.tensors["rsqrt"]))
 
     def window_attention(self, name: str, qkv: np.ndarray, heads: int) -> np.ndarray:
         bias, exp = self.tensors[f"{name}.bias"], self.tensors[f"{name}.exp"]

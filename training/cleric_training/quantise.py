@@ -23,6 +23,7 @@ from .walk import walk
 BITS = 9
 MOST_BITS = 12
 NORM_LIMIT = 32767  # of a layer norm's weights
+NORM_EPSILON = 1e-5  # of nn.LayerNorm
 
 
 class QuantiseError(ValueError):
@@ -65,7 +66,7 @@ class Quantised:
 class Quantiser:
     """Ops of `walk` that choose the integers of each layer, then compute it both ways."""
 
-    def __init__(self, model: Cleric, chosen: Mapping[str, int], bits: Callable[[str], int]) -> None:
+    def __init__(self, model: Cleric, chosen: Mapping[str, np.ndarray], bits: Callable[[str], int]) -> None:
         self.float = FloatOps(model)
         self.steps, self.bits = chosen, bits
         self.out = Quantised()
@@ -80,23 +81,24 @@ class Quantiser:
             self.out.tensors[f"{name}.{part}"] = np.asarray(value)
 
     def _table(self, name: str, kind: str) -> np.ndarray:
-        key = (kind, self.steps[name], self.steps[f"{name}.out"])
+        key = (kind, int(self.steps[name][0]), int(self.steps[f"{name}.out"][0]))
         number = self._tables.setdefault(key, len(self._tables))
         self.out.tensors[f"table.{number}"] = steps.table(*key)
         self._store(name, table=np.array([number], np.int32))
         return self.out.tensors[f"table.{number}"]
 
-    def _exponents(self, name: str, count: int) -> np.ndarray:
+    def _exponents(self, name: str) -> np.ndarray:
         """Of a layer's result before its activation, a channel each."""
         if name.endswith(".qkv"):
-            return np.repeat([self.steps[f"{name}.{part}"] for part in "qkv"], count // 3)
-        if name.startswith("mem.ep_") and name not in self.steps:
-            return np.repeat([steps.SCALE, steps.MEAN], count // 2)
-        return np.full(count, self.steps[name])
+            return np.concatenate([self.steps[f"{name}.{part}"] for part in "qkv"])
+        return self.steps[name]
 
     def _scaled(self, name: str, weight: np.ndarray, e_in: np.ndarray, e_out: np.ndarray,
                 energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Integer weights and the exponents of their accumulators. `energy` [I]: mean square of the inputs."""
+        bias = np.abs(self.float.weights[f"{name}.bias"].double().numpy())
+        # The finest an accumulator may be: shifts reach 30, and next to no weights a bias must still fit.
+        finest = np.maximum(e_out - 30, np.ceil(np.log2(np.maximum(bias, 1e-30))).astype(int) - 28)
         folded = weight * np.exp2(e_in)[:, None, None]
         most = np.maximum(np.abs(folded).reshape(len(folded), -1).max(1), 1e-30)
         limit = (1 << (self.bits(name) - 1)) - 1
@@ -108,7 +110,7 @@ class Quantiser:
         limits = np.where(room < 0, (1 << (MOST_BITS - 1)) - 1, limit)[:, None, None, None]
         tries = []
         for lower in (0, 1):
-            a = np.clip(fitting - lower, e_out - 30, e_out - 1)
+            a = np.clip(fitting - lower, finest, e_out - 1)
             unit = np.exp2(a)[:, None, None, None]
             whole = np.clip(np.round(folded / unit), -limits, limits)
             error = (((whole * unit - folded) ** 2).sum((2, 3)) * energy).sum(1)
@@ -121,7 +123,7 @@ class Quantiser:
     def _fit(self, name: str, weight: np.ndarray, x: np.ndarray, e_in: np.ndarray, real: torch.Tensor,
              sums: Callable[[np.ndarray], np.ndarray], matters: Optional[str]) -> tuple[np.ndarray, ...]:
         """Chooses and stores weight, bias and shift of a layer; gives the sums of products, bias, shift, exponents."""
-        e_out = self._exponents(name, len(weight))
+        e_out = self._exponents(name)
         energy = (x.astype(np.float64) ** 2).mean((0, 2, 3))
         whole, a = self._scaled(name, weight, e_in, e_out, energy if weight.shape[1] > 1 else np.ones(1))
         acc = sums(whole)
@@ -161,7 +163,7 @@ class Quantiser:
         whole = integer.finish(acc, offset, shift, table, shuffle, wide, residual.whole if residual else None, keep)
         real = self.float.finish(name, exact, activation, shuffle, residual.real if residual else None, keep)
         if activation:
-            e = np.full(len(e), self.steps[f"{name}.out"])
+            e = self.steps[f"{name}.out"]
         pair = Pair(whole, real, e[:: shuffle**2])
         return pair if attends else self._record(name, pair, matters)
 
@@ -174,12 +176,12 @@ class Quantiser:
         self.out.layers[name]["in"] = runs(x.e)
         table = self._table(name, activation) if activation else None
         if activation:
-            e = np.full(len(e), self.steps[f"{name}.out"])
+            e = self.steps[f"{name}.out"]
         return self._record(name, Pair(integer.finish(acc, offset, shift, table),
                                        self.float.finish(name, exact, activation), e))
 
     def requantise(self, name: str, x: Pair) -> Pair:
-        e = np.full(len(x.e), self.steps[name])
+        e = self.steps[name]
         shift = int(e[0] - x.e[0])
         self._store(name, shift=np.array([shift], np.int32))
         return Pair(integer.requantise(x.whole, shift), x.real, e)
@@ -190,17 +192,20 @@ class Quantiser:
         unit = NORM_UNIT * np.sqrt(count)
         weight = self.float.weights[f"{name}.weight"].double().numpy() * unit
         bias = self.float.weights[f"{name}.bias"].double().numpy()
-        e = np.full(count, self.steps[name])
+        e = self.steps[name]
         most = np.maximum(np.abs(weight) / NORM_LIMIT, np.abs(bias) / (2.0**29 - 2))
         a = np.maximum(np.ceil(np.log2(np.maximum(most, 1e-30))).astype(int), e - 30)
         if (a > e - 1).any():
             raise QuantiseError(f"Expected weights below {NORM_LIMIT} for {name}: its step is too small")
         whole = np.clip(np.round(weight * np.exp2(-a)), -NORM_LIMIT, NORM_LIMIT).astype(np.int16)
         offset, shift = np.round(bias * np.exp2(-a)).astype(np.int32), (e - a).astype(np.int32)
-        self._store(name, weight=whole, bias=offset, shift=shift)
+        epsilon = int(round(count * NORM_EPSILON * 2.0 ** (10 - 2 * int(x.e[0]))))
+        if epsilon >= 1 << 20:
+            raise QuantiseError(f"Expected a coarser input of {name}: its epsilon would be {epsilon}")
+        self._store(name, weight=whole, bias=offset, shift=shift, epsilon=np.array([epsilon], np.int32))
         self.out.layers[name] = {"out": runs(e)}
-        return self._record(name, Pair(integer.layer_norm(x.whole, whole, offset, shift, self.out.tensors["rsqrt"]),
-                                       self.float.layer_norm(name, x.real), e), matters)
+        normed = integer.layer_norm(x.whole, whole, offset, shift, epsilon, self.out.tensors["rsqrt"])
+        return self._record(name, Pair(normed, self.float.layer_norm(name, x.real), e), matters)
 
     def window_attention(self, name: str, qkv: Pair, heads: int) -> Pair:
         d = len(qkv.e) // 3
@@ -216,8 +221,8 @@ class Quantiser:
         return self._record(name, Pair(whole, self.float.window_attention(name, qkv.real, heads), qkv.e[2 * d:]))
 
     def linear_attention(self, name: str, query: Pair, key: Pair, value: Pair, heads: int, split: bool) -> Pair:
-        assert query.e[0] == key.e[0] and (value.e == value.e[0]).all()
-        e = np.full(len(value.e), self.steps[name])
+        assert query.e[0] == key.e[0]
+        e = self.steps[name]
         shift = int(e[0] - value.e[0] + 18)
         if not 0 <= shift <= 30:
             raise QuantiseError(f"Expected a shift of 0..30 for {name} but received {shift}")

@@ -21,7 +21,7 @@ LOGIT = -8  # of the logits of window attention; exp(-4095 / 256) is next to not
 LEAST_EXP = -8  # likewise of the keys and queries of linear attention
 HEADROOM = 1.2  # other images have larger values than the samples
 SEARCH = 5  # steps tried downwards from the one that clips nothing
-SPREAD = 50_000  # values a choice looks at
+SPREAD = 2000  # values of an image that the choice of a table looks at
 
 
 def query_scale(d: int) -> float:
@@ -42,73 +42,121 @@ def table(kind: str, before: int, after: int) -> np.ndarray:
     return integer.clamp12(np.round(ACTIVATIONS[kind](x) * 2.0**-after)).astype(np.int16)
 
 
-def rounded(x: np.ndarray, e: int) -> np.ndarray:
+def rounded(x: np.ndarray, e: np.ndarray | int) -> np.ndarray:
     """x as an activation of step 2^e has it."""
-    return integer.clamp12(np.round(x * 2.0**-e)) * 2.0**e
+    unit = np.exp2(np.asarray(e, np.float32))
+    return np.clip(np.round(x / unit), -integer.ACTIVATION, integer.ACTIVATION - 1) * unit
 
 
-def _thin(x: np.ndarray) -> np.ndarray:
-    """Evenly spread order statistics, extremes included: enough to choose by."""
-    x = np.sort(x.astype(np.float64) * HEADROOM)
-    return x if x.size <= SPREAD else x[np.linspace(0, x.size - 1, SPREAD).round().astype(int)]
+def largest(x: np.ndarray) -> np.ndarray:
+    """Exponents whose steps clip nothing along the last axis."""
+    most = np.maximum(np.abs(x).max(-1), 1e-9) * HEADROOM
+    return np.ceil(np.log2(most / (integer.ACTIVATION - 1))).astype(int)
 
 
-def largest(x: np.ndarray) -> int:
-    """The exponent whose step clips nothing."""
-    return math.ceil(math.log2(max(float(np.abs(x).max()), 1e-9) / (integer.ACTIVATION - 1)))
+def relative(error: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Squared errors over the power of the values, image by image, [B, C, n] both: the mean of [B] ratios a channel.
+
+    The values of low rates are a tenth of those of high ones. Weighed by size alone they would be left with few of
+    the 12 bits, yet a per cent of rate counts the same at every rate.
+    """
+    power = (x**2).mean(2)
+    return ((error**2).mean(2) / (power + 1e-3 * power.mean(1, keepdims=True) + 1e-12)).mean(0)
 
 
-def best(parts: Sequence[np.ndarray], least: int = -30) -> int:
-    """One exponent for tensors that must share a step; each counts by its mean squared error."""
-    thin = [_thin(x) for x in parts]
-    top = max(max(largest(x) for x in thin), least)
-    tries = range(top, max(top - SEARCH, least - 1), -1)
-    return min(tries, key=lambda e: sum(float(((rounded(x, e) - x) ** 2).mean()) for x in thin))
+def by_channel(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """An exponent a channel, [C], for tensors [B, C, n] that must share them."""
+    top = np.max([largest(x.swapaxes(0, 1).reshape(x.shape[1], -1)) for x in parts], 0)
+    errors = [sum(relative(rounded(x, (top - n)[:, None]) - x, x) for x in parts) for n in range(SEARCH)]
+    return top - np.argmin(errors, 0)
+
+
+def _whole(x: np.ndarray) -> np.ndarray:
+    """[B, C, n] as one channel."""
+    return x.reshape(len(x), 1, -1)
+
+
+def uniform(parts: Sequence[np.ndarray], least: int = -30) -> int:
+    """One exponent for all channels of tensors that must share it."""
+    whole = [_whole(x) for x in parts]
+    top = max(int(largest(x.ravel())) for x in whole)
+    tries = range(max(top, least), max(top - SEARCH, least - 1), -1)
+    return min(tries, key=lambda e: sum(float(relative(rounded(x, e) - x, x)[0]) for x in whole))
+
+
+def offset(x: np.ndarray, base: np.ndarray) -> int:
+    """What to add to the exponents `base` of the channels of x."""
+    top = int((largest(x.swapaxes(0, 1).reshape(x.shape[1], -1)) - base).max())
+
+    def error(n: int) -> float:
+        gap = rounded(x, (base + n)[:, None]) - x
+        return float(relative(_whole(gap), _whole(x))[0])
+
+    return min(range(top, top - SEARCH, -1), key=error)
 
 
 def best_pair(kind: str, x: np.ndarray) -> tuple[int, int]:
     """Exponents before and after an activation."""
-    thin = _thin(x)
-    exact = ACTIVATIONS[kind](thin)
-    top, top_out = largest(thin), largest(exact)
+    ordered = np.sort(x.reshape(len(x), -1), 1)
+    spread = np.linspace(0, ordered.shape[1] - 1, min(SPREAD, ordered.shape[1])).round().astype(int)
+    thin = ordered[:, None, spread]  # of each image: evenly spread order statistics, extremes included
+    exact = ACTIVATIONS[kind](thin).astype(np.float32)
+    top, top_out = int(largest(thin.ravel())), int(largest(exact.ravel()))
     outs = range(top_out, top_out - SEARCH, -1) if kind == "gelu" else [MEAN]
 
     def error(pair: tuple[int, int]) -> float:
         values = ACTIVATIONS[kind](rounded(thin, pair[0]))
-        return float(((rounded(values, pair[1]) - exact) ** 2).mean())
+        return float(relative(rounded(values, pair[1]) - exact, exact)[0])
 
     return min(((e, out) for e in range(top, top - SEARCH, -1) for out in outs), key=error)
 
 
-def ties(config: Config) -> list[list[str]]:
-    """Tensors that share a step: terms of a sum and the sum; keys and queries under one table."""
-    groups = []
+def _tied(config: Config) -> list[list[str]]:
+    """Terms of a sum and the sum, which share steps."""
+    return [[f"mem.{kind}.{i}.{part}" for part in (skip, "mlp.4", "mlp.4.sum")]
+            for i in range(1, config.slices) for kind, skip in (("inter", "skip"), ("intra", "reproj"))]
+
+
+def choose(config: Config, samples: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Exponents [C] by the names of calibrate.samples: NAME before its activation, NAME.out after.
+
+    A step a channel costs nothing where no table stands behind: the shift makes it, and the weights of the next
+    layer take it back.
+    """
+    steps: dict[str, np.ndarray] = {}
+
+    def fill(name: str, e: np.ndarray | int) -> None:
+        steps[name] = np.broadcast_to(e, samples[name].shape[1])
+
+    fill("h_s.input", 0)
     for i in range(config.slices):
-        local = f"mem.local.{i}"
-        groups.append([f"{local}.proj", f"{local}.mlp.2", f"{local}.mlp.2.sum"])
-        for kind, skip in (("inter", "skip"), ("intra", "reproj")) if i else ():
-            name = f"mem.{kind}.{i}"
-            groups.append([f"{name}.{skip}", f"{name}.mlp.4", f"{name}.mlp.4.sum"])
-            groups.append([f"{name}.qkv.q.1", f"{name}.qkv.k.1"])
-    return groups
-
-
-def choose(config: Config, samples: Mapping[str, np.ndarray]) -> dict[str, int]:
-    """Exponents by the names of calibrate.samples: NAME before its activation, NAME.out after."""
-    steps: dict[str, int] = {"h_s.input": 0}
-    last = 2 * len(config.ep)
-    for group in ties(config):
-        least = LEAST_EXP if group[0].endswith("qkv.q.1") else -30
-        steps.update(dict.fromkeys(group, best([samples[name] for name in group], least)))
+        local = [f"mem.local.{i}.{part}" for part in ("proj", "mlp.2", "mlp.2.sum")]  # and a norm reads them
+        for name in local:
+            fill(name, uniform([samples[part] for part in local]))
+        for kind in ("inter", "intra") if i else ():
+            pair = [f"mem.{kind}.{i}.qkv.{part}.1" for part in "qk"]  # under one table
+            for name in pair:
+                fill(name, uniform([samples[part] for part in pair], LEAST_EXP))
+    for group in _tied(config):
+        e = by_channel([samples[name] for name in group])
+        for name in group:
+            fill(name, e)
+    last = f".{2 * len(config.ep)}"
     for name, x in samples.items():
         if name in steps or name.endswith((".out", ".sum")):
             continue
-        if name.startswith("mem.ep_") and name.endswith(f".{last}"):
-            continue  # scales and means, whose steps are fixed
-        if f"{name}.out" in samples:
-            kind = "tanh" if name.startswith("mem.lrp") and f"{name}.sum" in samples else "gelu"
-            steps[name], steps[f"{name}.out"] = best_pair(kind, x)
+        if name.startswith("mem.ep_") and name.endswith(last):
+            fill(name, np.repeat([SCALE, MEAN], x.shape[1] // 2))
+        elif f"{name}.out" in samples:
+            for part, e in zip((name, f"{name}.out"), best_pair("tanh" if f"{name}.sum" in samples else "gelu", x)):
+                fill(part, e)
+        elif name.endswith(".attention"):
+            values = steps[f"{name.removesuffix('.attention')}.qkv.v.1"]
+            fill(name, values + offset(x, values))
+        elif name.endswith((".qkv.q", ".qkv.k")):
+            fill(name, uniform([x]))
+        elif name.startswith("mem.y_hat"):
+            fill(name, uniform([x], MEAN))  # never finer than its own unit
         else:
-            # y_hat is never finer than its own unit.
-            steps[name] = best([x], MEAN if name.startswith("mem.y_hat") else -30)
+            fill(name, by_channel([x]))
     return steps
