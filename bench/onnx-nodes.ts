@@ -70,7 +70,7 @@ export class OnnxNodes {
         return
       }
       case 'requantise':
-        b.node('Mul', [nameOf(node.input), b.scalar(2 ** -this.#shift(node.shift))], {}, out)
+        b.node('Mul', [nameOf(node.input), b.scalar(2 ** -this.#single(node.shift))], {}, out)
         return
       case 'deform': {
         const offsets = nameOf(node.offsets)
@@ -124,7 +124,9 @@ export class OnnxNodes {
           this.#derived(node.weight, [channels], (w, c) => unit * w * 2 ** -(shift[c] as number)),
           this.#derived(node.bias, [channels], (v, c) => v * 2 ** -(shift[c] as number)),
         ]
-        const normed = b.node('LayerNormalization', [last, ...weights], { axis: -1, epsilon: { float: 1e-5 } })
+        // Of the mean of the squares there, of 2^10 times their sum here.
+        const epsilon = { float: this.#single(node.epsilon) / 1024 / channels }
+        const normed = b.node('LayerNormalization', [last, ...weights], { axis: -1, epsilon })
         b.node('Transpose', [normed], { perm: [0, 3, 1, 2] }, out)
         return
       }
@@ -180,7 +182,7 @@ export class OnnxNodes {
     return this.#parameters.integers(name).data
   }
 
-  #shift(name: string): number {
+  #single(name: string): number {
     return this.#integers(name)[0] as number
   }
 
@@ -331,7 +333,7 @@ export class OnnxNodes {
         return anchor(at, Math.floor(i / 25) % 25) && anchor(at, i % 25) ? 0 : -100
       })
     })
-    const scaled = b.node('Mul', [scores, b.scalar(step * 2 ** -this.#shift(node.shift))])
+    const scaled = b.node('Mul', [scores, b.scalar(step * 2 ** -this.#single(node.shift))])
     const weights = b.node('Softmax', [b.node('Add', [b.node('Add', [scaled, bias]), penalty])], { axis: -1 })
     const mixed = b.node('MatMul', [weights, part(2, [0, 2, 3, 1])])
     const channelsFirst = b.node('Reshape', [
@@ -368,7 +370,7 @@ export class OnnxNodes {
     const context = b.node('MatMul', [take(node.value, keys), b.node('Transpose', [key], { perm: [0, 2, 1] })])
     const query = b.node('Softmax', [b.node('Mul', [take(node.query, queries), step])], { axis: 1 })
     // 2^17 and 2^12 of the weights, less the shifts by 11 and by the node's.
-    let result = b.node('Mul', [b.node('MatMul', [context, query]), b.scalar(2 ** (18 - this.#shift(node.shift)))])
+    let result = b.node('Mul', [b.node('MatMul', [context, query]), b.scalar(2 ** (18 - this.#single(node.shift)))])
     if (split) result = this.#spread(result, [heads, channels / heads, 1], 2, queries, area)
     b.node('Reshape', [result, b.integers([1, channels, height, width])], {}, nameOf(node.output))
   }

@@ -165,8 +165,8 @@ export class GraphBuilder {
     atMost(channels, maxNormChannels, `${name}: channels`)
     this.#integers.layerNorm(name, channels)
     const output = this.#tensor(name, input.shape)
-    const parameters = { weight: `${name}.weight`, bias: `${name}.bias`, shift: `${name}.shift` }
-    return this.#add({ op: 'integerLayerNorm', input, output, ...parameters }, output)
+    const [weight, bias, shift] = [`${name}.weight`, `${name}.bias`, `${name}.shift`]
+    return this.#add({ op: 'integerLayerNorm', input, output, weight, bias, shift, epsilon: `${name}.epsilon` }, output)
   }
 
   integerWindowAttention(name: string, qkv: Tensor, heads: number): Tensor {

@@ -60,13 +60,13 @@ export interface RequantiseNode {
 
 /**
  * Layer norm of integers, over the C <= 512 channels x of a position, any |x| < 2^24.
- * a = max |x|; N = 0 where a = 0. Else x' = x shifted by n - 11, n the bit length of a: rshift(x, n - 11), or to the
- * left. S = sum x'; m = (4 (S + 2048 C) + (C >> 1)) / C - 8192; u = 4 x' - m; V = sum of (u u + 8) >> 4; N = 0 where
- * V = 0. Else t such that W = V 2^(-2t) (truncated) is in [2^14, 2^16); g0 = rsqrt[(W >> 7) - 128];
+ * a = max |x|; N = 0 where a = 0. Else x' = x shifted by e = n - 11, n the bit length of a: rshift(x, e), or to the
+ * left. S = sum x'; m = (4 (S + 2048 C) + (C >> 1)) / C - 8192; u = 4 x' - m; V = sum of (u u + 8) >> 4, plus epsilon
+ * shifted by k = 10 + 2 e: epsilon >> min(k, 31), or to the left; N = 0 where V = 0. Else t such that W = V 2^(-2t) (truncated) is in [2^14, 2^16); g0 = rsqrt[(W >> 7) - 128];
  * p = (W ((g0 g0) >> 16)) >> 16; g = (g0 (3 * 2^14 - p)) >> 15, all in u32; N = rshift(u g, t + 11).
  * output = clamp12(rshift(N weight + bias, shift)).
  *
- * Parameters: weight I16 [C], bias and shift I32 [C], `rsqrt` I32 [384], for all layer norms of a model.
+ * Parameters: weight I16 [C], bias and shift I32 [C], epsilon I32 [1], `rsqrt` I32 [384], for all layer norms of a model.
  */
 export interface IntegerLayerNormNode {
   readonly op: 'integerLayerNorm'
@@ -75,6 +75,7 @@ export interface IntegerLayerNormNode {
   readonly weight: string
   readonly bias: string
   readonly shift: string
+  readonly epsilon: string
 }
 
 /** Name of the parameter `rsqrt` of {@link IntegerLayerNormNode}: [j] = min(65535, round(2^23 / sqrt((j + 128.5) 128))). */

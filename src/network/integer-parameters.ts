@@ -10,6 +10,7 @@ export const activationLimit = 2048
 const weightLimit = 2047
 const normWeightLimit = 32767
 const normBiasLimit = 2 ** 29
+const epsilonLimit = 2 ** 20
 /** Above the largest normalised value of a layer norm, 2^14 and the error of its rsqrt. */
 const normalisedLimit = 2 ** 14 + 64
 const largestShift = 30
@@ -48,10 +49,11 @@ export class IntegerParameters {
     this.#products(name, [channels, 1, 3, 3], activationLimit)
   }
 
-  /** Checks weight, bias and shift of a layer norm of `channels`, and the table that all of them share. */
+  /** Checks weight, bias, shift and epsilon of a layer norm of `channels`, and the table that all of them share. */
   layerNorm(name: string, channels: number): void {
     this.#bounded(`${name}.bias`, [channels], 1 - normBiasLimit, normBiasLimit - 1)
     this.#products(name, [channels], normalisedLimit, normWeightLimit)
+    this.#bounded(`${name}.epsilon`, [1], 0, epsilonLimit - 1)
     const rsqrt = this.#shaped(rsqrtTable, [rsqrtEntries.length])
     for (const [j, value] of rsqrtEntries.entries()) {
       // Another value could make the sums of the Newton step wrap.

@@ -53,6 +53,8 @@ for (const [what, name, change, message = name] of [
   ['a norm weight of more than 16 bits', `${local}.norm1.weight`, value(0, 32768)],
   ['a norm bias that can overflow', `${local}.norm2.bias`, value(0, 2 ** 29)],
   ['a norm shift of the whole register', `${local}.norm1.shift`, value(0, 31)],
+  ['an epsilon that can overflow', `${local}.norm1.epsilon`, value(0, 2 ** 20)],
+  ['a negative epsilon', `${local}.norm2.epsilon`, value(0, -1)],
   ['another rsqrt', 'rsqrt', value(100, 1)],
   ['a short rsqrt', 'rsqrt', () => shaped(383)],
   ['an exp that begins low', `${local}.attention.exp`, value(0, 16383)],

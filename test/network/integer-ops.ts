@@ -148,6 +148,7 @@ function depthwise(node: IntegerDepthwiseNode, sources: Sources): ValueAt {
 
 function layerNorm(node: IntegerLayerNormNode, { at, integers }: Sources): ValueAt {
   const [weight, bias, shift] = [integers(node.weight), integers(node.bias), integers(node.shift)]
+  const epsilon = integers(node.epsilon)[0] as number
   const rsqrt = integers(rsqrtTable)
   const { channels, width } = node.input.shape
   const columns = new Map<number, number[]>()
@@ -157,6 +158,7 @@ function layerNorm(node: IntegerLayerNormNode, { at, integers }: Sources): Value
     if (known) return known
     const column = normalise(
       Array.from({ length: channels }, (_, c) => at(node.input, c, y, x)),
+      epsilon,
       rsqrt,
     )
     columns.set(position, column)
@@ -169,7 +171,7 @@ function layerNorm(node: IntegerLayerNormNode, { at, integers }: Sources): Value
 }
 
 /** N of IntegerLayerNormNode, in 2^-14 of the vector's norm. */
-function normalise(x: readonly number[], rsqrt: Int32Array): number[] {
+function normalise(x: readonly number[], epsilon: number, rsqrt: Int32Array): number[] {
   const count = x.length
   const largest = Math.max(...x.map(Math.abs))
   if (largest === 0) return x.map(() => 0)
@@ -178,7 +180,8 @@ function normalise(x: readonly number[], rsqrt: Int32Array): number[] {
   const sum = scaled.reduce((a, b) => a + b, 0)
   const mean = divide(4 * (sum + 2048 * count) + Math.floor(count / 2), count) - 8192
   const centred = scaled.map((v) => 4 * v - mean)
-  const variance = u32(centred.reduce((a, u) => a + Math.floor((u * u + 8) / 16), 0))
+  const spread = centred.reduce((a, u) => a + Math.floor((u * u + 8) / 16), 0)
+  const variance = u32(spread + Math.floor(epsilon / 2 ** (10 + 2 * e)))
   if (variance === 0) return x.map(() => 0)
   let t = -7
   while (Math.floor(variance / 4 ** t) >= 2 ** 16) t++
