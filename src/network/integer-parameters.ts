@@ -24,11 +24,17 @@ const rsqrtEntries = Int32Array.from({ length: 384 }, (_, j) =>
   Math.min(65535, Math.round(2 ** 23 / Math.sqrt((j + 128.5) * 128))),
 )
 
+/** What was found sound: a model has millions of weights, and a graph is built for each size of image. */
+const sound = new WeakMap<Parameters, Set<string>>()
+
 export class IntegerParameters {
   readonly #parameters: Parameters
+  readonly #sound: Set<string>
 
   constructor(parameters: Parameters) {
     this.#parameters = parameters
+    this.#sound = sound.get(parameters) ?? new Set()
+    sound.set(parameters, this.#sound)
   }
 
   /**
@@ -109,6 +115,8 @@ export class IntegerParameters {
 
   /** Checks weight, bias and shift, and that |input| sum |weight| + |bias| and the shift's rounding stay below 2^31 for every output. */
   #products(name: string, shape: readonly number[], inputLimit: number, largestWeight = weightLimit): void {
+    const check = `products ${name} ${shape} ${inputLimit} ${largestWeight}`
+    if (this.#sound.has(check)) return
     const outputs = shape[0] as number
     const weight = this.#bounded(`${name}.weight`, shape, -largestWeight, largestWeight)
     const bias = this.#shaped(`${name}.bias`, [outputs])
@@ -120,14 +128,18 @@ export class IntegerParameters {
       const largest = inputLimit * sum + Math.abs(bias[o] as number) + 2 ** ((shift[o] as number) - 1)
       if (largest >= accumulatorLimit) throw bad(`${name}.weight`, `can overflow 32 bits in output ${o}`)
     }
+    this.#sound.add(check)
   }
 
   #bounded(name: string, shape: readonly number[], least: number, most: number): Int32Array {
     const data = this.#shaped(name, shape)
+    const check = `bounds ${name} ${least} ${most}`
+    if (this.#sound.has(check)) return data
     for (let i = 0; i < data.length; i++) {
       const value = data[i] as number
       if (value < least || value > most) throw bad(name, `holds ${value}, which is not in ${least}..${most}`)
     }
+    this.#sound.add(check)
     return data
   }
 
