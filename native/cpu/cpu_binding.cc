@@ -233,8 +233,8 @@ class CpuBackend : public Napi::ObjectWrap<CpuBackend> {
     }
     for (std::size_t i = 0; i < arrays.size(); i++) {
       cpu::ParameterSpec& parameter = parameters[i];
-      const bool whole = arrays[i].IsTypedArray() &&
-                         arrays[i].As<Napi::TypedArray>().TypedArrayType() == napi_int32_array;
+      const bool whole =
+          arrays[i].IsTypedArray() && arrays[i].As<Napi::TypedArray>().TypedArrayType() == napi_int32_array;
       if (whole) {
         const auto span = span_of<int32_t>(arrays[i], napi_int32_array, "parameter");
         parameter.integers = span.data;

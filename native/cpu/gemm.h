@@ -103,8 +103,7 @@ static CLERIC_INLINE void finish_column(const Epilogue& e, int pixels, ptrdiff_t
 }
 
 template <int R>
-static inline void finish(const Epilogue& e, int pixels, ptrdiff_t y, ptrdiff_t x, int lane,
-                          const float* tile) {
+static inline void finish(const Epilogue& e, int pixels, ptrdiff_t y, ptrdiff_t x, int lane, const float* tile) {
   for (int r = 0; r < R; r++) {
     const int own = lane + r * kWidth;
     const float* column = tile + r * kWidth;

@@ -30,11 +30,11 @@ template <int P, int R>
 inline void multiply(const IntegerPass& pass, const Pixels& pixels, const int32_t* start, ptrdiff_t start_step,
                      int32_t* out) {
   const int16_t* weights = pass.weights;
-  Words sum[P][R];
+  Sums sum[P][R];
 #pragma GCC unroll 16
   for (int p = 0; p < P; p++) {
 #pragma GCC unroll 4
-    for (int r = 0; r < R; r++) sum[p][r] = words(load(start + p * start_step + r * kWidth));
+    for (int r = 0; r < R; r++) sum[p][r] = reinterpret_cast<Sums>(load(start + p * start_step + r * kWidth));
   }
   for (int i = 0; i < pass.count; i++) {
     const IntegerRun& run = pass.runs[i];
@@ -56,7 +56,7 @@ inline void multiply(const IntegerPass& pass, const Pixels& pixels, const int32_
 #pragma GCC unroll 16
   for (int p = 0; p < P; p++) {
 #pragma GCC unroll 4
-    for (int r = 0; r < R; r++) store(out + (p * R + r) * kWidth, ints(sum[p][r]));
+    for (int r = 0; r < R; r++) store(out + (p * R + r) * kWidth, reinterpret_cast<Ints>(sum[p][r]));
   }
 }
 
@@ -71,8 +71,8 @@ struct Target {
 
 Target target_of(const IntegerConvArgs& a, const Pixels& pixels, int lane) {
   const int group = lane / static_cast<int>(a.out_pixel());
-  return {pixels.y * a.shuffle + group / a.shuffle, pixels.x * a.shuffle + group % a.shuffle,
-          pixels.stride * a.shuffle, lane - group * a.out_pixel()};
+  return {pixels.y * a.shuffle + group / a.shuffle, pixels.x * a.shuffle + group % a.shuffle, pixels.stride * a.shuffle,
+          lane - group * a.out_pixel()};
 }
 
 CLERIC_INLINE void put(const IntegerConvArgs& a, const Target& t, ptrdiff_t column, Ints v) {
@@ -118,7 +118,8 @@ void blank(const IntegerConvArgs& a, const IntegerPanel& panel, const Pixels& pi
   }
 }
 
-struct Sums {
+/// Where sums lie between passes.
+struct Between {
   const int32_t* start;
   ptrdiff_t start_step;
   int32_t* partial;
@@ -126,7 +127,7 @@ struct Sums {
 
 template <int P, int R>
 CLERIC_INLINE void blocks(const IntegerConvArgs& a, const IntegerPass& pass, bool last, int lane, Pixels& left,
-                          Sums& sums) {
+                          Between& sums) {
   alignas(64) int32_t tile[P * R * kWidth];
   for (; left.count >= P; left.count -= P, left.x += P * left.stride) {
     multiply<P, R>(pass, left, sums.start, sums.start_step, last ? tile : sums.partial);
@@ -150,7 +151,7 @@ void panel_row(const IntegerConvArgs& a, const IntegerPanel& panel, const Pixels
     last = pass.runs + pass.count == end;
     // Every pass takes the same blocks, so it finds its sums where the one before left them.
     Pixels left = pixels;
-    Sums sums{partial, R * kWidth, partial};
+    Between sums{partial, R * kWidth, partial};
     if (pass.runs == a.runs) sums = {a.bias + panel.first_lane, 0, partial};
     blocks<pixels_of(R), R>(a, pass, last, panel.first_lane, left, sums);
     if constexpr (pixels_of(R) > 8) blocks<8, R>(a, pass, last, panel.first_lane, left, sums);

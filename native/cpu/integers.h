@@ -99,17 +99,25 @@ static CLERIC_INLINE Floats inverse_of(Words d) {
   return splat(1.0f) / __builtin_convertvector(ints(d), Floats);
 }
 
-/// sum + a.low * b.low + a.high * b.high in each lane, of pairs of int16.
-static CLERIC_INLINE Words add_products(Words sum, Words a, Words b) {
+/// Sums of products, of the type that the instruction gives: GCC copies a sum that changes its type in a loop.
 #if defined(__AVX512VNNI__)
-  return reinterpret_cast<Words>(_mm512_dpwssd_epi32(
-      reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+typedef Ints Sums;
+#else
+typedef Words Sums;
+#endif
+static CLERIC_INLINE Words words_of(Sums v) {
+  return reinterpret_cast<Words>(v);
+}
+
+/// sum + a.low * b.low + a.high * b.high in each lane, of pairs of int16.
+static CLERIC_INLINE Sums add_products(Sums sum, Words a, Words b) {
+#if defined(__AVX512VNNI__)
+  return reinterpret_cast<Ints>(
+      _mm512_dpwssd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
 #elif defined(__AVX512BW__)
-  return sum + reinterpret_cast<Words>(
-                   _mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+  return sum + reinterpret_cast<Words>(_mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
 #elif defined(__AVX2__)
-  return sum + reinterpret_cast<Words>(
-                   _mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+  return sum + reinterpret_cast<Words>(_mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
 #elif defined(__SSE2__)
   return sum + reinterpret_cast<Words>(_mm_madd_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
 #else
@@ -122,17 +130,17 @@ static CLERIC_INLINE Words add_products(Words sum, Words a, Words b) {
 /// register, so there the weights of kWidth lanes for the first of a pair precede those for the second.
 #if defined(__aarch64__)
 constexpr bool kInterleavedPairs = false;
-static CLERIC_INLINE Words add_weighted(Words sum, Words weights, Words pair) {
+static CLERIC_INLINE Sums add_weighted(Sums sum, Words weights, Words pair) {
   const int16x8_t w = reinterpret_cast<int16x8_t>(weights);
   const int16x8_t x = reinterpret_cast<int16x8_t>(pair);
   int32x4_t s = reinterpret_cast<int32x4_t>(sum);
   s = vmlal_laneq_s16(s, vget_low_s16(w), x, 0);
   s = vmlal_high_laneq_s16(s, w, x, 1);
-  return reinterpret_cast<Words>(s);
+  return reinterpret_cast<Sums>(s);
 }
 #else
 constexpr bool kInterleavedPairs = true;
-static CLERIC_INLINE Words add_weighted(Words sum, Words weights, Words pair) {
+static CLERIC_INLINE Sums add_weighted(Sums sum, Words weights, Words pair) {
   return add_products(sum, weights, pair);
 }
 #endif

@@ -72,7 +72,7 @@ constexpr int kAtOnce = kWidth == 16 ? 5 : 1;
 /// Logits of all queries and keys.
 void score(const WindowAttentionArgs& a, const Window& w, const int32_t* bias) {
   for (int first = 0; first < kWindow; first += kAtOnce) {
-    Words dot[kAtOnce][kQueries] = {};
+    Sums dot[kAtOnce][kQueries] = {};
     for (ptrdiff_t j = 0; j < w.pairs; j++) {
       Words q[kQueries];
 #pragma GCC unroll 8
@@ -91,7 +91,7 @@ void score(const WindowAttentionArgs& a, const Window& w, const int32_t* bias) {
       for (int r = 0; r < kQueries; r++) {
         const ptrdiff_t at = (first + k) * kQueryLanes + r * kWidth;
         const Ints both = anchor & load(w.anchors + r * kWidth);
-        store(w.weights + at, rounded_shift(dot[k][r], a.shift) + load(bias + at) - (~both & 65536));
+        store(w.weights + at, rounded_shift(words_of(dot[k][r]), a.shift) + load(bias + at) - (~both & 65536));
       }
     }
   }
@@ -130,7 +130,7 @@ template <int R>
 CLERIC_INLINE void combine(const WindowAttentionArgs& a, const Window& w, int row, int column, ptrdiff_t head,
                            ptrdiff_t first) {
   for (int query = 0; query < kWindow; query += kSide) {
-    Words sum[kSide][R] = {};
+    Sums sum[kSide][R] = {};
     for (int k = 0; k < kWindow; k++) {
       Words v[R];
 #pragma GCC unroll 2
@@ -148,7 +148,7 @@ CLERIC_INLINE void combine(const WindowAttentionArgs& a, const Window& w, int ro
       int16_t* to = a.output.at(kSide * row + query / kSide, kSide * column + q) + head * w.size + first;
       for (int r = 0; r < R; r++) {
         const ptrdiff_t left = w.size - first - r * kWidth;
-        const Ints v = rounded_shift(sum[q][r], 16);
+        const Ints v = rounded_shift(words_of(sum[q][r]), 16);
         if (left >= kWidth)
           store(to + r * kWidth, v);
         else
