@@ -198,10 +198,10 @@ async function integerKernels(backend: CpuBackend): Promise<void> {
     [5, 192, 192],
   ] as const) {
     const title = `integer conv${k}x${k} ${inputs} -> ${outputs}, 32 x 32`
-    await measure(title, inputs, layer(outputs, inputs, k), (g, x) => g.integerConv('c', x, { table: true }))
+    await measure(title, inputs, layer(outputs, inputs, k), (g, x) => g.integerConv('c', x, k, { table: true }))
   }
   const small = layer(512, 128, 3)
-  await measure('integer conv3x3 128 -> 512, 8 x 8', 128, small, (g, x) => g.integerConv('c', x, { table: true }), 8)
+  await measure('integer conv3x3 128 -> 512, 8 x 8', 128, small, (g, x) => g.integerConv('c', x, 3, { table: true }), 8)
   const depthwise = { ...layer(256, 256, 3), 'c.weight': [256, 1, 3, 3] }
   await measure('integer depthwise 256', 256, depthwise, (g, x) => g.integerDepthwise('c', x, true))
   const attention = { 'a.shift': [1], 'a.exp': [4096], 'a.bias': [81, 2] }

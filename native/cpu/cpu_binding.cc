@@ -6,6 +6,8 @@
 //
 // Stages run on a thread of libuv's pool and on the backend's own threads.
 
+#include <atomic>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -24,6 +26,8 @@ using cpu::Format;
 using cpu::Staging;
 
 constexpr int kMaxThreads = 256;
+/// Parameters or ports of a graph; far above the largest.
+constexpr uint32_t kMaxElements = 1 << 20;
 
 Napi::Error closed(Napi::Env env, const char* what) {
   return coded_error(env, "ERR_CLOSED", std::string("The ") + what + " is closed");
@@ -45,6 +49,15 @@ Napi::Value copy_out(Napi::Env env, const Staging& port) {
       break;
   }
   return Napi::Uint8Array::New(env, port.bytes, buffer, 0);
+}
+
+/// The elements of an array, each read once.
+std::vector<Napi::Value> elements_of(const Napi::Value& value) {
+  const auto array = value.As<Napi::Array>();
+  if (array.Length() > kMaxElements) throw Napi::RangeError::New(value.Env(), "An array is too long");
+  std::vector<Napi::Value> elements;
+  for (uint32_t i = 0; i < array.Length(); i++) elements.push_back(array.Get(i));
+  return elements;
 }
 
 /// What a run in progress and its CpuExecutable share.
@@ -79,13 +92,12 @@ class RunWorker final : public Napi::AsyncWorker {
 
   void OnOK() override {
     running_->busy = false;
-    const Napi::Env env = Env();
-    const std::vector<Staging>& ports = executable_->outputs(stage_);
-    Napi::Array outputs = Napi::Array::New(env, ports.size());
-    for (std::size_t i = 0; i < ports.size(); i++) {
-      outputs.Set(static_cast<uint32_t>(i), copy_out(env, ports[i]));
+    try {
+      deferred_.Resolve(outputs());
+    } catch (const Napi::Error& error) {
+      // No room for the outputs on JavaScript's side.
+      deferred_.Reject(error.Value());
     }
-    deferred_.Resolve(outputs);
   }
 
   void OnError(const Napi::Error& error) override {
@@ -98,6 +110,15 @@ class RunWorker final : public Napi::AsyncWorker {
     } else {
       deferred_.Reject(coded_error(env, "ERR_DEVICE_FAILED", error.Message()).Value());
     }
+  }
+
+  Napi::Value outputs() const {
+    const std::vector<Staging>& ports = executable_->outputs(stage_);
+    Napi::Array outputs = Napi::Array::New(Env(), ports.size());
+    for (std::size_t i = 0; i < ports.size(); i++) {
+      outputs.Set(static_cast<uint32_t>(i), copy_out(Env(), ports[i]));
+    }
+    return outputs;
   }
 
   Napi::Promise::Deferred deferred_;
@@ -136,18 +157,18 @@ class CpuExecutable : public Napi::ObjectWrap<CpuExecutable> {
 
   Napi::Value run(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
+    if (!info[1].IsArray()) throw Napi::TypeError::New(env, "Expected one array for each input");
+    // These may be accessors, that is, JavaScript that closes or runs this: nothing is looked at before.
+    const std::vector<Napi::Value> inputs = elements_of(info[1]);
     Executable& executable = open(env);
     const auto last = static_cast<int64_t>(executable.stages()) - 1;
     const auto stage = static_cast<std::size_t>(integer_of(info[0], "stage", 0, last));
     if (running_->busy) throw Napi::Error::New(env, "The executable is running already");
     if (!executable.can_run(stage)) throw Napi::Error::New(env, "Stages run in order");
     std::vector<Staging>& ports = executable.inputs(stage);
-    if (!info[1].IsArray() || info[1].As<Napi::Array>().Length() != ports.size()) {
-      throw Napi::TypeError::New(env, "Expected one array for each input");
-    }
-    const auto inputs = info[1].As<Napi::Array>();
+    if (inputs.size() != ports.size()) throw Napi::TypeError::New(env, "Expected one array for each input");
     for (std::size_t i = 0; i < ports.size(); i++) {
-      const Napi::Value value = inputs.Get(static_cast<uint32_t>(i));
+      const Napi::Value& value = inputs[i];
       if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type_of(ports[i].format) ||
           value.As<Napi::TypedArray>().ByteLength() != ports[i].bytes) {
         throw Napi::TypeError::New(env, "An input has another type or length than its port");
@@ -219,32 +240,30 @@ class CpuBackend : public Napi::ObjectWrap<CpuBackend> {
 
   Napi::Value compile(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
-    open(env);
     if (!info[3].IsArray() || !info[4].IsArray()) throw Napi::TypeError::New(env, "Expected arrays of parameters");
-    const auto keys = info[3].As<Napi::Array>();
-    const auto values = info[4].As<Napi::Array>();
-    if (keys.Length() != values.Length()) throw Napi::RangeError::New(env, "keys and values differ in length");
-    // An array's element may be an accessor, that is, JavaScript: pointers are taken only once all are read.
-    std::vector<Napi::Value> arrays;
+    // These may be accessors, that is, JavaScript: the backend and pointers are looked at only once all are read.
+    const std::vector<Napi::Value> keys = elements_of(info[3]);
+    const std::vector<Napi::Value> values = elements_of(info[4]);
+    open(env);
+    if (keys.size() != values.size()) throw Napi::RangeError::New(env, "keys and values differ in length");
     std::vector<cpu::ParameterSpec> parameters;
-    for (uint32_t i = 0; i < keys.Length(); i++) {
-      parameters.push_back({string_of(keys.Get(i), "key"), nullptr, nullptr, 0});
-      arrays.push_back(values.Get(i));
-    }
-    for (std::size_t i = 0; i < arrays.size(); i++) {
-      cpu::ParameterSpec& parameter = parameters[i];
+    for (std::size_t i = 0; i < keys.size(); i++) {
+      cpu::ParameterSpec parameter{string_of(keys[i], "key"), nullptr, nullptr, 0};
+      // With the length it names what is packed; no other key may look like this one with another length.
+      if (parameter.key.find('#') != std::string::npos) throw Napi::RangeError::New(env, "A key has a #");
       const bool whole =
-          arrays[i].IsTypedArray() && arrays[i].As<Napi::TypedArray>().TypedArrayType() == napi_int32_array;
+          values[i].IsTypedArray() && values[i].As<Napi::TypedArray>().TypedArrayType() == napi_int32_array;
       if (whole) {
-        const auto span = span_of<int32_t>(arrays[i], napi_int32_array, "parameter");
+        const auto span = span_of<int32_t>(values[i], napi_int32_array, "parameter");
         parameter.integers = span.data;
         parameter.length = span.length;
       } else {
-        const auto span = span_of<float>(arrays[i], napi_float32_array, "parameter");
+        const auto span = span_of<float>(values[i], napi_float32_array, "parameter");
         parameter.reals = span.data;
         parameter.length = span.length;
       }
       parameter.key.append(whole ? "#i" : "#").append(std::to_string(parameter.length));
+      parameters.push_back(std::move(parameter));
     }
     const auto tensors = span_of<int32_t>(info[0], napi_int32_array, "tensors");
     const auto program = span_of<int32_t>(info[1], napi_int32_array, "program");

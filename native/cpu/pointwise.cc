@@ -41,6 +41,11 @@ CLERIC_INLINE Floats scale_index(const PointwiseArgs& a, Floats scale) {
   return __builtin_convertvector(count, Floats);
 }
 
+/// The nearest integer that the coder takes; for NaN, whose comparisons are false, the least.
+CLERIC_INLINE Floats to_symbol(Floats v) {
+  return smaller(larger(nearest(v), splat(-32767.0f)), splat(32767.0f));
+}
+
 }  // namespace
 
 void pointwise(const PointwiseArgs& a, int item, float*) {
@@ -57,7 +62,7 @@ void pointwise(const PointwiseArgs& a, int item, float*) {
       each_vector(a, item, [](const float* in, const float* more, float* out) { store(out, load(in) + load(more)); });
       break;
     case Pointwise::round:
-      each_vector(a, item, [](const float* in, const float*, float* out) { store(out, nearest(load(in))); });
+      each_vector(a, item, [](const float* in, const float*, float* out) { store(out, to_symbol(load(in))); });
       break;
     case Pointwise::gain:
       each_pixel(a, item,
@@ -71,9 +76,8 @@ void pointwise(const PointwiseArgs& a, int item, float*) {
     case Pointwise::quantise:
       each_pixel(a, item, [&](int y, int x, ptrdiff_t c) {
         if (!kept(a.keep, y, x)) return zero;
-        const Floats step = splat(1.0f / kLatentSteps);
-        const Floats r = nearest(load(a.input.at(y, x) + a.first + c) - step * load(a.second.at(y, x) + mean + c));
-        return smaller(larger(r, splat(-32767.0f)), splat(32767.0f));
+        const Floats means = splat(1.0f / kLatentSteps) * load(a.second.at(y, x) + mean + c);
+        return to_symbol(load(a.input.at(y, x) + a.first + c) - means);
       });
       break;
     case Pointwise::dequantise:

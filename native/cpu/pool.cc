@@ -55,9 +55,7 @@ void Pool::run(const Step& step, const std::vector<Floats>& scratches) {
   items_.store(step.items(), std::memory_order_relaxed);
   state_.store(kOpen);
   if (sleepers_.load() > 0) {
-    {
-      const std::lock_guard lock(sleep_mutex_);
-    }
+    { const std::lock_guard lock(sleep_mutex_); }
     wake_.notify_all();
   }
   work(step, own);

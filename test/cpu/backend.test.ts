@@ -85,7 +85,7 @@ test('rgb8 and int16 ports', async (t) => {
 
 test('NaN does not leave through an integer port', async (t) => {
   const f = new Fixture()
-  const [input, output, rounded] = [f.tensor(3, 1, 2), f.tensor(3, 1, 2), f.tensor(3, 1, 2)]
+  const [input, output, same] = [f.tensor(3, 1, 2), f.tensor(3, 1, 2), f.tensor(3, 1, 2)]
   const graph: Graph = {
     tensors: f.tensors,
     stages: [
@@ -94,11 +94,11 @@ test('NaN does not leave through an integer port', async (t) => {
         inputs: [{ tensor: input, format: 'float' }],
         nodes: [
           { op: 'scale', input, output, factor: 1 },
-          { op: 'round', input, output: rounded },
+          { op: 'scale', input, output: same, factor: 1 },
         ],
         outputs: [
           { tensor: output, format: 'rgb8' },
-          { tensor: rounded, format: 'int16' },
+          { tensor: same, format: 'int16' },
         ],
       },
     ],
@@ -108,7 +108,7 @@ test('NaN does not leave through an integer port', async (t) => {
   const values = Float32Array.of(Number.NaN, 0.5, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1e9, -1e9)
   const outputs = await executable.run(0, new Map([[input, values]]))
   t.deepEqual(outputs.get(output), Uint8Array.of(0, 255, 255, 128, 0, 0))
-  t.deepEqual(outputs.get(rounded), Int16Array.of(0, 0, 32767, -32768, 32767, -32768))
+  t.deepEqual(outputs.get(same), Int16Array.of(0, 0, 32767, -32768, 32767, -32768))
   backend.close()
 })
 
@@ -329,6 +329,67 @@ test('the addon refuses parameters of integer layers that no model has', (t) => 
     }
   }
   t.true(refused > 40)
+})
+
+test('the addon refuses a node without tensors, and a key that could stand for two parameters', (t) => {
+  const native = new (addon().CpuBackend)(1, '')
+  const tensors = Int32Array.of(1, 1, 1, 0, 1, 1, 1, 0)
+  for (let op = 0; op <= 23; op++) {
+    for (const [inputs, outputs] of [
+      [[0], [0]],
+      [[0], [1, 1]],
+      [[1, 0], [0]],
+    ] as const) {
+      const node = [op, ...inputs, ...outputs, 0, 0, 0]
+      const program = Int32Array.from([1, 1, 0, 0, 1, ...node, 1, 0, 0])
+      t.throws(() => native.compile(tensors, program, new Float32Array(0), [], []), { message: /unsound/ }, `op ${op}`)
+    }
+  }
+  hostile(t, (plan) => {
+    ;(plan.names as string[])[0] = 'a#9:b'
+  })
+  hostile(t, (plan) => {
+    ;(plan.names as string[]).length = 2 ** 32 - 1
+  })
+  native.close()
+})
+
+test('arrays that close or run what they are given to', async (t) => {
+  const { fixture, graph } = tower(2, 8)
+  const { tensors, program, reals, names, values } = flatten(graph, fixture)
+  const native = new (addon().CpuBackend)(1, '')
+  const input = new Float32Array(32 * 64)
+  /** An array whose element is only there after `effect`. */
+  const trap = (element: Float32Array, effect: () => void): Float32Array[] =>
+    Object.defineProperty([], 0, {
+      get() {
+        effect()
+        return element
+      },
+    })
+
+  const closing = native.compile(tensors, program, reals, names, values)
+  t.throws(
+    () =>
+      closing.run(
+        0,
+        trap(input, () => closing.close()),
+      ),
+    { code: 'ERR_CLOSED' },
+  )
+
+  const running = native.compile(tensors, program, reals, names, values)
+  let inner: Promise<unknown> | undefined
+  const begin = () => {
+    inner = running.run(0, [input])
+  }
+  t.throws(() => running.run(0, trap(input, begin)), { message: /running already/ })
+  await inner
+  running.close()
+
+  const weights = trap(values[0] as Float32Array, () => native.close())
+  weights[1] = values[1] as Float32Array
+  t.throws(() => native.compile(tensors, program, reals, names, weights), { code: 'ERR_CLOSED' })
 })
 
 test('the same tile gives the same symbols in both directions of the model', async (t) => {

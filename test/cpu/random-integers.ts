@@ -148,7 +148,7 @@ class Maker {
     const name = this.#name()
     const { dice } = { dice: this.#dice }
     const inputs = fixed.inputs ?? Array.from({ length: dice.next(1, 3) }, () => this.#activation())
-    const kernel = fixed.inputs ? 1 : dice.of([1, 1, 3, 5])
+    const kernel = fixed.inputs ? 1 : dice.of([1, 1, 3, 5] as const)
     const outputs = fixed.channels ?? dice.of([1, 5, 16, 23, 49, 70])
     const wide = fixed.wide ?? dice.chance(0.2)
     const inner = inputs.reduce((sum, tensor) => sum + tensor.shape.channels, 0)
@@ -159,7 +159,7 @@ class Maker {
     const residual = alike.length > 0 && dice.chance(0.5) ? this.#read(dice.of(alike)) : undefined
     const keep = fixed.half === undefined && dice.chance(0.3) ? dice.of(['anchor', 'nonAnchor'] as const) : undefined
     return this.#made(
-      this.#g.integerConv(name, inputs, {
+      this.#g.integerConv(name, inputs, kernel, {
         table: dice.chance(0.5),
         range: wide ? 'wide' : 'activation',
         ...(residual ? { residual } : {}),
@@ -214,7 +214,7 @@ class Maker {
     const windows = this.#g.integerWindowAttention(name, this.#read(qkv), heads)
     const fusion = this.#name()
     this.#sums(fusion, 7, [7, channels, 5, 5])
-    const fused = this.#g.integerConv(fusion, windows, { stride: 5, padding: 0 })
+    const fused = this.#g.integerConv(fusion, windows, 5, { stride: 5 })
     this.#made(this.#g.mask(fused, 'nonAnchor'))
   }
 
