@@ -1,0 +1,20 @@
+#include "tensor.wgsl"
+// Integer layers. Their tensors hold integral values below 2^24 in magnitude, which f32 holds exactly; an activation
+// is in -2048 .. 2047.
+fn loadInteger(t: texture_2d_array<f32>, x: i32, y: i32, layer: i32) -> vec4i {
+  return vec4i(load(t, x, y, layer));
+}
+
+fn clamp12(v: vec4i) -> vec4i {
+  return clamp(v, vec4i(-2048), vec4i(2047));
+}
+
+// Of a table of 4096 entries, 64 a row.
+fn entry(t: texture_2d_array<i32>, index: i32) -> i32 {
+  let i = clamp(index, 0, 4095);
+  return textureLoad(t, vec2i(i & 63, i >> 6), 0, 0).x;
+}
+
+fn entries(t: texture_2d_array<i32>, i: vec4i) -> vec4i {
+  return vec4i(entry(t, i.x), entry(t, i.y), entry(t, i.z), entry(t, i.w));
+}
