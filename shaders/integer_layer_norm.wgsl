@@ -10,6 +10,7 @@ struct Params {
   width: i32,
   height: i32,
   channels: i32,
+  epsilon: i32, // added to the variance
 }
 
 #include "integer.wgsl"
@@ -49,8 +50,10 @@ fn integerLayerNorm(@builtin(global_invocation_id) id: vec3u) {
     squares += (u * u + 8) >> vec4u(4u);
   }
   // Up to 2^31: the four parts are below that, not their sum.
-  let variance = u32(squares.x) + u32(squares.y) + u32(squares.z) + u32(squares.w);
-  // W = variance 4^-t, in [2^14, 2^16); with a variance of 0 all u are 0, and so is what comes of them.
+  let spread = u32(squares.x) + u32(squares.y) + u32(squares.z) + u32(squares.w);
+  let scale = 10 + 2 * excess;
+  let variance = spread + ((u32(p.epsilon) << u32(max(-scale, 0))) >> u32(clamp(scale, 0, 31)));
+  // W = variance 4^-t, in [2^14, 2^16); 0 for a variance of 0.
   let t = (bits(variance) - 15) >> 1u;
   let w = (variance >> u32(max(2 * t, 0))) << u32(max(-2 * t, 0));
   let g0 = u32(textureLoad(rsqrt, vec2i(clamp(i32(w >> 7u) - 128, 0, 383), 0), 0, 0).x);

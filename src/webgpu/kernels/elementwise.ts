@@ -92,6 +92,7 @@ export function integerLayerNorm(node: IntegerLayerNormNode, context: KernelCont
   const [weight, bias, shift] = [data(node.weight, channels), data(node.bias, channels), data(node.shift, channels)]
   const rounding = roundingBias(bias, shift)
   const rsqrt = data(rsqrtTable, 384)
+  const [epsilon = 0] = data(node.epsilon, 1)
   return [
     {
       shader: 'integer_layer_norm',
@@ -112,7 +113,7 @@ export function integerLayerNorm(node: IntegerLayerNormNode, context: KernelCont
         },
       },
       writes: { output },
-      params: { width, height, channels },
+      params: { width, height, channels, epsilon },
       invocations: [width, height, 1],
       cost: 64 * channels * height * width,
     },
