@@ -63,8 +63,8 @@ int bit_length(uint32_t v) {
   return v == 0 ? 0 : 32 - __builtin_clz(v);
 }
 
-/// Values to at most 2048 in magnitude, as near to it as a shift brings them. @returns whether any isn't zero
-CLERIC_INLINE bool scale_up(Values& values, ptrdiff_t lanes) {
+/// Largest magnitude.
+CLERIC_INLINE uint32_t largest_of(const Values& values, ptrdiff_t lanes) {
   Ints largest = splat(0);
   for (ptrdiff_t c = 0; c < lanes; c += kWidth) {
     const Ints v = load(values + c);
@@ -76,12 +76,15 @@ CLERIC_INLINE bool scale_up(Values& values, ptrdiff_t lanes) {
     const auto lane = static_cast<uint32_t>(largest[i]);
     a = a > lane ? a : lane;
   }
-  const int e = bit_length(a) - 11;
+  return a;
+}
+
+/// Values to the right by e bits, or to the left.
+CLERIC_INLINE void scale(Values& values, ptrdiff_t lanes, int e) {
   for (ptrdiff_t c = 0; c < lanes; c += kWidth) {
     const Words v = words(load(values + c));
     store(values + c, e > 0 ? rounded_shift(v, e) : ints(v << -e));
   }
-  return a != 0;
 }
 
 /// Four times the values, less their mean; see IntegerLayerNormNode. @returns the sum of their squares / 16
@@ -106,6 +109,12 @@ struct Reciprocal {
   int shift;
 };
 
+/// The norm's epsilon as far as it goes with values that were shifted by e.
+uint32_t scaled_epsilon(uint32_t epsilon, int e) {
+  const int k = 10 + 2 * e;
+  return k < 0 ? epsilon << -k : epsilon >> (k < 31 ? k : 31);
+}
+
 Reciprocal reciprocal_root(uint32_t squares, const int32_t* table) {
   // The even shift that leaves 15 or 16 bits.
   const int bits = bit_length(squares);
@@ -127,8 +136,11 @@ void integer_layer_norm(const IntegerLayerNormArgs& a, int item, float*) {
       for (ptrdiff_t c = 0; c < lanes; c += kWidth) store(values + c, load(a.input, y, x, c));
       clear_padding(values, channels, lanes);
       Reciprocal norm{0, 11};
-      if (scale_up(values, lanes)) {
-        const uint32_t squares = centre(values, channels, lanes);
+      const uint32_t largest = largest_of(values, lanes);
+      if (largest != 0) {
+        const int e = bit_length(largest) - 11;
+        scale(values, lanes, e);
+        const uint32_t squares = centre(values, channels, lanes) + scaled_epsilon(a.epsilon, e);
         if (squares != 0) norm = reciprocal_root(squares, a.rsqrt);
       }
       int16_t* const out = a.output.at(y, x);

@@ -218,6 +218,7 @@ struct IntegerLayerNormArgs {
   const int32_t* shift = nullptr;
   /// 384 reciprocal square roots.
   const int32_t* rsqrt = nullptr;
+  uint32_t epsilon = 0;
   Rows rows;
 };
 

@@ -216,7 +216,7 @@ std::unique_ptr<Step> StepBuilder::requantise() {
 }
 
 std::unique_ptr<Step> StepBuilder::integer_layer_norm() {
-  arity(1, 1, 4, 0, 0);
+  arity(1, 1, 5, 0, 0);
   IntegerLayerNormArgs args;
   args.input = mixed_input(0);
   args.output = integer_output();
@@ -250,6 +250,7 @@ std::unique_ptr<Step> StepBuilder::integer_layer_norm() {
   args.bias = packed->rounding.bias.get();
   args.shift = packed->rounding.shift.get();
   args.rsqrt = packed->roots.get();
+  args.epsilon = static_cast<uint32_t>(checked(integers(4, 1).data[0], 0, (1 << 20) - 1));
   args.rows = rows_of(args.output.height, args.output.width * args.output.pixel, 8192);
   return kernel_step(kernels_.integer_layer_norm, args, args.rows.items(), 0, {packed});
 }

@@ -223,7 +223,7 @@ class Flattener {
       case 'requantise':
         return { integerParameters: [node.shift] }
       case 'integerLayerNorm':
-        return { integerParameters: [node.weight, node.bias, node.shift, rsqrtTable] }
+        return { integerParameters: [node.weight, node.bias, node.shift, rsqrtTable, node.epsilon] }
       case 'integerWindowAttention':
         return { integerParameters: [node.bias, node.shift, node.exp], integers: [node.heads] }
       case 'integerLinearAttention':

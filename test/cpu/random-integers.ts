@@ -184,6 +184,7 @@ class Maker {
     f.integerValues(`${name}.weight`, [channels], this.#dice.list(channels, -32767, 32767))
     f.integerValues(`${name}.bias`, [channels], this.#dice.list(channels, -(2 ** 26), 2 ** 26))
     f.integerValues(`${name}.shift`, [channels], this.#dice.list(channels, 15, 19))
+    f.integerValues(`${name}.epsilon`, [1], Int32Array.of(this.#dice.of([0, 1, 800, 2 ** 20 - 1])))
     this.#made(this.#g.integerLayerNorm(name, input))
   }
 

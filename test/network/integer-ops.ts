@@ -229,9 +229,9 @@ function windowAttention(node: IntegerWindowAttentionNode, { at, integers }: Sou
   }
 }
 
-/** exp[M - v] over its sum, in 2^-bits, rounded. */
+/** exp[M - v] over its sum, in 2^-bits, rounded; of none, as on an image of one pixel, none. */
 function softmax(logits: readonly number[], exp: Int32Array, bits: number): number[] {
-  const top = logits.reduce((a, b) => Math.max(a, b))
+  const top = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)
   const powers = logits.map((v) => exp[Math.min(4095, i32(top - v))] as number)
   const sum = powers.reduce((a, b) => a + b, 0)
   return powers.map((e) => divide(e * 2 ** bits + Math.floor(sum / 2), sum))
