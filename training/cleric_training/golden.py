@@ -16,8 +16,9 @@ import torch
 from torch import nn
 
 from . import safetensors
-from .calibrate import Latents, latents_of
 from .config import PRESETS, Config
+from .data import drawn_image
+from .export import calibration
 from .integer import anchors
 from .integer_model import encode
 from .model import Cleric
@@ -74,22 +75,8 @@ def randomise(model: Cleric, seed: int) -> None:
 
 
 def test_image(seed: int) -> torch.Tensor:
-    """A smooth field with edges and noise, [1, 3, HEIGHT, WIDTH], multiples of 1 / 255."""
-    random = np.random.default_rng(seed)
-    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
-    planes = []
-    for _ in range(3):
-        a, b, c = random.uniform(0.02, 0.3, 3)
-        plane = 0.55 + 0.2 * np.sin(a * x + b * y) + 0.15 * ((x * c + y) % 23 < 7) + random.normal(0, 0.05, x.shape)
-        planes.append(plane)
-    image = np.round(np.clip(np.stack(planes), 0, 1) * 255) / 255
-    return torch.from_numpy(image.astype(np.float32))[None]
-
-
-def calibration(model: Cleric) -> Latents:
-    """Latents of drawn images, one at each rate."""
-    images = torch.cat([test_image(1000 + n) for n in range(model.config.levels)])
-    return latents_of(model, images, torch.arange(model.config.levels).float())
+    """[1, 3, HEIGHT, WIDTH]."""
+    return drawn_image(seed, HEIGHT, WIDTH)
 
 
 @torch.no_grad()
@@ -130,7 +117,7 @@ def make(config: Config, stem: str, folder: Path, keep: tuple[str, ...] | None =
         model = Cleric(config)
         randomise(model, seed)
         model = rounded(model)
-        quantised = quantise(model, calibration(model))
+        quantised = quantise(model, calibration(model, torch.cat([test_image(1000 + n) for n in range(config.levels)])))
         values = trace(model, quantised.tensors, test_image(seed))
         if distance_to_tie(config, values) > TIE:
             break
