@@ -13,7 +13,14 @@ import type { Image } from './codec/image.js'
 import { borrowCodec } from './default-codec.js'
 
 export { type Archive, type ArchiveLevel, type ArchiveOptions, openArchive } from './archive/archive.js'
-export { type CompressOptions, type CompressProgress, type CompressResult, compressSlide } from './archive/compress.js'
+export {
+  type CompressOptions,
+  type CompressProgress,
+  type CompressResult,
+  compressSlide,
+  type UnreadableTile,
+} from './archive/compress.js'
+export { registerWithGeotiff } from './archive/geotiff.js'
 export { type BadTile, type ValidateOptions, type Validation, validateArchive } from './archive/validate.js'
 export type { Codec, CodecOptions, DecodeOptions, EncodeOptions, ImageInput } from './codec/codec.js'
 export type { DeviceDescription, DeviceKind, DeviceList } from './codec/devices.js'
@@ -27,6 +34,8 @@ export {
   SlideError,
   UnsupportedError,
 } from './errors.js'
+export { type ExportOptions, type ExportProgress, type ExportResult, exportSlide } from './export/export.js'
+export type { ExportCompression } from './export/tile-codec.js'
 export { type CompareOptions, compareSlides, type LevelComparison } from './metrics/compare.js'
 export { msSsim } from './metrics/ms-ssim.js'
 export { psnr } from './metrics/psnr.js'

@@ -2,14 +2,18 @@
 import sharp from 'sharp'
 import { checkInteger, checkOptions, checkSignal } from '../arguments.js'
 import type { Codec } from '../codec/codec.js'
-import type { Image } from '../codec/image.js'
+import { cropImage, type Image } from '../codec/image.js'
 import { borrowCodec, type CodecChoice } from '../default-codec.js'
 import { ClericError, CorruptDataError, throwIfAborted, UnsupportedError } from '../errors.js'
 import { toImage } from '../slide/image-file.js'
 import { checkRegion, fill, type Level, levelPosition, paste, type Region, type SlideSource } from '../slide/source.js'
 import { type ByteSource, openBytes } from './byte-source.js'
-import { type Description, decodeDirectory, decodeHead, HEAD_BYTES, type TileIndex } from './format.js'
+import type { Description } from './description.js'
+import type { Layout } from './layout.js'
+import { type OpenedHead, readHead } from './reader.js'
+import type { StoredImage } from './tiff-image.js'
 import { TileCache } from './tile-cache.js'
+import { colourOf, kindOf, TILE, type TileIndex } from './tile-index.js'
 
 /** The part of a codec that an archive uses. */
 export type PayloadCodec = Pick<Codec, 'model' | 'device' | 'encodePayload' | 'decodePayload'>
@@ -25,8 +29,14 @@ export interface ArchiveOptions extends CodecChoice {
 export interface ArchiveLevel extends Level {
   readonly columns: number
   readonly rows: number
+  /** Size of a tile; those of the last column and row reach beyond the level. */
+  readonly tileWidth: number
+  readonly tileHeight: number
   readonly tiles: number
+  /** Tiles that are left out, being of one colour or nothing but glass. */
   readonly blankTiles: number
+  /** Tiles that could not be read from the slide, and have the background colour. */
+  readonly unreadableTiles: number
   /** Bytes of its tiles. */
   readonly bytes: number
 }
@@ -50,10 +60,7 @@ export async function openArchive(source: string | URL | Blob, options: ArchiveO
   const signal = checkSignal(options.signal)
   const bytes = await openBytes(source, signal)
   try {
-    const head = decodeHead(await bytes.read(0, Math.min(HEAD_BYTES, bytes.size), signal), bytes.size, bytes.name)
-    const directory = await bytes.read(head.directoryOffset, head.directoryLength, signal)
-    const { description, indexes } = decodeDirectory(directory, head, bytes.name)
-    return new Archive(bytes, description, indexes, options, cacheBytes)
+    return new Archive(bytes, await readHead(bytes, signal), options, cacheBytes)
   } catch (error) {
     bytes.close()
     throw error
@@ -68,56 +75,51 @@ export class Archive implements SlideSource, Disposable {
   readonly levels: readonly ArchiveLevel[]
   readonly associatedImages: readonly string[]
   readonly #bytes: ByteSource
-  readonly #description: Description
-  readonly #indexes: readonly TileIndex[]
+  readonly #head: OpenedHead
   readonly #options: ArchiveOptions
   readonly #cache: TileCache
   #closed = false
 
   /** @internal Use {@link openArchive}. */
-  constructor(
-    bytes: ByteSource,
-    description: Description,
-    indexes: readonly TileIndex[],
-    options: ArchiveOptions,
-    cacheBytes: number,
-  ) {
+  constructor(bytes: ByteSource, head: OpenedHead, options: ArchiveOptions, cacheBytes: number) {
     this.path = bytes.name
     this.bytes = bytes.size
     this.#bytes = bytes
-    this.#description = description
-    this.#indexes = indexes
+    this.#head = head
     this.#options = options
     this.#cache = new TileCache(cacheBytes)
-    this.levels = description.levels.map((level, i) => ({ ...level, ...census(indexes[i] as TileIndex) }))
-    this.associatedImages = description.associatedImages.map(({ name }) => name)
+    this.levels = head.description.levels.map((level, i) => ({ ...level, ...census(head.indexes[i] as TileIndex) }))
+    this.associatedImages = head.images.map(({ name }) => name)
   }
 
+  get layout(): Layout {
+    return this.#head.layout
+  }
   get model(): Description['model'] {
-    return this.#description.model
+    return this.#head.description.model
   }
   get quality(): number {
-    return this.#description.quality
+    return this.#head.description.quality
   }
-  /** Side of a tile. */
+  /** Side of a tile in levels that are larger; see {@link ArchiveLevel} for those that are smaller. */
   get tile(): number {
-    return this.#description.tile
+    return this.#head.description.tile
   }
   get mpp(): Description['mpp'] {
-    return this.#description.mpp
+    return this.#head.description.mpp
   }
   get objectivePower(): number | null {
-    return this.#description.objectivePower
+    return this.#head.description.objectivePower
   }
   get background(): Description['background'] {
-    return this.#description.background
+    return this.#head.description.background
   }
   get properties(): Description['properties'] {
-    return this.#description.properties
+    return this.#head.description.properties
   }
   /** Of the slide that was compressed. */
   get source(): Description['source'] {
-    return this.#description.source
+    return this.#head.description.source
   }
   /** Bits a pixel, over the pixels of all levels. */
   get bpp(): number {
@@ -134,12 +136,13 @@ export class Archive implements SlideSource, Disposable {
     const left = levelPosition(region.x, level.downsample)
     const top = levelPosition(region.y, level.downsample)
     const out = fill(region.width, region.height, this.background)
-    const range = (start: number, size: number, tiles: number): [number, number] => [
-      Math.max(0, Math.floor(start / this.tile)),
-      Math.min(tiles, Math.ceil((start + size) / this.tile)),
+    const { tileWidth, tileHeight } = level
+    const range = (start: number, size: number, tile: number, tiles: number): [number, number] => [
+      Math.max(0, Math.floor(start / tile)),
+      Math.min(tiles, Math.ceil((start + size) / tile)),
     ]
-    const [firstColumn, endColumn] = range(left, region.width, level.columns)
-    const [firstRow, endRow] = range(top, region.height, level.rows)
+    const [firstColumn, endColumn] = range(left, region.width, tileWidth, level.columns)
+    const [firstRow, endRow] = range(top, region.height, tileHeight, level.rows)
     const places: [number, number][] = []
     for (let row = firstRow; row < endRow; row++) {
       for (let column = firstColumn; column < endColumn; column++) places.push([column, row])
@@ -148,7 +151,7 @@ export class Archive implements SlideSource, Disposable {
       for (let place = places.shift(); place; place = places.shift()) {
         const [column, row] = place
         const image = await this.readTile(region.level, column, row, signal)
-        paste(image, out, column * this.tile - left, row * this.tile - top)
+        paste(image, out, column * tileWidth - left, row * tileHeight - top)
       }
     }
     try {
@@ -163,21 +166,18 @@ export class Archive implements SlideSource, Disposable {
   /** One tile, cut to the level. The image may be shared with other callers: copy it before writing to it. */
   async readTile(level: number, column: number, row: number, signal?: AbortSignal): Promise<Image> {
     checkInteger(level, 'level', 0, this.levels.length - 1)
-    const { columns, rows, width, height } = this.levels[level] as ArchiveLevel
+    const { columns, rows, width, height, tileWidth, tileHeight } = this.levels[level] as ArchiveLevel
     checkInteger(column, 'column', 0, columns - 1)
     checkInteger(row, 'row', 0, rows - 1)
     throwIfAborted(signal)
     this.#mustBeOpen()
     const size = {
-      width: Math.min(this.tile, width - column * this.tile),
-      height: Math.min(this.tile, height - row * this.tile),
+      width: Math.min(tileWidth, width - column * tileWidth),
+      height: Math.min(tileHeight, height - row * tileHeight),
     }
-    const index = this.#indexes[level] as TileIndex
+    const index = this.#head.indexes[level] as TileIndex
     const at = row * columns + column
-    if (index.length[at] === 0) {
-      const colour = index.colour[at] as number
-      return fill(size.width, size.height, { red: colour >> 16, green: (colour >> 8) & 255, blue: colour & 255 })
-    }
+    if (index.length[at] === 0) return fill(size.width, size.height, colourOf(index, at))
     const decode = (stop: AbortSignal) =>
       this.#decode(index, at, size, stop).catch((error: unknown) => {
         throw atPlace(error, `${this.path}: tile at level ${level}, column ${column}, row ${row}`)
@@ -185,23 +185,40 @@ export class Archive implements SlideSource, Disposable {
     return this.#cache.get(`${level}/${column}/${row}`, size.width * size.height * 3, decode, signal)
   }
 
+  /** Whether the slide could not be read there, so that the tile is background. */
+  isUnreadable(level: number, column: number, row: number): boolean {
+    checkInteger(level, 'level', 0, this.levels.length - 1)
+    const index = this.#head.indexes[level] as TileIndex
+    checkInteger(column, 'column', 0, index.columns - 1)
+    checkInteger(row, 'row', 0, index.rows - 1)
+    return kindOf(index, row * index.columns + column) === TILE.unreadable
+  }
+
   async readAssociatedImage(name: string, signal?: AbortSignal): Promise<Image> {
     throwIfAborted(checkSignal(signal))
     this.#mustBeOpen()
-    const stored = this.#description.associatedImages.find((image) => image.name === name)
+    const stored = this.#head.images.find((image) => image.name === name)
     if (!stored) {
       throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${this.path} has no associated image ${name}`)
     }
-    const bytes = await this.#bytes.read(stored.offset, stored.length, signal)
-    try {
-      const pipeline = sharp(bytes, { failOn: 'error' })
-      // Nothing else is ever written, and other decoders are more for a hostile file to aim at.
-      if ((await pipeline.metadata()).format !== 'jpeg') throw new Error('is no JPEG')
-      return await toImage(pipeline)
-    } catch (cause) {
-      const what = cause instanceof Error ? cause.message : String(cause)
-      throw new CorruptDataError('ERR_ARCHIVE_CORRUPT', `${this.path}: associated image ${name}: ${what}`, { cause })
-    }
+    return this.#jpeg(stored, `associated image ${name}`, signal)
+  }
+
+  /** @internal The tiles of the JPEG pyramid that other programs show, for validation. */
+  get overview(): readonly TileIndex[] {
+    return this.#head.overview.map(({ index }) => index)
+  }
+
+  /** @internal Number `at` of the tiles of one level of {@link overview}; not cut to the level. */
+  async readOverviewTile(level: number, at: number, signal?: AbortSignal): Promise<Image> {
+    const { offset, length, tileWidth: width, tileHeight: height } = this.overview[level] as TileIndex
+    const stored = { offset: offset[at] as number, length: length[at] as number, width, height }
+    return this.#jpeg(stored, `tile ${at} of overview ${level}`, signal)
+  }
+
+  /** The ICC profile of the slide's colours, or null. */
+  iccProfile(): Uint8Array | null {
+    return this.#head.iccProfile
   }
 
   close(): void {
@@ -225,9 +242,25 @@ export class Archive implements SlideSource, Disposable {
     const loan = given ? { codec: given, release() {} } : await borrowCodec({ model, device, adapter })
     try {
       this.#mustFit(loan.codec)
-      return await loan.codec.decodePayload(payload, { ...size, quality: this.quality }, signal)
+      const tile = { width: index.tileWidth, height: index.tileHeight, quality: this.quality }
+      return cropImage(await loan.codec.decodePayload(payload, tile, signal), size.width, size.height)
     } finally {
       loan.release()
+    }
+  }
+
+  async #jpeg(stored: Omit<StoredImage, 'name'>, what: string, signal?: AbortSignal): Promise<Image> {
+    const bytes = await this.#bytes.read(stored.offset, stored.length, signal)
+    try {
+      const pipeline = sharp(bytes, { failOn: 'error' })
+      // Nothing else is ever written, and other decoders are more for a hostile file to aim at.
+      const { format, width, height } = await pipeline.metadata()
+      if (format !== 'jpeg') throw new Error('is no JPEG')
+      if (width !== stored.width || height !== stored.height) throw new Error(`is of ${width} x ${height} pixels`)
+      return await toImage(pipeline)
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause)
+      throw new CorruptDataError('ERR_ARCHIVE_CORRUPT', `${this.path}: ${what}: ${why}`, { cause })
     }
   }
 
@@ -243,9 +276,18 @@ export class Archive implements SlideSource, Disposable {
 }
 
 function census(index: TileIndex) {
-  const bytes = index.length.reduce((sum, length) => sum + length, 0)
-  const blankTiles = index.length.reduce((sum, length) => sum + (length === 0 ? 1 : 0), 0)
-  return { columns: index.columns, rows: index.rows, tiles: index.length.length, blankTiles, bytes }
+  const { columns, rows, tileWidth, tileHeight, length } = index
+  const count = (kind: number) => length.reduce((sum, _, at) => sum + (kindOf(index, at) === kind ? 1 : 0), 0)
+  return {
+    columns,
+    rows,
+    tileWidth,
+    tileHeight,
+    tiles: length.length,
+    blankTiles: count(TILE.blank),
+    unreadableTiles: count(TILE.unreadable),
+    bytes: length.reduce((sum, bytes) => sum + bytes, 0),
+  }
 }
 
 /** The same error, saying where. Errors that concern more than the tile stay as they are. */

@@ -3,6 +3,9 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { wrongType } from '../arguments.js'
 import { ClericError, CorruptDataError, throwIfAborted, UnsupportedError } from '../errors.js'
 
+/** What is fetched first: the whole head of most archives, and of every archive enough to tell that it is one. */
+export const START_BYTES = 2 ** 16
+
 export interface ByteSource {
   /** Path or address, for messages. */
   readonly name: string
@@ -20,6 +23,21 @@ export function openBytes(source: string | URL | Blob, signal?: AbortSignal): Pr
   if (typeof source === 'string' || source instanceof URL) return FileBytes.open(source)
   throw wrongType('a path, a URL or a Blob', 'source', source)
 }
+
+/** The first bytes of a file, enough to tell what it is; none if there is no such file, or it is a folder. */
+export async function firstBytes(path: string): Promise<Uint8Array> {
+  const handle = await open(path, 'r').catch(() => null)
+  if (!handle) return new Uint8Array(0)
+  try {
+    if (!(await handle.stat()).isFile()) return new Uint8Array(0)
+    const { buffer, bytesRead } = await handle.read(new Uint8Array(FIRST_BYTES), 0, FIRST_BYTES, 0)
+    return buffer.subarray(0, bytesRead)
+  } finally {
+    await handle.close()
+  }
+}
+
+const FIRST_BYTES = 4096
 
 function beyond(name: string, offset: number, length: number, size: number): CorruptDataError {
   return new CorruptDataError(
@@ -95,48 +113,60 @@ class BlobBytes implements ByteSource {
 class UrlBytes implements ByteSource {
   readonly name: string
   readonly size: number
+  /** What came with the answer that told the size. */
+  readonly #start: Uint8Array
 
-  private constructor(name: string, size: number) {
+  private constructor(name: string, size: number, start: Uint8Array) {
     this.name = name
     this.size = size
+    this.#start = start
   }
 
   static async open(address: string, signal?: AbortSignal): Promise<UrlBytes> {
-    const response = await request(address, 0, 1, signal)
-    await response.body?.cancel().catch(() => {})
+    const response = await request(address, 0, START_BYTES, signal)
     const size = Number(/\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1])
     if (!Number.isSafeInteger(size)) {
+      await response.body?.cancel().catch(() => {})
       throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${address}: the server doesn't state the file's size`)
     }
-    return new UrlBytes(address, size)
+    return new UrlBytes(address, size, await receive(response, address, 0, Math.min(size, START_BYTES), signal))
   }
 
   async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
     if (offset + length > this.size) throw beyond(this.name, offset, length, this.size)
-    if (length === 0) return new Uint8Array(0)
-    const response = await request(this.name, offset, length, signal)
-    const bytes = new Uint8Array(length)
-    let done = 0
-    try {
-      for await (const chunk of response.body ?? []) {
-        // A server may send more than was asked for, without end.
-        if (done + chunk.length > length) throw this.#wrongRange(offset, length)
-        bytes.set(chunk, done)
-        done += chunk.length
-      }
-    } catch (error) {
-      throw networkError(this.name, error, signal)
-    }
-    if (done !== length) throw beyond(this.name, offset, length, offset + done)
-    return bytes
+    throwIfAborted(signal)
+    if (offset + length <= this.#start.length) return this.#start.subarray(offset, offset + length)
+    return receive(await request(this.name, offset, length, signal), this.name, offset, length, signal)
   }
 
   close(): void {}
+}
 
-  #wrongRange(offset: number, length: number): UnsupportedError {
-    const what = `the server sends more than bytes ${offset} to ${offset + length}, which were asked for`
-    return new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${this.name}: ${what}`)
+/** The body of an answer, which must have exactly the bytes that were asked for. */
+async function receive(
+  response: Response,
+  address: string,
+  offset: number,
+  length: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length)
+  let done = 0
+  try {
+    for await (const chunk of response.body ?? []) {
+      // A server may send more than was asked for, without end.
+      if (done + chunk.length > length) {
+        const what = `the server sends more than bytes ${offset} to ${offset + length}, which were asked for`
+        throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${address}: ${what}`)
+      }
+      bytes.set(chunk, done)
+      done += chunk.length
+    }
+  } catch (error) {
+    throw networkError(address, error, signal)
   }
+  if (done !== length) throw beyond(address, offset, length, offset + done)
+  return bytes
 }
 
 async function request(address: string, offset: number, length: number, signal?: AbortSignal): Promise<Response> {

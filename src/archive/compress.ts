@@ -1,4 +1,4 @@
-/** Slide to archive. The next tiles are read while the codec is at work, never more than a few at a time. */
+/** Slide to archive. */
 import {
   checkCallback,
   checkFlag,
@@ -15,23 +15,24 @@ import { maxTileSide } from '../codec/bitstream.js'
 import { defaultQuality } from '../codec/gain.js'
 import { borrowCodec, type CodecChoice } from '../default-codec.js'
 import { ClericError, throwIfAborted } from '../errors.js'
+import { refuseExisting } from '../partial-file.js'
 import { isSameFile } from '../same-file.js'
-import { fromImage } from '../slide/image-file.js'
-import { openSlide } from '../slide/open.js'
-import { type Colour, checkSlide, type Level, levelRegion, type SlideSource } from '../slide/source.js'
+import { checkSlide, type Level, type SlideSource } from '../slide/source.js'
 import type { PayloadCodec } from './archive.js'
-import { BACKGROUND_MODES, type BackgroundMode, blankColour } from './blank.js'
+import { BACKGROUND_MODES, type BackgroundMode } from './blank.js'
 import { BusyClock } from './busy-clock.js'
-import { type Description, emptyIndex, MIN_TILE, type StoredImage, type TileIndex } from './format.js'
-import { withoutIdentity } from './identity.js'
-import { ArchiveWriter, refuseExisting } from './writer.js'
+import { Compression } from './compression.js'
+import { LAYOUTS, type Layout } from './layout.js'
+import { openAny } from './open-any.js'
+import { ON_BAD_TILE, type OnBadTile, SlideReader } from './slide-reader.js'
+import { TILE_MULTIPLE } from './tile-index.js'
 
 export interface CompressOptions extends CodecChoice {
   /** 0 (smallest) to 100 (best), default 60. */
   readonly quality?: number | undefined
   /** Levels of the slide to keep, level 0 among them; default all. */
   readonly levels?: 'all' | readonly number[] | undefined
-  /** Side of a tile, 16 to 1024; default 512. */
+  /** Side of a tile, a multiple of 16 from 16 to 1024; default 512. */
   readonly tile?: number | undefined
   /** What becomes of tiles that show glass only; default "auto". */
   readonly background?: BackgroundMode | undefined
@@ -39,13 +40,32 @@ export interface CompressOptions extends CodecChoice {
   readonly label?: boolean | undefined
   /** false leaves the macro image out, and every property that may identify. */
   readonly macro?: boolean | undefined
+  /** `compat` (default): other programs open the archive as a low-power slide. `strict`: the slide's levels come first. */
+  readonly layout?: Layout | undefined
+  /** What becomes of tiles that can't be read from the slide: `fail` (default), or `background`. */
+  readonly onBadTile?: OnBadTile | undefined
   readonly overwrite?: boolean | undefined
+  /** Goes on from an interrupted run with the same slide, model and options, if there is one. */
+  readonly resume?: boolean | undefined
   /** An open codec to encode with; it isn't closed. Default: one that all of the program shares. */
   readonly codec?: PayloadCodec | undefined
   readonly onProgress?: ((progress: CompressProgress) => void) | undefined
+  /** Hears of each tile that can't be read from the slide, with `onBadTile: "background"`. */
+  readonly onUnreadable?: ((tile: UnreadableTile) => void) | undefined
   readonly signal?: AbortSignal | undefined
 }
 
+/** A tile of the slide that could not be read and has the background colour instead. */
+export interface UnreadableTile {
+  /** The slide's number of the level. */
+  readonly level: number
+  readonly column: number
+  readonly row: number
+  /** Null for a tile that an interrupted run met. */
+  readonly reason: string | null
+}
+
+/** How far a compression is; the first report comes before the first tile. */
 export interface CompressProgress {
   readonly tiles: number
   readonly totalTiles: number
@@ -70,24 +90,17 @@ export interface CompressResult {
   /** Share of the time, 0 to 1, during which the codec had a tile to work on. */
   readonly deviceBusy: number
   readonly peakRssBytes: number
-  /** Tiles taken over from an interrupted run: 0, as runs can't be resumed yet. */
+  /** Tiles taken over from an interrupted run. */
   readonly resumedTiles: number
-}
-
-/** Tiles between being read and being written. Two keep the codec fed; more would only take memory. */
-const TILES_IN_FLIGHT = 3
-
-interface Place {
-  readonly level: number
-  readonly column: number
-  readonly row: number
+  readonly unreadableTiles: readonly UnreadableTile[]
 }
 
 /**
- * Compresses a slide: a path, "synthetic:WIDTHxHEIGHT", or a slide that is open (it stays open).
- * The same slide, model and options give the same bytes.
+ * Compresses a slide: a path (of an archive too), "synthetic:WIDTHxHEIGHT", or a slide that is open (it stays open).
+ * The same slide, model, device and options give the same bytes, also if the run is interrupted at any moment and resumed.
  *
- * @throws SlideError, ClericError ERR_FILE_EXISTS, AbortedError; TypeError and RangeError for wrong options
+ * @throws SlideError; ClericError ERR_FILE_EXISTS, ERR_RESUME_MISMATCH, ERR_DISK_FULL; AbortedError; TypeError and RangeError
+ * for wrong options. Once tiles are written they stay, beside the output, for a call with `resume`.
  * @example
  * const { bytes, bpp } = await compressSlide('slide.svs', 'slide.cleric.tif', { quality: 50 })
  */
@@ -99,19 +112,35 @@ export async function compressSlide(
   if (typeof slide !== 'string') checkSlide(slide, 'slide')
   checkString(output, 'output')
   checkOptions(options)
-  const { quality = defaultQuality, tile = 512, background = 'auto', overwrite = false } = options
+  const {
+    quality = defaultQuality,
+    tile = 512,
+    background = 'auto',
+    layout = 'compat',
+    onBadTile = 'fail',
+    label = true,
+    macro = true,
+    overwrite = false,
+    resume = false,
+    onProgress,
+    onUnreadable,
+  } = options
   checkNumber(quality, 'quality', 0, 100)
-  checkInteger(tile, 'tile', MIN_TILE, maxTileSide)
+  checkTile(tile)
   checkOneOf(background, 'background', BACKGROUND_MODES)
-  for (const name of ['label', 'macro', 'overwrite'] as const) checkFlag(options[name], name)
-  checkCallback(options.onProgress, 'onProgress')
-  const signal = checkSignal(options.signal)
+  checkOneOf(layout, 'layout', LAYOUTS)
+  checkOneOf(onBadTile, 'onBadTile', ON_BAD_TILE)
+  for (const name of ['label', 'macro', 'overwrite', 'resume'] as const) checkFlag(options[name], name)
+  checkCallback(onProgress, 'onProgress')
+  checkCallback(onUnreadable, 'onUnreadable')
+  const signal = checkSignal(options.signal) ?? new AbortController().signal
   throwIfAborted(signal)
   refuseExisting(output, overwrite)
   const started = performance.now()
 
-  const source = typeof slide === 'string' ? await openSlide(slide, { signal }) : slide
   const { codec: given, model, device, adapter } = options
+  const source =
+    typeof slide === 'string' ? await openAny(slide, { codec: given, model, device, adapter, signal }) : slide
   try {
     if (isSameFile(output, source.path)) {
       throw new ClericError('ERR_FILE_EXISTS', `${output} is the slide itself; choose another name`)
@@ -119,14 +148,10 @@ export async function compressSlide(
     const levels = chooseLevels(source.levels, options.levels ?? 'all')
     const loan = given ? { codec: given, release() {} } : await borrowCodec({ model, device, adapter })
     try {
-      const run = new Run(source, levels, loan.codec, {
-        quality,
-        tile,
-        background,
-        signal,
-        onProgress: options.onProgress,
-      })
-      const bytes = await run.write(output, overwrite, { label: options.label ?? true, macro: options.macro ?? true })
+      const clock = new BusyClock()
+      const own = { quality, tile, background, layout, label, macro, overwrite, resume, onProgress, onUnreadable }
+      const run = new Compression(new SlideReader(source, onBadTile), levels, loan.codec, clock, own)
+      const bytes = await run.write(output, signal)
       return {
         output,
         bytes,
@@ -136,9 +161,10 @@ export async function compressSlide(
         tiles: run.tiles,
         blankTiles: run.blankTiles,
         device: loan.codec.device.name,
-        deviceBusy: run.clock.share,
+        deviceBusy: clock.share,
         peakRssBytes: process.resourceUsage().maxRSS * 1024,
-        resumedTiles: 0,
+        resumedTiles: run.resumedTiles,
+        unreadableTiles: run.unreadable,
       }
     } finally {
       loan.release()
@@ -146,6 +172,13 @@ export async function compressSlide(
   } finally {
     if (source !== slide) source.close()
   }
+}
+
+/** A side that TIFF has. */
+export function checkTile(tile: number): number {
+  checkInteger(tile, 'tile', TILE_MULTIPLE, maxTileSide)
+  if (tile % TILE_MULTIPLE !== 0) throw outOfRange(`a multiple of ${TILE_MULTIPLE}`, 'tile', tile)
+  return tile
 }
 
 function chooseLevels(levels: readonly Level[], wanted: 'all' | readonly number[]): number[] {
@@ -156,156 +189,3 @@ function chooseLevels(levels: readonly Level[], wanted: 'all' | readonly number[
   if (chosen[0] !== 0) throw outOfRange('a list with level 0', 'levels', wanted)
   return chosen
 }
-
-interface RunOptions {
-  readonly quality: number
-  readonly tile: number
-  readonly background: BackgroundMode
-  readonly signal: AbortSignal | undefined
-  readonly onProgress: CompressOptions['onProgress']
-}
-
-/** One compression. */
-class Run {
-  readonly clock = new BusyClock()
-  readonly totalPixels: number
-  tiles = 0
-  blankTiles = 0
-  readonly #source: SlideSource
-  readonly #levels: readonly number[]
-  readonly #codec: PayloadCodec
-  readonly #options: RunOptions
-  readonly #indexes: TileIndex[]
-  #pixels = 0
-  #bytes = 0
-
-  constructor(source: SlideSource, levels: readonly number[], codec: PayloadCodec, options: RunOptions) {
-    this.#source = source
-    this.#levels = levels
-    this.#codec = codec
-    this.#options = options
-    this.#indexes = levels.map((level) => emptyIndex(source.levels[level] as Level, options.tile))
-    this.totalPixels = levels.reduce((sum, level) => {
-      const { width, height } = source.levels[level] as Level
-      return sum + width * height
-    }, 0)
-  }
-
-  async write(output: string, overwrite: boolean, keep: { label: boolean; macro: boolean }): Promise<number> {
-    const writer = await ArchiveWriter.create(output, overwrite)
-    try {
-      await this.#writeTiles(writer)
-      const associatedImages = await this.#writeAssociatedImages(writer, keep)
-      return await writer.finish(this.#describe(associatedImages, keep.label && keep.macro), this.#indexes)
-    } catch (error) {
-      await writer.discard()
-      throw error
-    }
-  }
-
-  /** Several tiles are on their way at once, and written in order, so that the bytes don't depend on timing. */
-  async #writeTiles(writer: ArchiveWriter): Promise<void> {
-    const stop = new AbortController()
-    const signal = this.#options.signal ? AbortSignal.any([this.#options.signal, stop.signal]) : stop.signal
-    const waiting: { place: Place; made: Promise<Made> }[] = []
-    const writeOldest = async () => {
-      const oldest = waiting.shift()
-      if (oldest) await this.#writeTile(writer, oldest.place, await oldest.made)
-    }
-    try {
-      for (const place of this.#places()) {
-        throwIfAborted(this.#options.signal)
-        const made = this.#make(place, signal)
-        // Reported when its turn comes; until then a failure must not count as unhandled.
-        made.catch(() => {})
-        waiting.push({ place, made })
-        if (waiting.length >= TILES_IN_FLIGHT) await writeOldest()
-      }
-      while (waiting.length > 0) await writeOldest()
-    } finally {
-      stop.abort()
-      await Promise.allSettled(waiting.map(({ made }) => made))
-    }
-  }
-
-  *#places(): Generator<Place> {
-    for (const [level, { columns, rows }] of this.#indexes.entries()) {
-      for (let row = 0; row < rows; row++) {
-        for (let column = 0; column < columns; column++) yield { level, column, row }
-      }
-    }
-  }
-
-  async #make({ level, column, row }: Place, signal: AbortSignal): Promise<Made> {
-    const { quality, tile, background } = this.#options
-    const number = this.#levels[level] as number
-    const { width, height } = this.#source.levels[number] as Level
-    const [x, y] = [column * tile, row * tile]
-    const [w, h] = [Math.min(tile, width - x), Math.min(tile, height - y)]
-    const image = await this.#source.readRegion(levelRegion(this.#source, number, x, y, w, h), signal)
-    const colour = blankColour(image, background)
-    if (colour) return { pixels: w * h, colour, payload: null }
-    const payload = await this.clock.while(this.#codec.encodePayload(image, quality, signal))
-    return { pixels: w * h, colour: null, payload }
-  }
-
-  async #writeTile(writer: ArchiveWriter, { level, column, row }: Place, made: Made): Promise<void> {
-    const index = this.#indexes[level] as TileIndex
-    const at = row * index.columns + column
-    if (made.payload) {
-      index.offset[at] = await writer.append(made.payload)
-      index.length[at] = made.payload.length
-      this.#bytes += made.payload.length
-    } else {
-      index.colour[at] = (made.colour.red << 16) | (made.colour.green << 8) | made.colour.blue
-      this.blankTiles++
-    }
-    this.tiles++
-    this.#pixels += made.pixels
-    this.#options.onProgress?.({
-      tiles: this.tiles,
-      totalTiles: this.#indexes.reduce((sum, { length }) => sum + length.length, 0),
-      blankTiles: this.blankTiles,
-      pixels: this.#pixels,
-      totalPixels: this.totalPixels,
-      bytes: this.#bytes,
-    })
-  }
-
-  async #writeAssociatedImages(
-    writer: ArchiveWriter,
-    keep: { label: boolean; macro: boolean },
-  ): Promise<StoredImage[]> {
-    const stored: StoredImage[] = []
-    for (const name of this.#source.associatedImages) {
-      if ((name === 'label' && !keep.label) || (name === 'macro' && !keep.macro)) continue
-      const image = await this.#source.readAssociatedImage(name, this.#options.signal)
-      const bytes = await fromImage(image).jpeg({ quality: 90, chromaSubsampling: '4:4:4' }).toBuffer()
-      stored.push({ name, offset: await writer.append(bytes), length: bytes.length })
-    }
-    return stored
-  }
-
-  #describe(associatedImages: StoredImage[], identity: boolean): Description {
-    const { mpp, objectivePower, background, properties, format, bytes } = this.#source
-    return {
-      model: { name: this.#codec.model.name, hash: this.#codec.model.hash },
-      quality: this.#options.quality,
-      tile: this.#options.tile,
-      levels: this.#levels.map((level) => {
-        const { width, height, downsample } = this.#source.levels[level] as Level
-        return { width, height, downsample }
-      }),
-      mpp,
-      objectivePower,
-      background,
-      properties: identity ? { ...properties } : withoutIdentity(properties),
-      source: { format, bytes },
-      associatedImages,
-    }
-  }
-}
-
-type Made =
-  | { readonly pixels: number; readonly colour: null; readonly payload: Uint8Array }
-  | { readonly pixels: number; readonly colour: Colour; readonly payload: null }

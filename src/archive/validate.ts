@@ -2,10 +2,13 @@ import { checkCallback, checkOptions, checkSignal, wrongType } from '../argument
 import { ClericError, type ErrorCode } from '../errors.js'
 import { Archive } from './archive.js'
 
-export interface BadTile {
+export interface TilePlace {
   readonly level: number
   readonly column: number
   readonly row: number
+}
+
+export interface BadTile extends TilePlace {
   readonly code: ErrorCode
   readonly reason: string
 }
@@ -15,6 +18,8 @@ export interface Validation {
   /** Tiles checked, blank ones included. */
   readonly tiles: number
   readonly bad: BadTile[]
+  /** Tiles that are as they were written, but could not be read from the slide then: background. */
+  readonly unreadable: TilePlace[]
   readonly badImages: { readonly name: string; readonly code: ErrorCode; readonly reason: string }[]
 }
 
@@ -27,8 +32,8 @@ export interface ValidateOptions {
 const BAD: readonly ErrorCode[] = ['ERR_CORRUPT_TILE', 'ERR_ARCHIVE_CORRUPT', 'ERR_ARCHIVE_UNSUPPORTED']
 
 /**
- * Decodes every tile and associated image of an archive and lists what is damaged. Opening it has already checked head,
- * directory and index.
+ * Decodes every tile, the overview and the associated images of an archive and lists what is damaged. Opening it has already
+ * checked the head.
  *
  * @throws UnsupportedError ERR_MODEL_MISMATCH, DeviceError, AbortedError: then nothing is known about the tiles
  */
@@ -39,6 +44,7 @@ export async function validateArchive(archive: Archive, options: ValidateOptions
   checkCallback(options.onProgress, 'onProgress')
   const total = archive.levels.reduce((sum, level) => sum + level.tiles, 0)
   const bad: BadTile[] = []
+  const unreadable: TilePlace[] = []
   const badImages: Validation['badImages'] = []
   let tiles = 0
   for (const [level, { columns, rows }] of archive.levels.entries()) {
@@ -46,16 +52,23 @@ export async function validateArchive(archive: Archive, options: ValidateOptions
       for (let column = 0; column < columns; column++) {
         const fault = await faultOf(() => archive.readTile(level, column, row, options.signal))
         if (fault) bad.push({ level, column, row, ...fault })
+        if (archive.isUnreadable(level, column, row)) unreadable.push({ level, column, row })
         tiles++
         options.onProgress?.(tiles, total)
       }
+    }
+  }
+  for (const [level, { length }] of archive.overview.entries()) {
+    for (const at of length.keys()) {
+      const fault = await faultOf(() => archive.readOverviewTile(level, at, options.signal))
+      if (fault) badImages.push({ name: `overview ${level}, tile ${at}`, ...fault })
     }
   }
   for (const name of archive.associatedImages) {
     const fault = await faultOf(() => archive.readAssociatedImage(name, options.signal))
     if (fault) badImages.push({ name, ...fault })
   }
-  return { ok: bad.length + badImages.length === 0, tiles, bad, badImages }
+  return { ok: bad.length + badImages.length === 0, tiles, bad, unreadable, badImages }
 }
 
 async function faultOf(read: () => Promise<unknown>): Promise<{ code: ErrorCode; reason: string } | null> {

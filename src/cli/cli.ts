@@ -59,6 +59,11 @@ export class Session {
     if (!this.#quiet && !this.#json) this.#io.stdout.write(`${text}\n`)
   }
 
+  /** A line about what went wrong without being a failure, on stderr. */
+  warn(text: string): void {
+    if (!this.#quiet) this.#io.stderr.write(`${text}\n`)
+  }
+
   /** Says something before the end: for commands that run until they are stopped. */
   announce(json: object, text: string): void {
     this.#io.stdout.write(`${this.#json ? JSON.stringify(json) : text}\n`)
@@ -67,6 +72,16 @@ export class Session {
   /** Which codec the options of a command mean. */
   codec({ model, device, adapter }: CodecChoice): CodecChoice & { codec?: PayloadCodec } {
     return this.#io.codec ? { codec: this.#io.codec } : { model, device, adapter }
+  }
+}
+
+/** A failure of which the command knows more than the error says. */
+export class WithHint extends Error {
+  readonly hint: string
+
+  constructor(cause: unknown, hint: string) {
+    super(hint, { cause })
+    this.hint = hint
   }
 }
 
@@ -87,7 +102,10 @@ export class Cli {
       .showHelpAfterError('(--help shows how it is used)')
   }
 
-  /** Declares a command, e.g. `add('info <file>', 'What it is', (command) => command.option(...), run)`. */
+  /**
+   * Declares a command, e.g. `add('info <file>', 'What it is', (command) => command.option(...), run)`. A name of two
+   * words makes one of a group, e.g. `bench rd`.
+   */
   add<Options>(
     usage: string,
     about: string,
@@ -95,7 +113,9 @@ export class Cli {
     action: Action<Options>,
     example: string,
   ): void {
-    const command = configure(this.#program.command(usage).description(about))
+    const [, group, rest] = /^(\w+) (\w.*)$/.exec(usage) ?? []
+    const parent = group === undefined ? this.#program : this.#group(group)
+    const command = configure(parent.command(rest ?? usage).description(about))
       .option('--json', 'print one JSON object on stdout and nothing else')
       .option('--quiet', 'no progress')
       .addHelpText('after', `\nExample:\n  $ ${example}`)
@@ -109,9 +129,14 @@ export class Cli {
         this.#status = outcome.ok === false ? 1 : 0
       } catch (error) {
         this.#status = isUsage(error) ? 2 : 1
-        this.#io.stderr.write(`cleric ${command.name()}: ${explain(error)}\n`)
+        this.#io.stderr.write(`cleric ${group === undefined ? '' : `${group} `}${command.name()}: ${explain(error)}\n`)
       }
     })
+  }
+
+  #group(name: string): Command {
+    const known = this.#program.commands.find((command) => command.name() === name)
+    return known ?? this.#program.command(name).description(`see: cleric ${name} --help`)
   }
 
   /** Runs a command line (without node and script); returns the exit status. */
@@ -142,17 +167,18 @@ function isUsage(error: unknown): boolean {
 }
 
 const HINTS: Partial<Record<string, string>> = {
-  ERR_ABORTED: 'Stopped. No half-written file is left; the same command starts over',
   ERR_MODEL_MISMATCH: '; give the model it was made with (--model FILE)',
   EACCES: '; check who may read and write there',
+  ERR_DISK_FULL: '; make room on that disk',
   ENOSPC: '; make room on that disk',
 }
 
 function explain(error: unknown): string {
+  if (error instanceof WithHint) return `${explain(error.cause)}${error.hint}`
   if (!(error instanceof Error)) return String(error)
   const code = (error as { code?: unknown }).code
   const hint = typeof code === 'string' ? HINTS[code] : undefined
-  if (code === 'ERR_ABORTED' && hint) return hint
+  if (code === 'ERR_ABORTED') return 'Stopped. No half-written file has the name of the output'
   const known = error instanceof ClericError || typeof code === 'string' || isUsage(error)
   // What nobody foresaw is a bug: then the stack says more than a line.
   return known ? `${error.message}${hint ?? ''}` : (error.stack ?? error.message)

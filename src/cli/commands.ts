@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs'
+import { addBench } from './bench.js'
 import { Cli, type Io } from './cli.js'
 import { addCompare } from './compare.js'
 import { addCompress } from './compress.js'
 import { addDecode } from './decode.js'
 import { addDevices } from './devices.js'
 import { addEncode } from './encode.js'
+import { addExport } from './export.js'
 import { addInfo } from './info.js'
 import { addRegion } from './region.js'
 import { addServe } from './serve.js'
@@ -17,11 +19,13 @@ export function createCli(io: Io): Cli {
   addCompress(cli)
   addInfo(cli)
   addRegion(cli)
+  addExport(cli)
   addEncode(cli)
   addDecode(cli)
   addCompare(cli)
   addValidate(cli)
   addServe(cli)
   addDevices(cli)
+  addBench(cli)
   return cli
 }

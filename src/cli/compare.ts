@@ -1,10 +1,10 @@
 import { Archive } from '../archive/archive.js'
+import { openAny } from '../archive/open-any.js'
 import type { CodecChoice } from '../default-codec.js'
 import { UnsupportedError } from '../errors.js'
 import { compareSlides, type LevelComparison, matchingLevels } from '../metrics/compare.js'
 import type { SlideSource } from '../slide/source.js'
 import { type Cli, codecOptions, type Session } from './cli.js'
-import { openAny } from './open-any.js'
 import { byteSize, decibels, rateText, table } from './quantities.js'
 
 export function addCompare(cli: Cli): void {

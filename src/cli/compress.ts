@@ -1,12 +1,13 @@
 import { basename } from 'node:path'
 import { BACKGROUND_MODES, type BackgroundMode } from '../archive/blank.js'
 import { type CompressOptions, type CompressResult, compressSlide } from '../archive/compress.js'
-import { MIN_TILE } from '../archive/format.js'
-import { maxTileSide } from '../codec/bitstream.js'
+import { LAYOUTS, type Layout } from '../archive/layout.js'
+import { ON_BAD_TILE, type OnBadTile } from '../archive/slide-reader.js'
+import { isResumable } from '../archive/writer.js'
 import { defaultQuality } from '../codec/gain.js'
 import type { CodecChoice } from '../default-codec.js'
-import { type Cli, codecOptions, type Session } from './cli.js'
-import { byteSize, duration, integerFrom, levelList, numberFrom, oneOf, rateText } from './quantities.js'
+import { type Cli, codecOptions, type Session, WithHint } from './cli.js'
+import { byteSize, duration, levelList, numberFrom, oneOf, rateText, tileSide } from './quantities.js'
 
 interface Options extends CodecChoice {
   readonly output?: string
@@ -16,6 +17,9 @@ interface Options extends CodecChoice {
   readonly background: BackgroundMode
   readonly label: boolean
   readonly macro: boolean
+  readonly layout: Layout
+  readonly onBadTile: OnBadTile
+  readonly resume?: boolean
   readonly overwrite?: boolean
 }
 
@@ -29,7 +33,7 @@ export function addCompress(cli: Cli): void {
           .option('-o, --output <file>', 'archive to write (default: the name of the slide with .cleric.tif)')
           .option('--quality <number>', '0 (smallest) to 100 (best)', numberFrom(0, 100), defaultQuality)
           .option('--levels <list>', '"all", or the levels to keep, such as 0,2', levelList, 'all' as const)
-          .option('--tile <pixels>', 'side of a tile', integerFrom(MIN_TILE, maxTileSide), 512)
+          .option('--tile <pixels>', 'side of a tile', tileSide, 512)
           .option(
             '--background <mode>',
             'glass: keep (as it is), white, or auto (its mean colour)',
@@ -38,6 +42,19 @@ export function addCompress(cli: Cli): void {
           )
           .option('--no-label', 'leave the label out, and properties that may identify')
           .option('--no-macro', 'leave the macro image out, and properties that may identify')
+          .option(
+            '--layout <name>',
+            'compat: other programs open it as a low-power slide; strict: the levels come first',
+            oneOf(LAYOUTS),
+            'compat' as const,
+          )
+          .option(
+            '--on-bad-tile <what>',
+            'where the slide can not be read: fail, or put the background there',
+            oneOf(ON_BAD_TILE),
+            'fail' as const,
+          )
+          .option('--resume', 'go on from an interrupted run with the same slide, model and options')
           .option('--overwrite', 'replace an existing file'),
       ),
     async (session, options, slide) => {
@@ -55,14 +72,25 @@ export async function compressWithProgress(
   options: CompressOptions,
 ): Promise<CompressResult> {
   const progress = session.progress('compress')
+  let hasBegun = false
   try {
     return await compressSlide(slide, output, {
       ...options,
       ...session.codec(options),
       signal: session.signal,
-      onProgress: ({ tiles, totalTiles, pixels, totalPixels, bytes }) =>
-        progress.update(pixels, totalPixels, `tile ${tiles} of ${totalTiles}, ${byteSize(bytes)}`),
+      onProgress: ({ tiles, totalTiles, pixels, totalPixels, bytes }) => {
+        hasBegun = true
+        progress.update(pixels, totalPixels, `tile ${tiles} of ${totalTiles}, ${byteSize(bytes)}`)
+      },
+      onUnreadable: ({ level, column, row, reason }) => {
+        progress.end()
+        session.warn(`tile at level ${level}, column ${column}, row ${row} is background: ${reason ?? 'unreadable'}`)
+      },
     })
+  } catch (error) {
+    // What was interrupted may be another run's: one that this one never came to go on from, or that took the file over.
+    const isOwn = hasBegun && isResumable(output) && (error as { code?: unknown }).code !== 'ERR_FILE_EXISTS'
+    throw isOwn ? new WithHint(error, '; to go on from there, give the same command with --resume') : error
   } finally {
     progress.end()
   }
@@ -70,11 +98,17 @@ export async function compressWithProgress(
 
 export function compressOutcome(result: CompressResult) {
   const { output, bytes, sourceBytes, bpp, seconds, tiles, blankTiles, device, deviceBusy } = result
+  const { resumedTiles, unreadableTiles } = result
+  const counts = [
+    `${blankTiles} blank`,
+    ...(resumedTiles > 0 ? [`${resumedTiles} from the interrupted run`] : []),
+    ...(unreadableTiles.length > 0 ? [`${unreadableTiles.length} unreadable in the slide`] : []),
+  ]
   return {
     json: result,
     text: [
       `${output}: ${byteSize(bytes)}, ${rateText(bpp, sourceBytes > 0 ? sourceBytes / bytes : null)}`,
-      `${tiles} tiles (${blankTiles} blank) in ${duration(seconds)} on ${device}, busy ${(100 * deviceBusy).toFixed(0)} %`,
+      `${tiles} tiles (${counts.join(', ')}) in ${duration(seconds)} on ${device}, busy ${(100 * deviceBusy).toFixed(0)} %`,
     ].join('\n'),
   }
 }

@@ -1,16 +1,15 @@
-import { MIN_TILE } from '../archive/format.js'
-import { maxTileSide } from '../codec/bitstream.js'
 import { defaultQuality } from '../codec/gain.js'
 import type { CodecChoice } from '../default-codec.js'
 import { ImageFile } from '../slide/image-file.js'
 import { type Cli, codecOptions } from './cli.js'
 import { compressOutcome, compressWithProgress } from './compress.js'
-import { integerFrom, numberFrom } from './quantities.js'
+import { numberFrom, tileSide } from './quantities.js'
 
 interface Options extends CodecChoice {
   readonly output?: string
   readonly quality: number
   readonly tile: number
+  readonly resume?: boolean
   readonly overwrite?: boolean
 }
 
@@ -23,14 +22,17 @@ export function addEncode(cli: Cli): void {
         command
           .option('-o, --output <file>', 'file to write (default: the name of the image with .cleric)')
           .option('--quality <number>', '0 (smallest) to 100 (best)', numberFrom(0, 100), defaultQuality)
-          .option('--tile <pixels>', 'side of a tile', integerFrom(MIN_TILE, maxTileSide), 512)
+          .option('--tile <pixels>', 'side of a tile', tileSide, 512)
+          .option('--resume', 'go on from an interrupted run with the same image, model and options')
           .option('--overwrite', 'replace an existing file'),
       ),
     async (session, options, image) => {
       const output = options.output ?? `${(image as string).replace(/\.[^./]*$/, '')}.cleric`
       const source = await ImageFile.open(image as string)
       try {
-        return compressOutcome(await compressWithProgress(session, source, output, { ...options, background: 'keep' }))
+        // An overview of one image is of no use to anybody.
+        const own = { ...options, background: 'keep', layout: 'strict' } as const
+        return compressOutcome(await compressWithProgress(session, source, output, own))
       } finally {
         source.close()
       }

@@ -1,7 +1,7 @@
 import { Archive } from '../archive/archive.js'
+import { openAny } from '../archive/open-any.js'
 import type { SlideSource } from '../slide/source.js'
 import type { Cli } from './cli.js'
-import { openAny } from './open-any.js'
 import { byteSize, rateText, table } from './quantities.js'
 
 export function addInfo(cli: Cli): void {
@@ -35,10 +35,11 @@ function facts(file: Archive | SlideSource) {
     model: archive?.model ?? null,
     mpp: file.mpp,
     objectivePower: file.objectivePower,
+    layout: archive?.layout ?? null,
     tile: archive?.tile ?? null,
     levels: file.levels.map(({ width, height, downsample }, i) => {
-      const { tiles, blankTiles, bytes } = archive?.levels[i] ?? { tiles: null, blankTiles: null, bytes: null }
-      return { width, height, downsample, tiles, blankTiles, bytes }
+      const { tiles = null, blankTiles = null, unreadableTiles = null, bytes = null } = archive?.levels[i] ?? {}
+      return { width, height, downsample, tiles, blankTiles, unreadableTiles, bytes }
     }),
     associatedImages: [...file.associatedImages],
     properties: { ...file.properties },
@@ -51,15 +52,17 @@ function text(file: Archive | SlideSource, json: ReturnType<typeof facts>): stri
   if (json.model) lines.push(`model ${json.model.name} (${json.model.hash.slice(0, 16)}), quality ${json.quality}`)
   if (json.mpp) lines.push(`${json.mpp.x} x ${json.mpp.y} micrometres per pixel`)
   if (json.objectivePower !== null) lines.push(`objective power ${json.objectivePower}`)
-  if (json.tile !== null) lines.push(`tiles of ${json.tile} x ${json.tile}`)
+  if (json.tile !== null) lines.push(`tiles of ${json.tile} x ${json.tile}, layout ${json.layout}`)
   const rows = json.levels.map((level, i) => [
     String(i),
     String(level.width),
     String(level.height),
     level.downsample.toFixed(2),
-    ...(level.bytes === null ? [] : [String(level.tiles), String(level.blankTiles), byteSize(level.bytes)]),
+    ...(level.bytes === null
+      ? []
+      : [String(level.tiles), String(level.blankTiles), String(level.unreadableTiles), byteSize(level.bytes)]),
   ])
-  const heads = ['level', 'width', 'height', 'downsample', 'tiles', 'blank', 'bytes']
+  const heads = ['level', 'width', 'height', 'downsample', 'tiles', 'blank', 'unreadable', 'bytes']
   lines.push('', table([heads.slice(0, rows[0]?.length), ...rows]))
   if (json.associatedImages.length > 0) lines.push('', `associated images: ${json.associatedImages.join(', ')}`)
   const properties = Object.entries(json.properties).sort(([a], [b]) => (a < b ? -1 : 1))

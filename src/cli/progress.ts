@@ -15,6 +15,8 @@ export class Progress {
   readonly #label: string
   readonly #target: Target | null
   readonly #started = performance.now()
+  /** What was done when the work began, as in a run that goes on from another. */
+  #begun: number | null = null
   #last = performance.now()
   #drawn = 0
 
@@ -27,10 +29,12 @@ export class Progress {
   /** `done` of `total`, in any unit; `extra` is shown at the end of the line. */
   update(done: number, total: number, extra = ''): void {
     const now = performance.now()
+    this.#begun ??= done
     if (!this.#target || now - this.#last < (this.#target.isTTY ? TTY_MS : LINE_MS)) return
     this.#last = now
     const share = total > 0 ? done / total : 1
-    const left = done > 0 ? ((now - this.#started) * (total - done)) / done / 1000 : null
+    const own = done - this.#begun
+    const left = own > 0 ? ((now - this.#started) * (total - done)) / own / 1000 : null
     const parts = [`${(100 * share).toFixed(0).padStart(3)} %`, extra, left === null ? '' : `${duration(left)} left`]
     const text = parts.filter(Boolean).join(', ')
     if (this.#target.isTTY)

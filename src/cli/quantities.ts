@@ -1,5 +1,7 @@
 /** Numbers as people read them, and as they write them on a command line. */
 import { InvalidArgumentError } from 'commander'
+import { TILE_MULTIPLE } from '../archive/tile-index.js'
+import { maxTileSide } from '../codec/bitstream.js'
 
 /** 1536 -> "1.5 KB". Powers of 1000, as disks and file managers count. */
 export function byteSize(bytes: number): string {
@@ -70,6 +72,13 @@ export function integerFrom(min: number, max: number): (text: string) => number 
     }
     return Number(text)
   }
+}
+
+/** Parses an option's value as the side of a tile. */
+export function tileSide(text: string): number {
+  const side = integerFrom(TILE_MULTIPLE, maxTileSide)(text)
+  if (side % TILE_MULTIPLE !== 0) throw new InvalidArgumentError(`Expected a multiple of ${TILE_MULTIPLE}.`)
+  return side
 }
 
 /** Parses an option's value as one of some words. */

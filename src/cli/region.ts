@@ -1,6 +1,6 @@
+import { openAny } from '../archive/open-any.js'
 import type { CodecChoice } from '../default-codec.js'
 import { type Cli, codecOptions } from './cli.js'
-import { openAny } from './open-any.js'
 import { integerFrom } from './quantities.js'
 import { imagePath, writeImage } from './write-image.js'
 

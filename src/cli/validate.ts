@@ -10,8 +10,8 @@ export function addValidate(cli: Cli): void {
     'Decode and check everything in an archive; list each bad tile',
     codecOptions,
     async (session, options, file) => {
-      const { badImages, ...validation } = await validate(session, file as string, options)
-      return { json: { ...validation, badImages }, text: describe({ badImages, ...validation }), ok: validation.ok }
+      const validation = await validate(session, file as string, options)
+      return { json: validation, text: describe(validation), ok: validation.ok }
     },
     'cleric validate slide.cleric.tif',
   )
@@ -32,12 +32,17 @@ export async function validate(session: Session, file: string, options: CodecCho
   }
 }
 
-function describe({ ok, tiles, bad, badImages }: Validation): string {
-  if (ok) return `All ${tiles} tiles are sound`
+function describe({ ok, tiles, bad, unreadable, badImages }: Validation): string {
+  const places = unreadable.map(({ level, column, row }) => `level ${level}, column ${column}, row ${row}`)
+  const missing = places.map((place) => `background, as the slide could not be read there: ${place}`)
+  if (ok) return [`All ${tiles} tiles are sound`, ...missing].join('\n')
   const rows = bad.map(({ level, column, row, reason }) => [String(level), String(column), String(row), reason])
-  const images = badImages.map(({ name, reason }) => `associated image ${name}: ${reason}`)
+  const images = badImages.map(({ name, reason }) => `image ${name}: ${reason}`)
   const heading = `${bad.length} of ${tiles} tiles are bad`
-  return [heading, ...(bad.length > 0 ? [table([['level', 'column', 'row', 'reason'], ...rows])] : []), ...images].join(
-    '\n',
-  )
+  return [
+    heading,
+    ...(bad.length > 0 ? [table([['level', 'column', 'row', 'reason'], ...rows])] : []),
+    ...images,
+    ...missing,
+  ].join('\n')
 }

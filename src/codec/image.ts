@@ -12,8 +12,11 @@ export interface Image {
  * @example padImage(image, 64).width % 64 === 0
  */
 export function padImage(image: Image, multiple: number): Image {
-  const width = Math.ceil(image.width / multiple) * multiple
-  const height = Math.ceil(image.height / multiple) * multiple
+  return growImage(image, Math.ceil(image.width / multiple) * multiple, Math.ceil(image.height / multiple) * multiple)
+}
+
+/** The image grown to the right and down by edge replication to `width` x `height`, which are no less than it has. */
+export function growImage(image: Image, width: number, height: number): Image {
   if (width === image.width && height === image.height) return image
   const data = new Uint8Array(width * height * 3)
   const stride = width * 3

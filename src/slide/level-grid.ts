@@ -66,6 +66,10 @@ export class LevelGrid implements SlideSource, Disposable {
     return this.#slide.readAssociatedImage(name, signal)
   }
 
+  iccProfile(): Uint8Array | null {
+    return this.#slide.iccProfile?.() ?? null
+  }
+
   close(): void {
     this.#slide.close()
   }

@@ -6,6 +6,7 @@
  * CLERIC_OPENSLIDE names the library's file where it isn't found by its usual name.
  */
 import { stat } from 'node:fs/promises'
+import sharp from 'sharp'
 import { checkOneOf, checkSignal, checkString } from '../arguments.js'
 import type { Image } from '../codec/image.js'
 import { ClericError, SlideError, throwIfAborted, untilAborted } from '../errors.js'
@@ -67,8 +68,8 @@ export class OpenSlideHandle implements SlideSource {
     this.associatedImages = info.associatedImages
     this.vendor = this.properties['openslide.vendor'] ?? 'unknown'
     this.background = parseColour(this.properties['openslide.background-color']) ?? WHITE
-    const x = positiveNumber(this.properties['openslide.mpp-x'])
-    const y = positiveNumber(this.properties['openslide.mpp-y'])
+    const x = micrometres(this.properties, 'x')
+    const y = micrometres(this.properties, 'y')
     this.mpp = x !== null && y !== null ? { x, y } : null
     this.objectivePower = positiveNumber(this.properties['openslide.objective-power'])
     this.#iccProfile = info.iccProfile
@@ -105,7 +106,7 @@ export class OpenSlideHandle implements SlideSource {
   }
 
   /**
-   * The ICC profile of the slide's colours, or null: it has none, or OpenSlide is older than 4.0 and can't tell.
+   * The ICC profile of the slide's colours, or null: it has none, or it is no TIFF and OpenSlide, older than 4.0, can't tell.
    *
    * @throws SlideError ERR_OPENSLIDE_READ if it has one that can't be read
    */
@@ -172,10 +173,20 @@ export async function openOpenSlide(path: string, signal?: AbortSignal): Promise
   try {
     const info = await untilAborted(opening, signal, () => opening.then(() => native.close()).catch(() => {}))
     const { size } = await stat(path)
-    return new OpenSlideHandle(path, size, native, info)
+    const isOld = Number.parseInt(info.libraryVersion, 10) < 4
+    const iccProfile = isOld ? await tiffProfile(path) : info.iccProfile
+    return new OpenSlideHandle(path, size, native, { ...info, iccProfile })
   } catch (error) {
     throw asClericError(error)
   }
+}
+
+/** OpenSlide before 4.0 knows no ICC profiles; that of a slide that is a TIFF can be had without it. Empty if there is none. */
+async function tiffProfile(path: string): Promise<Uint8Array> {
+  const facts = await sharp(path, { limitInputPixels: false })
+    .metadata()
+    .catch(() => null)
+  return new Uint8Array(facts?.format === 'tiff' && facts.icc ? facts.icc : [])
 }
 
 /** "rrggbb" in hexadecimal. */
@@ -187,6 +198,15 @@ function parseColour(text: string | undefined): Colour | null {
 
 function packed({ red, green, blue }: Colour): number {
   return (red << 16) | (green << 8) | blue
+}
+
+/** Micrometres a pixel. OpenSlide before 4.0 leaves it to us to work it out from the resolution of a generic TIFF. */
+function micrometres(properties: Readonly<Record<string, string>>, axis: 'x' | 'y'): number | null {
+  const stated = positiveNumber(properties[`openslide.mpp-${axis}`])
+  if (stated !== null || properties['openslide.vendor'] !== 'generic-tiff') return stated
+  const unit = { centimeter: 10_000, inch: 25_400 }[properties['tiff.ResolutionUnit'] ?? '']
+  const resolution = positiveNumber(properties[`tiff.${axis.toUpperCase()}Resolution`])
+  return unit !== undefined && resolution !== null ? unit / resolution : null
 }
 
 function positiveNumber(text: string | undefined): number | null {

@@ -54,6 +54,8 @@ export interface SlideSource {
   /** Pixels of a region; what lies outside the slide has the background colour. */
   readRegion(region: Region, signal?: AbortSignal): Promise<Image>
   readAssociatedImage(name: string, signal?: AbortSignal): Promise<Image>
+  /** The ICC profile of the colours; null where there is none, or they are sRGB. */
+  iccProfile?(): Uint8Array | null
   close(): void
 }
 

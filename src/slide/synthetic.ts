@@ -11,8 +11,8 @@ import { SlideError, throwIfAborted } from '../errors.js'
 import { fractal, hash, random, smooth, step } from './noise.js'
 import { type Colour, checkRegion, fill, type Level, levelPosition, type Region, type SlideSource } from './source.js'
 
-const HAEMATOXYLIN = [0.65, 0.704, 0.286] as const
-const EOSIN = [0.072, 0.99, 0.105] as const
+export const HAEMATOXYLIN = [0.65, 0.704, 0.286] as const
+export const EOSIN = [0.072, 0.99, 0.105] as const
 const BACKGROUND: Colour = { red: 244, green: 243, blue: 245 }
 /** Samples a pixel and axis on the coarser levels. */
 const SAMPLES = 2

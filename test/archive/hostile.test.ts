@@ -1,129 +1,308 @@
 /** Files that lie. Each must be refused with ERR_ARCHIVE_CORRUPT or _UNSUPPORTED, quickly and without taking memory. */
-
-import { crc32 } from 'node:zlib'
 import test from 'ava'
+import fc from 'fast-check'
+import sharp from 'sharp'
 import { openArchive } from '../../src/archive/archive.js'
-import { type Description, encodeDirectory, encodeHead, HEAD_BYTES, type TileIndex } from '../../src/archive/format.js'
+import type { Description } from '../../src/archive/description.js'
+import { type Contents, encodeHead, type Layout } from '../../src/archive/layout.js'
+import { isArchive } from '../../src/archive/reader.js'
+import { TAGS, type Tag, TYPES } from '../../src/archive/tiff-tags.js'
+import { emptyIndex, indexOf, TILE, type TileIndex } from '../../src/archive/tile-index.js'
+import { crc32c } from '../../src/entropy/crc32c.js'
 import { losslessCodec } from '../payload-codec.js'
 
+const BODY = 40
+const level = { width: 100, height: 60, downsample: 1 }
+const overviewLevel = { width: 25, height: 15, downsample: 4 }
 const description: Description = {
   model: { name: 'm', hash: '00' },
   quality: 60,
   tile: 64,
-  levels: [{ width: 100, height: 60, downsample: 1 }],
-  mpp: null,
+  levels: [level],
+  downsamples: [1],
+  mpp: { x: 0.5, y: 0.25 },
   objectivePower: null,
   background: { red: 255, green: 255, blue: 255 },
-  properties: {},
+  properties: { Ü: 'naïve\u0000' },
   source: { format: 'test', bytes: 0 },
-  associatedImages: [],
 }
-const index = (offset = HEAD_BYTES, length = 10): TileIndex => ({
-  columns: 2,
-  rows: 1,
-  offset: Float64Array.of(offset, offset),
-  length: Uint32Array.of(length, length),
-  colour: new Uint32Array(2),
-})
 
-/** An archive with right checksums, whatever the directory says. */
-function build(directory: Uint8Array, head: Partial<Parameters<typeof encodeHead>[0]> = {}): Uint8Array<ArrayBuffer> {
-  const body = new Uint8Array(20)
-  const directoryOffset = HEAD_BYTES + body.length
-  const fileLength = directoryOffset + directory.length
-  const start = encodeHead({
-    directoryOffset,
-    directoryLength: directory.length,
-    directoryCrc: crc32(directory),
-    fileLength,
-    ...head,
-  })
-  return Uint8Array.from([...start, ...body, ...directory])
+interface Changes {
+  readonly layout?: Layout
+  readonly description?: Record<string, unknown>
+  /** Gets the length of the head. */
+  readonly index?: (index: TileIndex, head: number) => void
+  readonly image?: (head: number) => { offset: number; length: number }
+  readonly fileLength?: number
+}
+
+/** An archive with a right checksum, whatever it says. */
+function build(changes: Changes = {}): Uint8Array<ArrayBuffer> {
+  const index = emptyIndex(level, 64)
+  const overviewIndex = emptyIndex(overviewLevel, 512)
+  const make = (head: number) => {
+    index.offset.fill(head)
+    index.length.fill(10)
+    overviewIndex.offset.fill(head + 10)
+    overviewIndex.length.fill(10)
+    changes.index?.(index, head)
+    const image = changes.image?.(head) ?? { offset: head + 20, length: 20 }
+    const contents: Contents = {
+      layout: changes.layout ?? 'compat',
+      description: { ...description, ...changes.description } as Description,
+      iccProfile: Uint8Array.of(1, 2, 3),
+      indexes: [index],
+      overview: changes.layout === 'strict' ? [] : [{ level: overviewLevel, index: overviewIndex }],
+      images: [{ name: 'label', width: 10, height: 10, ...image }],
+      fileLength: changes.fileLength ?? head + BODY,
+    }
+    return encodeHead(contents)
+  }
+  return Uint8Array.from([...make(make(0).length), ...new Uint8Array(BODY)])
+}
+
+const sound = build()
+
+/** The place of a tag's entry in a directory; 0 is the first of the file, 1 its SubIFD. */
+function entryOf(bytes: Uint8Array, tag: Tag, directory = 0): number {
+  const view = new DataView(bytes.buffer)
+  let at = Number(view.getBigUint64(8, true))
+  const find = (wanted: number) => {
+    const count = Number(view.getBigUint64(at, true))
+    for (let i = 0; i < count; i++) if (view.getUint16(at + 8 + 20 * i, true) === wanted) return at + 8 + 20 * i
+    throw new Error(`no tag ${wanted}`)
+  }
+  if (directory === 1) at = Number(view.getBigUint64(find(TAGS.SubIFDs) + 12, true))
+  return find(tag)
+}
+
+/** The sound file changed and given a right checksum again. */
+function changed(change: (view: DataView, bytes: Uint8Array) => void): Uint8Array<ArrayBuffer> {
+  const bytes = sound.slice()
+  const view = new DataView(bytes.buffer)
+  const seal = Number(view.getBigUint64(entryOf(bytes, TAGS.ClericSeal) + 12, true))
+  const length = Number(view.getBigUint64(seal, true))
+  change(view, bytes)
+  view.setBigUint64(seal + 16, 0n, true)
+  view.setBigUint64(seal + 16, BigInt(crc32c(bytes.subarray(0, length))), true)
+  return bytes
 }
 
 const open = (bytes: Uint8Array<ArrayBuffer>) => openArchive(new Blob([bytes]), { codec: losslessCodec() })
-const sound = build(encodeDirectory(description, [index()]))
+const CODES = /^ERR_ARCHIVE_(CORRUPT|UNSUPPORTED)$/
+const codeOf = (error: unknown) => String((error as { code?: string }).code)
 
-test('the file that the others are made from is sound', async (t) => {
-  using archive = await open(sound)
-  t.is(archive.levels[0]?.tiles, 2)
+test('the files that the others are made from are sound', async (t) => {
+  for (const layout of ['compat', 'strict'] as const) {
+    using archive = await open(build({ layout }))
+    t.is(archive.layout, layout)
+    t.is(archive.levels[0]?.tiles, 2)
+    t.deepEqual(archive.associatedImages, ['label'])
+    t.deepEqual({ ...archive.properties }, description.properties)
+    t.deepEqual(archive.iccProfile(), Uint8Array.of(1, 2, 3))
+  }
+  t.true(isArchive(sound))
 })
 
 test('every cut is noticed', async (t) => {
   for (let length = 0; length < sound.length; length++) {
     const error = await t.throwsAsync(open(sound.slice(0, length)), undefined, `cut at ${length}`)
-    t.regex(String((error as { code?: string }).code), /^ERR_ARCHIVE_(CORRUPT|UNSUPPORTED)$/)
+    t.regex(codeOf(error), CODES)
   }
 })
 
-test('every changed byte of head and directory is noticed', async (t) => {
-  for (let at = 0; at < sound.length; at++) {
-    if (at >= HEAD_BYTES && at < HEAD_BYTES + 20) continue
+test('every changed byte of the head is noticed', async (t) => {
+  for (let at = 0; at < sound.length - BODY; at++) {
     const bytes = sound.slice()
     bytes[at] = (bytes[at] as number) ^ 0x41
-    const error = await t.throwsAsync(open(bytes), undefined, `byte ${at}`)
-    t.regex(String((error as { code?: string }).code), /^ERR_ARCHIVE_(CORRUPT|UNSUPPORTED)$/)
+    t.regex(codeOf(await t.throwsAsync(open(bytes), undefined, `byte ${at}`)), CODES)
   }
 })
 
-const lies: [title: string, change: Partial<Record<keyof Description, unknown>>, message: RegExp][] = [
-  ['a level of 2^31 x 2^31 pixels', { levels: [{ width: 2 ** 31, height: 2 ** 31, downsample: 1 }] }, /doesn't hold/],
-  ['a level of no width', { levels: [{ width: 0, height: 5, downsample: 1 }] }, /width/],
-  ['a fractional height', { levels: [{ width: 5, height: 5.5, downsample: 1 }] }, /height/],
-  ['a downsample of nothing', { levels: [{ width: 100, height: 60, downsample: null }] }, /downsample/],
-  ["a level 0 that isn't the finest", { levels: [{ width: 100, height: 60, downsample: 2 }] }, /downsample/],
-  ['no levels', { levels: [] }, /no levels/],
-  ['a thousand levels', { levels: Array(1000).fill({ width: 1, height: 1, downsample: 1 }) }, /levels/],
-  ['a tile of 1 pixel', { tile: 1 }, /tile/],
-  ['a tile of 2^20 pixels', { tile: 2 ** 20 }, /tile/],
+test('a changed byte with a right checksum is refused, or makes another archive that is sound', async (t) => {
+  for (let at = 0; at < sound.length - BODY; at++) {
+    for (const mask of [0x01, 0x80, 0xff]) {
+      try {
+        using archive = await open(changed((_, bytes) => (bytes[at] = (bytes[at] as number) ^ mask)))
+        t.true(archive.levels.length > 0)
+      } catch (error) {
+        t.regex(codeOf(error), CODES, `byte ${at}: ${error}`)
+      }
+    }
+  }
+})
+
+test('any changes of the head, with a right checksum, are refused, or make another archive that is sound', async (t) => {
+  const change = fc.tuple(fc.nat(sound.length - BODY - 1), fc.oneof(fc.nat(255), fc.constantFrom(0, 1, 127, 128, 255)))
+  await fc.assert(
+    fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 12 }), async (changes) => {
+      const bytes = changed((_, all) => {
+        for (const [at, value] of changes) all[at] = value
+      })
+      try {
+        using archive = await open(bytes)
+        t.true(archive.levels.length > 0)
+      } catch (error) {
+        t.regex(codeOf(error), CODES, String(error))
+      }
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+test('an associated image of another size than stated is not decoded', async (t) => {
+  const jpeg = await sharp({ create: { width: 3000, height: 2000, channels: 3, background: 'plum' } })
+    .jpeg()
+    .toBuffer()
+  const image = (head: number) => ({ offset: head + BODY, length: jpeg.length })
+  const fileLength = build().length + jpeg.length
+  using archive = await open(Uint8Array.from([...build({ image, fileLength }), ...jpeg]))
+  const error = await t.throwsAsync(archive.readAssociatedImage('label'), { message: /label: is of 3000 x 2000/ })
+  t.is(codeOf(error), 'ERR_ARCHIVE_CORRUPT')
+})
+
+const lies: [title: string, change: Record<string, unknown>, message: RegExp][] = [
+  ['a downsample of nothing', { downsamples: [null] }, /downsample/],
+  ["a level 0 that isn't the finest", { downsamples: [2] }, /downsample/],
+  ['no downsamples', { downsamples: [] }, /downsample/],
+  ['more downsamples than levels', { downsamples: [1, 2] }, /1 levels and 2/],
+  ['a thousand downsamples', { downsamples: Array(1000).fill(1) }, /downsamples/],
+  ['a tile of 2^40 pixels', { tile: 2 ** 40 }, /tile/],
   ['a quality of 101', { quality: 101 }, /quality/],
   ['a background of 256', { background: { red: 256, green: 0, blue: 0 } }, /red/],
   ['a property that is a number', { properties: { a: 1 } }, /properties/],
-  ['an associated image outside', { associatedImages: [{ name: 'label', offset: 0, length: 10 }] }, /label/],
-  ['an associated image beyond', { associatedImages: [{ name: 'label', offset: 80, length: 99 }] }, /label/],
-  ['no model', { model: null }, /model/],
+  ['no model', { model: { name: 'm' } }, /hash/],
+  ['a negative resolution', { mpp: { x: -1, y: 1 } }, /mpp/],
+  ['a source without a size', { source: { format: 'x' } }, /source/],
 ]
 for (const [title, change, message] of lies) {
   test(`refuses ${title}`, async (t) => {
-    const bytes = build(encodeDirectory({ ...description, ...change } as Description, [index()]))
-    t.like(await t.throwsAsync(open(bytes), { message }), { code: 'ERR_ARCHIVE_CORRUPT' })
+    const error = await t.throwsAsync(open(build({ description: change })), { message })
+    t.is(codeOf(error), 'ERR_ARCHIVE_CORRUPT')
   })
 }
 
-test('refuses tiles outside the file, in the head, in the directory, or absurdly long', async (t) => {
-  for (const [offset, length] of [
-    [HEAD_BYTES + 15, 10],
-    [2 ** 52, 10],
-    [0, 10],
-    [HEAD_BYTES + 20, 1],
-    [HEAD_BYTES, 2 ** 32 - 1],
-  ]) {
-    const bytes = build(encodeDirectory(description, [index(offset, length)]))
-    const error = await t.throwsAsync(open(bytes), { message: /tile at level 0, column 0, row 0/ })
-    t.like(error, { code: 'ERR_ARCHIVE_CORRUPT' })
+test('refuses tiles outside the file, in the head, or absurdly long', async (t) => {
+  for (const [from, length] of [
+    [BODY - 9, 10],
+    [2 ** 50, 10],
+    [-1, 10],
+    [BODY, 1],
+    [0, 2 ** 32 - 1],
+  ] as const) {
+    const bytes = build({
+      index: (index, head) => {
+        index.offset[1] = head + from
+        index.length[1] = length
+      },
+    })
+    const error = await t.throwsAsync(open(bytes), { message: /tile at level 0, column 1, row 0/ })
+    t.is(codeOf(error), 'ERR_ARCHIVE_CORRUPT')
   }
 })
 
-test('refuses directories outside the file, and those without a description', async (t) => {
-  const directory = encodeDirectory(description, [index()])
-  for (const bytes of [
-    build(directory, { directoryOffset: 0, directoryLength: sound.length }),
-    build(directory, { directoryOffset: 2 ** 52 }),
-    build(directory, { directoryLength: directory.length - 1 }),
-    build(new Uint8Array(0)),
-    build(Uint8Array.of(255, 255, 255, 255, 0)),
-    build(Uint8Array.of(2, 0, 0, 0, 0x7b, 0xff)),
+test('refuses a tile that is both stored and left out', async (t) => {
+  for (const index of [
+    (one: TileIndex) => one.colours.fill(TILE.blank, 3, 4),
+    (one: TileIndex) => one.length.fill(0, 0, 1),
   ]) {
-    t.like(await t.throwsAsync(open(bytes)), { code: 'ERR_ARCHIVE_CORRUPT' })
+    t.is(codeOf(await t.throwsAsync(open(build({ index })), { message: /both/ })), 'ERR_ARCHIVE_CORRUPT')
   }
 })
 
-test('another file is no archive; a later format says so', async (t) => {
+test('refuses associated images outside the file', async (t) => {
+  for (const image of [() => ({ offset: 0, length: 10 }), (head: number) => ({ offset: head + 30, length: 11 })]) {
+    const error = await t.throwsAsync(open(build({ image })), { message: /label lies outside/ })
+    t.is(codeOf(error), 'ERR_ARCHIVE_CORRUPT')
+  }
+})
+
+const structures: [title: string, change: (view: DataView, bytes: Uint8Array) => void][] = [
+  ['a first directory beyond the head', (view) => view.setBigUint64(8, 2n ** 40n, true)],
+  ['a first directory beyond all numbers', (view) => view.setBigUint64(8, 2n ** 64n - 1n, true)],
+  ['a directory of 2^63 entries', (view) => view.setBigUint64(16, 2n ** 63n, true)],
+  ['a directory of 257 entries', (view) => view.setBigUint64(16, 257n, true)],
+  [
+    'a chain that bites its tail',
+    (view) => view.setBigUint64(24 + 20 * Number(view.getBigUint64(16, true)), 16n, true),
+  ],
+  ['a level of 2^31 x 2^31 pixels', (view, bytes) => resize(view, bytes, 2 ** 31, 2 ** 31)],
+  ['a level of no width', (view, bytes) => resize(view, bytes, 0, 60)],
+  ['a level with more tiles than its index', (view, bytes) => resize(view, bytes, 1000, 60)],
+  ['a tile of 2^31 pixels', (view, bytes) => view.setUint32(entryOf(bytes, TAGS.TileWidth, 1) + 12, 2 ** 31, true)],
+  ['a tile of no pixels', (view, bytes) => view.setUint32(entryOf(bytes, TAGS.TileWidth, 1) + 12, 0, true)],
+  [
+    'offsets beyond the head',
+    (view, bytes) => view.setBigUint64(entryOf(bytes, TAGS.TileOffsets, 1) + 12, BigInt(bytes.length - 4), true),
+  ],
+  ['2^60 offsets', (view, bytes) => view.setBigUint64(entryOf(bytes, TAGS.TileOffsets, 1) + 4, 2n ** 60n, true)],
+  [
+    'offsets that are text',
+    (view, bytes) => view.setUint16(entryOf(bytes, TAGS.TileOffsets, 1) + 2, TYPES.ASCII.code, true),
+  ],
+  ['2^52 SubIFDs', (view, bytes) => view.setBigUint64(entryOf(bytes, TAGS.SubIFDs) + 4, 2n ** 52n, true)],
+  ['a SubIFD beyond the head', (view, bytes) => view.setBigUint64(entryOf(bytes, TAGS.SubIFDs) + 12, 2n ** 45n, true)],
+  [
+    'a SubIFD of another compression',
+    (view, bytes) => view.setUint16(entryOf(bytes, TAGS.Compression, 1) + 12, 7, true),
+  ],
+  ['no description', (view, bytes) => view.setUint16(entryOf(bytes, TAGS.ClericSlide), 65099, true)],
+  [
+    'a description of 2^53 bytes',
+    (view, bytes) => view.setBigUint64(entryOf(bytes, TAGS.ClericSlide) + 4, 2n ** 53n, true),
+  ],
+]
+
+function resize(view: DataView, bytes: Uint8Array, width: number, height: number): void {
+  view.setUint32(entryOf(bytes, TAGS.ImageWidth, 1) + 12, width, true)
+  view.setUint32(entryOf(bytes, TAGS.ImageLength, 1) + 12, height, true)
+}
+
+for (const [title, change] of structures) {
+  test(`refuses ${title}`, async (t) => {
+    t.regex(codeOf(await t.throwsAsync(open(changed(change)))), CODES)
+  })
+}
+
+test('refuses a head that is longer than the file, or shorter than its seal', async (t) => {
+  for (const length of [0n, 8n, BigInt(sound.length + 1), 2n ** 62n]) {
+    const bytes = sound.slice()
+    const view = new DataView(bytes.buffer)
+    view.setBigUint64(Number(view.getBigUint64(entryOf(bytes, TAGS.ClericSeal) + 12, true)), length, true)
+    t.is(codeOf(await t.throwsAsync(open(bytes))), 'ERR_ARCHIVE_CORRUPT')
+  }
+})
+
+test('a file of another length says so', async (t) => {
+  const message = new RegExp(`should have ${sound.length} bytes but has ${sound.length - 5}`)
+  await t.throwsAsync(open(sound.slice(0, -5)), { message })
+  await t.throwsAsync(open(Uint8Array.from([...sound, 0])), { message: /bytes but has/ })
+})
+
+test('another file is no archive; a later format or stream says so', async (t) => {
   const other = await t.throwsAsync(open(new Uint8Array(500)), { message: /no cleric archive/ })
-  t.like(other, { code: 'ERR_ARCHIVE_UNSUPPORTED' })
-  const later = sound.slice()
-  const view = new DataView(later.buffer)
-  view.setUint32(8, 9, true)
-  view.setUint32(60, crc32(later.subarray(0, 60)), true)
-  t.like(await t.throwsAsync(open(later), { message: /format 9/ }), { code: 'ERR_ARCHIVE_UNSUPPORTED' })
+  t.is(codeOf(other), 'ERR_ARCHIVE_UNSUPPORTED')
+  for (const name of ['format', 'stream']) {
+    const later = changed((_, bytes) => {
+      const at = Buffer.from(bytes.buffer).indexOf(`"${name}":1`)
+      bytes[at + name.length + 3] = 0x39
+    })
+    const error = await t.throwsAsync(open(later), { message: new RegExp(`${name} version 9`) })
+    t.is(codeOf(error), 'ERR_ARCHIVE_UNSUPPORTED')
+  }
+})
+
+test('an index never has other tiles than the level needs', (t) => {
+  for (const [width, height, side] of [
+    [1, 1, 512],
+    [512, 513, 512],
+    [5000, 16, 512],
+    [100, 100, 1024],
+  ] as const) {
+    const index = emptyIndex({ width, height }, side)
+    t.is(index.tileWidth % 16, 0)
+    t.true(index.tileWidth <= side && index.tileHeight <= side)
+    t.true(index.columns * index.tileWidth >= width && (index.columns - 1) * index.tileWidth < width)
+    t.deepEqual(index, indexOf({ width, height }, index.tileWidth, index.tileHeight))
+  }
 })

@@ -8,6 +8,7 @@ import { compressSlide } from '../../src/archive/compress.js'
 import { createCli } from '../../src/cli/commands.js'
 import { fill, WHITE } from '../../src/slide/source.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
+import { firstTile } from '../archive/head.js'
 import { dataPath, testWithData } from '../data.js'
 import { losslessCodec } from '../payload-codec.js'
 import { memorySlide } from '../slides.js'
@@ -52,6 +53,7 @@ test('compress prints the fields that scripts rely on, and nothing else on stdou
     'seconds',
     'sourceBytes',
     'tiles',
+    'unreadableTiles',
   ])
   t.is(result.bytes, readFileSync(at('a.cleric.tif')).length)
 })
@@ -158,11 +160,43 @@ test('compare refuses slides without a level of the same size', async (t) => {
   t.regex(stderr, /no level of the same size/)
 })
 
+test('export writes a TIFF that is as good as the archive, and says what is in it', async (t) => {
+  const [path, tiff] = [await archive('export.cleric.tif', '--background', 'keep'), at('export.tif')]
+  const { status, json } = await run('export', path, '-o', tiff, '--codec', 'deflate', '--json')
+  t.is(status, 0)
+  const result = json()
+  t.deepEqual(Object.keys(result).sort(), [
+    'associatedImages',
+    'bytes',
+    'compression',
+    'levels',
+    'output',
+    'peakRssBytes',
+    'quality',
+    'seconds',
+    'tiles',
+  ])
+  t.like(result, { bytes: readFileSync(tiff).length, compression: 'deflate', associatedImages: ['label', 'macro'] })
+  t.like((await run('compare', 'synthetic:400x300:5', tiff, '--json')).json().levels[0], { psnr: null, maxError: 0 })
+  t.is((await run('export', path, '-o', tiff)).status, 1)
+  const again = await run('export', path, '-o', tiff, '--quality', '80', '--no-label', '--no-macro', '--overwrite')
+  t.is(again.status, 0)
+  t.regex(again.stdout, /export\.tif: .* levels, .* tiles of jpeg of quality 80, in /)
+})
+
 test('validate: status 0 for a sound archive, 1 and the place for a damaged one', async (t) => {
   const path = await archive('validate.cleric.tif', '--background', 'keep')
-  t.deepEqual((await run('validate', path, '--json')).json(), { ok: true, tiles: 12, bad: [], badImages: [] })
+  t.deepEqual((await run('validate', path, '--json')).json(), {
+    ok: true,
+    tiles: 12,
+    bad: [],
+    unreadable: [],
+    badImages: [],
+  })
   const bytes = readFileSync(path)
-  bytes[64] = (bytes[64] as number) ^ 1
+  const { offset, column } = await firstTile(path)
+  t.is(column, 0)
+  bytes[offset] = (bytes[offset] as number) ^ 1
   writeFileSync(path, bytes)
   const bad = await run('validate', path, '--json')
   t.is(bad.status, 1)
@@ -182,6 +216,40 @@ test('an existing archive is kept unless --overwrite', async (t) => {
   t.is((await run('compress', 'synthetic:400x300', '-o', path, '--overwrite')).status, 0)
 })
 
+test('Ctrl-C says how to go on, and --resume does', async (t) => {
+  const stop = new AbortController()
+  const codec = losslessCodec(2)
+  const { encodePayload } = codec
+  codec.encodePayload = (...argv) => {
+    if (codec.encoded >= 8) stop.abort()
+    return encodePayload(...argv)
+  }
+  let stderr = ''
+  const stderrStream = { write: (text: string) => (stderr += text) }
+  const io = { stdout: { write: () => {} }, stderr: stderrStream, codec, signal: stop.signal }
+  const argv = ['compress', 'synthetic:400x300:5', '-o', at('stopped.cleric.tif'), '--tile', '64', '--json', '--quiet']
+  t.is(await createCli(io).run(argv), 1)
+  t.regex(stderr, /^cleric compress: Stopped\. .*; to go on .*--resume\n$/)
+  t.false(existsSync(at('stopped.cleric.tif')))
+  // What lies there is not what these commands are about.
+  t.is((await run('compress', 'synthetic:400x300:5', '-o', at('stopped.cleric.tif'), '--levels', '9')).status, 2)
+  const other = await run('compress', 'synthetic:400x300:6', '-o', at('stopped.cleric.tif'), '--resume')
+  t.is(other.status, 1)
+  t.regex(other.stderr, /was begun with another slide.*start over without --resume\n$/)
+  const { resumedTiles, tiles } = (await run(...argv, '--resume')).json()
+  t.true(resumedTiles > 0 && resumedTiles < tiles)
+  await run(...argv.with(3, at('whole.cleric.tif')))
+  t.true(readFileSync(at('stopped.cleric.tif')).equals(readFileSync(at('whole.cleric.tif'))))
+})
+
+test('--layout strict puts the levels first; the archive of an archive has the same pixels', async (t) => {
+  const [compat, strict] = [await archive('one.cleric.tif', '--background', 'keep'), at('two.cleric.tif')]
+  t.is((await run('compress', compat, '-o', strict, '--layout', 'strict', '--background', 'keep')).status, 0)
+  const info = (await run('info', strict, '--json')).json()
+  t.like(info, { layout: 'strict', mpp: { x: 0.5, y: 0.5 }, associatedImages: ['label', 'macro'] })
+  t.like((await run('compare', 'synthetic:400x300:5', strict, '--json')).json().levels[0], { maxError: 0 })
+})
+
 for (const argv of [
   [],
   ['frobnicate'],
@@ -191,7 +259,14 @@ for (const argv of [
   ['compress', 'synthetic:300x200', '--levels', 'some'],
   ['compress', 'synthetic:300x200', '--levels', '7'],
   ['compress', 'synthetic:300x200', '--background', 'pink'],
+  ['compress', 'synthetic:300x200', '--tile', '100'],
+  ['compress', 'synthetic:300x200', '--layout', 'loose'],
+  ['compress', 'synthetic:300x200', '--on-bad-tile', 'ignore'],
   ['compress', 'synthetic:300x200', '--frobnicate'],
+  ['export', 'synthetic:300x200'],
+  ['export', 'synthetic:300x200', '-o', 'x.tif', '--codec', 'gif'],
+  ['export', 'synthetic:300x200', '-o', 'x.tif', '--quality', '0'],
+  ['export', 'synthetic:300x200', '-o', 'x.tif', '--codec', 'deflate', '--quality', '50'],
   ['region', 'synthetic:300x200', '--width', '10', '--height', '10'],
   ['region', 'synthetic:300x200', '-o', 'x.png', '--width', '10', '--height', '0'],
   ['region', 'synthetic:300x200', '-o', 'x.png', '--width', '10', '--height', '10', '--level', '9'],
@@ -251,3 +326,26 @@ testWithData(['slides/CMU-1-Small-Region.svs'], 'an Aperio slide goes through, l
   const compared = (await run('compare', slide, path, '--json')).json()
   t.like(compared.levels[0], { psnr: null, maxError: 0 })
 })
+
+testWithData(
+  ['slides/CMU-1-Small-Region.svs'],
+  'a damaged slide fails by place; --on-bad-tile background reports it',
+  async (t) => {
+    const bytes = readFileSync(dataPath('slides/CMU-1-Small-Region.svs'))
+    // End-of-image markers within its JPEG tiles.
+    for (let i = 900_000; i < 904_000; i += 2) bytes.writeUInt16BE(0xffd9, i)
+    writeFileSync(at('damaged.svs'), bytes)
+    const argv = ['compress', at('damaged.svs'), '-o', at('damaged.cleric.tif')]
+    const failed = await run(...argv, '--quiet')
+    t.is(failed.status, 1)
+    t.regex(failed.stderr, /damaged\.svs: level 0, 512 x 512 pixels from \d+, \d+ .* --on-bad-tile background/)
+    t.is(failed.stderr.trim().split('\n').length, 1)
+    const { status, stdout, stderr } = await run(...argv, '--on-bad-tile', 'background')
+    t.is(status, 0)
+    t.regex(stderr, /^tile at level 0, column \d+, row \d+ is background: .*damaged\.svs/m)
+    t.regex(stdout, /\d unreadable in the slide/)
+    const validation = await run('validate', at('damaged.cleric.tif'))
+    t.is(validation.status, 0)
+    t.regex(validation.stdout, /are sound\nbackground, as the slide could not be read there: level 0, column/)
+  },
+)

@@ -7,7 +7,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
+import * as geotiff from 'geotiff'
 import sharp from 'sharp'
+import { registerWithGeotiff } from '../../src/archive/geotiff.js'
 
 const execute = promisify(execFile)
 const folder = mkdtempSync(join(tmpdir(), 'cleric-end-'))
@@ -25,7 +27,13 @@ test.serial('compress, validate, compare and region with a model on a device', a
   const made = await cleric('compress', slide, '-o', archive, '--model', MODEL, '--tile', '128', '--quality', '100')
   t.is(made.bytes, readFileSync(archive).length)
   t.true(made.deviceBusy > 0 && made.deviceBusy <= 1)
-  t.deepEqual(await cleric('validate', archive, '--model', MODEL), { ok: true, tiles: 2, bad: [], badImages: [] })
+  t.deepEqual(await cleric('validate', archive, '--model', MODEL), {
+    ok: true,
+    tiles: 2,
+    bad: [],
+    unreadable: [],
+    badImages: [],
+  })
   const { levels, bpp } = await cleric('compare', slide, archive, '--model', MODEL)
   t.is(bpp, made.bpp)
   t.true(Number.isFinite(levels[0].psnr) && levels[0].maxError > 0)
@@ -47,6 +55,21 @@ test.serial('compress, validate, compare and region with a model on a device', a
     MODEL,
   )
   t.like(await sharp(image).metadata(), { width: 100, height: 90, channels: 3 })
+})
+
+test.serial('geotiff.js reads a strict archive with a model on a device: the pixels that region gives', async (t) => {
+  t.timeout(280_000)
+  const archive = join(folder, 'strict.cleric.tif')
+  const options = ['--model', MODEL, '--device', 'cpu']
+  await cleric('compress', 'synthetic:300x200:4', '-o', archive, '--layout', 'strict', '--tile', '128', ...options)
+  const window = ['--x', '90', '--y', '50', '--width', '100', '--height', '90']
+  await cleric('region', archive, '-o', join(folder, 'window.png'), ...window, ...options)
+  const expected = await sharp(join(folder, 'window.png')).raw().toBuffer()
+  registerWithGeotiff(geotiff, { model: MODEL, device: 'cpu' })
+  const tiff = await geotiff.fromFile(archive)
+  const pixels = await (await tiff.getImage(0)).readRasters({ window: [90, 50, 190, 140], interleave: true })
+  await tiff.close()
+  t.true(Buffer.from(pixels as unknown as Uint8Array).equals(expected))
 })
 
 test.serial(

@@ -1,0 +1,304 @@
+/** One compression of a slide into an archive: what `compressSlide` does once its options are checked. */
+import { createHash } from 'node:crypto'
+import { statSync } from 'node:fs'
+import { outOfRange } from '../arguments.js'
+import { SlideError, throwIfAborted } from '../errors.js'
+import { fromImage } from '../slide/image-file.js'
+import { type Colour, fill, type Level } from '../slide/source.js'
+import type { PayloadCodec } from './archive.js'
+import { type BackgroundMode, blankColour } from './blank.js'
+import type { BusyClock } from './busy-clock.js'
+import type { CompressProgress, UnreadableTile } from './compress.js'
+import type { Description } from './description.js'
+import { type Kept, keptOf } from './identity.js'
+import { inOrder } from './in-order.js'
+import { type Contents, encodeHead, type Layout } from './layout.js'
+import { Overview, type OverviewLevel, overviewLevels } from './overview.js'
+import { padTile } from './padding.js'
+import { MAX_HEAD_BYTES } from './reader.js'
+import type { SlideReader } from './slide-reader.js'
+import type { StoredImage } from './tiff-image.js'
+import { emptyIndex, TILE, type TileIndex } from './tile-index.js'
+import { ArchiveWriter } from './writer.js'
+
+export interface CompressionOptions {
+  readonly quality: number
+  readonly tile: number
+  readonly background: BackgroundMode
+  readonly layout: Layout
+  readonly label: boolean
+  readonly macro: boolean
+  readonly overwrite: boolean
+  readonly resume: boolean
+  readonly onProgress: ((progress: CompressProgress) => void) | undefined
+  readonly onUnreadable: ((tile: UnreadableTile) => void) | undefined
+}
+
+/** Tiles between being read and being written: enough to feed the codec while others are read. */
+const TILES_IN_FLIGHT = 6
+
+const ASSOCIATED_JPEG = { quality: 85, chromaSubsampling: '4:4:4' } as const
+/** A thumbnail shows nothing that the levels don't show better. */
+const THUMBNAIL_JPEG = { quality: 75, chromaSubsampling: '4:4:4' } as const
+
+interface Place {
+  /** Number among the levels that are kept. */
+  readonly level: number
+  readonly column: number
+  readonly row: number
+}
+
+/** A tile's bytes, or the colour that stands for it. */
+type Made = { readonly payload: Uint8Array } | { readonly colour: Colour; readonly error?: SlideError }
+
+interface Jpeg {
+  readonly name: string
+  readonly width: number
+  readonly height: number
+  readonly bytes: Uint8Array
+}
+
+export class Compression {
+  readonly totalPixels: number
+  readonly unreadable: UnreadableTile[] = []
+  tiles = 0
+  blankTiles = 0
+  resumedTiles = 0
+  readonly #reader: SlideReader
+  /** The slide's numbers of the levels that are kept. */
+  readonly #numbers: readonly number[]
+  readonly #levels: readonly Level[]
+  readonly #codec: PayloadCodec
+  readonly #clock: BusyClock
+  readonly #options: CompressionOptions
+  readonly #kept: Kept
+  readonly #indexes: readonly TileIndex[]
+  readonly #totalTiles: number
+  #pixels = 0
+
+  constructor(
+    reader: SlideReader,
+    numbers: readonly number[],
+    codec: PayloadCodec,
+    clock: BusyClock,
+    options: CompressionOptions,
+  ) {
+    this.#reader = reader
+    this.#numbers = numbers
+    this.#levels = numbers.map((number) => reader.slide.levels[number] as Level)
+    this.#codec = codec
+    this.#clock = clock
+    this.#options = options
+    this.#kept = keptOf(reader.slide, options)
+    this.#indexes = this.#levels.map((level) => emptyIndex(level, options.tile))
+    this.#totalTiles = this.#indexes.reduce((sum, { length }) => sum + length.length, 0)
+    this.totalPixels = this.#levels.reduce((sum, { width, height }) => sum + width * height, 0)
+  }
+
+  /** Writes the archive; returns its size. */
+  async write(output: string, signal: AbortSignal): Promise<number> {
+    const { overwrite, resume } = this.#options
+    const images = await this.#associatedImages(signal)
+    const contents = this.#contents(images)
+    const head = encodeHead(contents)
+    if (head.length > MAX_HEAD_BYTES)
+      throw outOfRange('larger tiles for a slide of this size', 'tile', this.#options.tile)
+    const fingerprint = this.#fingerprint(head)
+    const start = { overwrite, resume, fingerprint, headLength: head.length, tiles: this.#totalTiles }
+    const writer = await ArchiveWriter.open(output, start)
+    try {
+      const overview = await this.#writeTiles(writer, contents, signal)
+      throwIfAborted(signal)
+      this.#refuseNothing()
+      for (const [i, { index }] of contents.overview.entries()) {
+        for (const [at, bytes] of (overview?.tiles[i] ?? []).entries()) {
+          index.offset[at] = await writer.append(bytes)
+          index.length[at] = bytes.length
+        }
+      }
+      const stored: StoredImage[] = []
+      for (const { bytes, ...image } of images) {
+        stored.push({ ...image, offset: await writer.append(bytes), length: bytes.length })
+      }
+      const fileLength = writer.position
+      await writer.finish(encodeHead({ ...contents, images: stored, fileLength }))
+      return fileLength
+    } finally {
+      await writer.leave()
+    }
+  }
+
+  /** The slide's tiles, and at the same time the overview, which is made from the slide too. */
+  async #writeTiles(writer: ArchiveWriter, contents: Contents, signal: AbortSignal): Promise<Overview | null> {
+    const stop = new AbortController()
+    const either = AbortSignal.any([signal, stop.signal])
+    const failures: unknown[] = []
+    const guard = (work: Promise<void>) =>
+      work.catch((error: unknown) => {
+        failures.push(error)
+        stop.abort()
+      })
+    const overview = contents.overview.length > 0 ? this.#overview(contents.overview, either) : null
+    await Promise.all([guard(this.#writeOwnTiles(writer, either)), guard(overview?.make() ?? Promise.resolve())])
+    // The first is the cause of the other.
+    if (failures.length > 0) throw failures[0]
+    return overview
+  }
+
+  /** Several tiles are on their way at once, and written in order, so that the bytes don't depend on timing. */
+  async #writeOwnTiles(writer: ArchiveWriter, signal: AbortSignal): Promise<void> {
+    const places = this.#places()
+    this.resumedTiles = writer.resumed.length
+    for (const { offset, length, colour } of writer.resumed) {
+      this.#note(places.next().value as Place, offset, length, colour)
+    }
+    this.#report(writer)
+    await inOrder(
+      places,
+      TILES_IN_FLIGHT,
+      (place, either) => this.#make(place, either),
+      async (place, made) => {
+        const [bytes, colour] =
+          'payload' in made ? [made.payload, new Uint8Array(4)] : [new Uint8Array(0), blankBytes(made)]
+        const { offset, length } = await writer.appendTile(bytes, colour)
+        this.#note(place, offset, length, colour, 'payload' in made ? undefined : made.error)
+        this.#report(writer)
+      },
+      signal,
+    )
+  }
+
+  *#places(): Generator<Place, undefined> {
+    for (const [level, { columns, rows }] of this.#indexes.entries()) {
+      for (let row = 0; row < rows; row++) {
+        for (let column = 0; column < columns; column++) yield { level, column, row }
+      }
+    }
+    return undefined
+  }
+
+  /** Where a tile is in its level. */
+  #area({ level, column, row }: Place) {
+    const { tileWidth, tileHeight } = this.#indexes[level] as TileIndex
+    const { width, height } = this.#levels[level] as Level
+    const [left, top] = [column * tileWidth, row * tileHeight]
+    const number = this.#numbers[level] as number
+    return {
+      level: number,
+      left,
+      top,
+      width: Math.min(tileWidth, width - left),
+      height: Math.min(tileHeight, height - top),
+    }
+  }
+
+  async #make(place: Place, signal: AbortSignal): Promise<Made> {
+    const image = await this.#reader.read(this.#area(place), signal)
+    if (image instanceof SlideError) return { colour: this.#reader.slide.background, error: image }
+    const colour = blankColour(image, this.#options.background)
+    if (colour) return { colour }
+    const { tileWidth, tileHeight } = this.#indexes[place.level] as TileIndex
+    // A TIFF's tiles are whole, also at the edge.
+    const whole = padTile(image, tileWidth, tileHeight)
+    return { payload: await this.#clock.while(this.#codec.encodePayload(whole, this.#options.quality, signal)) }
+  }
+
+  /** Enters a tile that is written into index and counts. */
+  #note(place: Place, offset: number, length: number, colour: Uint8Array, error?: SlideError): void {
+    const { level, column, row } = place
+    const index = this.#indexes[level] as TileIndex
+    const at = row * index.columns + column
+    index.offset[at] = offset
+    index.length[at] = length
+    index.colours.set(colour, 4 * at)
+    const area = this.#area(place)
+    this.tiles++
+    this.#pixels += area.width * area.height
+    if (colour[3] === TILE.blank) this.blankTiles++
+    if (colour[3] === TILE.unreadable) {
+      const tile = { level: area.level, column, row, reason: error?.message ?? null }
+      this.unreadable.push(tile)
+      this.#options.onUnreadable?.(tile)
+    }
+  }
+
+  /** An archive of nothing but background would pass for one of an empty slide. */
+  #refuseNothing(): void {
+    if (this.unreadable.length < this.#totalTiles) return
+    const { path } = this.#reader.slide
+    throw new SlideError('ERR_OPENSLIDE_READ', `${path}: no tile can be read; the first: ${this.unreadable[0]?.reason}`)
+  }
+
+  #report(writer: ArchiveWriter): void {
+    this.#options.onProgress?.({
+      tiles: this.tiles,
+      totalTiles: this.#totalTiles,
+      blankTiles: this.blankTiles,
+      pixels: this.#pixels,
+      totalPixels: this.totalPixels,
+      bytes: writer.position,
+    })
+  }
+
+  #overview(levels: readonly OverviewLevel[], signal: AbortSignal): Overview {
+    const { slide } = this.#reader
+    return new Overview(slide.levels, levels, async (level, area) => {
+      const image = await this.#reader.read({ level, ...area }, signal)
+      return image instanceof SlideError ? fill(area.width, area.height, slide.background) : image
+    })
+  }
+
+  async #associatedImages(signal: AbortSignal): Promise<Jpeg[]> {
+    const { slide } = this.#reader
+    const images: Jpeg[] = []
+    for (const name of this.#kept.images) {
+      const image = await slide.readAssociatedImage(name, signal)
+      const bytes = await fromImage(image)
+        .jpeg(name === 'thumbnail' ? THUMBNAIL_JPEG : ASSOCIATED_JPEG)
+        .toBuffer()
+      images.push({ name, width: image.width, height: image.height, bytes })
+    }
+    return images
+  }
+
+  /** All that the archive says but for where things are. */
+  #contents(images: readonly Jpeg[]): Contents {
+    const { slide } = this.#reader
+    const { layout, quality, tile } = this.#options
+    const { mpp, objectivePower, background, format, bytes } = slide
+    const description: Description = {
+      model: { name: this.#codec.model.name, hash: this.#codec.model.hash },
+      quality,
+      tile,
+      levels: this.#levels,
+      downsamples: this.#levels.map(({ downsample }) => downsample),
+      mpp,
+      objectivePower,
+      background,
+      properties: { ...this.#kept.properties },
+      source: { format, bytes },
+    }
+    return {
+      layout,
+      description,
+      iccProfile: this.#kept.iccProfile,
+      indexes: this.#indexes,
+      overview: layout === 'compat' ? overviewLevels(this.#levels[0] as Level) : [],
+      images: images.map(({ bytes, ...image }) => ({ ...image, offset: 0, length: bytes.length })),
+      fileLength: 0,
+    }
+  }
+
+  /** Of all that the bytes depend on: facts and options are in the head, which has no tiles yet. */
+  #fingerprint(head: Uint8Array): Uint8Array {
+    const { path } = this.#reader.slide
+    const changed = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? null
+    const { kind, name } = this.#codec.device
+    const more = JSON.stringify({ changed, levels: this.#numbers, background: this.#options.background, kind, name })
+    return createHash('sha256').update(head).update(more).digest()
+  }
+}
+
+function blankBytes({ colour, error }: { colour: Colour; error?: SlideError }): Uint8Array {
+  return Uint8Array.of(colour.red, colour.green, colour.blue, error ? TILE.unreadable : TILE.blank)
+}

@@ -1,0 +1,79 @@
+/** Lets geotiff.js read the levels of archives. */
+import { checkOptions, wrongType } from '../arguments.js'
+import { borrowCodec, type CodecChoice } from '../default-codec.js'
+import { UnsupportedError } from '../errors.js'
+import type { PayloadCodec } from './archive.js'
+import { readTileHead, type TileHead } from './description.js'
+import { COMPRESSION, TAGS } from './tiff-tags.js'
+
+/** What is used of geotiff.js, version 3. */
+export interface GeotiffModule {
+  addDecoder(
+    compression: number,
+    load: () => Promise<never>,
+    parameters: (directory: { loadValue(tag: never): Promise<unknown> }) => Promise<never>,
+    preferWorker?: boolean,
+  ): void
+  readonly BaseDecoder: new (parameters: never) => object
+}
+
+interface Parameters {
+  readonly tileWidth: number
+  readonly tileHeight: number
+  readonly predictor: 1
+  readonly head: TileHead
+}
+
+/**
+ * Registers a decoder for Compression 49644 with geotiff.js, which then reads the levels of an archive as it reads other
+ * TIFFs: the main chain of a strict one, the SubIFDs of a compat one. A tile that is left out reads as zeros there.
+ *
+ * @param geotiff the module
+ * @param options which codec decodes; default as for {@link openArchive}
+ * @example
+ * import * as geotiff from 'geotiff'
+ * registerWithGeotiff(geotiff)
+ * const tiff = await geotiff.fromUrl('https://example.org/slide.cleric.tif')
+ * const [red, green, blue] = await (await tiff.getImage(0)).readRasters({ window: [0, 0, 512, 512] })
+ */
+export function registerWithGeotiff(
+  geotiff: GeotiffModule,
+  options: CodecChoice & { readonly codec?: PayloadCodec | undefined } = {},
+): void {
+  if (typeof geotiff?.addDecoder !== 'function' || typeof geotiff.BaseDecoder !== 'function') {
+    throw wrongType('the module geotiff', 'geotiff', geotiff)
+  }
+  checkOptions(options)
+  const { codec: given, model, device, adapter } = options
+  class ClericDecoder extends geotiff.BaseDecoder {
+    declare parameters: Parameters
+
+    async decodeBlock(buffer: ArrayBuffer): Promise<ArrayBufferLike> {
+      const { tileWidth: width, tileHeight: height, head } = this.parameters
+      const loan = given ? { codec: given, release() {} } : await borrowCodec({ model, device, adapter })
+      try {
+        if (loan.codec.model.hash !== head.model.hash) {
+          const what = `was made with model ${head.model.name}, but open is ${loan.codec.model.name}`
+          throw new UnsupportedError('ERR_MODEL_MISMATCH', `The file ${what}`)
+        }
+        const tile = { width, height, quality: head.quality }
+        const { data } = await loan.codec.decodePayload(new Uint8Array(buffer), tile)
+        return data.slice().buffer
+      } finally {
+        loan.release()
+      }
+    }
+  }
+  const parameters = async (directory: { loadValue(tag: never): Promise<unknown> }): Promise<Parameters> => {
+    const value = (tag: number) => directory.loadValue(tag as never)
+    const head = readTileHead(String(await value(TAGS.ClericTileHead)).replace(/\0$/, ''))
+    const [tileWidth, tileHeight] = [Number(await value(TAGS.TileWidth)), Number(await value(TAGS.TileLength))]
+    return { tileWidth, tileHeight, predictor: 1, head }
+  }
+  geotiff.addDecoder(
+    COMPRESSION.cleric,
+    async () => ClericDecoder as never,
+    async (directory) => (await parameters(directory)) as never,
+    false,
+  )
+}

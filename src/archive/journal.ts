@@ -1,0 +1,93 @@
+/**
+ * The journal beside a file that is being written: which tiles are in it already, so that an interrupted run can go on.
+ * All numbers little-endian.
+ *
+ *     head (48 bytes): "CLERICJ" 1, u8[32] fingerprint of the run, u32 tiles in all, u32 CRC-32C of the bytes before
+ *     a record (32 bytes) a tile, in the order written: u32 number of the tile, u32 length, u64 offset in the file,
+ *       u8[4] colour and kind, u32 CRC-32C of the tile's bytes, u32 0, u32 CRC-32C of the bytes before
+ *
+ * Nothing is synced: a record counts only if the tile's bytes in the file agree with its checksum, whatever reached the
+ * disk first. Each record has its place, so that two runs that go on from the same journal write the same bytes to it.
+ */
+import type { FileHandle } from 'node:fs/promises'
+import { crc32c } from '../entropy/crc32c.js'
+
+const MAGIC = new TextEncoder().encode('CLERICJ\u0001')
+export const FINGERPRINT_BYTES = 32
+const HEAD_BYTES = 48
+const RECORD_BYTES = 32
+const BATCH = 4096
+
+/** One tile that is written. */
+export interface Recorded {
+  readonly offset: number
+  /** 0 for a tile that is not stored. */
+  readonly length: number
+  /** Red, green, blue and kind, as in the archive's index. */
+  readonly colour: Uint8Array
+  readonly crc: number
+}
+
+export function encodeJournalHead(fingerprint: Uint8Array, tiles: number): Uint8Array {
+  const bytes = new Uint8Array(HEAD_BYTES)
+  const view = new DataView(bytes.buffer)
+  bytes.set(MAGIC)
+  bytes.set(fingerprint, 8)
+  view.setUint32(40, tiles, true)
+  view.setUint32(44, crc32c(bytes.subarray(0, 44)), true)
+  return bytes
+}
+
+/** Where the record of a tile is in the journal. */
+export function recordPosition(number: number): number {
+  return HEAD_BYTES + RECORD_BYTES * number
+}
+
+export function encodeRecord(number: number, { offset, length, colour, crc }: Recorded): Uint8Array {
+  const bytes = new Uint8Array(RECORD_BYTES)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(0, number, true)
+  view.setUint32(4, length, true)
+  view.setBigUint64(8, BigInt(offset), true)
+  bytes.set(colour, 16)
+  view.setUint32(20, crc, true)
+  view.setUint32(28, crc32c(bytes.subarray(0, 28)), true)
+  return bytes
+}
+
+function decodeRecord(bytes: Uint8Array, number: number): Recorded | null {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  if (view.getUint32(0, true) !== number || view.getUint32(28, true) !== crc32c(bytes.subarray(0, 28))) return null
+  return {
+    length: view.getUint32(4, true),
+    offset: Number(view.getBigUint64(8, true)),
+    colour: bytes.slice(16, 20),
+    crc: view.getUint32(20, true),
+  }
+}
+
+/** The fingerprint in a journal's head, or null if the head is not whole. */
+export async function readFingerprint(journal: FileHandle): Promise<Uint8Array | null> {
+  const { buffer, bytesRead } = await journal.read(new Uint8Array(HEAD_BYTES), 0, HEAD_BYTES, 0)
+  const view = new DataView(buffer.buffer)
+  const isWhole =
+    bytesRead === HEAD_BYTES &&
+    MAGIC.every((byte, i) => buffer[i] === byte) &&
+    view.getUint32(44, true) === crc32c(buffer.subarray(0, 44))
+  return isWhole ? buffer.slice(8, 8 + FINGERPRINT_BYTES) : null
+}
+
+/** The records up to the first that is not whole. */
+export async function* readRecords(journal: FileHandle): AsyncGenerator<Recorded> {
+  const batch = new Uint8Array(BATCH * RECORD_BYTES)
+  for (let number = 0; ; ) {
+    const { bytesRead } = await journal.read(batch, 0, batch.length, recordPosition(number))
+    const records = Math.floor(bytesRead / RECORD_BYTES)
+    for (let i = 0; i < records; i++, number++) {
+      const record = decodeRecord(batch.subarray(i * RECORD_BYTES, (i + 1) * RECORD_BYTES), number)
+      if (!record) return
+      yield record
+    }
+    if (records < BATCH) return
+  }
+}

@@ -1,0 +1,63 @@
+/** The tags, types and numbers of TIFF 6, BigTIFF and this format (docs/format.md) that archives use. */
+
+/** Field types, with the bytes that one value takes. */
+export const TYPES = {
+  BYTE: { code: 1, size: 1 },
+  ASCII: { code: 2, size: 1 },
+  SHORT: { code: 3, size: 2 },
+  LONG: { code: 4, size: 4 },
+  RATIONAL: { code: 5, size: 8 },
+  UNDEFINED: { code: 7, size: 1 },
+  LONG8: { code: 16, size: 8 },
+  IFD8: { code: 18, size: 8 },
+} as const
+export type TypeName = keyof typeof TYPES
+
+export const TAGS = {
+  NewSubfileType: 254,
+  ImageWidth: 256,
+  ImageLength: 257,
+  BitsPerSample: 258,
+  Compression: 259,
+  PhotometricInterpretation: 262,
+  ImageDescription: 270,
+  StripOffsets: 273,
+  SamplesPerPixel: 277,
+  RowsPerStrip: 278,
+  StripByteCounts: 279,
+  XResolution: 282,
+  YResolution: 283,
+  PlanarConfiguration: 284,
+  /** Of an associated image: its name. */
+  PageName: 285,
+  ResolutionUnit: 296,
+  Software: 305,
+  Predictor: 317,
+  TileWidth: 322,
+  TileLength: 323,
+  TileOffsets: 324,
+  TileByteCounts: 325,
+  SubIFDs: 330,
+  YCbCrSubSampling: 530,
+  ReferenceBlackWhite: 532,
+  IccProfile: 34675,
+  /** What the tiles of the slide have in common: JSON. */
+  ClericTileHead: 65100,
+  /** What is known of the slide: JSON. */
+  ClericSlide: 65101,
+  /** Red, green, blue and kind of every tile. */
+  ClericTileColours: 65102,
+  /** Length of the head, length of the file, CRC-32C of the head. */
+  ClericSeal: 65103,
+} as const
+export type Tag = (typeof TAGS)[keyof typeof TAGS]
+
+export const COMPRESSION = { jpeg: 7, deflate: 8, cleric: 49644, webp: 50001 } as const
+export const PHOTOMETRIC = { rgb: 2, ycbcr: 6 } as const
+export const CENTIMETRE = 3
+/** NewSubfileType of an image that is another of the same file at a lower resolution. */
+export const REDUCED = 1
+/** Of an SVS file's macro image. */
+export const MACRO = 9
+/** Predictor: each value is stored as its difference from the same channel's in the pixel to the left. */
+export const HORIZONTAL = 2

@@ -1,0 +1,66 @@
+import type { CodecChoice } from '../default-codec.js'
+import { type ExportOptions, type ExportResult, exportSlide } from '../export/export.js'
+import { EXPORT_COMPRESSIONS, type ExportCompression } from '../export/tile-codec.js'
+import { type Cli, codecOptions, type Session } from './cli.js'
+import { byteSize, duration, integerFrom, oneOf } from './quantities.js'
+
+interface Options extends CodecChoice {
+  readonly output: string
+  readonly codec: ExportCompression
+  readonly quality?: number
+  readonly label: boolean
+  readonly macro: boolean
+  readonly overwrite?: boolean
+}
+
+export function addExport(cli: Cli): void {
+  cli.add<Options>(
+    'export <file>',
+    'Write an archive as a pyramidal TIFF that OpenSlide, QuPath and libvips open',
+    (command) =>
+      codecOptions(
+        command
+          .requiredOption('-o, --output <file>', 'TIFF to write')
+          .option(
+            '--codec <name>',
+            'jpeg, webp, or deflate, which loses nothing',
+            oneOf(EXPORT_COMPRESSIONS),
+            'jpeg' as const,
+          )
+          .option('--quality <number>', 'of jpeg or webp, 1 to 100 (default: 90)', integerFrom(1, 100))
+          .option('--no-label', 'leave the label out, and all that may identify')
+          .option('--no-macro', 'leave the macro image out, and all that may identify')
+          .option('--overwrite', 'replace an existing file'),
+      ),
+    async (session, { codec, ...options }, file) => {
+      const result = await exportWithProgress(session, file as string, { ...options, compression: codec })
+      return { json: result, text: describe(result) }
+    },
+    'cleric export slide.cleric.tif -o slide.tif',
+  )
+}
+
+async function exportWithProgress(
+  session: Session,
+  file: string,
+  { output, ...options }: ExportOptions & { output: string },
+): Promise<ExportResult> {
+  const progress = session.progress('export')
+  try {
+    return await exportSlide(file, output, {
+      ...options,
+      ...session.codec(options),
+      signal: session.signal,
+      onProgress: ({ tiles, totalTiles, pixels, totalPixels, bytes }) =>
+        progress.update(pixels, totalPixels, `tile ${tiles} of ${totalTiles}, ${byteSize(bytes)}`),
+    })
+  } finally {
+    progress.end()
+  }
+}
+
+function describe({ output, bytes, compression, quality, levels, tiles, associatedImages, seconds }: ExportResult) {
+  const how = quality === null ? compression : `${compression} of quality ${quality}`
+  const images = associatedImages.length > 0 ? `, with ${associatedImages.join(', ')}` : ''
+  return `${output}: ${byteSize(bytes)}, ${levels.length} levels, ${tiles} tiles of ${how}${images}, in ${duration(seconds)}`
+}

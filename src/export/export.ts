@@ -1,0 +1,138 @@
+/** Slide to a TIFF that every reader of slides opens. */
+
+import { Archive, type PayloadCodec } from '../archive/archive.js'
+import { keptOf } from '../archive/identity.js'
+import { openAny } from '../archive/open-any.js'
+import {
+  checkCallback,
+  checkFlag,
+  checkInteger,
+  checkOneOf,
+  checkOptions,
+  checkSignal,
+  checkString,
+  outOfRange,
+} from '../arguments.js'
+import type { CodecChoice } from '../default-codec.js'
+import { ClericError, throwIfAborted } from '../errors.js'
+import { refuseExisting } from '../partial-file.js'
+import { isSameFile } from '../same-file.js'
+import { checkSlide, type Level, type SlideSource } from '../slide/source.js'
+import { describeSlide } from './head.js'
+import { exportLevels } from './pyramid.js'
+import { ExportRun } from './run.js'
+import { EXPORT_COMPRESSIONS, type ExportCompression, tileCodec } from './tile-codec.js'
+
+export interface ExportOptions extends CodecChoice {
+  /** How tiles are compressed: `jpeg` (default), `webp`, or `deflate`, which loses nothing. */
+  readonly compression?: ExportCompression | undefined
+  /** Of JPEG or WebP, an integer from 1 to 100; default 90. */
+  readonly quality?: number | undefined
+  /** false leaves the label out, and everything that may identify. */
+  readonly label?: boolean | undefined
+  /** false leaves the macro image out, and everything that may identify. */
+  readonly macro?: boolean | undefined
+  readonly overwrite?: boolean | undefined
+  /** An open codec to decode an archive with; it isn't closed. Default: one that all of the program shares. */
+  readonly codec?: PayloadCodec | undefined
+  readonly onProgress?: ((progress: ExportProgress) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** How far an export is. Counts the tiles of all levels. */
+export interface ExportProgress {
+  readonly tiles: number
+  readonly totalTiles: number
+  readonly pixels: number
+  readonly totalPixels: number
+  /** Written so far. */
+  readonly bytes: number
+}
+
+export interface ExportResult {
+  readonly output: string
+  readonly bytes: number
+  readonly compression: ExportCompression
+  /** Null for `deflate`. */
+  readonly quality: number | null
+  /** Those of the slide, and those that were made. */
+  readonly levels: readonly Level[]
+  readonly associatedImages: readonly string[]
+  readonly tiles: number
+  readonly seconds: number
+  readonly peakRssBytes: number
+}
+
+const DEFAULT_QUALITY = 90
+/** Of slides that have no tiles of ours. */
+const TILE = 512
+
+/**
+ * Writes a slide or archive as a pyramid of tiles in a BigTIFF that OpenSlide, QuPath, libvips and others open with every
+ * level, with resolution, description, ICC profile and associated images. A path is opened and closed again, a slide
+ * that is open stays so. The same slide and options give the same bytes.
+ *
+ * Levels are added where the slide has none within a factor of 8, and until one is no larger than 1024 pixels: each pixel the
+ * mean of 4 x 4.
+ *
+ * @throws CorruptDataError, SlideError, ClericError ERR_FILE_EXISTS, ERR_DISK_FULL, AbortedError; TypeError and RangeError for
+ * wrong options. After a failure nothing is left of the file.
+ * @example
+ * await exportSlide('slide.cleric.tif', 'slide.tif', { compression: 'jpeg', quality: 85 })
+ */
+export async function exportSlide(
+  slide: SlideSource | string,
+  output: string,
+  options: ExportOptions = {},
+): Promise<ExportResult> {
+  if (typeof slide !== 'string') checkSlide(slide, 'slide')
+  checkString(output, 'output')
+  checkOptions(options)
+  const { compression = 'jpeg', label = true, macro = true, overwrite = false, onProgress } = options
+  checkOneOf(compression, 'compression', EXPORT_COMPRESSIONS)
+  const quality = checkQuality(options.quality, compression)
+  for (const name of ['label', 'macro', 'overwrite'] as const) checkFlag(options[name], name)
+  checkCallback(onProgress, 'onProgress')
+  const signal = checkSignal(options.signal) ?? new AbortController().signal
+  throwIfAborted(signal)
+  refuseExisting(output, overwrite)
+  const started = performance.now()
+
+  const { codec: given, model, device, adapter } = options
+  // Each tile of an archive is read once.
+  const toRead = { codec: given, model, device, adapter, cacheBytes: 0, signal }
+  const source = typeof slide === 'string' ? await openAny(slide, toRead) : slide
+  try {
+    if (isSameFile(output, source.path)) {
+      throw new ClericError('ERR_FILE_EXISTS', `${output} is the slide itself; choose another name`)
+    }
+    const kept = keptOf(source, { label, macro })
+    const levels = exportLevels(source.levels, source instanceof Archive ? source.tile : TILE)
+    const { mpp, objectivePower } = source
+    const description = describeSlide({ properties: kept.properties, mpp, objectivePower }, source.levels[0] as Level)
+    const codec = tileCodec(compression, quality ?? DEFAULT_QUALITY)
+    const run = new ExportRun(source, { ...kept, levels, codec, description, overwrite, onProgress }, signal)
+    const bytes = await run.write(output)
+    return {
+      output,
+      bytes,
+      compression,
+      quality,
+      levels: levels.map(({ level }) => level),
+      associatedImages: kept.images,
+      tiles: run.tiles,
+      seconds: (performance.now() - started) / 1000,
+      peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    }
+  } finally {
+    if (source !== slide) source.close()
+  }
+}
+
+function checkQuality(quality: number | undefined, compression: ExportCompression): number | null {
+  if (compression === 'deflate') {
+    if (quality !== undefined) throw outOfRange('none, as deflate loses nothing,', 'quality', quality)
+    return null
+  }
+  return checkInteger(quality ?? DEFAULT_QUALITY, 'quality', 1, 100)
+}

@@ -1,0 +1,67 @@
+/**
+ * The directories of an export: the levels, finest first, then the associated images, in the order and with the words of an
+ * Aperio SVS file, which OpenSlide, QuPath and Bio-Formats know label, macro image, resolution and objective power from.
+ */
+import {
+  type Fields,
+  optionalField,
+  pixelFields,
+  resolutionFields,
+  type StoredImage,
+  stripFields,
+  tileFields,
+} from '../archive/tiff-image.js'
+import { HORIZONTAL, MACRO, REDUCED, TAGS } from '../archive/tiff-tags.js'
+import { ascii, encodeTiff, short, undefinedBytes } from '../archive/tiff-writer.js'
+import type { Level, SlideSource } from '../slide/source.js'
+import type { ExportLevel } from './pyramid.js'
+import type { TileCodec } from './tile-codec.js'
+
+export interface ExportContents {
+  readonly levels: readonly ExportLevel[]
+  readonly images: readonly StoredImage[]
+  readonly codec: TileCodec
+  readonly mpp: SlideSource['mpp']
+  readonly description: string
+  readonly iccProfile: Uint8Array | null
+}
+
+/** Bytes of the head. Their number depends on sizes and facts, not on where tiles are or how long. */
+export function encodeHead({ levels, images, codec, mpp, description, iccProfile }: ExportContents): Uint8Array {
+  const icc = iccProfile ? undefinedBytes(iccProfile) : null
+  const { compression, photometric, isPredicted } = codec
+  const tiled = levels.map(
+    ({ level, index }, i): Fields => [
+      ...pixelFields(level, compression, photometric, i > 0 ? REDUCED : 0),
+      ...tileFields(index),
+      ...resolutionFields(mpp, level.downsample),
+      ...optionalField(TAGS.Predictor, isPredicted ? short(HORIZONTAL) : null),
+      ...optionalField(TAGS.IccProfile, icc),
+    ],
+  )
+  tiled[0]?.push([TAGS.ImageDescription, ascii(description)])
+  const stripped = images.map((image): Fields => {
+    // The second line begins with the name, as far as the first blank.
+    const about = `Aperio\n${image.name.replace(/\s+/g, '_')} ${image.width}x${image.height}`
+    return [...stripFields(image, image.name === 'macro' ? MACRO : REDUCED), [TAGS.ImageDescription, ascii(about)]]
+  })
+  return encodeTiff([...tiled, ...stripped].map((fields) => ({ fields: new Map(fields) }))).bytes
+}
+
+/**
+ * What the first directory says of the slide: what the slide's own did, unless that is XML. Such descriptions (OME, Leica,
+ * Philips) list the images of the file they stand in, which readers would look for in vain. In its place, and where there
+ * was none, stands one in the words of an SVS file.
+ */
+export function describeSlide(
+  slide: Pick<SlideSource, 'properties' | 'mpp' | 'objectivePower'>,
+  { width, height }: Level,
+): string {
+  const { properties, mpp, objectivePower } = slide
+  const original = properties['tiff.ImageDescription'] ?? properties['openslide.comment'] ?? ''
+  if (original.trim() !== '' && !/^\s*\ufeff?\s*</.test(original)) return original
+  const facts = [`Aperio Image Library (written by cleric)\n${width}x${height}`]
+  if (objectivePower !== null) facts.push(`AppMag = ${objectivePower}`)
+  if (mpp) facts.push(`MPP = ${Number(((mpp.x + mpp.y) / 2).toPrecision(10))}`)
+  return facts.join('|')
+}

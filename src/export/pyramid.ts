@@ -1,0 +1,49 @@
+/** Which levels an export has: the slide's own, and coarser ones where a viewer would otherwise have to read too much at once. */
+import { emptyIndex, type TileIndex } from '../archive/tile-index.js'
+import type { Level } from '../slide/source.js'
+
+/** How much coarser a level that is made is than the one before it. A divisor of every tile's side. */
+export const STEP = 4
+/** Most bytes of pixels to hold for a level that is made: a row of its tiles. Enough for 400,000 pixels and more. */
+const MAX_ROW_BYTES = 2 ** 29
+/** A viewer can show a level of this size at once. */
+const SMALLEST = 1024
+
+export interface ExportLevel {
+  readonly level: Level
+  readonly index: TileIndex
+  /** The slide's number of the level; null if it is made from the level before it. */
+  readonly number: number | null
+}
+
+/**
+ * The levels of the slide in their order, with others in between and after them so that none is 8 times coarser than the one
+ * before it, or more, and the last fits on a screen. There are two at least: readers of SVS files take the second
+ * image for a thumbnail unless it has tiles.
+ */
+export function exportLevels(levels: readonly Level[], tile: number): ExportLevel[] {
+  const all: ExportLevel[] = []
+  for (const [number, level] of levels.entries()) {
+    const next = levels[number + 1]
+    all.push({ level, index: emptyIndex(level, tile), number })
+    for (let last = level; isFarFrom(last, next) || (!next && all.length === 1 && largest(last) > 1); ) {
+      last = {
+        width: Math.ceil(last.width / STEP),
+        height: Math.ceil(last.height / STEP),
+        downsample: last.downsample * STEP,
+      }
+      const index = emptyIndex(last, tile)
+      if (last.width * index.tileHeight * 3 > MAX_ROW_BYTES) break
+      all.push({ level: last, index, number: null })
+    }
+  }
+  return all
+}
+
+function isFarFrom(level: Level, next: Level | undefined): boolean {
+  return next ? next.downsample >= 2 * STEP * level.downsample : largest(level) > SMALLEST
+}
+
+function largest({ width, height }: Level): number {
+  return Math.max(width, height)
+}

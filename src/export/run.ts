@@ -1,0 +1,197 @@
+/** One export of a slide: what `exportSlide` does once its options are checked. */
+import { inOrder } from '../archive/in-order.js'
+import type { StoredImage } from '../archive/tiff-image.js'
+import { TIFF_HEADER_BYTES } from '../archive/tiff-writer.js'
+import { growImage, type Image } from '../codec/image.js'
+import { throwIfAborted } from '../errors.js'
+import { PartialFile } from '../partial-file.js'
+import { fromImage } from '../slide/image-file.js'
+import { type Level, levelRegion, type SlideSource } from '../slide/source.js'
+import type { ExportProgress } from './export.js'
+import { encodeHead } from './head.js'
+import type { ExportLevel } from './pyramid.js'
+import { Reducer } from './reducer.js'
+import type { TileCodec } from './tile-codec.js'
+
+/** Tiles between being read and being written: enough to encode while others are decoded. */
+const TILES_IN_FLIGHT = 4
+/** Most tiles of one colour whose place is remembered, to be used again. */
+const MAX_PLAIN = 1024
+
+export interface ExportPlan {
+  readonly levels: readonly ExportLevel[]
+  readonly codec: TileCodec
+  /** Names of the associated images to keep. */
+  readonly images: readonly string[]
+  readonly description: string
+  readonly iccProfile: Uint8Array | null
+  readonly overwrite: boolean
+  readonly onProgress: ((progress: ExportProgress) => void) | undefined
+}
+
+interface Place {
+  readonly column: number
+  readonly row: number
+}
+
+interface Written {
+  readonly offset: number
+  readonly length: number
+}
+
+interface Made {
+  /** Cut to the level. */
+  readonly image: Image
+  /** Size and colour of a tile of one colour, else null. */
+  readonly plain: string | null
+  /** Null if one like it is written already. */
+  readonly bytes: Uint8Array | null
+}
+
+export class ExportRun {
+  readonly totalPixels: number
+  readonly totalTiles: number
+  tiles = 0
+  readonly #slide: SlideSource
+  readonly #plan: ExportPlan
+  readonly #plain = new Map<string, Written>()
+  readonly #signal: AbortSignal
+  #file: PartialFile | null = null
+  #position = 0
+  #pixels = 0
+
+  constructor(slide: SlideSource, plan: ExportPlan, signal: AbortSignal) {
+    this.#slide = slide
+    this.#plan = plan
+    this.#signal = signal
+    this.totalTiles = plan.levels.reduce((sum, { index }) => sum + index.length.length, 0)
+    this.totalPixels = plan.levels.reduce((sum, { level }) => sum + level.width * level.height, 0)
+  }
+
+  /** Writes the file; returns its size. */
+  async write(output: string): Promise<number> {
+    const jpegs = await this.#associatedImages()
+    const images = jpegs.map(({ bytes, ...image }): StoredImage => ({ ...image, offset: 0, length: bytes.length }))
+    const contents = { ...this.#plan, mpp: this.#slide.mpp, images }
+    this.#position = encodeHead(contents).length
+    const file = await PartialFile.create(output)
+    this.#file = file
+    try {
+      for (const [i, { number }] of this.#plan.levels.entries()) {
+        if (number !== null) await this.#writeLevel(i)
+      }
+      const stored: StoredImage[] = []
+      for (const { bytes, ...image } of jpegs) stored.push({ ...image, ...(await this.#append(bytes)) })
+      throwIfAborted(this.#signal)
+      const head = encodeHead({ ...contents, images: stored })
+      await file.publish(head, TIFF_HEADER_BYTES, this.#position, this.#plan.overwrite)
+      return this.#position
+    } finally {
+      await file.discard()
+    }
+  }
+
+  /** A level of the slide, and what is made of it. */
+  async #writeLevel(i: number): Promise<void> {
+    const { index } = this.#plan.levels[i] as ExportLevel
+    const reducer = this.#reducer(i)
+    await inOrder(
+      places(index.columns, index.rows),
+      TILES_IN_FLIGHT,
+      async ({ column, row }, signal) => this.#make(i, await this.#read(i, column, row, signal)),
+      async ({ column, row }, made) => {
+        await this.#put(i, column, row, made)
+        await reducer?.add(column, row, made.image)
+      },
+      this.#signal,
+    )
+  }
+
+  /** What makes the next level out of this one, if it is to be made. */
+  #reducer(i: number): Reducer | null {
+    const [finer, coarser] = [this.#plan.levels[i] as ExportLevel, this.#plan.levels[i + 1]]
+    if (coarser?.number !== null) return null
+    const next = this.#reducer(i + 1)
+    return new Reducer(finer, coarser, (row, tiles) =>
+      inOrder(
+        tiles.entries(),
+        TILES_IN_FLIGHT,
+        ([, image]) => this.#make(i + 1, image),
+        async ([column], made) => {
+          await this.#put(i + 1, column, row, made)
+          await next?.add(column, row, made.image)
+        },
+        this.#signal,
+      ),
+    )
+  }
+
+  /** The pixels of a tile, cut to the level. */
+  #read(i: number, column: number, row: number, signal: AbortSignal): Promise<Image> {
+    const { index, number } = this.#plan.levels[i] as ExportLevel
+    const level = number as number
+    const { width, height } = this.#slide.levels[level] as Level
+    const [left, top] = [column * index.tileWidth, row * index.tileHeight]
+    const [w, h] = [Math.min(index.tileWidth, width - left), Math.min(index.tileHeight, height - top)]
+    return this.#slide.readRegion(levelRegion(this.#slide, level, left, top, w, h), signal)
+  }
+
+  async #make(i: number, image: Image): Promise<Made> {
+    const { tileWidth, tileHeight } = (this.#plan.levels[i] as ExportLevel).index
+    const plain = isPlain(image) ? `${tileWidth}x${tileHeight}:${image.data.subarray(0, 3).join()}` : null
+    if (plain !== null && this.#plain.has(plain)) return { image, plain, bytes: null }
+    const bytes = await this.#plan.codec.encode(growImage(image, tileWidth, tileHeight))
+    return { image, plain, bytes }
+  }
+
+  async #put(i: number, column: number, row: number, { image, plain, bytes }: Made): Promise<void> {
+    const { index } = this.#plan.levels[i] as ExportLevel
+    const known = plain === null ? undefined : this.#plain.get(plain)
+    // Whether one like it is written is decided here, where tiles come in order: the file must not depend on timing.
+    const written = known ?? (await this.#append(bytes as Uint8Array))
+    if (plain !== null && this.#plain.size < MAX_PLAIN) this.#plain.set(plain, written)
+    const at = row * index.columns + column
+    index.offset[at] = written.offset
+    index.length[at] = written.length
+    this.tiles++
+    this.#pixels += image.width * image.height
+    this.#plan.onProgress?.({
+      tiles: this.tiles,
+      totalTiles: this.totalTiles,
+      pixels: this.#pixels,
+      totalPixels: this.totalPixels,
+      bytes: this.#position,
+    })
+  }
+
+  async #append(bytes: Uint8Array): Promise<Written> {
+    const offset = this.#position
+    await this.#file?.write(bytes, offset)
+    this.#position += bytes.length
+    return { offset, length: bytes.length }
+  }
+
+  async #associatedImages() {
+    const jpegs = []
+    for (const name of this.#plan.images) {
+      const image = await this.#slide.readAssociatedImage(name, this.#signal)
+      const bytes = await fromImage(image).jpeg({ quality: 90, chromaSubsampling: '4:4:4' }).toBuffer()
+      jpegs.push({ name, width: image.width, height: image.height, bytes })
+    }
+    return jpegs
+  }
+}
+
+function* places(columns: number, rows: number): Generator<Place> {
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) yield { column, row }
+  }
+}
+
+/** Whether all pixels have one colour. */
+function isPlain({ data }: Image): boolean {
+  for (let i = 3; i < data.length; i++) {
+    if (data[i] !== data[i - 3]) return false
+  }
+  return true
+}

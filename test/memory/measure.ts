@@ -1,0 +1,41 @@
+/** How much memory a command takes, in a process of its own. */
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import type { CodecOptions } from '../../src/codec/codec.js'
+
+export const COMMANDS = ['compress', 'validate', 'export'] as const
+export type Command = (typeof COMMANDS)[number]
+
+export interface Run {
+  readonly command: Command
+  /** Of the slide. */
+  readonly width: number
+  readonly height: number
+  /** Written by `compress`, read by the others. */
+  readonly archive: string
+  /** Written by `export`. */
+  readonly output: string
+  /** The real codec that is to be held open, if any. */
+  readonly codec: Pick<CodecOptions, 'model' | 'device'> | null
+  /** Keeps every tile, to see whether that is noticed. */
+  readonly leak: boolean
+}
+
+export interface Measurement {
+  readonly seconds: number
+  /** Resident when the work begins: Node.js, the program, and the codec if there is one. */
+  readonly startBytes: number
+  /** The most that was ever resident. */
+  readonly peakBytes: number
+  /** Name of the device that the real codec was open on. */
+  readonly device: string | null
+}
+
+/** @throws if the command fails */
+export async function measure(run: Run): Promise<Measurement> {
+  const script = fileURLToPath(new URL('process.ts', import.meta.url))
+  const argv = ['--import', 'tsx', script, JSON.stringify(run)]
+  const { stdout } = await promisify(execFile)(process.execPath, argv)
+  return JSON.parse(stdout)
+}

@@ -1,0 +1,32 @@
+/** The memory that a command takes doesn't grow with the slide. `npm run test:memory` measures whole slides. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'ava'
+import { COMMANDS, type Command, measure } from './measure.js'
+
+const MEBIBYTE = 2 ** 20
+const folder = mkdtempSync(join(tmpdir(), 'cleric-memory-'))
+test.after.always(() => rmSync(folder, { recursive: true }))
+
+async function peak(command: Command, side: number, leak = false): Promise<number> {
+  const archive = join(folder, leak ? 'leak.cleric.tif' : `${side}.cleric.tif`)
+  const output = join(folder, 'out.tif')
+  const { peakBytes } = await measure({ command, width: side, height: side, archive, output, codec: null, leak })
+  return peakBytes / MEBIBYTE
+}
+
+// One after the other: each command reads what the first wrote.
+test.serial('compress, validate and export take no more memory for 1024 tiles than for 64', async (t) => {
+  for (const command of COMMANDS) {
+    const [small, large] = [await peak(command, 4096), await peak(command, 16384)]
+    t.log(`${command}: ${small.toFixed(0)} MiB, ${large.toFixed(0)} MiB`)
+    // The pixels of the tiles that the larger slide has more are 720 MiB.
+    t.true(large - small < 150, `${command}: ${small} MiB, ${large} MiB`)
+  }
+})
+
+test.serial('the measurement finds a codec that keeps its tiles', async (t) => {
+  const [sound, leaky] = [await peak('compress', 16384), await peak('compress', 16384, true)]
+  t.true(leaky - sound > 500, `${sound} MiB, ${leaky} MiB`)
+})
