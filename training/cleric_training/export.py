@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import sys
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -80,8 +79,6 @@ def main() -> None:
     torch.set_num_threads(1)
     model, counts = model_of(args.checkpoint)
     quantised = quantised_of(rounded(model), args)
-    for layer, noise in sorted(quantised.noise.items(), key=lambda item: -item[1])[:5]:
-        print(f"noisy: {layer} {noise:.3f} of its spread", file=sys.stderr)
     name = args.name or f"cleric-{model.config.preset}"
     training = {k: round(v) for k, v in counts.items() if k in ("step", "pixels", "seconds")}
     created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

@@ -20,10 +20,9 @@ from .model import Cleric
 from .tables import scale_table
 from .walk import walk
 
-BITS = 9
+BITS = 8
 MOST_BITS = 12
 NORM_LIMIT = 32767  # of a layer norm's weights
-NORM_EPSILON = 1e-5  # of nn.LayerNorm
 
 
 class QuantiseError(ValueError):
@@ -199,9 +198,8 @@ class Quantiser:
             raise QuantiseError(f"Expected weights below {NORM_LIMIT} for {name}: its step is too small")
         whole = np.clip(np.round(weight * np.exp2(-a)), -NORM_LIMIT, NORM_LIMIT).astype(np.int16)
         offset, shift = np.round(bias * np.exp2(-a)).astype(np.int32), (e - a).astype(np.int32)
-        epsilon = int(round(count * NORM_EPSILON * 2.0 ** (10 - 2 * int(x.e[0]))))
-        if epsilon >= 1 << 20:
-            raise QuantiseError(f"Expected a coarser input of {name}: its epsilon would be {epsilon}")
+        epsilon = steps.epsilon(count, int(x.e[0]))
+        assert epsilon < 1 << steps.EPSILON_BITS
         self._store(name, weight=whole, bias=offset, shift=shift, epsilon=np.array([epsilon], np.int32))
         self.out.layers[name] = {"out": runs(e)}
         normed = integer.layer_norm(x.whole, whole, offset, shift, epsilon, self.out.tensors["rsqrt"])

@@ -19,6 +19,8 @@ MEAN = -6  # of means and y_hat: 1/64
 SCALE = -11  # of scales: up to 2^20 units = 512, which is beyond the last of the 64
 LOGIT = -8  # of the logits of window attention; exp(-4095 / 256) is next to nothing
 LEAST_EXP = -8  # likewise of the keys and queries of linear attention
+NORM_EPSILON = 1e-5  # of nn.LayerNorm
+EPSILON_BITS = 20  # of the integer that stands for it
 HEADROOM = 1.3  # other images have larger values than the samples
 EVEN = 0.8  # 1: an error counts by its share of the values at that rate; 0: by its size
 SEARCH = 5  # steps tried downwards from the one that clips nothing
@@ -35,6 +37,11 @@ def gelu(x: np.ndarray) -> np.ndarray:
 
 
 ACTIVATIONS = {"gelu": gelu, "tanh": lambda x: 0.5 * np.tanh(x)}
+
+
+def epsilon(count: int, e: int) -> int:
+    """What a layer norm over `count` channels of step 2^e adds to the square of their norm, in 2^-10 of its unit."""
+    return round(count * NORM_EPSILON * 2.0 ** (10 - 2 * e))
 
 
 def table(kind: str, before: int, after: int) -> np.ndarray:
@@ -135,8 +142,11 @@ def choose(config: Config, samples: Mapping[str, np.ndarray]) -> dict[str, np.nd
     fill("h_s.input", 0)
     for i in range(config.slices):
         local = [f"mem.local.{i}.{part}" for part in ("proj", "mlp.2", "mlp.2.sum")]  # and a norm reads them
+        e = uniform([samples[part] for part in local])
+        while epsilon(samples[local[0]].shape[1], e) >= 1 << EPSILON_BITS:
+            e += 1
         for name in local:
-            fill(name, uniform([samples[part] for part in local]))
+            fill(name, e)
         for kind in ("inter", "intra") if i else ():
             pair = [f"mem.{kind}.{i}.qkv.{part}.1" for part in "qk"]  # under one table
             for name in pair:

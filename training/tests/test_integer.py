@@ -184,6 +184,18 @@ def test_a_model_beyond_the_limits_fails_by_name(nano, latents):
         quantise(model, latents)
 
 
+def test_a_nearly_silent_layer_has_an_integer_form(nano, latents):
+    model = Cleric(PRESETS["nano"]).eval()
+    model.load_state_dict(nano[0].state_dict())
+    with torch.no_grad():
+        for layer in (model.mem.local[1].proj, model.mem.local[1].mlp[2], model.mem.lrp_a[0][2], model.mem.lrp_n[1][4]):
+            layer.weight *= 1e-5
+            layer.bias *= 1e-3
+    quantised = quantise(model, latents)
+    assert 0 < quantised.tensors["mem.local.1.norm2.epsilon"][0] < 1 << 20
+    encode(model.config, quantised.tensors, latents.y, latents.z)
+
+
 def test_dequantised_weights_are_close(nano, latents, tmp_path):
     model, quantised = nano
     save_model(tmp_path / "n.safetensors", model, quantised, "n")
