@@ -89,6 +89,8 @@ function work(node: Node, parameters: Parameters): number {
       const hidden = parameters.get(`${node.net}.conv1.bias`).data.length
       return (9 * hidden * (hidden + 1) + hidden) * out.shape.channels * area
     }
+    case 'integerLinearAttention':
+      return 2 * (out.shape.channels / node.heads) * out.shape.channels * area
     case 'integerWindowAttention':
       return 25 * out.shape.channels * area
     default:
