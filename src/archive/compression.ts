@@ -9,7 +9,7 @@ import type { PayloadCodec } from './archive.js'
 import { type BackgroundMode, blankColour } from './blank.js'
 import type { BusyClock } from './busy-clock.js'
 import type { CompressProgress, UnreadableTile } from './compress.js'
-import type { Description } from './description.js'
+import { type Description, readSlideFacts, writeSlideFacts } from './description.js'
 import { type Kept, keptOf } from './identity.js'
 import { inOrder } from './in-order.js'
 import { type Contents, encodeHead, type Layout } from './layout.js'
@@ -278,6 +278,7 @@ export class Compression {
       properties: { ...this.#kept.properties },
       source: { format, bytes },
     }
+    this.#refuseUnreadable(description)
     return {
       layout,
       description,
@@ -286,6 +287,16 @@ export class Compression {
       overview: layout === 'compat' ? overviewLevels(this.#levels[0] as Level) : [],
       images: images.map(({ bytes, ...image }) => ({ ...image, offset: 0, length: bytes.length })),
       fileLength: 0,
+    }
+  }
+
+  /** What a reader would refuse must not be written: files may state any nonsense about themselves. */
+  #refuseUnreadable(description: Description): void {
+    try {
+      readSlideFacts(writeSlideFacts(description))
+    } catch (cause) {
+      const { path } = this.#reader.slide
+      throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} can't be archived: ${(cause as Error).message}`, { cause })
     }
   }
 

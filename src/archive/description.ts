@@ -32,6 +32,8 @@ export interface Description extends TileHead, SlideFacts {
 }
 
 export const MAX_LEVELS = 64
+/** Parsed, JSON takes a multiple of its size. */
+const MAX_JSON_LENGTH = 2 ** 26
 
 /** A format or stream that is later than this program. */
 export class LaterVersion extends Error {}
@@ -52,7 +54,7 @@ export function writeSlideFacts(facts: SlideFacts): string {
 
 /** @throws Error that says what is wrong, or {@link LaterVersion} */
 export function readTileHead(text: string): TileHead {
-  const root = object(JSON.parse(text), 'the tile head')
+  const root = parse(text, 'the tile head')
   const model = object(root.model, 'model')
   for (const [name, known] of [
     ['format', FORMAT_VERSION],
@@ -69,7 +71,7 @@ export function readTileHead(text: string): TileHead {
 
 /** @throws Error that says what is wrong */
 export function readSlideFacts(text: string): SlideFacts {
-  const root = object(JSON.parse(text), 'the description')
+  const root = parse(text, 'the description')
   const source = object(root.source, 'source')
   const background = object(root.background, 'background')
   const downsamples = list(root.downsamples, 'downsamples', MAX_LEVELS).map((value, i) =>
@@ -105,6 +107,11 @@ function json(value: unknown): string {
 }
 
 type Json = Record<string, unknown>
+
+function parse(text: string, name: string): Json {
+  if (text.length > MAX_JSON_LENGTH) throw new Error(`${name} has ${text.length} bytes`)
+  return object(JSON.parse(text), name)
+}
 
 function object(value: unknown, name: string): Json {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error(`${name} is no object`)

@@ -10,7 +10,7 @@ import { type ByteSource, START_BYTES } from './byte-source.js'
 import { type Description, LaterVersion, MAX_LEVELS, readSlideFacts, readTileHead } from './description.js'
 import type { Layout } from './layout.js'
 import type { StoredImage } from './tiff-image.js'
-import { isBigTiff, type TiffDirectory, TiffHead, textOf } from './tiff-reader.js'
+import { isBigTiff, type TiffDirectory, TiffHead } from './tiff-reader.js'
 import { COMPRESSION, TAGS, TYPES } from './tiff-tags.js'
 import { indexOf, type Size, TILE, TILE_MULTIPLE, type TileIndex } from './tile-index.js'
 
@@ -87,8 +87,8 @@ function interpret(head: TiffHead, headLength: number, fileLength: number): Open
   if (images.length > MAX_IMAGES) throw head.corrupt(`it has ${images.length} associated images`)
 
   const region: Region = { head, start: headLength, end: fileLength }
-  const tileHead = parse(head, (levels[0] as TiffDirectory).bytes(TAGS.ClericTileHead), readTileHead)
-  const facts = parse(head, first.bytes(TAGS.ClericSlide), readSlideFacts)
+  const tileHead = parse(head, (levels[0] as TiffDirectory).text(TAGS.ClericTileHead), readTileHead)
+  const facts = parse(head, first.text(TAGS.ClericSlide), readSlideFacts)
   if (facts.downsamples.length !== levels.length) {
     throw head.corrupt(`it has ${levels.length} levels and ${facts.downsamples.length} downsamples`)
   }
@@ -178,13 +178,9 @@ function maxPayload({ tileWidth, tileHeight }: TileIndex): number {
   return 4096 + 10 * padded(tileWidth) * padded(tileHeight)
 }
 
-/** Parsed, JSON takes a multiple of its size. */
-const MAX_JSON_BYTES = 2 ** 26
-
-function parse<T>(head: TiffHead, json: Uint8Array, read: (text: string) => T): T {
-  if (json.length > MAX_JSON_BYTES) throw head.corrupt(`its description has ${json.length} bytes`)
+function parse<T>(head: TiffHead, text: string, read: (text: string) => T): T {
   try {
-    return read(textOf(json))
+    return read(text)
   } catch (error) {
     const { message } = error as Error
     if (error instanceof LaterVersion) throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${head.name} ${message}`)

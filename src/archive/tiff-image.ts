@@ -57,13 +57,13 @@ export function stripFields(image: StoredImage, subfile: number): Fields {
   ]
 }
 
-/** Pixels a centimetre, of a level. */
+/** Pixels a centimetre, of a level; nothing if a fraction of two 32-bit numbers can't say it. */
 export function resolutionFields(mpp: Resolution | null, downsample: number): Fields {
-  if (!mpp) return []
-  const perCentimetre = (value: number) => 10_000 / (value * downsample)
+  const [x, y] = mpp ? [10_000 / (mpp.x * downsample), 10_000 / (mpp.y * downsample)] : [0, 0]
+  if (Math.min(x, y) < 2 ** -20 || Math.max(x, y) >= 2 ** 32 - 1) return []
   return [
-    [TAGS.XResolution, rational(perCentimetre(mpp.x))],
-    [TAGS.YResolution, rational(perCentimetre(mpp.y))],
+    [TAGS.XResolution, rational(x)],
+    [TAGS.YResolution, rational(y)],
     [TAGS.ResolutionUnit, short(CENTIMETRE)],
   ]
 }

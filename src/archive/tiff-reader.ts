@@ -101,11 +101,6 @@ export class TiffHead {
   }
 }
 
-/** The text of an ASCII value, which ends with a NUL. */
-export function textOf(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes.at(-1) === 0 ? bytes.subarray(0, -1) : bytes)
-}
-
 const TAG_NAMES = new Map<number, string>(Object.entries(TAGS).map(([name, tag]) => [tag, name]))
 const INTEGRAL: readonly number[] = [TYPES.SHORT.code, TYPES.LONG.code, TYPES.LONG8.code, TYPES.IFD8.code]
 const BYTES: readonly number[] = [TYPES.BYTE.code, TYPES.ASCII.code, TYPES.UNDEFINED.code]
@@ -151,8 +146,10 @@ export class TiffDirectory {
     return this.#entry(tag, [...BYTES, ...INTEGRAL]).offset
   }
 
+  /** The text of an ASCII value, without the NUL that ends it. */
   text(tag: Tag): string {
-    return textOf(this.bytes(tag))
+    const bytes = this.bytes(tag)
+    return new TextDecoder().decode(bytes.at(-1) === 0 ? bytes.subarray(0, -1) : bytes)
   }
 
   #entry(tag: Tag, types: readonly number[]): Entry {

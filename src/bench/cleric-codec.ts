@@ -15,11 +15,16 @@ export const clericFacts: CodecFacts = {
 /** Largest side of an image that it takes as one tile. */
 export const clericMaxSide = maxTileSide
 
-/** Results are never cached: the code they depend on is what is being worked on. */
-export function clericCodec(codec: PayloadCodec): BenchCodec {
+/**
+ * Results are never cached: the code they depend on is what is being worked on.
+ *
+ * @param name where several models are compared
+ */
+export function clericCodec(codec: PayloadCodec, name?: string): BenchCodec {
   const { model, device } = codec
   return {
     ...clericFacts,
+    ...(name === undefined ? {} : { id: name, label: name }),
     version: `model ${model.name} (${model.hash.slice(0, 16)}) on ${device.name}`,
     commands: ['encodeTile(image, { quality: {setting} })', 'decodeTile(coded)'],
     cacheable: false,

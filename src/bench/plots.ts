@@ -76,8 +76,10 @@ function marks(codecs: readonly CodecFacts[]) {
 
 function encoding(codecs: readonly CodecFacts[], title: string) {
   const domain = codecs.map(legend)
-  // A codec keeps its colour whichever others are drawn.
-  const colours = codecs.map(({ id }) => COLOURS[ORDER.indexOf(id) % COLOURS.length] as string)
+  // A codec keeps its colour whichever others are drawn; models of an ablation take what is left.
+  const taken = codecs.map(({ id }) => ORDER.indexOf(id))
+  const free = COLOURS.filter((_, i) => !taken.includes(i))
+  const colours = taken.map((i) => (i >= 0 ? COLOURS[i] : free.shift()) ?? 'grey')
   return {
     x: { field: 'bpp', type: 'quantitative', scale: { type: 'log', nice: false }, title: 'bits per pixel' },
     y: { field: 'value', type: 'quantitative', scale: { zero: false }, title },

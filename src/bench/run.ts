@@ -1,24 +1,20 @@
 /** What every bench does: open codecs and images, sweep, and say what was run on what. */
 import { cpus } from 'node:os'
-import type { PayloadCodec } from '../archive/archive.js'
 import { type BenchCodec, type CodecFacts, isMissing, type MissingCodec } from './codec.js'
 import { type ImageSet, openImageSet } from './image-set.js'
 import type { Measure } from './measure.js'
-import { openBenchCodecs } from './open-codecs.js'
 import { ResultCache } from './result-cache.js'
 import { type ImageFacts, type Sweep, sweep } from './sweep.js'
 
 export interface BenchOptions {
   readonly data: string
-  /** Ids of benchCodecs (open-codecs.ts). */
-  readonly codecs: readonly string[]
   /** Ascending. */
   readonly levels: readonly number[]
   readonly limit?: number | undefined
   /** File of results of earlier runs; null: none is read or written. */
   readonly cache: string | null
-  /** Opens this project's codec, if it is asked for. */
-  readonly cleric: () => Promise<PayloadCodec>
+  /** Opens what is to be run, and says what can't be. */
+  readonly open: (signal?: AbortSignal) => Promise<readonly (BenchCodec | MissingCodec)[]>
   /** Whether to draw. */
   readonly figures: boolean
   readonly signal?: AbortSignal | undefined
@@ -59,7 +55,7 @@ export async function runBench<T extends object, R>(
   conclude: (swept: Swept<T>) => Promise<R>,
 ): Promise<R> {
   const { data, levels, signal, onProgress } = options
-  const opened = await openBenchCodecs(options.codecs, options.cleric, signal)
+  const opened = await options.open(signal)
   const codecs = opened.filter((codec): codec is BenchCodec => !isMissing(codec))
   const missing = opened.filter(isMissing)
   using set = await openImageSet(data, Math.max(...levels), options.limit)

@@ -3,8 +3,9 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Command, InvalidArgumentError } from 'commander'
+import { type AblationReport, benchAblation } from '../bench/ablation.js'
 import type { BenchCodec, MissingCodec } from '../bench/codec.js'
-import { benchCodecs } from '../bench/open-codecs.js'
+import { benchCodecs, openBenchCodecs } from '../bench/open-codecs.js'
 import { benchRateDistortion, type RdReport } from '../bench/rate-distortion.js'
 import { defaultCachePath } from '../bench/result-cache.js'
 import type { BenchFacts, BenchOptions, BenchRun } from '../bench/run.js'
@@ -44,6 +45,22 @@ export function addBench(cli: Cli): void {
     (session, options) => run(session, options, benchTissue, describeTissue),
     'cleric bench nuclei --output nuclei',
   )
+  cli.add<Options & { models: readonly string[] }>(
+    'bench ablation',
+    'Models that differ in a module, against the first of them',
+    (command) =>
+      benchOptions(command, 'rd', ['jpeg'], [0]).requiredOption(
+        '--models <files...>',
+        'model files, the baseline first',
+      ),
+    (session, options) => {
+      const { device = 'auto', adapter, models } = options
+      const choice = { device, ...(adapter === undefined ? {} : { adapter }) }
+      const bench = (common: BenchOptions) => benchAblation({ ...common, models, device: choice })
+      return run(session, options, bench, describeAblation)
+    },
+    'cleric bench ablation --models baseline.safetensors full.safetensors',
+  )
 }
 
 function benchOptions(command: Command, bench: string, codecs: readonly string[], levels: readonly number[]): Command {
@@ -68,16 +85,17 @@ async function run<Report extends BenchFacts>(
   const data = options.data ?? (existsSync(EVALUATION_IMAGES) ? EVALUATION_IMAGES : DRAWN_SLIDE)
   const progress = session.progress('bench')
   let loan: Loan | undefined
+  const cleric = async () => {
+    const choice = session.codec(options)
+    if (choice.codec) return choice.codec
+    loan = await borrowCodec(choice)
+    return loan.codec
+  }
   try {
     const { report, figures } = await bench({
-      ...{ data, codecs: options.codecs, levels: options.levels, limit: options.limit },
+      ...{ data, levels: options.levels, limit: options.limit },
       cache: options.cache === false ? null : options.cache,
-      cleric: async () => {
-        const choice = session.codec(options)
-        if (choice.codec) return choice.codec
-        loan = await borrowCodec(choice)
-        return loan.codec
-      },
+      open: (signal) => openBenchCodecs(options.codecs, cleric, signal),
       figures: options.output !== undefined,
       signal: session.signal,
       onStart: (codecs, missing, images) => session.note(introduction(data, images, codecs, missing)),
@@ -146,13 +164,24 @@ function describeTissue(report: TissueReport, label: (id: string) => string): st
   return `Errors against the original, means over the images\n${table([head, ...rows])}`
 }
 
+function describeAblation(report: AblationReport, label: (id: string) => string): string {
+  const [level = 0] = report.levels
+  const yes = (on: boolean) => (on ? 'yes' : 'no')
+  const rows = report.variants.map(({ codec, ls, drb, r2b, parameters }) => [
+    codec,
+    ...[ls, drb, r2b].map(yes),
+    `${(parameters / 1e6).toFixed(2)} M`,
+  ])
+  return `${table([['model', 'LS', 'DRB', 'R2B', 'parameters'], ...rows])}\n\nBD-rate\n${bdTable(report, level, label)}`
+}
+
 /** Rows: codecs; columns: anchor, metric and method. */
-function bdTable(report: RdReport, level: number, label: (id: string) => string): string {
+function bdTable(report: Pick<RdReport, 'bdRates' | 'codecs'>, level: number, label: (id: string) => string): string {
   const own = report.bdRates.filter((entry) => entry.level === level)
   const column = ({ anchor, metric, method }: (typeof own)[0]) =>
     `${label(anchor)}, ${metric === 'psnr' ? 'PSNR' : 'MS-SSIM'}, ${method}`
   const columns = [...new Set(own.map(column))]
-  if (columns.length === 0) return 'none: neither JPEG nor AVIF was run'
+  if (columns.length === 0) return 'none: there is nothing to compare with'
   const rows = report.codecs.map(({ id }) => [
     label(id),
     ...columns.map((name) => {

@@ -3,6 +3,7 @@ import { addBench } from './bench.js'
 import { Cli, type Io } from './cli.js'
 import { addCompare } from './compare.js'
 import { addCompress } from './compress.js'
+import { addConvertWeights } from './convert-weights.js'
 import { addDecode } from './decode.js'
 import { addDevices } from './devices.js'
 import { addEncode } from './encode.js'
@@ -26,6 +27,7 @@ export function createCli(io: Io): Cli {
   addValidate(cli)
   addServe(cli)
   addDevices(cli)
+  addConvertWeights(cli)
   addBench(cli)
   return cli
 }

@@ -23,7 +23,8 @@ export interface ExportLevel {
  */
 export function exportLevels(levels: readonly Level[], tile: number): ExportLevel[] {
   const all: ExportLevel[] = []
-  for (const [number, level] of levels.entries()) {
+  for (const [number, { width, height, downsample }] of levels.entries()) {
+    const level = { width, height, downsample }
     const next = levels[number + 1]
     all.push({ level, index: emptyIndex(level, tile), number })
     for (let last = level; isFarFrom(last, next) || (!next && all.length === 1 && largest(last) > 1); ) {

@@ -1,7 +1,9 @@
 /** What slides do to a compression: places that can't be read, pyramids of many levels, and real files. */
+import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import { type Archive, openArchive } from '../../src/archive/archive.js'
 import { START_BYTES } from '../../src/archive/byte-source.js'
@@ -17,6 +19,7 @@ import { dataPath, testWithData } from '../data.js'
 import { losslessCodec } from '../payload-codec.js'
 import { crop, memorySlide } from '../slides.js'
 
+const execute = promisify(execFile)
 const folder = mkdtempSync(join(tmpdir(), 'cleric-source-'))
 test.after.always(() => rmSync(folder, { recursive: true }))
 let files = 0
@@ -97,6 +100,20 @@ test('a slide of which nothing can be read is no archive of background', async (
   })
   const run = compressSlide(slide, fresh(), { codec, tile: 128, onBadTile: 'background' })
   t.like(await t.throwsAsync(run, { message: /no tile/ }), { code: 'ERR_OPENSLIDE_READ' })
+})
+
+test('nonsense that a slide states is refused before anything is written, or left out', async (t) => {
+  const image = fill(64, 64, WHITE)
+  const slide = (facts: Partial<SlideSource>) => compressSlide(memorySlide([image], facts), fresh(), { codec })
+  const refused = { code: 'ERR_UNSUPPORTED_SLIDE' }
+  t.like(await t.throwsAsync(slide({ objectivePower: 1e9 }), { message: /objectivePower/ }), refused)
+  const levels = Array.from({ length: 65 }, () => ({ width: 64, height: 64, downsample: 1 }))
+  t.like(await t.throwsAsync(slide({ levels }), { message: /downsamples/ }), refused)
+  const { output } = await slide({ mpp: { x: 1e-8, y: 0.5 } })
+  using archive = await openArchive(output, { codec })
+  t.deepEqual(archive.mpp, { x: 1e-8, y: 0.5 })
+  const { stdout } = await execute('tiffdump', [output])
+  t.false(stdout.includes('XResolution'))
 })
 
 test('the directories of ten levels, and what is short, are in the first 64 KiB', async (t) => {

@@ -2,6 +2,7 @@
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import type { BenchCodec } from '../../src/bench/codec.js'
 import { bdRates, meanCurves } from '../../src/bench/curves.js'
@@ -175,6 +176,25 @@ test.serial(
     t.regex((await cli('nuclei', '--codecs', 'mozjpeg', '--limit', '1')).stdout, /F1 of nuclei/)
   },
 )
+
+test.serial('bench ablation: switches, parameters, and BD-rates against the first model', async (t) => {
+  t.timeout(120_000)
+  const nano = fileURLToPath(new URL('../fixtures/nano.safetensors', import.meta.url))
+  const output = join(folder, 'ablation')
+  const argv = ['--models', nano, nano, '--limit', '1', '--levels', '2', '--codecs', 'mozjpeg', '--device', 'cpu']
+  const { status, stdout, stderr } = await cli('ablation', ...argv, '--output', output, '--json')
+  t.is(status, 0, stderr)
+  const report = JSON.parse(stdout)
+  t.like(report, { format: 'cleric-bench-ablation/1' })
+  t.like(report.variants[0], { codec: 'nano', ls: true, drb: true, r2b: true })
+  t.true(report.variants[0].parameters > 1000)
+  t.is(report.variants[1].codec, 'nano (2)')
+  const [first, second] = report.curves
+  t.deepEqual(second.points, first.points)
+  const against = report.bdRates.filter(({ anchor }: { anchor: string }) => anchor === 'nano')
+  t.deepEqual([...new Set(against.map(({ codec }: { codec: string }) => codec))], ['nano (2)', 'mozjpeg'])
+  t.true(existsSync(join(output, 'ablation.svg')))
+})
 
 test.serial('a codec whose tool is not there is named, with what to install', async (t) => {
   const { PATH } = process.env

@@ -177,6 +177,10 @@ test('export writes a TIFF that is as good as the archive, and says what is in i
     'tiles',
   ])
   t.like(result, { bytes: readFileSync(tiff).length, compression: 'deflate', associatedImages: ['label', 'macro'] })
+  t.deepEqual(result.levels, [
+    { width: 400, height: 300, downsample: 1 },
+    { width: 100, height: 75, downsample: 4 },
+  ])
   t.like((await run('compare', 'synthetic:400x300:5', tiff, '--json')).json().levels[0], { psnr: null, maxError: 0 })
   t.is((await run('export', path, '-o', tiff)).status, 1)
   const again = await run('export', path, '-o', tiff, '--quality', '80', '--no-label', '--no-macro', '--overwrite')

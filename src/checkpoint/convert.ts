@@ -1,0 +1,158 @@
+/**
+ * A checkpoint of the training to a model file. The checkpoint is read here, where nothing in it is executed; what makes a model of the
+ * weights (coding tables, rounding, calibration) is the training's exporter, in Python, which gets the plain numbers.
+ */
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdtemp, open, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { ClericError, CorruptDataError, throwIfAborted, UnsupportedError } from '../errors.js'
+import { parseModel } from '../model/model.js'
+import { PartialFile } from '../partial-file.js'
+import { Checkpoint } from './checkpoint.js'
+import type { PickleValue } from './pickle.js'
+
+const TRAINING = fileURLToPath(new URL('../../training', import.meta.url))
+const MODULES = 'torch, torchvision, numpy, PIL'
+const PACKAGES = 'python3-torch python3-torchvision python3-numpy python3-pil'
+/** Weights in all, 4 GiB of them. */
+const MAX_WEIGHTS = 2 ** 30
+
+export interface ConvertOptions {
+  /** Further options of the exporter. */
+  readonly exporter: readonly string[]
+  readonly overwrite: boolean
+  readonly signal: AbortSignal
+}
+
+export interface Converted {
+  readonly bytes: number
+  readonly model: { readonly name: string; readonly hash: string }
+  readonly tensors: number
+  readonly weights: number
+}
+
+/** @throws CorruptDataError, UnsupportedError; ClericError ERR_PYTHON_MISSING, ERR_EXPORT_FAILED, ERR_FILE_EXISTS */
+export async function convertWeights(path: string, output: string, options: ConvertOptions): Promise<Converted> {
+  const python = await findPython(options.signal)
+  const folder = await mkdtemp(join(tmpdir(), 'cleric-weights-'))
+  try {
+    const [weights, made] = [join(folder, 'weights.safetensors'), join(folder, 'model.safetensors')]
+    const counts = await writeWeights(path, weights, options.signal)
+    const argv = ['-m', 'cleric_training.export', '--checkpoint', weights, '--out', made, ...options.exporter]
+    const { status, stderr } = await run(python, argv, options.signal)
+    if (status !== 0) {
+      const last = stderr.trim().split('\n').at(-1)
+      throw new ClericError('ERR_EXPORT_FAILED', `The exporter failed: ${last}`)
+    }
+    const bytes = await readFile(made)
+    const { name, hash } = parseModel(bytes)
+    const file = await PartialFile.create(output)
+    try {
+      await file.publish(bytes, 8, bytes.length, options.overwrite)
+    } finally {
+      await file.discard()
+    }
+    return { bytes: bytes.length, model: { name, hash }, ...counts }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** A Python that can run the exporter. */
+async function findPython(signal: AbortSignal): Promise<string> {
+  if (!existsSync(join(TRAINING, 'cleric_training', 'export.py'))) {
+    throw new ClericError('ERR_PYTHON_MISSING', `The exporter is not in ${TRAINING}: run this in a clone of cleric`)
+  }
+  const tried = process.env.PYTHON ? [process.env.PYTHON] : ['/usr/bin/python3', 'python3']
+  for (const python of tried) {
+    const { status } = await run(python, ['-c', `import ${MODULES}`], signal)
+    if (status === 0) return python
+  }
+  const where = tried.join(', ')
+  const remedy = `install ${PACKAGES}, or set PYTHON to one that has them`
+  throw new ClericError('ERR_PYTHON_MISSING', `No Python (${where}) with ${MODULES}: ${remedy}`)
+}
+
+async function run(
+  command: string,
+  argv: readonly string[],
+  signal: AbortSignal,
+): Promise<{ status: number | null; stderr: string }> {
+  throwIfAborted(signal)
+  const result = await new Promise<{ status: number | null; stderr: string }>((resolve) => {
+    const child = spawn(command, argv, { cwd: TRAINING, stdio: ['ignore', 'ignore', 'pipe'], signal })
+    let stderr = ''
+    child.stderr.on('data', (text) => {
+      // The end is what says why.
+      stderr = `${stderr}${text}`.slice(-4000)
+    })
+    child.on('error', (error) => resolve({ status: null, stderr: error.message }))
+    child.on('close', (status) => resolve({ status, stderr }))
+  })
+  throwIfAborted(signal)
+  return result
+}
+
+/** Writes a checkpoint's averaged weights as float32 with configuration and counts, for `checkpoint.load` of the training. */
+async function writeWeights(path: string, output: string, signal: AbortSignal) {
+  const checkpoint = await Checkpoint.open(path)
+  try {
+    const root = dictionary(checkpoint.root, 'it')
+    const config = root.get('config')
+    if (typeof config !== 'string') throw unsupported('it has no configuration, so it is not of a training of cleric')
+    const average = [...dictionary(root.get('ema'), 'its entry "ema"')]
+    const counts: Record<string, number> = {}
+    for (const [name, count] of dictionary(root.get('counts'), 'its entry "counts"')) {
+      if (typeof name === 'string' && typeof count === 'number') counts[name] = count
+    }
+    const header: Record<string, object> = {
+      __metadata__: { format: 'cleric-weights/1', config, counts: JSON.stringify(counts) },
+    }
+    const tensors: Float32Array[] = []
+    let weights = 0
+    for (const [name, value] of average) {
+      throwIfAborted(signal)
+      if (typeof name !== 'string' || name in header) throw corrupt('a name of a tensor is none, or there twice')
+      const { shape, data } = await checkpoint.tensor(value, name)
+      header[name] = { dtype: 'F32', shape, data_offsets: [4 * weights, 4 * (weights + data.length)] }
+      tensors.push(data)
+      weights += data.length
+      if (weights > MAX_WEIGHTS) throw unsupported(`it has more than ${MAX_WEIGHTS} weights`)
+    }
+    await writeSafetensors(output, header, tensors)
+    return { tensors: tensors.length, weights }
+  } finally {
+    await checkpoint.close()
+  }
+}
+
+async function writeSafetensors(path: string, header: object, tensors: readonly Float32Array[]): Promise<void> {
+  const text = Buffer.from(JSON.stringify(header))
+  const padded = Buffer.concat([text, Buffer.alloc((8 - (text.length % 8)) % 8, ' ')])
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64LE(BigInt(padded.length))
+  const file = await open(path, 'wx')
+  try {
+    for (const part of [length, padded, ...tensors]) {
+      await file.writeFile(new Uint8Array(part.buffer, part.byteOffset, part.byteLength))
+    }
+  } finally {
+    await file.close()
+  }
+}
+
+function dictionary(value: PickleValue | undefined, what: string): Map<PickleValue, PickleValue> {
+  if (value instanceof Map) return value
+  throw unsupported(`${what} is no dictionary, so it is not of a training of cleric`)
+}
+
+function corrupt(what: string): CorruptDataError {
+  return new CorruptDataError('ERR_MODEL_CORRUPT', `The checkpoint is damaged: ${what}`)
+}
+
+function unsupported(what: string): UnsupportedError {
+  return new UnsupportedError('ERR_MODEL_UNSUPPORTED', `The checkpoint can't be converted: ${what}`)
+}

@@ -1,0 +1,49 @@
+"""Writes checkpoints with PyTorch for the tests: `python3 save.py tensors|training FILE`; prints what a reader must find, as JSON."""
+import json
+import sys
+from collections import OrderedDict
+
+import numpy as np
+import torch
+
+what, path = sys.argv[1:]
+torch.manual_seed(3)
+
+
+def tensors() -> None:
+    """Tensors of every kind that is read."""
+    base = torch.randn(4, 6, 5, 3)
+    kinds = {
+        "plain": base,
+        "double": base.double(),
+        "half": torch.tensor([1.5, -2.25, 6e-8, 65504.0, float("inf"), 0.0]).half(),
+        "bfloat16": base.bfloat16(),
+        "channels_last": base.contiguous(memory_format=torch.channels_last),
+        "transposed": base[0, :, :, 0].t(),
+        "part": base[1, 2:4],
+        "expanded": torch.tensor([7.0]).expand(1),
+        "scalar": torch.tensor(3.5),
+        "empty": torch.zeros(0, 3),
+        "parameter": torch.nn.Parameter(base[0]),
+    }
+    root = OrderedDict(kinds)
+    root["others"] = {"integers": torch.arange(5), "list": [1, -2, 3.5, None, True, "text", 2**70, b"bytes"], "array": np.arange(3)}
+    torch.save(root, path)
+    expected = {k: {"shape": list(v.shape), "values": v.detach().float().flatten().tolist()} for k, v in kinds.items()}
+    print(json.dumps(expected).replace("Infinity", "1e999"))
+
+
+def training() -> None:
+    """What a training writes."""
+    from cleric_training.config import PRESETS
+    from cleric_training.model import Cleric
+
+    config = PRESETS["nano"]
+    model = Cleric(config)
+    average = {k: v.clone() for k, v in model.state_dict().items()}
+    torch.save({"config": config.to_json(), "model": model.state_dict(), "ema": average, "adam": {"step": torch.tensor(4)},
+                "counts": {"step": 12, "pixels": 3.5e6, "seconds": 8.25}, "torch_rng": torch.get_rng_state(),
+                "numpy_rng": np.random.default_rng(5).bit_generator.state}, path)
+
+
+{"tensors": tensors, "training": training}[what]()
