@@ -1,6 +1,22 @@
 #include "tensor.wgsl"
 // Integer layers. Their tensors hold integral values below 2^24 in magnitude, which f32 holds exactly; an activation
 // is in -2048 .. 2047.
+//
+// A float between 2^23 and 2^24 has its integer in its lowest bits: MAGIC, 1.5 2^23, brings any integer below 2^22 in
+// magnitude there. i32(), which must clamp what may be out of its range, costs ten times as much on SwiftShader.
+const MAGIC = 12582912.0;
+const MAGIC_BITS = 1262485504; // of MAGIC as an i32
+
+// |v| < 2^22
+fn toInteger(v: vec4f) -> vec4i {
+  return bitcast<vec4i>(v + MAGIC) - MAGIC_BITS;
+}
+
+// An activation, or whatever is below 2^22.
+fn loadSmall(t: texture_2d_array<f32>, x: i32, y: i32, layer: i32) -> vec4i {
+  return toInteger(load(t, x, y, layer));
+}
+
 fn loadInteger(t: texture_2d_array<f32>, x: i32, y: i32, layer: i32) -> vec4i {
   return vec4i(load(t, x, y, layer));
 }

@@ -23,11 +23,12 @@ struct Params {
   shuffle: i32,
   least: i32, // the result's range
   most: i32,
+  zero: i32, // always, but no compiler knows
 }
 
 #define K 3
 #define S 1
-#define T 9 // taps of one input group that f32 sums; divides K K
+#define T 9 // taps of one input group that f32 sums
 #define TX 8
 #define TY 4
 #define TO 1
@@ -37,6 +38,19 @@ struct Params {
 #include "grid.wgsl"
 #include "conv_tile.wgsl"
 #include "checkerboard.wgsl"
+
+// Compilers reorder float sums; past an integer operation they can't.
+fn fenced(v: vec4f) -> vec4f {
+  return bitcast<vec4f>(bitcast<vec4i>(v) + p.zero);
+}
+
+// A sum of up to 2^24 in two parts below 2^22: h = sum / 4096, rounded either way, and what is left. Without fences
+// MAGIC might be added to the sum's terms, where it would round.
+fn exactInteger(sum: vec4f) -> vec4i {
+  let s = fenced(sum);
+  let h = toInteger(s * 0.000244140625);
+  return 4096 * h + toInteger(fenced(fma(vec4f(h), vec4f(-4096.0), s)));
+}
 
 // A shift of 31 marks channels that aren't there, whatever their table has at 0.
 fn finish(sum: vec4i, shift: vec4u, x: i32, y: i32, block: i32) {
@@ -92,7 +106,7 @@ fn integerConv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups
     }
 #for o in 0..TO
 #for j in 0..TX * TY
-    a${o}_${j} += vec4i(s${o}_${j});
+    a${o}_${j} += exactInteger(s${o}_${j});
 #end
 #end
   }
@@ -109,12 +123,12 @@ fn integerConv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups
 #end
     // R positions at a time, so that their sums stay in registers over all taps.
 #for q in 0..TX * TY / R
-#for part in 0..K * K / T
+#for part in 0..(K * K + T - 1) / T
     {
 #for r in 0..R
       var s${r} = vec4f(0.0);
 #end
-#for k in part * T..part * T + T
+#for k in part * T..(part * T + T < K * K) * (part * T + T) + (part * T + T >= K * K) * K * K
 #for ic in 0..4
 #for r in 0..R
       s${r} = fma(vec4f(i${(q * R + r) / TX * S + k / K}_${(q * R + r) % TX * S + k % K}.${xyzw(ic)}), w${o}_${k * 4 + ic}, s${r});
@@ -122,7 +136,7 @@ fn integerConv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups
 #end
 #end
 #for r in 0..R
-      a${o}_${q * R + r} += vec4i(s${r});
+      a${o}_${q * R + r} += exactInteger(s${r});
 #end
     }
 #end

@@ -22,7 +22,7 @@ fn integerDepthwise(@builtin(global_invocation_id) id: vec3u) {
   var sum = textureLoad(weights, vec2i(9, at.z), 0, 0);
   let shift = vec4u(textureLoad(weights, vec2i(10, at.z), 0, 0));
 #for k in 0..9
-  sum += loadInteger(source, at.x + ${k % 3 - 1}, at.y + ${k / 3 - 1}, at.z) * textureLoad(weights, vec2i(${k}, at.z), 0, 0);
+  sum += loadSmall(source, at.x + ${k % 3 - 1}, at.y + ${k / 3 - 1}, at.z) * textureLoad(weights, vec2i(${k}, at.z), 0, 0);
 #end
   var v = clamp12(sum >> shift);
 #if TABLE

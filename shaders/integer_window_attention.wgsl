@@ -75,7 +75,7 @@ fn integerWindowAttention(@builtin(global_invocation_id) id: vec3u) {
   for (var c = first; c < first + p.headGroups; c++) {
     var v = vec4i(0);
 #for k in 0..25
-    v += p${k} * loadInteger(qkv, corner.x + ${k % 5}, corner.y + ${k / 5}, 2 * p.groups + c);
+    v += p${k} * loadSmall(qkv, corner.x + ${k % 5}, corner.y + ${k / 5}, 2 * p.groups + c);
 #end
     store(output, 5 * centre.x + place.x, 5 * centre.y + place.y, c, vec4f((v + 32768) >> vec4u(16u)));
   }

@@ -20,9 +20,9 @@ fn linearAttentionApply(@builtin(global_invocation_id) id: vec3u) {
   let first = at.z / p.headGroups * p.headGroups;
   var v = vec4i(0);
   for (var c = 0; c < p.headGroups; c++) {
-    let q = loadInteger(query, at.x, at.y, first + c);
+    let q = loadSmall(query, at.x, at.y, first + c);
 #for i in 0..4
-    v += q.${xyzw(i)} * loadInteger(context, 4 * c + ${i}, 0, at.z);
+    v += q.${xyzw(i)} * loadSmall(context, 4 * c + ${i}, 0, at.z);
 #end
   }
   let half = (1 << u32(p.shift)) >> 1u;

@@ -26,8 +26,8 @@ fn linearAttentionContext(@builtin(local_invocation_id) local: vec3u, @builtin(w
   for (var at = lane; at < p.width * p.height; at += ${GROUP}) {
     let x = at % p.width;
     let y = at / p.width;
-    let k = loadInteger(key, x, y, keyLayer);
-    let v = loadInteger(value, x, y, j4);
+    let k = loadSmall(key, x, y, keyLayer);
+    let v = loadSmall(value, x, y, j4);
 #for i in 0..4
     c${i} += k.${xyzw(i)} * v;
 #end

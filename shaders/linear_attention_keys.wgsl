@@ -24,21 +24,21 @@ fn linearAttentionKeys(@builtin(local_invocation_id) local: vec3u, @builtin(work
   for (var i = lane; i < positions; i += ${GROUP}) {
     let x = i % p.width;
     let y = i / p.width;
-    if (isKept(p.keep, x, y)) { top = max(top, loadInteger(key, x, y, layer)); }
+    if (isKept(p.keep, x, y)) { top = max(top, loadSmall(key, x, y, layer)); }
   }
   top = largestOfAll(top, lane);
   var sum = vec4i(0);
   for (var i = lane; i < positions; i += ${GROUP}) {
     let x = i % p.width;
     let y = i / p.width;
-    if (isKept(p.keep, x, y)) { sum += entries(exponentials, top - loadInteger(key, x, y, layer)); }
+    if (isKept(p.keep, x, y)) { sum += entries(exponentials, top - loadSmall(key, x, y, layer)); }
   }
   // Where no position counts, whatever is divided by 1 is thrown away.
   let divisor = max(vec4u(sumOfAll(sum, lane)), vec4u(1u));
   for (var i = lane; i < positions; i += ${GROUP}) {
     let x = i % p.width;
     let y = i / p.width;
-    let e = vec4u(entries(exponentials, top - loadInteger(key, x, y, layer)));
+    let e = vec4u(entries(exponentials, top - loadSmall(key, x, y, layer)));
     let v = ((e << vec4u(17u)) + (divisor >> vec4u(1u))) / divisor;
     store(output, x, y, layer, select(vec4f(0.0), vec4f(v), isKept(p.keep, x, y)));
   }

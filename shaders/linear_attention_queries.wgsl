@@ -21,16 +21,16 @@ fn linearAttentionQueries(@builtin(global_invocation_id) id: vec3u) {
   if (at.x >= p.width || at.y >= p.height) { return; }
   let first = at.z * p.headGroups;
   var largest = vec4i(-2048);
-  for (var c = 0; c < p.headGroups; c++) { largest = max(largest, loadInteger(query, at.x, at.y, first + c)); }
+  for (var c = 0; c < p.headGroups; c++) { largest = max(largest, loadSmall(query, at.x, at.y, first + c)); }
   let top = max(max(largest.x, largest.y), max(largest.z, largest.w));
   var sums = vec4i(0);
   for (var c = 0; c < p.headGroups; c++) {
-    sums += entries(exponentials, top - loadInteger(query, at.x, at.y, first + c));
+    sums += entries(exponentials, top - loadSmall(query, at.x, at.y, first + c));
   }
   let sum = u32(sums.x + sums.y + sums.z + sums.w);
   let kept = isKept(p.keep, at.x, at.y);
   for (var c = 0; c < p.headGroups; c++) {
-    let e = vec4u(entries(exponentials, top - loadInteger(query, at.x, at.y, first + c)));
+    let e = vec4u(entries(exponentials, top - loadSmall(query, at.x, at.y, first + c)));
     let v = ((e << vec4u(12u)) + (sum >> 1u)) / sum;
     store(output, at.x, at.y, first + c, select(vec4f(0.0), vec4f(v), kept));
   }

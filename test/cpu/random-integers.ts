@@ -37,9 +37,18 @@ export interface RandomNetwork {
   readonly inputs: ReadonlyMap<Tensor, PortData>
 }
 
-/** `layers` layers on a height x width latent, each reading what some before it made; all that nobody reads comes out. */
-export function randomNetwork(seed: number, layers: number, height: number, width: number): RandomNetwork {
-  return new Maker(seed, height, width).run(layers)
+/**
+ * `layers` layers on a height x width latent, each reading what some before it made; all that nobody reads comes out.
+ * The channels of a head are a multiple of `headUnit`.
+ */
+export function randomNetwork(
+  seed: number,
+  layers: number,
+  height: number,
+  width: number,
+  headUnit = 1,
+): RandomNetwork {
+  return new Maker(seed, height, width, headUnit).run(layers)
 }
 
 class Maker {
@@ -48,14 +57,16 @@ class Maker {
   readonly #g = new GraphBuilder(this.#fixture)
   readonly #inputs = new Map<Tensor, PortData>()
   readonly #shape: Omit<Shape, 'channels'>
+  readonly #headUnit: number
   readonly #activations: Tensor[] = []
   readonly #wide: Tensor[] = []
   readonly #unread = new Set<Tensor>()
   #count = 0
 
-  constructor(seed: number, height: number, width: number) {
+  constructor(seed: number, height: number, width: number, headUnit: number) {
     this.#dice = new Dice(seed)
     this.#shape = { height, width }
+    this.#headUnit = headUnit
     const { list, of } = { list: this.#dice.list.bind(this.#dice), of: this.#dice.of.bind(this.#dice) }
     const byValue = (f: (v: number) => number) => Int32Array.from({ length: 4096 }, (_, i) => Math.round(f(i - 2048)))
     this.#fixture.integerValues('table.0', [4096], list(4096, -2048, 2047))
@@ -207,7 +218,7 @@ class Maker {
   /** A window attention, and the convolution that fuses its windows; only those round non-anchors are read. */
   #window(): void {
     const heads = this.#dice.of([1, 2])
-    const channels = heads * this.#dice.of([1, 5, 8, 17, 32])
+    const channels = heads * this.#headWidth([1, 5, 8, 17, 32])
     const qkv = this.#conv({ channels: 3 * channels, wide: false, inputs: [this.#activation()], half: null })
     const name = this.#name()
     this.#softmax(name, this.#dice.next(8, 16))
@@ -219,9 +230,13 @@ class Maker {
     this.#made(this.#g.mask(fused, 'nonAnchor'))
   }
 
+  #headWidth(widths: readonly number[]): number {
+    return Math.ceil(this.#dice.of(widths) / this.#headUnit) * this.#headUnit
+  }
+
   #linear(): void {
     const heads = this.#dice.of([1, 3])
-    const channels = heads * this.#dice.of([1, 4, 16, 33])
+    const channels = heads * this.#headWidth([1, 4, 16, 33])
     const part = () => this.#read(this.#conv({ channels, wide: false, inputs: [this.#activation()], half: null }))
     const parts = [part(), part(), part()] as const
     const name = this.#name()

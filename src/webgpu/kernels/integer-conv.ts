@@ -28,6 +28,12 @@ const EXACT = 2 ** 24 / 2048
 /** The shift that tells a shader that there is no such channel; those of layers are at most 30. */
 const NO_CHANNEL = 31
 
+/** In how many runs the taps of an input group may be summed; few, as each is a pipeline to compile. */
+const PARTS = [1, 2, 3, 5]
+
+/** How many input groups may be summed in one run. */
+const GROUPS = [256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2]
+
 /**
  * How many products f32 may sum: `taps` of one input group of 4, for a kernel of 1 also over several `groups`. Computed
  * from the weights, outputs x inputs x taps, for every output.
@@ -39,30 +45,33 @@ export function exactRun(
   const all = kernel * kernel
   const groups = groupsOf(inputs)
   const outputs = weight.length / inputs / all
-  /** Largest sum for runs of 1 tap, of a row of taps, of all; then for runs of 2, 4, 8 ... groups. */
-  const largest = [1, kernel, all].map(() => 0)
+  /** For each output, the sums of |weight| over the first taps of all groups. */
+  const sums = new Float64Array(outputs * (groups * all + 1))
   for (let o = 0; o < outputs; o++) {
-    let sums = new Float64Array(groups * all)
+    const row = sums.subarray(o * (groups * all + 1), (o + 1) * (groups * all + 1))
     for (let i = 0; i < inputs * all; i++) {
-      const at = Math.floor(i / all / 4) * all + (i % all)
-      sums[at] = (sums[at] as number) + Math.abs(weight[o * inputs * all + i] as number)
+      const at = Math.floor(i / all / 4) * all + (i % all) + 1
+      row[at] = (row[at] as number) + Math.abs(weight[o * inputs * all + i] as number)
     }
-    for (let level = 0; ; level++) {
-      largest[level] = sums.reduce((a, b) => Math.max(a, b), largest[level] ?? 0)
-      const length = level < 2 ? kernel : 2
-      if (level >= 2 && sums.length === 1) break
-      const joint = new Float64Array(Math.ceil(sums.length / length))
-      for (let i = 0; i < sums.length; i++) {
-        const at = Math.floor(i / length)
-        joint[at] = (joint[at] as number) + (sums[i] as number)
-      }
-      sums = joint
-    }
+    for (let i = 1; i < row.length; i++) row[i] = (row[i] as number) + (row[i - 1] as number)
   }
-  const levels = largest.findIndex((sum) => sum >= EXACT)
-  const exact = levels < 0 ? largest.length : levels
-  if (exact === 0) throw new RangeError(`Expected weights of at most 2047 but four of them sum to ${largest[0]}`)
-  return { taps: [1, kernel, all][Math.min(exact, 3) - 1] as number, groups: exact > 3 ? 2 ** (exact - 3) : 1 }
+  /** Whether runs of `length` taps, begun anew every `period`, all stay exact. */
+  const holds = (length: number, period: number) => {
+    for (let first = 0; first < sums.length; first += groups * all + 1) {
+      for (let start = 0; start < groups * all; start += period) {
+        const end = Math.min(start + period, groups * all)
+        for (let i = start; i < end; i += length) {
+          const sum = (sums[first + Math.min(i + length, end)] as number) - (sums[first + i] as number)
+          if (sum >= EXACT) return false
+        }
+      }
+    }
+    return true
+  }
+  const taps = [...PARTS, all].map((parts) => Math.ceil(all / parts)).find((length) => holds(length, all))
+  if (taps === undefined) throw new RangeError('Expected integer weights of at most 2047 in magnitude')
+  if (taps < all) return { taps, groups: 1 }
+  return { taps, groups: GROUPS.find((count) => holds(count * all, count * all)) ?? 1 }
 }
 
 /** A table of 4096 entries, or none. */
@@ -137,6 +146,7 @@ function convolve(
       keep: keepNumber(keep),
       least: range === 'wide' ? -(2 ** 20) : -2048,
       most: range === 'wide' ? 2 ** 20 : 2047,
+      zero: 0,
     },
     invocations: grid.invocations,
     cost: grid.cost,
