@@ -10,7 +10,16 @@ import { type CpuBackend, type CpuExecutable, openCpu } from '../src/cpu/backend
 import { loadModel, type Model } from '../src/model/model.js'
 import { GraphBuilder } from '../src/network/builder.js'
 import { decoderGraph, encoderGraph } from '../src/network/cleric.js'
-import type { Graph, Node, Parameter, Parameters, PortData, Shape, Tensor } from '../src/network/graph.js'
+import type {
+  Graph,
+  IntegerParameter,
+  Node,
+  Parameter,
+  Parameters,
+  PortData,
+  Shape,
+  Tensor,
+} from '../src/network/graph.js'
 import { nodeInputs, nodeOutputs } from '../src/network/graph.js'
 
 const { values: options } = parseArgs({
@@ -20,31 +29,37 @@ const { values: options } = parseArgs({
     model: { type: 'string' },
     size: { type: 'string', default: '512' },
     runs: { type: 'string', default: '7' },
-    only: { type: 'string', default: 'kernels,tile' },
+    only: { type: 'string', default: 'kernels,integers,tile' },
   },
 })
 const runs = Number(options.runs)
 
 /** Parameters of any shape asked for by `shapes`, small and random but the same every time. */
 function randomParameters(shapes: Readonly<Record<string, readonly number[]>>): Parameters {
-  const made = new Map<string, Parameter>()
-  return {
-    get(name) {
-      const known = made.get(name)
-      if (known) return known
-      const shape = shapes[name]
-      if (!shape) throw new Error(`no parameter ${name}`)
-      const parameter = {
-        shape,
-        data: noise(
-          shape.reduce((a, b) => a * b, 1),
-          0.05,
-        ),
-      }
-      made.set(name, parameter)
-      return parameter
-    },
+  const made = new Map<string, Parameter | IntegerParameter>()
+  const make = <T extends Float32Array | Int32Array>(name: string, values: (length: number) => T) => {
+    const known = made.get(name) as { shape: readonly number[]; data: T } | undefined
+    if (known) return known
+    const shape = shapes[name]
+    if (!shape) throw new Error(`no parameter ${name}`)
+    const parameter = { shape, data: values(shape.reduce((a, b) => a * b, 1)) }
+    made.set(name, parameter as Parameter | IntegerParameter)
+    return parameter
   }
+  return {
+    get: (name) => make(name, (length) => noise(length, 0.05)),
+    integers: (name) => make(name, (length) => integersOf(name, length)),
+  }
+}
+
+/** Parameters of integer layers that keep activations at a few hundred. */
+function integersOf(name: string, length: number): Int32Array {
+  if (name.endsWith('.shift')) return new Int32Array(length).fill(13)
+  if (name.endsWith('.exp'))
+    return Int32Array.from({ length }, (_, i) => 2 ** 14 * Math.exp(-i / 400) * Number(i < 4095))
+  if (name.endsWith('.table')) return new Int32Array(length)
+  if (name.startsWith('table.')) return Int32Array.from({ length }, (_, i) => (i < 2048 ? 0 : i - 2048))
+  return Int32Array.from(noise(length, 300))
 }
 
 function noise(length: number, scale: number): Float32Array {
@@ -63,15 +78,20 @@ function work(node: Node, parameters: Parameters): number {
     case 'conv':
     case 'deform':
       return (parameters.get(node.weight).data.length * area) / node.shuffle ** 2
+    case 'integerConv':
+      // Of a convolution at one position, that its readers look at half the result may halve the work.
+      return (parameters.integers(node.weight).data.length * area) / node.shuffle ** 2
     case 'gdn':
       return out.shape.channels ** 2 * area
-    case 'depthwise':
+    case 'integerDepthwise':
       return 9 * out.shape.channels * area
     case 'liftStep': {
       const hidden = parameters.get(`${node.net}.conv1.bias`).data.length
       return (9 * hidden * (hidden + 1) + hidden) * out.shape.channels * area
     }
-    case 'windowAttention':
+    case 'integerLinearAttention':
+      return 2 * (out.shape.channels / node.heads) * out.shape.channels * area
+    case 'integerWindowAttention':
       return 25 * out.shape.channels * area
     default:
       return 0
@@ -79,7 +99,7 @@ function work(node: Node, parameters: Parameters): number {
 }
 
 const milliseconds = (seconds: number) => `${(seconds * 1e3).toFixed(1)} ms`
-const rate = (macs: number, seconds: number) => `${((2 * macs) / seconds / 1e9).toFixed(0)} GFLOP/s`
+const rate = (macs: number, seconds: number) => `${(macs / seconds / 1e9).toFixed(0)} GMAC/s`
 
 function sorted(values: number[]): { best: number; median: number } {
   const ascending = [...values].sort((a, b) => a - b)
@@ -92,6 +112,7 @@ async function kernel(
   shape: Shape,
   shapes: Readonly<Record<string, readonly number[]>>,
   build: (g: GraphBuilder, x: Tensor) => Tensor,
+  scale = 1,
 ): Promise<void> {
   const parameters = randomParameters(shapes)
   const g = new GraphBuilder(parameters)
@@ -99,13 +120,13 @@ async function kernel(
   const y = build(g, x)
   g.endStage('all', [{ tensor: y, format: 'float' }])
   const executable = await backend.compile(g.finish(), parameters)
-  const input = noise(shape.channels * shape.height * shape.width, 1)
+  const input = noise(shape.channels * shape.height * shape.width, scale)
   const times: number[] = []
   let macs = 0
   for (let i = 0; i < 3 * runs; i++) {
     await executable.run(0, new Map([[x, input]]))
-    // The last node is the one that is measured; before it stand what it needs.
-    const measured = executable.timings(0).at(-1)
+    // The last node is the one that is measured; before it stands what it needs, after it a change of layout.
+    const measured = executable.timings(0).findLast(({ node }) => node)
     if (measured?.node) macs = work(measured.node, parameters)
     times.push(measured?.seconds ?? 0)
   }
@@ -152,6 +173,44 @@ async function kernels(backend: CpuBackend): Promise<void> {
       g.liftStep(x, x, { axis: 'rows', factor: 0.5, neighbour: 'next', sign: 1, net: 'l' }),
     )
   }
+}
+
+/** Integer layers at the sizes of a tile of 512 x 512: the latent is 32 x 32. */
+async function integerKernels(backend: CpuBackend): Promise<void> {
+  const layer = (o: number, i: number, k: number) => ({
+    'c.weight': [o, i, k, k],
+    'c.bias': [o],
+    'c.shift': [o],
+    'c.table': [1],
+    'table.0': [4096],
+  })
+  const measure = (
+    title: string,
+    channels: number,
+    shapes: Readonly<Record<string, readonly number[]>>,
+    build: (g: GraphBuilder, x: Tensor) => Tensor,
+    side = 32,
+  ) => kernel(backend, title, { channels, height: side, width: side }, shapes, build, 1000)
+  for (const [k, inputs, outputs] of [
+    [1, 1152, 128],
+    [1, 192, 192],
+    [3, 64, 64],
+    [3, 512, 64],
+    [3, 192, 512],
+    [5, 192, 192],
+  ] as const) {
+    const title = `integer conv${k}x${k} ${inputs} -> ${outputs}, 32 x 32`
+    await measure(title, inputs, layer(outputs, inputs, k), (g, x) => g.integerConv('c', x, k, { table: true }))
+  }
+  const small = layer(512, 128, 3)
+  await measure('integer conv3x3 128 -> 512, 8 x 8', 128, small, (g, x) => g.integerConv('c', x, 3, { table: true }), 8)
+  const depthwise = { ...layer(256, 256, 3), 'c.weight': [256, 1, 3, 3] }
+  await measure('integer depthwise 256', 256, depthwise, (g, x) => g.integerDepthwise('c', x, true))
+  const attention = { 'a.shift': [1], 'a.exp': [4096], 'a.bias': [81, 2] }
+  await measure('integer window attention 64, 2 heads', 192, attention, (g, x) => g.integerWindowAttention('a', x, 2))
+  await measure('integer linear attention 192, 6 heads', 192, attention, (g, x) =>
+    g.integerLinearAttention('a', [x, x, x], 6, false),
+  )
 }
 
 /** Time of a tile by kind of node, and of the whole. */
@@ -207,13 +266,15 @@ function nodeKind(node: Node | null): string {
   if (node === null) return 'change of layout'
   const { height, channels } = (nodeOutputs(node)[0] as Tensor).shape
   const from = nodeInputs(node)[0]?.shape.height
-  if (node.op === 'conv') return `conv${node.kernel}x${node.kernel} ${from} -> ${height}, ${channels} channels`
+  if (node.op === 'conv' || node.op === 'integerConv')
+    return `${node.op}${node.kernel}x${node.kernel} ${from} -> ${height}, ${channels} channels`
   return node.op === 'deform' ? `deform ${from} -> ${height}` : node.op
 }
 
 const backend = await openCpu({ threads: Number(options.threads), ...(options.isa ? { isa: options.isa } : {}) })
 console.log(backend.name)
 if (options.only.includes('kernels')) await kernels(backend)
+if (options.only.includes('integers')) await integerKernels(backend)
 if (options.only.includes('tile')) await tiles()
 backend.close()
 

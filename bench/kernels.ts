@@ -14,7 +14,7 @@ import { openWebGpu } from '../src/webgpu/backend.js'
 
 const REPEAT = 4
 
-const { values } = parseArgs({
+const { values: options } = parseArgs({
   options: {
     adapter: { type: 'string' },
     repeat: { type: 'string', default: '9' },
@@ -36,7 +36,7 @@ function conv(
   from: number,
   to: number,
   size: number,
-  kernel: 1 | 3 | 5,
+  kernel: 1 | 3,
   stride: 1 | 2,
   shuffle: 1 | 2 = 1,
 ): Bench {
@@ -54,15 +54,40 @@ function conv(
       bias: 'bias',
       kernel,
       stride,
-      padding: kernel === 1 ? 0 : kernel === 3 ? 1 : 2,
+      padding: kernel === 1 ? 0 : 1,
       activation: 'gelu',
       shuffle,
-      scale: 1,
       residual: null,
-      keep: null,
     }),
     multiplyAdds: out * out * outputs * from * kernel * kernel,
     parameters: { weight: [outputs, from, kernel, kernel], bias: [outputs] },
+  }
+}
+
+/** With a table for its activation; weights of 9 bits. */
+function integerConv(label: string, from: number, to: number, size: number, kernel: 1 | 3 | 5, table = true): Bench {
+  return {
+    name: label,
+    inputs: [{ channels: from, height: size, width: size }],
+    output: { channels: to, height: size, width: size },
+    node: (inputs, output) => ({
+      op: 'integerConv',
+      inputs,
+      output,
+      weight: 'weight',
+      bias: 'bias',
+      shift: 'shift',
+      table: table ? 'table' : null,
+      kernel,
+      stride: 1,
+      padding: (kernel >> 1) as 0 | 1 | 2,
+      shuffle: 1,
+      range: 'activation',
+      residual: null,
+      keep: null,
+    }),
+    multiplyAdds: size * size * to * from * kernel * kernel,
+    parameters: { weight: [to, from, kernel, kernel], bias: [to], shift: [to], table: [4096] },
   }
 }
 
@@ -149,7 +174,12 @@ const benches: Bench[] = [
   conv('conv1x1 N=192 128x128', 192, 192, 128, 1, 1),
   conv('conv1x1 640 to 128 16x16', 640, 128, 16, 1, 1),
   conv('conv3x3 stride 2 N=48 256x256', 48, 48, 256, 3, 2),
-  conv('conv5x5 64 to 128 16x16', 64, 128, 16, 5, 1),
+  integerConv('integer conv3x3 N=48 128x128', 48, 48, 128, 3),
+  integerConv('integer conv3x3 N=256 16x16', 256, 256, 16, 3),
+  integerConv('integer conv1x1 640 to 128 16x16', 640, 128, 16, 1),
+  integerConv('integer conv1x1 640 to 128 64x64', 640, 128, 64, 1),
+  conv('conv1x1 640 to 128 64x64', 640, 128, 64, 1, 1),
+  integerConv('integer conv5x5 64 to 128 16x16', 64, 128, 16, 5, false),
   conv('conv3x3 shuffle N=48 64x64', 48, 48, 64, 3, 1, 2),
   deform('DCNv2 N=48 128x128', 48, 48, 128, 1),
   deform('DCNv2 stride 2 N=48 256x256', 48, 48, 256, 2),
@@ -165,10 +195,10 @@ function random(length: number, scale: number): Float32Array {
   })
 }
 
-const backend = await openWebGpu(values.adapter === undefined ? {} : { adapter: values.adapter })
-console.log(`${backend.name}; GFLOP/s of the fastest and the median of ${values.repeat} runs`)
+const backend = await openWebGpu(options.adapter === undefined ? {} : { adapter: options.adapter })
+console.log(`${backend.name}; GFLOP/s of the fastest and the median of ${options.repeat} runs`)
 
-for (const bench of benches.filter(({ name }) => name.includes(values.only))) {
+for (const bench of benches.filter(({ name }) => name.includes(options.only))) {
   const tensors: Tensor[] = []
   const tensor = (name: string, shape: Shape): Tensor => {
     const made = { id: tensors.length, name, shape }
@@ -199,10 +229,18 @@ for (const bench of benches.filter(({ name }) => name.includes(values.only))) {
       const length = shape.reduce((a, b) => a * b, 1)
       return { shape, data: random(length, 1 / Math.sqrt(length)) }
     },
+    integers(name) {
+      const shape = bench.parameters[name] ?? []
+      const length = shape.reduce((a, b) => a * b, 1)
+      const scale = { weight: 255, bias: 2 ** 18, shift: 0, table: 2047 }[name] ?? 0
+      return { shape, data: Int32Array.from(random(length, scale), (v) => (name === 'shift' ? 12 : Math.round(v))) }
+    },
   }
   const executable = await backend.compile(graph, parameters)
   const size = ({ channels, height, width }: Shape) => channels * height * width
-  await executable.run(0, new Map([...inputs, read.input].map((t) => [t, random(size(t.shape), 1)])))
+  const isInteger = bench.node(inputs, outputs[0] as Tensor).op.startsWith('integer')
+  const values = (t: Tensor) => random(size(t.shape), isInteger ? 2047 : 1).map((v) => (isInteger ? Math.round(v) : v))
+  await executable.run(0, new Map([...inputs, read.input].map((t) => [t, values(t)])))
   const time = async (stage: number) => {
     const [start, used] = [performance.now(), process.cpuUsage()]
     await executable.run(stage, new Map())
@@ -212,7 +250,7 @@ for (const bench of benches.filter(({ name }) => name.includes(values.only))) {
   const { wall: first } = await time(2)
   const times: number[] = []
   const busy: number[] = []
-  for (let i = 0; i < Number(values.repeat); i++) {
+  for (let i = 0; i < Number(options.repeat); i++) {
     const idle = await time(1)
     const run = await time(2)
     times.push((run.wall - idle.wall) / REPEAT)

@@ -1,15 +1,29 @@
-/** The graph's nodes in ONNX operators, the way an exporter would write them. */
+/**
+ * The graph's nodes in ONNX operators, the way an exporter would write them. Integer layers become the floating point
+ * ones that they stand for: rounding and clamping are left out, steps and shifts are multiplied into weights.
+ */
 import type {
   Activation,
   Half,
+  IntegerConvNode,
+  IntegerDepthwiseNode,
+  IntegerLinearAttentionNode,
+  IntegerWindowAttentionNode,
   LiftStepNode,
-  LinearAttentionNode,
   Node,
   Parameters,
   Tensor,
-  WindowAttentionNode,
 } from '../src/network/graph.js'
+import { latentSteps } from '../src/network/graph.js'
 import { nameOf, type OnnxBuilder } from './onnx-model.js'
+import { expStep, tableSteps } from './onnx-steps.js'
+
+interface ConvSettings {
+  readonly kernel: number
+  readonly stride?: number
+  readonly padding?: number
+  readonly group?: number
+}
 
 export class OnnxNodes {
   readonly #b: OnnxBuilder
@@ -34,29 +48,30 @@ export class OnnxNodes {
     switch (node.op) {
       case 'conv': {
         const { kernel, stride, padding } = node
-        const x =
-          node.inputs.length === 1
-            ? nameOf(node.inputs[0] as Tensor)
-            : b.node('Concat', node.inputs.map(nameOf), { axis: 1 })
-        const inner = node.inputs.reduce((sum, { shape }) => sum + shape.channels, 0)
-        const weight = this.#parameter(node.weight, [channels * node.shuffle ** 2, inner, kernel, kernel])
-        let y = this.#conv(x, weight, this.#parameter(node.bias), { kernel, stride, padding })
-        y = this.#shuffled(this.#activated(y, node.activation), node.shuffle)
-        if (node.scale !== 1) y = b.node('Mul', [y, b.scalar(node.scale)])
-        if (node.keep) y = b.node('Mul', [y, this.#half(node.keep, node.output)])
-        b.node(node.residual ? 'Add' : 'Identity', node.residual ? [y, nameOf(node.residual)] : [y], {}, out)
-        return
-      }
-      case 'depthwise': {
         const weight = this.#parameter(node.weight)
-        const y = this.#conv(nameOf(node.input), weight, this.#parameter(node.bias), {
-          kernel: 3,
-          padding: 1,
-          group: channels,
-        })
-        b.node('Identity', [this.#activated(y, node.activation)], {}, out)
+        const y = this.#conv(this.#joined(node.inputs), weight, this.#parameter(node.bias), { kernel, stride, padding })
+        this.#finish(this.#shuffled(this.#activated(y, node.activation), node.shuffle), node.residual, out)
         return
       }
+      case 'integerConv': {
+        const { kernel, stride, padding } = node
+        const inner = node.inputs.reduce((sum, { shape }) => sum + shape.channels, 0)
+        const shape = [channels * node.shuffle ** 2, inner, kernel, kernel]
+        let y = this.#integerConv(this.#joined(node.inputs), node, shape, { kernel, stride, padding })
+        y = this.#shuffled(y, node.shuffle)
+        if (node.keep) y = b.node('Mul', [y, this.#half(node.keep, node.output)])
+        this.#finish(y, node.residual, out)
+        return
+      }
+      case 'integerDepthwise': {
+        const settings = { kernel: 3, padding: 1, group: channels }
+        const y = this.#integerConv(nameOf(node.input), node, [channels, 1, 3, 3], settings)
+        b.node('Identity', [y], {}, out)
+        return
+      }
+      case 'requantise':
+        b.node('Mul', [nameOf(node.input), b.scalar(2 ** -this.#single(node.shift))], {}, out)
+        return
       case 'deform': {
         const offsets = nameOf(node.offsets)
         // ONNX wants dy and dx of each tap side by side.
@@ -77,7 +92,7 @@ export class OnnxNodes {
         const gamma = this.#squared(node.gamma, [channels, channels, 1, 1])
         const norm = this.#conv(b.node('Mul', [x, x]), gamma, this.#squared(node.beta, [channels]), { kernel: 1 })
         const y = b.node(node.inverse ? 'Mul' : 'Div', [x, b.node('Sqrt', [norm])])
-        b.node(node.residual ? 'Add' : 'Identity', node.residual ? [y, nameOf(node.residual)] : [y], {}, out)
+        this.#finish(y, node.residual, out)
         return
       }
       case 'liftMerge': {
@@ -100,17 +115,25 @@ export class OnnxNodes {
       case 'pool':
         b.node('AveragePool', [nameOf(node.input)], { kernel_shape: [2, 2], strides: [2, 2] }, out)
         return
-      case 'layerNorm': {
+      case 'integerLayerNorm': {
         const last = b.node('Transpose', [nameOf(node.input)], { perm: [0, 2, 3, 1] })
-        const weights = [this.#parameter(node.weight), this.#parameter(node.bias)]
-        const normed = b.node('LayerNormalization', [last, ...weights], { axis: -1, epsilon: { float: 1e-5 } })
+        const shift = this.#integers(node.shift)
+        // Of unit variance there, in 2^-14 of the vector's norm here.
+        const unit = 2 ** 14 / Math.sqrt(channels)
+        const weights = [
+          this.#derived(node.weight, [channels], (w, c) => unit * w * 2 ** -(shift[c] as number)),
+          this.#derived(node.bias, [channels], (v, c) => v * 2 ** -(shift[c] as number)),
+        ]
+        // Of the mean of the squares there, of 2^10 times their sum here.
+        const epsilon = { float: this.#single(node.epsilon) / 1024 / channels }
+        const normed = b.node('LayerNormalization', [last, ...weights], { axis: -1, epsilon })
         b.node('Transpose', [normed], { perm: [0, 3, 1, 2] }, out)
         return
       }
-      case 'windowAttention':
+      case 'integerWindowAttention':
         this.#windowAttention(node)
         return
-      case 'linearAttention':
+      case 'integerLinearAttention':
         this.#linearAttention(node)
         return
       case 'mask':
@@ -127,13 +150,16 @@ export class OnnxNodes {
         return
       case 'quantise': {
         const y = this.#slice(nameOf(node.latent), 1, node.first, node.first + channels)
-        const rest = b.node('Round', [b.node('Sub', [y, this.#slice(nameOf(node.params), 1, channels, 2 * channels)])])
+        const rest = b.node('Round', [b.node('Sub', [y, this.#means(node.params, 1 / latentSteps)])])
         b.node('Mul', [rest, this.#half(node.keep, node.output)], {}, out)
         return
       }
       case 'dequantise': {
-        const sum = b.node('Add', [nameOf(node.symbols), this.#slice(nameOf(node.params), 1, channels, 2 * channels)])
-        const own = b.node('Mul', [sum, this.#half(node.keep, node.output)])
+        const symbols = b.node('Mul', [nameOf(node.symbols), b.scalar(latentSteps)])
+        const own = b.node('Mul', [
+          b.node('Add', [symbols, this.#means(node.params, 1)]),
+          this.#half(node.keep, node.output),
+        ])
         const other = node.keep === 'anchor' ? 'nonAnchor' : 'anchor'
         const base = node.base ? b.node('Mul', [nameOf(node.base), this.#half(other, node.output)]) : null
         b.node(base ? 'Add' : 'Identity', base ? [own, base] : [own], {}, out)
@@ -152,21 +178,58 @@ export class OnnxNodes {
     return this.#b.constant(name, shape ?? own, () => data)
   }
 
+  #integers(name: string): Int32Array {
+    return this.#parameters.integers(name).data
+  }
+
+  #single(name: string): number {
+    return this.#integers(name)[0] as number
+  }
+
+  /** An integer parameter with each value changed. */
+  #derived(name: string, shape: readonly number[], change: (value: number, i: number) => number): string {
+    return this.#b.constant(name, shape, () => Float32Array.from(this.#integers(name), change))
+  }
+
+  #joined(inputs: readonly Tensor[]): string {
+    if (inputs.length === 1) return nameOf(inputs[0] as Tensor)
+    return this.#b.node('Concat', inputs.map(nameOf), { axis: 1 })
+  }
+
+  #finish(y: string, residual: Tensor | null, out: string): void {
+    this.#b.node(residual ? 'Add' : 'Identity', residual ? [y, nameOf(residual)] : [y], {}, out)
+  }
+
+  #means(params: Tensor, factor: number): string {
+    const { channels } = params.shape
+    const means = this.#slice(nameOf(params), 1, channels / 2, channels)
+    return factor === 1 ? means : this.#b.node('Mul', [means, this.#b.scalar(factor)])
+  }
+
+  /** A convolution with its shifts in the weights, and its activation. */
+  #integerConv(
+    x: string,
+    node: IntegerConvNode | IntegerDepthwiseNode,
+    shape: readonly number[],
+    settings: ConvSettings,
+  ): string {
+    const shift = this.#integers(node.shift)
+    const steps = node.table === null ? null : tableSteps(this.#integers(node.table))
+    const unit = steps?.input ?? 1
+    const row = shape.slice(1).reduce((a, n) => a * n, 1)
+    const factor = (o: number) => unit * 2 ** -(shift[o] as number)
+    const weight = this.#derived(node.weight, shape, (w, i) => w * factor(Math.floor(i / row)))
+    const bias = this.#derived(node.bias, [shift.length], (v, o) => v * factor(o))
+    const y = this.#conv(x, weight, bias, settings)
+    if (!steps) return y
+    return this.#b.node('Mul', [this.#b.node(steps.activation, [y]), this.#b.scalar(1 / steps.output)])
+  }
+
   #squared(name: string, shape: readonly number[]): string {
     return this.#b.constant(`${name} squared`, shape, () => this.#parameters.get(name).data.map((v) => v * v))
   }
 
-  #conv(
-    x: string,
-    weight: string,
-    bias: string,
-    {
-      kernel,
-      stride = 1,
-      padding = 0,
-      group = 1,
-    }: { kernel: number; stride?: number; padding?: number; group?: number },
-  ): string {
+  #conv(x: string, weight: string, bias: string, { kernel, stride = 1, padding = 0, group = 1 }: ConvSettings): string {
     return this.#b.node('Conv', [x, weight, bias], {
       kernel_shape: [kernel, kernel],
       strides: [stride, stride],
@@ -177,7 +240,7 @@ export class OnnxNodes {
 
   #activated(x: string, activation: Activation): string {
     if (activation === 'none') return x
-    return this.#b.node(activation === 'gelu' ? 'Gelu' : 'Tanh', [x])
+    return this.#b.node('Gelu', [x])
   }
 
   #shuffled(x: string, shuffle: 1 | 2): string {
@@ -224,12 +287,13 @@ export class OnnxNodes {
   }
 
   /** Only windows centred at non-anchors, as on every device of ours. */
-  #windowAttention(node: WindowAttentionNode): void {
+  #windowAttention(node: IntegerWindowAttentionNode): void {
     const b = this.#b
     const { height, width } = node.qkv.shape
     const d = node.output.shape.channels
     const { heads } = node
     const size = d / heads
+    const step = expStep(this.#integers(node.exp))
     const centres = positions('nonAnchor', height, width)
     const p = centres.length
     const columns = width + 4
@@ -252,11 +316,11 @@ export class OnnxNodes {
       })
     const scores = b.node('MatMul', [part(0, [0, 2, 3, 1]), part(1, [0, 2, 1, 3])])
     const bias = b.constant(`${node.bias} pairs`, [heads, 1, 25, 25], () => {
-      const table = this.#parameters.get(node.bias).data
+      const table = this.#integers(node.bias)
       return Float32Array.from({ length: heads * 625 }, (_, i) => {
         const [head, q, k] = [Math.floor(i / 625), Math.floor(i / 25) % 25, i % 25]
         const relative = (Math.floor(q / 5) - Math.floor(k / 5) + 4) * 9 + (q % 5) - (k % 5) + 4
-        return table[relative * heads + head] as number
+        return step * (table[relative * heads + head] as number)
       })
     })
     const penalty = b.constant(`penalty ${height} ${width}`, [1, p, 25, 25], () => {
@@ -269,7 +333,7 @@ export class OnnxNodes {
         return anchor(at, Math.floor(i / 25) % 25) && anchor(at, i % 25) ? 0 : -100
       })
     })
-    const scaled = b.node('Mul', [scores, b.scalar(1 / Math.sqrt(size))])
+    const scaled = b.node('Mul', [scores, b.scalar(step * 2 ** -this.#single(node.shift))])
     const weights = b.node('Softmax', [b.node('Add', [b.node('Add', [scaled, bias]), penalty])], { axis: -1 })
     const mixed = b.node('MatMul', [weights, part(2, [0, 2, 3, 1])])
     const channelsFirst = b.node('Reshape', [
@@ -284,7 +348,7 @@ export class OnnxNodes {
     b.node('Reshape', [blocks, b.integers([1, d, 5 * height, 5 * width])], {}, nameOf(node.output))
   }
 
-  #linearAttention(node: LinearAttentionNode): void {
+  #linearAttention(node: IntegerLinearAttentionNode): void {
     const b = this.#b
     const { channels, height, width } = node.output.shape
     const { heads, split } = node
@@ -301,10 +365,12 @@ export class OnnxNodes {
       )
       return b.node('Gather', [flat, index], { axis: 2 })
     }
-    const key = b.node('Softmax', [take(node.key, keys)], { axis: 2 })
+    const step = b.scalar(expStep(this.#integers(node.exp)))
+    const key = b.node('Softmax', [b.node('Mul', [take(node.key, keys), step])], { axis: 2 })
     const context = b.node('MatMul', [take(node.value, keys), b.node('Transpose', [key], { perm: [0, 2, 1] })])
-    const query = b.node('Softmax', [take(node.query, queries)], { axis: 1 })
-    let result = b.node('MatMul', [context, query])
+    const query = b.node('Softmax', [b.node('Mul', [take(node.query, queries), step])], { axis: 1 })
+    // 2^17 and 2^12 of the weights, less the shifts by 11 and by the node's.
+    let result = b.node('Mul', [b.node('MatMul', [context, query]), b.scalar(2 ** (18 - this.#single(node.shift)))])
     if (split) result = this.#spread(result, [heads, channels / heads, 1], 2, queries, area)
     b.node('Reshape', [result, b.integers([1, channels, height, width])], {}, nameOf(node.output))
   }

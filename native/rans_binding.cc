@@ -1,31 +1,44 @@
 // class RansTables(values, offset, size, min)      four Int32Arrays
-// class RansEncoder()   push(symbols, indexes, tables), finish() -> Uint8Array
-// class RansDecoder(bytes)   decode(indexes, tables) -> Int16Array, finish(), close()
+// class RansEncoder()   push(symbols, indexes, tables), finish() -> Promise<Uint8Array>
+// class RansDecoder(bytes)   decode(indexes, tables) -> Promise<Int16Array>, finish(), close()
 //
-// symbols is an Int16Array; indexes is a Uint8Array or a Uint16Array.
+// symbols is an Int16Array; indexes is a Uint8Array or a Uint16Array. Both are copied at once; what is coded is coded
+// off the main thread.
 
 #include <algorithm>
+#include <atomic>
+#include <exception>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "binding.h"
+#include "job.h"
 #include "rans.h"
 
 namespace cleric {
 
 namespace {
 
-/// Runs `body` with the exceptions of the coder turned into JavaScript's.
+Napi::Error explain(Napi::Env env, const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const rans::CorruptStream& error) {
+    return coded_error(env, "ERR_CORRUPT_TILE", std::string("The entropy-coded stream is corrupt: ") + error.what());
+  } catch (const rans::BadTables& error) {
+    return Napi::RangeError::New(env, error.what());
+  } catch (const std::bad_alloc&) {
+    return Napi::RangeError::New(env, "Out of memory in the entropy coder");
+  }
+}
+
+/// Runs `body`, which must not call JavaScript, with its exceptions turned into JavaScript's.
 template <typename Body>
 auto translated(Napi::Env env, Body&& body) {
   try {
     return body();
-  } catch (const rans::CorruptStream& error) {
-    throw coded_error(env, "ERR_CORRUPT_TILE", std::string("The entropy-coded stream is corrupt: ") + error.what());
-  } catch (const rans::BadTables& error) {
-    throw Napi::RangeError::New(env, error.what());
-  } catch (const std::bad_alloc&) {
-    throw Napi::RangeError::New(env, "Out of memory in the entropy coder");
+  } catch (...) {
+    throw explain(env, std::current_exception());
   }
 }
 
@@ -48,14 +61,18 @@ class Reported {
   int64_t reported_ = 0;
 };
 
-/// Calls `body` with the indexes as a Span of whichever of the two types it is.
-template <typename Body>
-void with_indexes(const Napi::Value& value, Body&& body) {
+/// What the array holds now: JavaScript, or another thread if the memory is shared, may change it while a job runs.
+template <typename To, typename From>
+std::vector<To> copy_of(Napi::Env env, Span<From> span) {
+  return translated(env, [&] { return std::vector<To>(span.data, span.data + span.length); });
+}
+
+/// A copy of the indexes, whichever of the two types they have.
+std::vector<uint16_t> indexes_of(const Napi::Value& value) {
   if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint16_array) {
-    body(span_of<uint16_t>(value, napi_uint16_array, "tableIndexes"));
-  } else {
-    body(span_of<uint8_t>(value, napi_uint8_array, "tableIndexes"));
+    return copy_of<uint16_t>(value.Env(), span_of<uint16_t>(value, napi_uint16_array, "tableIndexes"));
   }
+  return copy_of<uint16_t>(value.Env(), span_of<uint8_t>(value, napi_uint8_array, "tableIndexes"));
 }
 
 class RansTables : public Napi::ObjectWrap<RansTables> {
@@ -65,28 +82,48 @@ class RansTables : public Napi::ObjectWrap<RansTables> {
   static Napi::Function define(Napi::Env env) { return DefineClass(env, "RansTables", {}); }
 
   explicit RansTables(const Napi::CallbackInfo& info) : Napi::ObjectWrap<RansTables>(info) {
-    const auto values = span_of<int32_t>(info[0], napi_int32_array, "values");
-    const auto offset = span_of<int32_t>(info[1], napi_int32_array, "offset");
-    const auto size = span_of<int32_t>(info[2], napi_int32_array, "size");
-    const auto min = span_of<int32_t>(info[3], napi_int32_array, "min");
-    if (offset.length != size.length || offset.length != min.length) {
+    const auto copy = [&](size_t i, const char* name) {
+      return copy_of<int32_t>(info.Env(), span_of<int32_t>(info[i], napi_int32_array, name));
+    };
+    const std::vector<int32_t> values = copy(0, "values");
+    const std::vector<int32_t> offset = copy(1, "offset");
+    const std::vector<int32_t> size = copy(2, "size");
+    const std::vector<int32_t> min = copy(3, "min");
+    if (offset.size() != size.size() || offset.size() != min.size()) {
       throw Napi::RangeError::New(info.Env(), "offset, size and min differ in length");
     }
     tables_ = translated(info.Env(), [&] {
-      // Copies: memory that is shared with other threads might change between the checks and the use.
-      const auto copy = [](Span<int32_t> span) { return std::vector<int32_t>(span.data, span.data + span.length); };
-      const std::vector<int32_t> own[] = {copy(values), copy(offset), copy(size), copy(min)};
-      return std::make_unique<rans::Tables>(own[0].data(), own[0].size(), own[1].data(), own[2].data(), own[3].data(),
-                                            own[1].size());
+      return std::make_shared<const rans::Tables>(values.data(), values.size(), offset.data(), size.data(), min.data(),
+                                                  offset.size());
     });
     info.This().As<Napi::Object>().TypeTag(&kTag);
   }
 
-  const rans::Tables& tables() const { return *tables_; }
+  /// Shared with the jobs that code under them.
+  std::shared_ptr<const rans::Tables> tables() const { return tables_; }
 
  private:
-  std::unique_ptr<const rans::Tables> tables_;
+  std::shared_ptr<const rans::Tables> tables_;
 };
+
+std::shared_ptr<const rans::Tables> tables_of(const Napi::Value& value) {
+  return wrapped<RansTables>(value, "tables").tables();
+}
+
+/// Symbols that wait to be coded.
+struct Run {
+  std::vector<int16_t> symbols;
+  std::vector<uint16_t> indexes;
+  std::shared_ptr<const rans::Tables> tables;
+
+  size_t bytes() const { return symbols.size() * sizeof(int16_t) + indexes.size() * sizeof(uint16_t); }
+};
+
+std::vector<uint8_t> encode(const std::vector<Run>& runs) {
+  rans::Encoder encoder;
+  for (const Run& run : runs) encoder.push(run.symbols.data(), run.indexes.data(), run.symbols.size(), *run.tables);
+  return encoder.finish();
+}
 
 class RansEncoder : public Napi::ObjectWrap<RansEncoder> {
  public:
@@ -99,27 +136,41 @@ class RansEncoder : public Napi::ObjectWrap<RansEncoder> {
 
  private:
   void push(const Napi::CallbackInfo& info) {
-    const auto symbols = span_of<int16_t>(info[0], napi_int16_array, "symbols");
-    const rans::Tables& tables = wrapped<RansTables>(info[2], "tables").tables();
-    with_indexes(info[1], [&](auto indexes) {
-      if (indexes.length != symbols.length) {
-        throw Napi::RangeError::New(info.Env(), "symbols and tableIndexes differ in length");
-      }
-      translated(info.Env(), [&] { encoder_.push(symbols.data, indexes.data, symbols.length, tables); });
-    });
-    reported_.set(encoder_.memory());
+    const Napi::Env env = info.Env();
+    Run run{copy_of<int16_t>(env, span_of<int16_t>(info[0], napi_int16_array, "symbols")), indexes_of(info[1]),
+            tables_of(info[2])};
+    if (run.indexes.size() != run.symbols.size()) {
+      throw Napi::RangeError::New(env, "symbols and tableIndexes differ in length");
+    }
+    bytes_ += run.bytes();
+    translated(env, [&] { runs_.push_back(std::move(run)); });
+    reported_.set(bytes_);
   }
 
-  Napi::Value finish(const Napi::CallbackInfo& info) {
-    const std::vector<uint8_t> bytes = translated(info.Env(), [&] { return encoder_.finish(); });
-    reported_.set(encoder_.memory());
-    auto result = Napi::Uint8Array::New(info.Env(), bytes.size());
-    std::copy(bytes.begin(), bytes.end(), result.Data());
-    return result;
+  Napi::Value finish(const Napi::CallbackInfo&) {
+    reported_.set(bytes_ = 0);
+    return Job<std::vector<uint8_t>>::start(
+        Value(), [runs = std::exchange(runs_, {})] { return encode(runs); },
+        [](Napi::Env env, const std::vector<uint8_t>& bytes) {
+          auto result = Napi::Uint8Array::New(env, bytes.size());
+          std::copy(bytes.begin(), bytes.end(), result.Data());
+          return result;
+        },
+        explain);
   }
 
-  rans::Encoder encoder_;
+  std::vector<Run> runs_;
+  size_t bytes_ = 0;
   Reported reported_;
+};
+
+/// What a decoder shares with its job.
+struct Stream {
+  explicit Stream(Span<uint8_t> bytes) : decoder(bytes.data, bytes.length) {}
+
+  rans::Decoder decoder;
+  /// A job is at it: nobody else may be.
+  std::atomic<bool> busy{false};
 };
 
 class RansDecoder : public Napi::ObjectWrap<RansDecoder> {
@@ -132,37 +183,58 @@ class RansDecoder : public Napi::ObjectWrap<RansDecoder> {
 
   explicit RansDecoder(const Napi::CallbackInfo& info) : Napi::ObjectWrap<RansDecoder>(info), reported_(info.Env()) {
     const auto bytes = span_of<uint8_t>(info[0], napi_uint8_array, "bytes");
-    decoder_ = translated(info.Env(), [&] { return std::make_unique<rans::Decoder>(bytes.data, bytes.length); });
-    reported_.set(decoder_->memory());
+    stream_ = translated(info.Env(), [&] { return std::make_shared<Stream>(bytes); });
+    reported_.set(stream_->decoder.memory());
   }
 
  private:
   Napi::Value decode(const Napi::CallbackInfo& info) {
-    const rans::Tables& tables = wrapped<RansTables>(info[1], "tables").tables();
-    Napi::Value result;
-    with_indexes(info[0], [&](auto indexes) {
-      auto symbols = Napi::Int16Array::New(info.Env(), indexes.length);
-      translated(info.Env(), [&] { open(info.Env()).decode(indexes.data, indexes.length, tables, symbols.Data()); });
-      result = symbols;
-    });
-    return result;
+    std::vector<uint16_t> indexes = indexes_of(info[0]);
+    auto tables = tables_of(info[1]);
+    const std::shared_ptr<Stream> stream = idle(info.Env());
+    stream->busy = true;
+    return Job<std::vector<int16_t>>::start(
+        Value(), [stream, indexes = std::move(indexes), tables] { return decode_run(*stream, indexes, *tables); },
+        [this](Napi::Env env, const std::vector<int16_t>& symbols) {
+          if (!stream_) throw closed(env);
+          auto result = Napi::Int16Array::New(env, symbols.size());
+          std::copy(symbols.begin(), symbols.end(), result.Data());
+          return result;
+        },
+        explain);
+  }
+
+  static std::vector<int16_t> decode_run(Stream& stream, const std::vector<uint16_t>& indexes,
+                                         const rans::Tables& tables) {
+    struct Done {
+      std::atomic<bool>& busy;
+      ~Done() { busy = false; }
+    } const done{stream.busy};
+    std::vector<int16_t> symbols(indexes.size());
+    stream.decoder.decode(indexes.data(), indexes.size(), tables, symbols.data());
+    return symbols;
   }
 
   void finish(const Napi::CallbackInfo& info) {
-    translated(info.Env(), [&] { open(info.Env()).finish(); });
+    const auto stream = idle(info.Env());
+    translated(info.Env(), [&] { stream->decoder.finish(); });
   }
 
+  /// A job that is under way keeps the stream until it is done.
   void close(const Napi::CallbackInfo&) {
-    decoder_.reset();
+    stream_.reset();
     reported_.set(0);
   }
 
-  rans::Decoder& open(Napi::Env env) {
-    if (!decoder_) throw coded_error(env, "ERR_CLOSED", "The decoder is closed");
-    return *decoder_;
+  std::shared_ptr<Stream> idle(Napi::Env env) const {
+    if (!stream_) throw closed(env);
+    if (stream_->busy) throw Napi::Error::New(env, "The decoder is decoding already");
+    return stream_;
   }
 
-  std::unique_ptr<rans::Decoder> decoder_;
+  static Napi::Error closed(Napi::Env env) { return coded_error(env, "ERR_CLOSED", "The decoder is closed"); }
+
+  std::shared_ptr<Stream> stream_;
   Reported reported_;
 };
 

@@ -9,83 +9,28 @@
 
 #include <atomic>
 #include <cstring>
-#include <functional>
+#include <exception>
 #include <map>
 #include <memory>
-#include <optional>
 
 #include "binding.h"
+#include "job.h"
 #include "slide.h"
 
 namespace cleric {
 
 namespace {
 
-/// Does `work` on a thread of libuv's pool, then settles a promise with what
-/// `deliver` makes of its result on JavaScript's thread.
-template <typename Result>
-class Job : public Napi::AsyncWorker {
- public:
-  using Work = std::function<Result()>;
-  using Deliver = std::function<Napi::Value(Napi::Env, Result&)>;
-
-  /// `owner` is kept from collection while the job runs. Deletes itself.
-  static Napi::Value start(Napi::Object owner, std::shared_ptr<std::atomic<bool>> cancelled, Work work,
-                           Deliver deliver) {
-    auto* job = new Job(owner, std::move(cancelled), std::move(work), std::move(deliver));
-    Napi::Promise promise = job->deferred_.Promise();
-    job->Queue();
-    return promise;
+Napi::Error explain(Napi::Env env, const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const SlideError& error) {
+    return coded_error(env, error.code(), error.what());
+  } catch (const std::exception& error) {
+    // Out of memory, or a limit that the caller didn't check.
+    return coded_error(env, "ERR_OPENSLIDE_READ", std::string("Can't read the slide: ") + error.what());
   }
-
- protected:
-  void Execute() override {
-    try {
-      if (cancelled_->load()) throw SlideError("ERR_ABORTED", "The operation was aborted");
-      result_.emplace(work_());
-    } catch (const SlideError& error) {
-      fail(error.code(), error.what());
-    } catch (const std::exception& error) {
-      // Out of memory, or a limit that the caller didn't check.
-      fail("ERR_OPENSLIDE_READ", std::string("Can't read the slide: ") + error.what());
-    }
-  }
-
-  void OnOK() override {
-    try {
-      deferred_.Resolve(deliver_(Env(), *result_));
-    } catch (const Napi::Error& error) {
-      // No room for the pixels on JavaScript's side.
-      deferred_.Reject(error.Value());
-    }
-  }
-
-  void OnError(const Napi::Error& error) override {
-    deferred_.Reject(coded_error(Env(), code_, error.Message()).Value());
-  }
-
- private:
-  Job(Napi::Object owner, std::shared_ptr<std::atomic<bool>> cancelled, Work work, Deliver deliver)
-      : Napi::AsyncWorker(owner.Env(), "cleric.slide"),
-        owner_(Napi::Persistent(owner)),
-        deferred_(Napi::Promise::Deferred::New(owner.Env())),
-        cancelled_(std::move(cancelled)),
-        work_(std::move(work)),
-        deliver_(std::move(deliver)) {}
-
-  void fail(const char* code, const std::string& message) {
-    code_ = code;
-    SetError(message);
-  }
-
-  Napi::ObjectReference owner_;
-  Napi::Promise::Deferred deferred_;
-  std::shared_ptr<std::atomic<bool>> cancelled_;
-  Work work_;
-  Deliver deliver_;
-  std::optional<Result> result_;
-  const char* code_ = "ERR_OPENSLIDE_READ";
-};
+}
 
 Napi::Value info_object(Napi::Env env, const SlideInfo& info) {
   auto levels = Napi::Array::New(env);
@@ -144,18 +89,18 @@ class SlideObject : public Napi::ObjectWrap<SlideObject> {
   explicit SlideObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SlideObject>(info) {}
 
  private:
-  using Cancelled = std::shared_ptr<std::atomic<bool>>;
   using Shared = std::shared_ptr<Slide>;
 
   Napi::Value open(const Napi::CallbackInfo& info) {
     const std::string path = string_of(info[0], "path");
     const std::string library = string_of(info[1], "library");
     return Job<Shared>::start(
-        Value(), std::make_shared<std::atomic<bool>>(false), [=] { return std::make_shared<Slide>(path, library); },
+        Value(), [=] { return std::make_shared<Slide>(path, library); },
         [this](Napi::Env env, Shared& slide) {
           slide_ = slide;
           return info_object(env, slide->info());
-        });
+        },
+        explain);
   }
 
   Napi::Value read_region(const Napi::CallbackInfo& info) {
@@ -183,7 +128,12 @@ class SlideObject : public Napi::ObjectWrap<SlideObject> {
     jobs_.insert_or_assign(job, cancelled);
     // The job holds the slide: close() only lets go of ours.
     return Job<Pixels>::start(
-        Value(), cancelled, [slide = slide_, read] { return read(*slide); }, pixels_object);
+        Value(),
+        [slide = slide_, cancelled, read] {
+          if (cancelled->load()) throw SlideError("ERR_ABORTED", "The operation was aborted");
+          return read(*slide);
+        },
+        pixels_object, explain);
   }
 
   void cancel(const Napi::CallbackInfo& info) {

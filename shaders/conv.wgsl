@@ -14,8 +14,6 @@ struct Params {
   groups: i32, // input groups of 4 channels
   origin: i32, // texel of tap (0, 0) of position (0, 0), both axes
   run: i32, // tiles between one block and the next in the order of invocations
-  scale: f32,
-  keep: i32,
   shuffle: i32,
   inverse: i32, // GDN: multiply
 }
@@ -31,48 +29,31 @@ struct Params {
 #include "tensor.wgsl"
 #include "grid.wgsl"
 #include "activation.wgsl"
-#include "checkerboard.wgsl"
+#include "conv_tile.wgsl"
 
 // Software adapters compute both sides of an `if`, so what an epilogue does is settled by constants.
 fn finish(sum: vec4f, x: i32, y: i32, block: i32) {
-  var at = vec3i(x, y, block);
-  var size = vec2i(p.width, p.height);
-  var v = sum;
+  let at = placeOf(x, y, block);
 #if GDN
-  let root = sqrt(v);
-  v = load(source, x, y, min(block, p.blocks - 1)) * select(1.0 / root, root, p.inverse == 1);
+  let root = sqrt(sum);
+  var v = load(source, x, y, min(block, p.blocks - 1)) * select(1.0 / root, root, p.inverse == 1);
 #else
-  v = select(vec4f(0.0), p.scale * activate(v), isKept(p.keep, x, y));
-  if (p.shuffle == 2) {
-    at = vec3i(2 * x + (block & 1), 2 * y + ((block >> 1) & 1), block >> 2);
-    size *= 2;
-  }
+  var v = activate(sum);
 #end
-  if (block >= p.blocks) { at = vec3i(size, 0); }
-  let place = parked(at.xy, size);
 #if RES
-  v += load(residual, place.x, place.y, at.z);
+  v += load(residual, at.x, at.y, at.z);
 #end
-  store(output, place.x, place.y, at.z, v);
+  store(output, at.x, at.y, at.z, v);
 }
 
 @compute @workgroup_size(${GROUP})
 fn conv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
-  let tilesX = (p.width + ${TX - 1}) / ${TX};
-  let tiles = tilesX * ((p.height + ${TY - 1}) / ${TY});
-  // Runs of neighbouring tiles, and for each run all blocks: the run's input stays in the cache.
-  let i = linearIndex(id, workgroups);
-  let rounds = (p.blocks + ${TO - 1}) / ${TO};
-  let within = i % (p.run * rounds);
-  let tile = i / (p.run * rounds) * p.run + within % p.run;
-  let block = within / p.run * ${TO};
-  if (tile >= tiles) { return; }
-  let x0 = tile % tilesX * ${TX};
-  let y0 = tile / tilesX * ${TY};
-  let px = x0 * ${S} + p.origin;
-  let py = y0 * ${S} + p.origin;
+  let t = tileOf(linearIndex(id, workgroups));
+  if (!t.exists) { return; }
+  let px = t.x * ${S} + p.origin;
+  let py = t.y * ${S} + p.origin;
 #for o in 0..TO
-  let bias${o} = textureLoad(bias, vec2i(block + ${o}, 0), 0, 0);
+  let bias${o} = textureLoad(bias, vec2i(t.block + ${o}, 0), 0, 0);
 #for j in 0..TX * TY
   var a${o}_${j} = bias${o};
 #end
@@ -90,7 +71,7 @@ fn conv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
 #end
 #for o in 0..TO
 #for k in 0..K * K * 4
-    let w${o}_${k} = textureLoad(weights, vec2i(${k}, c), block + ${o}, 0);
+    let w${o}_${k} = textureLoad(weights, vec2i(${k}, c), t.block + ${o}, 0);
 #end
     // R positions at a time, so that their sums stay in registers over all taps.
 #for q in 0..TX * TY / R
@@ -112,7 +93,7 @@ fn conv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
 #for y in 1..TY
     v${o}_${x} = select(v${o}_${x}, a${o}_${y * TX + x}, y == ${y});
 #end
-    finish(v${o}_${x}, x0 + ${x}, y0 + y, block + ${o});
+    finish(v${o}_${x}, t.x + ${x}, t.y + y, t.block + ${o});
 #end
 #end
   }

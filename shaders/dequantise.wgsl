@@ -1,6 +1,6 @@
-// symbols + mean on one half of the checkerboard, base (or zero) on the other.
+// 64 symbols + mean, in 1/64, on one half of the checkerboard, base (or zero) on the other.
 @group(0) @binding(0) var symbols: texture_2d_array<f32>; // d channels
-@group(0) @binding(1) var params: texture_2d_array<f32>; // d scales, d means
+@group(0) @binding(1) var params: texture_2d_array<f32>; // d scales, d means in 1/64
 @group(0) @binding(2) var base: texture_2d_array<f32>; // d channels; or unused
 @group(0) @binding(3) var<uniform> p: Params;
 @group(0) @binding(4) var output: texture_storage_2d_array<rgba32float, write>;
@@ -22,7 +22,7 @@ fn dequantise(@builtin(global_invocation_id) id: vec3u) {
   if (at.x >= p.width || at.y >= p.height) { return; }
   var v = vec4f(0.0);
   if (isKept(p.keep, at.x, at.y)) {
-    v = load(symbols, at.x, at.y, at.z) + loadChannels(params, at.x, at.y, p.channels + 4 * at.z, 2 * p.channels);
+    v = 64.0 * load(symbols, at.x, at.y, at.z) + loadChannels(params, at.x, at.y, p.channels + 4 * at.z, 2 * p.channels);
   } else if (p.hasBase == 1) {
     v = load(base, at.x, at.y, at.z);
   }

@@ -12,7 +12,7 @@ struct Params {
 
 #define TX 4
 #include "tensor.wgsl"
-#include "activation.wgsl"
+#include "tanh.wgsl"
 
 @compute @workgroup_size(8, 8)
 fn liftHidden(@builtin(global_invocation_id) id: vec3u) {

@@ -20,7 +20,7 @@ struct Params {
 #define TY 2
 #include "tensor.wgsl"
 #include "grid.wgsl"
-#include "activation.wgsl"
+#include "tanh.wgsl"
 
 fn finish(net: vec4f, x: i32, y: i32) {
   let v = load(base, x, y, 0) + p.sign * (load(source, x, y, 0) + net);

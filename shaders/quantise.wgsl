@@ -1,6 +1,6 @@
-// r = round(y - mean) on one half of the checkerboard, zero on the other, within int16.
+// r = round(y - mean / 64) on one half of the checkerboard, zero on the other, within int16.
 @group(0) @binding(0) var latent: texture_2d_array<f32>; // channels [first, first + d) are y
-@group(0) @binding(1) var params: texture_2d_array<f32>; // d scales, d means
+@group(0) @binding(1) var params: texture_2d_array<f32>; // d scales, d means in 1/64
 @group(0) @binding(2) var<uniform> p: Params;
 @group(0) @binding(3) var output: texture_storage_2d_array<rgba32float, write>;
 
@@ -25,7 +25,7 @@ fn quantise(@builtin(global_invocation_id) id: vec3u) {
     let c = 4 * at.z;
     let y = loadChannels(latent, at.x, at.y, p.first + c, p.first + p.channels);
     let mean = loadChannels(params, at.x, at.y, p.channels + c, 2 * p.channels);
-    r = toSymbol(y - mean);
+    r = toSymbol(y - mean / 64.0);
   }
   store(output, at.x, at.y, at.z, r);
 }

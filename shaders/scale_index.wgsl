@@ -1,6 +1,6 @@
-// The number of table entries below the scale, at most `last`, on one half of the checkerboard; zero on the other.
-@group(0) @binding(0) var params: texture_2d_array<f32>; // d scales, d means
-@group(0) @binding(1) var table: texture_2d_array<f32>; // entries / 4 x 1, padded with a huge value
+// The number of thresholds below the scale, at most `last`, on one half of the checkerboard; zero on the other.
+@group(0) @binding(0) var params: texture_2d_array<f32>; // d scales, d means; integers
+@group(0) @binding(1) var table: texture_2d_array<f32>; // entries / 4 x 1, padded with one out of reach
 @group(0) @binding(2) var<uniform> p: Params;
 @group(0) @binding(3) var output: texture_storage_2d_array<rgba32float, write>;
 

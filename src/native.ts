@@ -13,13 +13,14 @@ export interface NativeTables {
   readonly __nativeTables: never
 }
 
+/** Arrays are copied before a call returns. */
 export interface NativeRansEncoder {
   push(symbols: Int16Array, tableIndexes: Uint8Array | Uint16Array, tables: NativeTables): void
-  finish(): Uint8Array
+  finish(): Promise<Uint8Array>
 }
 
 export interface NativeRansDecoder {
-  decode(tableIndexes: Uint8Array | Uint16Array, tables: NativeTables): Int16Array
+  decode(tableIndexes: Uint8Array | Uint16Array, tables: NativeTables): Promise<Int16Array>
   finish(): void
   close(): void
 }
@@ -70,7 +71,7 @@ export interface NativeCpuBackend {
     program: Int32Array,
     reals: Float32Array,
     keys: readonly string[],
-    values: readonly Float32Array[],
+    values: readonly (Float32Array | Int32Array)[],
   ): NativeCpuExecutable
   close(): void
 }
@@ -151,6 +152,15 @@ export function asClericError(error: unknown): unknown {
 export function translated<T>(call: () => T): T {
   try {
     return call()
+  } catch (error) {
+    throw asClericError(error)
+  }
+}
+
+/** The same for a call that gives a promise. */
+export async function translatedLater<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call()
   } catch (error) {
     throw asClericError(error)
   }

@@ -1,10 +1,14 @@
 /**
- * Real images beside the repository, in ../shared/data. A test that needs them is skipped, visibly, where they are
- * not there - except in continuous integration, where their absence is a failure: what isn't run isn't checked.
+ * Real images beside the repository, in ../shared/data, and the model that ships. A test that needs them is skipped,
+ * visibly, where they are not there - except in continuous integration, where their absence is a failure: what isn't
+ * run isn't checked.
  */
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import ava, { type ExecutionContext } from 'ava'
+import { defaultModelFile } from '../src/model/model.js'
+
+type Body = (t: ExecutionContext) => Promise<void>
 
 /** Path of a file of ../shared/data, e.g. "slides/CMU-1-Small-Region.svs". */
 export function dataPath(name: string): string {
@@ -12,12 +16,18 @@ export function dataPath(name: string): string {
 }
 
 /** ava's test, for a test that reads the named files of ../shared/data. */
-export function testWithData(
-  names: readonly string[],
-  title: string,
-  run: (t: ExecutionContext) => Promise<void>,
-): void {
+export function testWithData(names: readonly string[], title: string, run: Body): void {
   const absent = names.filter((name) => !existsSync(dataPath(name)))
-  if (absent.length === 0 || process.env.CI === 'true') ava(title, run)
-  else ava.skip(`${title} (needs ../shared/data: ${absent.join(', ')})`, run)
+  testUnless(absent.length === 0 ? null : `needs ../shared/data: ${absent.join(', ')}`, title, run)
+}
+
+/** {@link testWithData}, for a test that needs the default model too. */
+export function testWithModel(names: readonly string[], title: string, run: Body): void {
+  if (existsSync(defaultModelFile)) testWithData(names, title, run)
+  else testUnless(`needs ${fileURLToPath(defaultModelFile)}`, title, run)
+}
+
+function testUnless(lacking: string | null, title: string, run: Body): void {
+  if (lacking === null || process.env.CI === 'true') ava(title, run)
+  else ava.skip(`${title} (${lacking})`, run)
 }

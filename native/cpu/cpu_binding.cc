@@ -1,5 +1,5 @@
 // class CpuBackend(threads, isa)    isa: "" for the best; properties threads, isa, available
-//   compile(tensors: Int32Array, program: Int32Array, reals: Float32Array, keys: string[], values: Float32Array[])
+//   compile(tensors: Int32Array, program: Int32Array, reals: Float32Array, keys: string[], values: (Float32Array | Int32Array)[])
 //     -> CpuExecutable: run(stage, inputs: TypedArray[], job) -> Promise<TypedArray[]>, cancel(job),
 //        seconds(stage) -> Float64Array, bytes, close()
 //   close()
@@ -248,12 +248,22 @@ class CpuBackend : public Napi::ObjectWrap<CpuBackend> {
     if (keys.size() != values.size()) throw Napi::RangeError::New(env, "keys and values differ in length");
     std::vector<cpu::ParameterSpec> parameters;
     for (std::size_t i = 0; i < keys.size(); i++) {
-      std::string key = string_of(keys[i], "key");
+      cpu::ParameterSpec parameter{string_of(keys[i], "key"), nullptr, nullptr, 0};
       // With the length it names what is packed; no other key may look like this one with another length.
-      if (key.find('#') != std::string::npos) throw Napi::RangeError::New(env, "A key has a #");
-      const auto span = span_of<float>(values[i], napi_float32_array, "parameter");
-      key.append("#").append(std::to_string(span.length));
-      parameters.push_back({std::move(key), span.data, span.length});
+      if (parameter.key.find('#') != std::string::npos) throw Napi::RangeError::New(env, "A key has a #");
+      const bool whole =
+          values[i].IsTypedArray() && values[i].As<Napi::TypedArray>().TypedArrayType() == napi_int32_array;
+      if (whole) {
+        const auto span = span_of<int32_t>(values[i], napi_int32_array, "parameter");
+        parameter.integers = span.data;
+        parameter.length = span.length;
+      } else {
+        const auto span = span_of<float>(values[i], napi_float32_array, "parameter");
+        parameter.reals = span.data;
+        parameter.length = span.length;
+      }
+      parameter.key.append(whole ? "#i" : "#").append(std::to_string(parameter.length));
+      parameters.push_back(std::move(parameter));
     }
     const auto tensors = span_of<int32_t>(info[0], napi_int32_array, "tensors");
     const auto program = span_of<int32_t>(info[1], napi_int32_array, "program");

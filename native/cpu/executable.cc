@@ -11,9 +11,10 @@ namespace {
 
 /// Pixels of zeros that a node's reading asks for round its inputs.
 int border_of(const NodeSpec& node) {
-  if (node.op == Op::depthwise) return 1;
-  // The padding; steps_matrix.cc checks it.
-  if (node.op == Op::conv && node.integers.size() > 2) return std::clamp(node.integers[2], 0, 2);
+  if (node.op == Op::integer_depthwise) return 1;
+  // The padding; the steps check it.
+  const bool conv = node.op == Op::conv || node.op == Op::integer_conv;
+  if (conv && node.integers.size() > 2) return std::clamp(node.integers[2], 0, 2);
   return 0;
 }
 
@@ -38,38 +39,14 @@ class Planner {
   }
 
   /// Memory for a tensor that is written at step `at`.
-  View place(int tensor, std::vector<Floats>& buffers, std::size_t& bytes) {
+  void place(int tensor, Tensors& tensors, std::vector<Array<std::byte>>& buffers, std::size_t& bytes) {
     const TensorSpec& spec = plan_.tensors[static_cast<std::size_t>(tensor)];
-    View view;
-    view.channels = spec.channels;
-    view.height = spec.height;
-    view.width = spec.width;
-    std::ptrdiff_t floats = 0;
-    std::ptrdiff_t first = 0;
-    if (spec.planar) {
-      view.pixel = 1;
-      view.row = padded(spec.width);
-      view.channel = view.row * spec.height;
-      floats = view.channel * spec.channels;
-    } else {
-      view.pixel = padded(spec.channels);
-      view.row = view.pixel * (spec.width + 2 * spec.border);
-      view.channel = 1;
-      floats = view.row * (spec.height + 2 * spec.border);
-      first = view.row * spec.border + view.pixel * spec.border;
-    }
-    const Key key{spec.planar, spec.channels, spec.height, spec.width, spec.border};
-    std::vector<std::size_t>& free = free_[key];
-    if (free.empty()) {
-      buffers.push_back(allocate(static_cast<std::size_t>(floats)));
-      bytes += static_cast<std::size_t>(floats) * sizeof(float);
-      free.push_back(buffers.size() - 1);
-    }
-    const std::size_t buffer = free.back();
-    free.pop_back();
-    live_.push_back({tensor, buffer, key});
-    view.data = buffers[buffer].get() + first;
-    return view;
+    const Key key{spec.layout, spec.channels, spec.height, spec.width, spec.border};
+    const auto at = static_cast<std::size_t>(tensor);
+    if (spec.layout == Layout::integers)
+      tensors.integers[at] = take<int16_t>(tensor, spec, key, buffers, bytes);
+    else
+      tensors.reals[at] = take<float>(tensor, spec, key, buffers, bytes);
   }
 
   /// Frees what is not read after step `at`.
@@ -82,12 +59,47 @@ class Planner {
   }
 
  private:
-  using Key = std::tuple<bool, int, int, int, int>;
+  using Key = std::tuple<Layout, int, int, int, int>;
   struct Live {
     int tensor;
     std::size_t buffer;
     Key key;
   };
+
+  template <typename Element>
+  BasicView<Element> take(int tensor, const TensorSpec& spec, const Key& key, std::vector<Array<std::byte>>& buffers,
+                          std::size_t& bytes) {
+    BasicView<Element> view;
+    view.channels = spec.channels;
+    view.height = spec.height;
+    view.width = spec.width;
+    std::ptrdiff_t elements = 0;
+    std::ptrdiff_t first = 0;
+    if (spec.layout == Layout::planar) {
+      view.pixel = 1;
+      view.row = padded(spec.width);
+      view.channel = view.row * spec.height;
+      elements = view.channel * spec.channels;
+    } else {
+      view.pixel = padded(spec.channels);
+      view.row = view.pixel * (spec.width + 2 * spec.border);
+      view.channel = 1;
+      elements = view.row * (spec.height + 2 * spec.border);
+      first = view.row * spec.border + view.pixel * spec.border;
+    }
+    std::vector<std::size_t>& free = free_[key];
+    if (free.empty()) {
+      const std::size_t size = static_cast<std::size_t>(elements) * sizeof(Element);
+      buffers.push_back(allocate<std::byte>(size));
+      bytes += size;
+      free.push_back(buffers.size() - 1);
+    }
+    const std::size_t buffer = free.back();
+    free.pop_back();
+    live_.push_back({tensor, buffer, key});
+    view.data = reinterpret_cast<Element*>(buffers[buffer].get()) + first;
+    return view;
+  }
 
   void use(int tensor, int at) { last_use_[static_cast<std::size_t>(tensor)] = at; }
 
@@ -110,27 +122,32 @@ Executable::Executable(std::shared_ptr<Device> device, PlanSpec plan) : device_(
   }
   Planner planner(plan);
   StepBuilder builder(device_->kernels, device_->cache, plan);
-  std::vector<View> views(plan.tensors.size());
-  const auto place = [&](int tensor) {
-    return views[static_cast<std::size_t>(tensor)] = planner.place(tensor, buffers_, bytes_);
+  Tensors tensors{std::vector<View>(plan.tensors.size()), std::vector<IntegerView>(plan.tensors.size())};
+  const auto place = [&](int tensor) { planner.place(tensor, tensors, buffers_, bytes_); };
+  // Hosts know floats; what else a plan has, it converts.
+  const auto port_view = [&](int tensor) {
+    const View& view = tensors.reals[static_cast<std::size_t>(tensor)];
+    require(view.data != nullptr, "a port of integers");
+    return view;
   };
   int at = 0;
   for (const StageSpec& spec : plan.stages) {
     Stage& stage = stages_.emplace_back();
     for (const PortSpec& port : spec.inputs) {
-      const View view = place(port.tensor);
+      place(port.tensor);
+      const View view = port_view(port.tensor);
       stage.inputs.push_back(stage_memory(port.format, view));
       stage.before.push_back(input_port(port.format, stage.inputs.back().data.get(), view));
     }
     for (const NodeSpec& node : spec.nodes) {
       at++;
       for (const int tensor : node.outputs) place(tensor);
-      stage.nodes.push_back(builder.build(node, views));
+      stage.nodes.push_back(builder.build(node, tensors));
       planner.release(at);
     }
     at++;
     for (const PortSpec& port : spec.outputs) {
-      const View& view = views[static_cast<std::size_t>(port.tensor)];
+      const View view = port_view(port.tensor);
       stage.outputs.push_back(stage_memory(port.format, view));
       stage.after.push_back(output_port(port.format, stage.outputs.back().data.get(), view));
     }

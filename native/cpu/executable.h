@@ -70,7 +70,7 @@ class Executable {
   Staging stage_memory(Format format, const View& view);
 
   std::shared_ptr<Device> device_;
-  std::vector<Floats> buffers_;
+  std::vector<Array<std::byte>> buffers_;
   std::vector<Floats> scratches_;
   std::vector<Stage> stages_;
   std::size_t next_ = 0;

@@ -46,8 +46,8 @@ struct Pass {
 
 /// Sums of P pixels x R registers into out [P][R * kWidth], on top of start [P][start_step].
 template <int P, int R>
-static inline void multiply(const Pass& pass, ptrdiff_t y, ptrdiff_t x, ptrdiff_t stride, const float* start,
-                            ptrdiff_t start_step, float* out) {
+static inline void multiply(const Pass& pass, ptrdiff_t y, ptrdiff_t x, const float* start, ptrdiff_t start_step,
+                            float* out) {
   const float* weights = pass.weights;
   Floats sum[P][R];
 #pragma GCC unroll 16
@@ -57,7 +57,6 @@ static inline void multiply(const Pass& pass, ptrdiff_t y, ptrdiff_t x, ptrdiff_
   }
   for (int i = 0; i < pass.count; i++) {
     const Run& run = pass.runs[i];
-    const ptrdiff_t step = run.step * stride;
     const float* a = run.data + y * run.row + x * run.step;
     for (const float* const end = a + run.length; a != end; a++) {
       Floats w[R];
@@ -66,7 +65,7 @@ static inline void multiply(const Pass& pass, ptrdiff_t y, ptrdiff_t x, ptrdiff_
       weights += R * kWidth;
 #pragma GCC unroll 16
       for (int p = 0; p < P; p++) {
-        const Floats v = splat(a[p * step]);
+        const Floats v = splat(a[p * run.step]);
 #pragma GCC unroll 4
         for (int r = 0; r < R; r++) sum[p][r] = multiply_add(v, w[r], sum[p][r]);
       }
@@ -81,64 +80,54 @@ static inline void multiply(const Pass& pass, ptrdiff_t y, ptrdiff_t x, ptrdiff_
 
 /// Sums of one register of channels and `pixels` pixels, finished and stored.
 template <Finish F>
-static CLERIC_INLINE void finish_column(const Epilogue& e, int pixels, ptrdiff_t y, ptrdiff_t x, ptrdiff_t stride,
-                                        int lane, const float* tile, ptrdiff_t tile_step) {
+static CLERIC_INLINE void finish_column(const Epilogue& e, int pixels, ptrdiff_t y, ptrdiff_t x, int lane,
+                                        const float* tile, ptrdiff_t tile_step) {
   const int group = lane / static_cast<int>(e.out.pixel);
   const ptrdiff_t channel = lane - group * e.out.pixel;
   const ptrdiff_t row = y * e.shuffle + group / e.shuffle;
   const ptrdiff_t column = x * e.shuffle + group % e.shuffle;
-  const ptrdiff_t columns = stride * e.shuffle;
   float* out = e.out.at(row, column) + channel;
-  const ptrdiff_t out_step = columns * e.out.pixel;
+  const ptrdiff_t out_step = e.shuffle * e.out.pixel;
   const float* residual = e.residual.data ? e.residual.at(row, column) + channel : nullptr;
-  const ptrdiff_t residual_step = columns * e.residual.pixel;
+  const ptrdiff_t residual_step = e.shuffle * e.residual.pixel;
   const float* factor = e.factor.data ? e.factor.at(row, column) + channel : nullptr;
-  const ptrdiff_t factor_step = columns * e.factor.pixel;
-  const Half keep = e.keep;
-  const Floats scale = splat(e.scale);
+  const ptrdiff_t factor_step = e.shuffle * e.factor.pixel;
   for (int p = 0; p < pixels; p++, tile += tile_step) {
     Floats v = load(tile);
     if constexpr (F == Finish::gelu) v = gelu(v);
-    if constexpr (F == Finish::tanh) v = hyperbolic_tangent(v);
     if constexpr (F == Finish::divide_root) v = load(factor + p * factor_step) / square_root(v);
     if constexpr (F == Finish::multiply_root) v = load(factor + p * factor_step) * square_root(v);
-    const Floats rest = residual ? load(residual + p * residual_step) : splat(0.0f);
-    v = kept(keep, row, column + p * columns) ? multiply_add(scale, v, rest) : rest;
+    if (residual) v = v + load(residual + p * residual_step);
     store(out + p * out_step, v);
   }
 }
 
 template <int R>
-static inline void finish(const Epilogue& e, int pixels, ptrdiff_t y, ptrdiff_t x, ptrdiff_t stride, int lane,
-                          const float* tile) {
+static inline void finish(const Epilogue& e, int pixels, ptrdiff_t y, ptrdiff_t x, int lane, const float* tile) {
   for (int r = 0; r < R; r++) {
     const int own = lane + r * kWidth;
     const float* column = tile + r * kWidth;
     switch (e.finish) {
       case Finish::none:
-        finish_column<Finish::none>(e, pixels, y, x, stride, own, column, R * kWidth);
+        finish_column<Finish::none>(e, pixels, y, x, own, column, R * kWidth);
         break;
       case Finish::gelu:
-        finish_column<Finish::gelu>(e, pixels, y, x, stride, own, column, R * kWidth);
-        break;
-      case Finish::tanh:
-        finish_column<Finish::tanh>(e, pixels, y, x, stride, own, column, R * kWidth);
+        finish_column<Finish::gelu>(e, pixels, y, x, own, column, R * kWidth);
         break;
       case Finish::divide_root:
-        finish_column<Finish::divide_root>(e, pixels, y, x, stride, own, column, R * kWidth);
+        finish_column<Finish::divide_root>(e, pixels, y, x, own, column, R * kWidth);
         break;
       case Finish::multiply_root:
-        finish_column<Finish::multiply_root>(e, pixels, y, x, stride, own, column, R * kWidth);
+        finish_column<Finish::multiply_root>(e, pixels, y, x, own, column, R * kWidth);
         break;
     }
   }
 }
 
-/// Where the pixels of a piece of a row start, how far they are apart, and how many there are.
+/// Where the pixels of a piece of a row start, and how many there are.
 struct Piece {
   ptrdiff_t y;
   ptrdiff_t x;
-  ptrdiff_t stride;
   ptrdiff_t count;
 };
 
@@ -156,10 +145,10 @@ template <int P, int R>
 static CLERIC_INLINE void blocks(const Product& product, const Pass& pass, Piece& piece, const float*& start,
                                  ptrdiff_t start_step, float*& partial) {
   alignas(64) float tile[P * R * kWidth];
-  for (; piece.count >= P; piece.count -= P, piece.x += P * piece.stride) {
-    multiply<P, R>(pass, piece.y, piece.x - product.run_x, piece.stride, start, start_step, pass.last ? tile : partial);
+  for (; piece.count >= P; piece.count -= P, piece.x += P) {
+    multiply<P, R>(pass, piece.y, piece.x - product.run_x, start, start_step, pass.last ? tile : partial);
     if (pass.last) {
-      finish<R>(product.m.epilogue, P, piece.y, piece.x, piece.stride, product.panel.first_lane, tile);
+      finish<R>(product.m.epilogue, P, piece.y, piece.x, product.panel.first_lane, tile);
     }
     start += P * start_step;
     partial += P * R * kWidth;
@@ -198,12 +187,7 @@ static void panel_row(const Product& product, const Run* runs, int run_count, co
 /// @param partial kPanelLanes floats a pixel
 static inline void panel_pixels(const MatrixArgs& m, const Run* runs, int run_count, const Panel& panel, ptrdiff_t y,
                                 ptrdiff_t x0, ptrdiff_t x1, ptrdiff_t run_x, float* partial) {
-  Piece piece{y, x0, 1, x1 - x0};
-  if (m.needed != Half::all) {
-    if (!kept(m.needed, y, x0)) piece.x++;
-    piece.stride = 2;
-    piece.count = (x1 - piece.x + 1) / 2;
-  }
+  const Piece piece{y, x0, x1 - x0};
   const Product product{m, panel, run_x, partial};
   switch (panel.registers) {
     case 1:

@@ -14,6 +14,23 @@ extern const KernelTable table;
 namespace avx512 {
 extern const KernelTable table;
 }
+// The kernels that gain from it; the others are those of avx512.
+namespace avx512vnni {
+void integer_conv(const IntegerConvArgs&, int, float*);
+void window_attention(const WindowAttentionArgs&, int, float*);
+}  // namespace avx512vnni
+
+namespace {
+
+KernelTable with_vnni() {
+  KernelTable made = avx512::table;
+  made.name = "avx512vnni";
+  made.integer_conv = avx512vnni::integer_conv;
+  made.window_attention = avx512vnni::window_attention;
+  return made;
+}
+
+}  // namespace
 #endif
 
 KernelTables available_kernels() {
@@ -23,6 +40,8 @@ KernelTables available_kernels() {
   const bool avx2_there = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   if (avx2_there && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")) {
+    static const KernelTable vnni = with_vnni();
+    if (__builtin_cpu_supports("avx512vnni")) found.tables[found.count++] = &vnni;
     found.tables[found.count++] = &avx512::table;
   }
   if (avx2_there) found.tables[found.count++] = &avx2::table;

@@ -23,10 +23,9 @@ CLERIC_INLINE bool kept(Half half, std::ptrdiff_t y, std::ptrdiff_t x) {
 enum class Finish : int {
   none = 0,
   gelu = 1,
-  tanh = 2,
   /// GDN: `factor` / sqrt(sum), and its inverse, `factor` * sqrt(sum).
-  divide_root = 3,
-  multiply_root = 4,
+  divide_root = 2,
+  multiply_root = 3,
 };
 
 /// Items are blocks of rows.
@@ -41,30 +40,34 @@ struct Rows {
 
 /// A stretch of the inner dimension that lies contiguous in memory: at output pixel
 /// (y, x) it starts at data + y * row + x * step.
-struct Run {
-  const float* data;
+template <typename Element>
+struct BasicRun {
+  const Element* data;
   std::ptrdiff_t row;
   std::ptrdiff_t step;
   std::ptrdiff_t length;
 };
+using Run = BasicRun<float>;
+using IntegerRun = BasicRun<int16_t>;
 
 /// Output channels whose weights are packed together: inner x (registers * width).
-struct Panel {
-  const float* weights;
+template <typename Element>
+struct BasicPanel {
+  const Element* weights;
   int first_lane;
   int registers;
 };
+using Panel = BasicPanel<float>;
+using IntegerPanel = BasicPanel<int16_t>;
 
 /// Lanes of the widest panel of any instruction set.
 constexpr int kPanelLanes = 48;
 
-/// Where sums go: out = residual + scale * finish(sum), pixel-shuffled. Sums have
+/// Where sums go: out = residual + finish(sum), pixel-shuffled. Sums have
 /// out.pixel * shuffle^2 lanes: for each sub-pixel, row-major, the output's channels.
 struct Epilogue {
   Finish finish = Finish::none;
   int shuffle = 1;
-  float scale = 1;
-  Half keep = Half::all;
   View out;
   View residual;
   View factor;
@@ -81,8 +84,6 @@ struct MatrixArgs {
   /// Of sums, before the shuffle.
   Rows rows;
   int width = 0;
-  /// Pixels outside this half may be left as they are.
-  Half needed = Half::all;
   Epilogue epilogue;
 
   CLERIC_INLINE int panel_blocks() const { return (panel_count + panels_per_item - 1) / panels_per_item; }
@@ -137,7 +138,10 @@ struct LiftArgs {
   CLERIC_INLINE std::ptrdiff_t scratch() const { return (3 * hidden + rows.per_item + 5) * scratch_stride(); }
 };
 
-enum class Pointwise : int { scale, add, round, mask, gain, scale_index, quantise, dequantise };
+/// Steps of a mean and of y_hat in one step of the latent.
+constexpr float kLatentSteps = 64;
+
+enum class Pointwise : int { scale, add, round, gain, scale_index, quantise, dequantise };
 
 struct PointwiseArgs {
   Pointwise op = Pointwise::scale;
@@ -157,53 +161,109 @@ struct PointwiseArgs {
   Rows rows;
 };
 
-struct DepthwiseArgs {
-  View input;
-  View output;
-  Finish finish = Finish::none;
+/// Integer layers: see the nodes of the same names in src/network/graph.ts.
+struct IntegerConvArgs {
+  const IntegerRun* runs = nullptr;
+  int run_count = 0;
+  const IntegerPanel* panels = nullptr;
+  int panel_count = 0;
+  int panels_per_item = 0;
+  /// Of each lane, as in Epilogue; half of 2^shift is in the bias.
+  const int32_t* bias = nullptr;
+  const int32_t* shift = nullptr;
+  /// What becomes of -2048 .. 2047; null for none.
+  const int16_t* table = nullptr;
+  bool wide = false;
+  int shuffle = 1;
+  Half keep = Half::all;
+  /// Pixels outside this half may be left as they are.
+  Half needed = Half::all;
+  MixedView out;
+  MixedView residual;
+  Rows rows;
+  int width = 0;
+
+  CLERIC_INLINE int panel_blocks() const { return (panel_count + panels_per_item - 1) / panels_per_item; }
+  CLERIC_INLINE std::ptrdiff_t out_pixel() const { return out.narrow.data ? out.narrow.pixel : out.wide.pixel; }
+  CLERIC_INLINE std::ptrdiff_t scratch() const { return std::ptrdiff_t{width} * kPanelLanes; }
+};
+
+struct IntegerDepthwiseArgs {
+  IntegerView input;
+  IntegerView output;
   /// [9][padded channels]
-  const float* weights = nullptr;
-  const float* bias = nullptr;
+  const int16_t* weights = nullptr;
+  /// With half of 2^shift.
+  const int32_t* bias = nullptr;
+  const int32_t* shift = nullptr;
+  const int16_t* table = nullptr;
   Rows rows;
 };
 
-struct LayerNormArgs {
+struct RequantiseArgs {
   View input;
-  View output;
-  const float* weight = nullptr;
-  const float* bias = nullptr;
+  IntegerView output;
+  int shift = 0;
   Rows rows;
 };
+
+constexpr int kMaxNormChannels = 512;
+
+struct IntegerLayerNormArgs {
+  MixedView input;
+  IntegerView output;
+  const int32_t* weight = nullptr;
+  /// With half of 2^shift.
+  const int32_t* bias = nullptr;
+  const int32_t* shift = nullptr;
+  /// 384 reciprocal square roots.
+  const int32_t* rsqrt = nullptr;
+  uint32_t epsilon = 0;
+  Rows rows;
+};
+
+/// Entries of a table by 12 bits.
+constexpr int kTableSize = 4096;
+/// What the sums of the attentions are proven for.
+constexpr int kMaxHeadChannels = 256;
+constexpr int kMaxPositions = 4096;
 
 /// Positions of an attention window, and the lanes that its queries take.
 constexpr int kWindow = 25;
 constexpr int kQueryLanes = 32;
 
 struct WindowAttentionArgs {
-  View qkv;
-  View output;
+  IntegerView qkv;
+  IntegerView output;
   int heads = 1;
+  int shift = 0;
   /// [heads][25 keys][kQueryLanes queries], the position bias of each pair.
-  const float* bias = nullptr;
+  const int32_t* bias = nullptr;
+  const int16_t* exp = nullptr;
   Rows rows;
 
+  /// In words: pairs of queries and keys, values and their quadruples, logits.
   CLERIC_INLINE std::ptrdiff_t scratch() const {
-    return (kWindow + kQueryLanes + kWindow) * padded(output.channels / heads) + kWindow * kQueryLanes;
+    const std::ptrdiff_t lanes = padded(output.channels / heads);
+    return lanes / 2 * (kQueryLanes + kWindow) + kWindow * lanes + kWindow * kQueryLanes;
   }
 };
 
 struct LinearAttentionArgs {
-  View query;
-  View key;
-  View value;
-  View output;
+  IntegerView query;
+  IntegerView key;
+  IntegerView value;
+  IntegerView output;
+  int shift = 0;
+  const int16_t* exp = nullptr;
   bool split = false;
   /// An item is a head.
   int heads = 1;
 
+  /// In words: largest keys, sums, a query and its result, the context, a weight of each position and channel.
   CLERIC_INLINE std::ptrdiff_t scratch() const {
     const std::ptrdiff_t lanes = padded(output.channels / heads);
-    return (4 + lanes) * lanes;
+    return (4 + lanes + std::ptrdiff_t{output.height} * output.width) * lanes;
   }
 };
 
@@ -212,20 +272,24 @@ struct KernelTable {
   /// Floats a register, and registers of output channels a panel has at most.
   int width;
   int panel_registers;
+  /// How weights of integers are packed: kInterleavedPairs in integers.h.
+  bool interleaved_pairs;
   void (*matrix)(const MatrixArgs&, int item, float* scratch);
   void (*deform)(const DeformArgs&, int item, float* scratch);
   void (*gdn)(const GdnArgs&, int item, float* scratch);
   void (*lift)(const LiftArgs&, int item, float* scratch);
   void (*pointwise)(const PointwiseArgs&, int item, float* scratch);
-  void (*depthwise)(const DepthwiseArgs&, int item, float* scratch);
-  void (*layer_norm)(const LayerNormArgs&, int item, float* scratch);
+  void (*integer_conv)(const IntegerConvArgs&, int item, float* scratch);
+  void (*integer_depthwise)(const IntegerDepthwiseArgs&, int item, float* scratch);
+  void (*requantise)(const RequantiseArgs&, int item, float* scratch);
+  void (*integer_layer_norm)(const IntegerLayerNormArgs&, int item, float* scratch);
   void (*window_attention)(const WindowAttentionArgs&, int item, float* scratch);
   void (*linear_attention)(const LinearAttentionArgs&, int item, float* scratch);
 };
 
 /// The tables that this machine can run, best first; never empty.
 struct KernelTables {
-  const KernelTable* tables[3];
+  const KernelTable* tables[4];
   int count;
 };
 KernelTables available_kernels();

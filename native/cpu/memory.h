@@ -11,21 +11,27 @@
 namespace cleric::cpu {
 
 struct Free {
-  void operator()(float* data) const { ::operator delete[](data, std::align_val_t{64}); }
+  template <typename Element>
+  void operator()(Element* data) const {
+    ::operator delete[](data, std::align_val_t{64});
+  }
 };
 
-/// Floats on a cache line's boundary.
-using Floats = std::unique_ptr<float[], Free>;
+/// Plain values on a cache line's boundary.
+template <typename Element>
+using Array = std::unique_ptr<Element[], Free>;
+using Floats = Array<float>;
 
-/// Vectors may read this far past the end of a tensor, never write.
-constexpr std::size_t kSlack = 64;
+/// Vectors may read this many bytes past the end of a tensor, never write.
+constexpr std::size_t kSlack = 256;
 
 /// @throws std::bad_alloc
-inline Floats allocate(std::size_t count) {
-  const std::size_t bytes = (count + kSlack) * sizeof(float);
-  auto* data = static_cast<float*>(::operator new[](bytes, std::align_val_t{64}));
+template <typename Element = float>
+Array<Element> allocate(std::size_t count) {
+  const std::size_t bytes = count * sizeof(Element) + kSlack;
+  void* const data = ::operator new[](bytes, std::align_val_t{64});
   std::memset(data, 0, bytes);
-  return Floats(data);
+  return Array<Element>(static_cast<Element*>(data));
 }
 
 }  // namespace cleric::cpu

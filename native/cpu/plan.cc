@@ -8,8 +8,8 @@ namespace {
 
 constexpr int kMaxChannels = 1 << 16;
 constexpr int kMaxSide = 1 << 15;
-/// Floats of a tensor with its padding; strides then fit any type.
-constexpr int64_t kMaxFloats = int64_t{1} << 31;
+/// Elements of a tensor with its padding; strides then fit any type.
+constexpr int64_t kMaxElements = int64_t{1} << 31;
 
 class Reader {
  public:
@@ -103,10 +103,10 @@ PlanSpec read_plan(const int32_t* tensors, std::size_t tensor_length, const int3
     tensor.channels = shapes.next(1, kMaxChannels);
     tensor.height = shapes.next(1, kMaxSide);
     tensor.width = shapes.next(1, kMaxSide);
-    tensor.planar = shapes.next(0, 1) == 1;
+    tensor.layout = static_cast<Layout>(shapes.next(0, 2));
     // Padded in any way it could be: channels or width to 16, borders.
     const int64_t pixels = int64_t{tensor.height + 4} * (tensor.width + 20);
-    if (pixels * (tensor.channels + 15) > kMaxFloats) throw BadPlan("A tensor is too large");
+    if (pixels * (tensor.channels + 15) > kMaxElements) throw BadPlan("A tensor is too large");
     plan.tensors.push_back(tensor);
   }
   const int tensor_count = static_cast<int>(plan.tensors.size());

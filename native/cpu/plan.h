@@ -18,38 +18,43 @@ class BadPlan : public std::runtime_error {
 /// The numbers are part of the contract with flatten.ts.
 enum class Op : int {
   conv = 0,
-  depthwise = 1,
-  deform = 2,
-  gdn = 3,
-  lift_split = 4,
-  lift_merge = 5,
-  lift_step = 6,
-  scale = 7,
-  gain = 8,
-  pool = 9,
-  layer_norm = 10,
-  window_attention = 11,
-  linear_attention = 12,
-  mask = 13,
-  add = 14,
-  round = 15,
-  scale_index = 16,
-  quantise = 17,
-  dequantise = 18,
-  slice = 19,
-  concat = 20,
-  /// To the other layout.
-  convert = 21,
+  deform = 1,
+  gdn = 2,
+  lift_split = 3,
+  lift_merge = 4,
+  lift_step = 5,
+  scale = 6,
+  gain = 7,
+  pool = 8,
+  mask = 9,
+  add = 10,
+  round = 11,
+  scale_index = 12,
+  quantise = 13,
+  dequantise = 14,
+  slice = 15,
+  concat = 16,
+  integer_conv = 17,
+  integer_depthwise = 18,
+  requantise = 19,
+  integer_layer_norm = 20,
+  integer_window_attention = 21,
+  integer_linear_attention = 22,
+  /// To another layout.
+  convert = 23,
 };
-constexpr int kOpCount = 22;
+constexpr int kOpCount = 24;
 
 enum class Format : int { real = 0, rgb8 = 1, int16 = 2 };
+
+/// See tensor.h.
+enum class Layout : int { interleaved = 0, planar = 1, integers = 2 };
 
 struct TensorSpec {
   int channels;
   int height;
   int width;
-  bool planar;
+  Layout layout;
   /// Pixels of zeros round an interleaved tensor, as many as its readers' padding asks for.
   int border;
 };
@@ -78,7 +83,9 @@ struct StageSpec {
 struct ParameterSpec {
   /// Names the values for as long as the backend lives; ends in their number, so that a key fixes both.
   std::string key;
-  const float* data;
+  /// One of the two; the other is null.
+  const float* reals;
+  const int32_t* integers;
   std::size_t length;
 };
 
@@ -91,7 +98,7 @@ struct PlanSpec {
 /// Reads a plan. Afterwards every tensor and parameter that it names exists, every
 /// tensor is written once and before it is read, and sizes multiply without overflow.
 ///
-/// @param tensors four integers each: channels, height, width, 1 if planar
+/// @param tensors four integers each: channels, height, width, layout
 /// @param program see flatten.ts
 /// @throws BadPlan
 PlanSpec read_plan(const int32_t* tensors, std::size_t tensor_length, const int32_t* program,

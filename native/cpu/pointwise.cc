@@ -1,4 +1,4 @@
-// Kernels that look at one position, or at its 3x3 neighbourhood, of every channel alone.
+// Kernels that look at one position of every channel alone.
 #include "kernels.h"
 #include "simd.h"
 
@@ -64,10 +64,6 @@ void pointwise(const PointwiseArgs& a, int item, float*) {
     case Pointwise::round:
       each_vector(a, item, [](const float* in, const float*, float* out) { store(out, to_symbol(load(in))); });
       break;
-    case Pointwise::mask:
-      each_pixel(a, item,
-                 [&](int y, int x, ptrdiff_t c) { return kept(a.keep, y, x) ? load(a.input.at(y, x) + c) : zero; });
-      break;
     case Pointwise::gain:
       each_pixel(a, item,
                  [&](int y, int x, ptrdiff_t c) { return load(a.input.at(y, x) + c) * load(a.second.data + c); });
@@ -80,80 +76,18 @@ void pointwise(const PointwiseArgs& a, int item, float*) {
     case Pointwise::quantise:
       each_pixel(a, item, [&](int y, int x, ptrdiff_t c) {
         if (!kept(a.keep, y, x)) return zero;
-        return to_symbol(load(a.input.at(y, x) + a.first + c) - load(a.second.at(y, x) + mean + c));
+        const Floats means = splat(1.0f / kLatentSteps) * load(a.second.at(y, x) + mean + c);
+        return to_symbol(load(a.input.at(y, x) + a.first + c) - means);
       });
       break;
     case Pointwise::dequantise:
       each_pixel(a, item, [&](int y, int x, ptrdiff_t c) {
-        if (kept(a.keep, y, x)) return load(a.input.at(y, x) + c) + load(a.second.at(y, x) + mean + c);
+        if (kept(a.keep, y, x)) {
+          return splat(kLatentSteps) * load(a.input.at(y, x) + c) + load(a.second.at(y, x) + mean + c);
+        }
         return a.base.data ? load(a.base.at(y, x) + c) : zero;
       });
       break;
-  }
-}
-
-void depthwise(const DepthwiseArgs& a, int item, float*) {
-  const ptrdiff_t channels = a.input.pixel;
-  for (int y = a.rows.first(item); y < a.rows.last(item); y++) {
-    for (ptrdiff_t c = 0; c < channels; c += kWidth) {
-      Floats w[9];
-      for (int t = 0; t < 9; t++) w[t] = load(a.weights + t * channels + c);
-      const Floats bias = load(a.bias + c);
-      for (int x = 0; x < a.output.width; x++) {
-        Floats sum = bias;
-        for (int t = 0; t < 9; t++) {
-          sum = multiply_add(load(a.input.at(y + t / 3 - 1, x + t % 3 - 1) + c), w[t], sum);
-        }
-        if (a.finish == Finish::gelu) sum = gelu(sum);
-        if (a.finish == Finish::tanh) sum = hyperbolic_tangent(sum);
-        store(a.output.at(y, x) + c, sum);
-      }
-    }
-  }
-}
-
-namespace {
-
-/// The lanes' sum as a fixed tree, the same on every instruction set.
-CLERIC_INLINE float total(const float* lanes) {
-  float sums[kLanes];
-  for (int i = 0; i < kLanes; i++) sums[i] = lanes[i];
-  for (int n = kLanes / 2; n > 0; n /= 2) {
-    for (int i = 0; i < n; i++) sums[i] += sums[i + n];
-  }
-  return sums[0];
-}
-
-/// `body(c, c % kLanes)` for every channel.
-template <typename Body>
-CLERIC_INLINE void in_lanes(int channels, Body&& body) {
-  int c = 0;
-  for (; c + kLanes <= channels; c += kLanes) {
-    for (int i = 0; i < kLanes; i++) body(c + i, i);
-  }
-  for (int i = 0; c + i < channels; i++) body(c + i, i);
-}
-
-}  // namespace
-
-void layer_norm(const LayerNormArgs& a, int item, float*) {
-  const int channels = a.input.channels;
-  const float count = static_cast<float>(channels);
-  for (int y = a.rows.first(item); y < a.rows.last(item); y++) {
-    for (int x = 0; x < a.input.width; x++) {
-      const float* in = a.input.at(y, x);
-      float* out = a.output.at(y, x);
-      float lanes[kLanes] = {};
-      in_lanes(channels, [&](int c, int lane) { lanes[lane] += in[c]; });
-      const float mean = total(lanes) / count;
-      for (int i = 0; i < kLanes; i++) lanes[i] = 0;
-      in_lanes(channels, [&](int c, int lane) { lanes[lane] += (in[c] - mean) * (in[c] - mean); });
-      const float factor = 1.0f / __builtin_sqrtf(total(lanes) / count + 1e-5f);
-      const Floats centre = splat(mean);
-      for (ptrdiff_t c = 0; c < a.input.pixel; c += kWidth) {
-        store(out + c, multiply_add((load(in + c) - centre) * splat(factor), load(a.weight + c), load(a.bias + c)));
-      }
-    }
   }
 }
 

@@ -4,19 +4,28 @@
 
 namespace cleric::cpu {
 
+namespace {
+
+constexpr std::size_t kCachedWeights = 400 << 10;
+
+}  // namespace
+
+int fitting_panels(std::size_t panel_bytes, std::size_t panels) {
+  const std::size_t fitting = std::max<std::size_t>(1, kCachedWeights / std::max<std::size_t>(1, panel_bytes));
+  return static_cast<int>(std::min(fitting, panels));
+}
+
 Rows rows_of(int height, std::ptrdiff_t row_floats, std::ptrdiff_t floats) {
   const std::ptrdiff_t rows = std::max<std::ptrdiff_t>(1, floats / std::max<std::ptrdiff_t>(1, row_floats));
   return {height, static_cast<int>(std::min<std::ptrdiff_t>(rows, height))};
 }
 
-std::unique_ptr<Step> StepBuilder::build(const NodeSpec& node, const std::vector<View>& views) {
+std::unique_ptr<Step> StepBuilder::build(const NodeSpec& node, const Tensors& tensors) {
   node_ = &node;
-  views_ = &views;
+  tensors_ = &tensors;
   switch (node.op) {
     case Op::conv:
       return conv();
-    case Op::depthwise:
-      return depthwise();
     case Op::deform:
       return deform();
     case Op::gdn:
@@ -33,14 +42,8 @@ std::unique_ptr<Step> StepBuilder::build(const NodeSpec& node, const std::vector
       return pointwise(Pointwise::gain);
     case Op::pool:
       return pool();
-    case Op::layer_norm:
-      return layer_norm();
-    case Op::window_attention:
-      return window_attention();
-    case Op::linear_attention:
-      return linear_attention();
     case Op::mask:
-      return pointwise(Pointwise::mask);
+      return mask();
     case Op::add:
       return pointwise(Pointwise::add);
     case Op::round:
@@ -55,6 +58,18 @@ std::unique_ptr<Step> StepBuilder::build(const NodeSpec& node, const std::vector
       return slice();
     case Op::concat:
       return concat();
+    case Op::integer_conv:
+      return integer_conv();
+    case Op::integer_depthwise:
+      return integer_depthwise();
+    case Op::requantise:
+      return requantise();
+    case Op::integer_layer_norm:
+      return integer_layer_norm();
+    case Op::integer_window_attention:
+      return window_attention();
+    case Op::integer_linear_attention:
+      return linear_attention();
     case Op::convert:
       return convert();
   }
@@ -70,71 +85,56 @@ void StepBuilder::arity(std::size_t inputs, std::size_t outputs, std::size_t par
   require(node_->reals.size() == reals, "a node has another number of reals");
 }
 
+namespace {
+
+template <typename Element>
+const BasicView<Element>& of_kind(const std::vector<BasicView<Element>>& views, int tensor) {
+  const BasicView<Element>& view = views[static_cast<std::size_t>(tensor)];
+  require(view.data != nullptr, "a tensor has another kind of elements");
+  return view;
+}
+
+}  // namespace
+
 const View& StepBuilder::input(std::size_t i) const {
-  return (*views_)[static_cast<std::size_t>(node_->inputs[i])];
+  return of_kind(tensors_->reals, node_->inputs[i]);
 }
 
 const View& StepBuilder::output(std::size_t i) const {
-  return (*views_)[static_cast<std::size_t>(node_->outputs[i])];
+  return of_kind(tensors_->reals, node_->outputs[i]);
 }
 
-const ParameterSpec& StepBuilder::parameter(std::size_t i, std::size_t length) const {
+const IntegerView& StepBuilder::integer_input(std::size_t i) const {
+  return of_kind(tensors_->integers, node_->inputs[i]);
+}
+
+const IntegerView& StepBuilder::integer_output() const {
+  return of_kind(tensors_->integers, node_->outputs[0]);
+}
+
+MixedView StepBuilder::mixed(int tensor) const {
+  const auto at = static_cast<std::size_t>(tensor);
+  const MixedView view{tensors_->reals[at], tensors_->integers[at]};
+  require(!view.wide.data || !view.wide.planar(), "the layout of a tensor of integers");
+  return view;
+}
+
+Values<float> StepBuilder::reals(std::size_t i, std::size_t length) const {
   const ParameterSpec& found = plan_.parameters[static_cast<std::size_t>(node_->parameters[i])];
-  require(found.length == length, "a parameter has another length");
-  return found;
+  require(found.reals != nullptr && found.length == length, "a parameter has another length or type");
+  return {found.key, found.reals, length};
+}
+
+Values<int32_t> StepBuilder::integers(std::size_t i, std::size_t length) const {
+  const ParameterSpec& found = plan_.parameters[static_cast<std::size_t>(node_->parameters[i])];
+  require(found.integers != nullptr && found.length == length, "a parameter has another length or type");
+  return {found.key, found.integers, length};
 }
 
 int StepBuilder::integer(std::size_t i, int min, int max) const {
   const int value = node_->integers[i];
   require(value >= min && value <= max, "a node's integer is out of range");
   return value;
-}
-
-std::unique_ptr<Step> StepBuilder::depthwise() {
-  arity(1, 1, 2, 1, 0);
-  const View& in = input(0);
-  require(!in.planar() && !output().planar() && same_shape(in, output()), "shapes of a depthwise convolution");
-  const auto channels = static_cast<std::size_t>(in.channels);
-  const auto lanes = static_cast<std::size_t>(in.pixel);
-  const ParameterSpec& weight = parameter(0, channels * 9);
-  const ParameterSpec& bias = parameter(1, channels);
-  const auto packed = cache_.get("depthwise:" + weight.key + ":" + bias.key, [&] {
-    Packed made;
-    made.weights = allocate(9 * lanes);
-    made.bias = allocate(lanes);
-    for (std::size_t c = 0; c < channels; c++) {
-      for (std::size_t t = 0; t < 9; t++) made.weights[t * lanes + c] = weight.data[c * 9 + t];
-      made.bias[c] = bias.data[c];
-    }
-    return made;
-  });
-  DepthwiseArgs args;
-  args.input = in;
-  args.output = output();
-  args.finish = static_cast<Finish>(integer(0, 0, 2));
-  args.weights = packed->weights.get();
-  args.bias = packed->bias.get();
-  args.rows = rows_of(in.height, in.width * in.pixel, 8192);
-  return kernel_step(kernels_.depthwise, args, args.rows.items(), 0, packed);
-}
-
-std::unique_ptr<Step> StepBuilder::layer_norm() {
-  arity(1, 1, 2, 0, 0);
-  const View& in = input(0);
-  require(!in.planar() && !output().planar() && same_shape(in, output()), "shapes of a layer norm");
-  const auto channels = static_cast<std::size_t>(in.channels);
-  const ParameterSpec& weight = parameter(0, channels);
-  const ParameterSpec& bias = parameter(1, channels);
-  const auto packed = cache_.get("norm:" + weight.key + ":" + bias.key, [&] {
-    Packed made;
-    made.weights = allocate(static_cast<std::size_t>(in.pixel));
-    made.bias = allocate(static_cast<std::size_t>(in.pixel));
-    std::copy_n(weight.data, channels, made.weights.get());
-    std::copy_n(bias.data, channels, made.bias.get());
-    return made;
-  });
-  LayerNormArgs args{in, output(), packed->weights.get(), packed->bias.get(), rows_of(in.height, in.width * in.pixel)};
-  return kernel_step(kernels_.layer_norm, args, args.rows.items(), 0, packed);
 }
 
 std::unique_ptr<Step> StepBuilder::pointwise(Pointwise op) {
@@ -162,10 +162,6 @@ std::unique_ptr<Step> StepBuilder::pointwise(Pointwise op) {
       args.second = input(1);
       require(same_shape(args.second, out) && args.second.planar() == out.planar(), "shapes of an addition");
       break;
-    case Pointwise::mask:
-      arity(1, 1, 0, 1, 0);
-      half();
-      break;
     case Pointwise::gain:
       arity(2, 1, 0, 0, 0);
       args.second = input(1);
@@ -174,16 +170,18 @@ std::unique_ptr<Step> StepBuilder::pointwise(Pointwise op) {
     case Pointwise::scale_index: {
       arity(1, 1, 1, 1, 0);
       half();
-      const ParameterSpec& table = plan_.parameters[static_cast<std::size_t>(node_->parameters[0])];
-      require(table.length >= 1 && table.length <= 4096, "a table of scales");
-      packed = cache_.get("table:" + table.key, [&] {
+      const std::size_t length = plan_.parameters[static_cast<std::size_t>(node_->parameters[0])].length;
+      require(length >= 1 && length <= 4096, "a table of scales");
+      const Values<int32_t> table = integers(0, length);
+      // Scales are below 2^24, where floats are exact; rounding leaves larger thresholds above them.
+      packed = cache_.get<Packed>("scales:" + table.key, [&] {
         Packed made;
-        made.weights = allocate(table.length);
-        std::copy_n(table.data, table.length, made.weights.get());
+        made.weights = allocate(length);
+        for (std::size_t k = 0; k < length; k++) made.weights[k] = static_cast<float>(table.data[k]);
         return made;
       });
       args.table = packed->weights.get();
-      args.table_size = static_cast<int>(table.length);
+      args.table_size = static_cast<int>(length);
       break;
     }
     case Pointwise::quantise:
@@ -220,7 +218,7 @@ std::unique_ptr<Step> StepBuilder::pointwise(Pointwise op) {
             "channels of a pointwise node");
   }
   args.rows = rows_of(out.planar() ? out.height * out.channels : out.height, out.width * out.pixel);
-  return kernel_step(kernels_.pointwise, args, args.rows.items(), 0, packed);
+  return kernel_step(kernels_.pointwise, args, args.rows.items(), 0, {packed});
 }
 
 }  // namespace cleric::cpu

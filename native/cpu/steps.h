@@ -21,84 +21,149 @@ template <typename Args>
 class KernelStep final : public Step {
  public:
   using Kernel = void (*)(const Args&, int, float*);
+  using Kept = std::vector<std::shared_ptr<const void>>;
 
-  KernelStep(Kernel kernel, Args args, int items, std::ptrdiff_t scratch, std::shared_ptr<const Packed> packed,
-             std::vector<Run> runs = {})
-      : Step(items, static_cast<std::size_t>(scratch)),
-        kernel_(kernel),
-        args_(args),
-        packed_(std::move(packed)),
-        runs_(std::move(runs)) {}
+  KernelStep(Kernel kernel, Args args, int items, std::ptrdiff_t scratch, Kept kept)
+      : Step(items, static_cast<std::size_t>(scratch)), kernel_(kernel), args_(args), kept_(std::move(kept)) {}
 
   void run(int item, float* scratch) const override { kernel_(args_, item, scratch); }
 
  private:
   Kernel kernel_;
   Args args_;
-  std::shared_ptr<const Packed> packed_;
-  /// Moved with its elements staying where they are: args_ points at them.
-  std::vector<Run> runs_;
+  Kept kept_;
 };
 
 template <typename Args>
 std::unique_ptr<Step> kernel_step(void (*kernel)(const Args&, int, float*), Args args, int items,
-                                  std::ptrdiff_t scratch = 0, std::shared_ptr<const Packed> packed = nullptr,
-                                  std::vector<Run> runs = {}) {
-  return std::make_unique<KernelStep<Args>>(kernel, args, items, scratch, std::move(packed), std::move(runs));
+                                  std::ptrdiff_t scratch = 0, std::vector<std::shared_ptr<const void>> kept = {}) {
+  return std::make_unique<KernelStep<Args>>(kernel, args, items, scratch, std::move(kept));
 }
+
+/// All tensors; each has memory in one of the two lists.
+struct Tensors {
+  std::vector<View> reals;
+  std::vector<IntegerView> integers;
+};
+
+/// A parameter as a node asks for it.
+template <typename Element>
+struct Values {
+  const std::string& key;
+  const Element* data;
+  std::size_t length;
+};
+
+/// How a convolution goes over its input.
+struct Geometry {
+  int kernel;
+  int stride;
+  int padding;
+};
 
 class StepBuilder {
  public:
   StepBuilder(const KernelTable& kernels, WeightCache& cache, const PlanSpec& plan)
       : kernels_(kernels), cache_(cache), plan_(plan) {}
 
-  /// @param views of all tensors; those of the node's have memory
-  std::unique_ptr<Step> build(const NodeSpec& node, const std::vector<View>& views);
+  /// @param tensors those of the node's have memory
+  std::unique_ptr<Step> build(const NodeSpec& node, const Tensors& tensors);
 
  private:
   std::unique_ptr<Step> conv();
   std::unique_ptr<Step> deform();
   std::unique_ptr<Step> gdn();
-  std::unique_ptr<Step> depthwise();
-  std::unique_ptr<Step> layer_norm();
   std::unique_ptr<Step> lift_step();
+  std::unique_ptr<Step> integer_conv();
+  std::unique_ptr<Step> integer_depthwise();
+  std::unique_ptr<Step> requantise();
+  std::unique_ptr<Step> integer_layer_norm();
   std::unique_ptr<Step> window_attention();
   std::unique_ptr<Step> linear_attention();
   std::unique_ptr<Step> pointwise(Pointwise op);
   std::unique_ptr<Step> lift_split();
   std::unique_ptr<Step> lift_merge();
   std::unique_ptr<Step> pool();
+  std::unique_ptr<Step> mask();
   std::unique_ptr<Step> slice();
   std::unique_ptr<Step> concat();
   std::unique_ptr<Step> convert();
 
   void arity(std::size_t inputs, std::size_t outputs, std::size_t parameters, std::size_t integers, std::size_t reals);
+  /// Each requires the tensor to have that kind of elements.
   const View& input(std::size_t i) const;
   const View& output(std::size_t i = 0) const;
-  const ParameterSpec& parameter(std::size_t i, std::size_t length) const;
+  const IntegerView& integer_input(std::size_t i) const;
+  const IntegerView& integer_output() const;
+  bool is_integer(int tensor) const { return tensors_->integers[static_cast<std::size_t>(tensor)].data != nullptr; }
+  /// Of either kind, not planar.
+  MixedView mixed(int tensor) const;
+  MixedView mixed_input(std::size_t i) const { return mixed(node_->inputs[i]); }
+  MixedView mixed_output() const { return mixed(node_->outputs[0]); }
+  Values<float> reals(std::size_t i, std::size_t length) const;
+  Values<int32_t> integers(std::size_t i, std::size_t length) const;
+  /// The one number of a parameter, in [0, 30].
+  int shift(std::size_t i) const;
+  std::shared_ptr<const Array<int16_t>> table(std::size_t i, int min, int max);
   int integer(std::size_t i, int min, int max) const;
   float real(std::size_t i) const { return node_->reals[i]; }
 
   /// Sets what follows from the output: rows, width and where sums go.
   void place(MatrixArgs& matrix, const View& out, int shuffle) const;
   void use(MatrixArgs& matrix, const Packed& packed) const;
+  template <typename Element>
+  bool fits(const BasicView<Element>& in, std::size_t i, const Geometry& geometry, int height, int width) const;
   std::shared_ptr<const Packed> pack_conv(const std::vector<int>& splits, int kernel, const View& out, int shuffle);
+  std::shared_ptr<const PackedIntegers> pack_integers(const std::vector<int>& splits, int kernel, int channels,
+                                                      int shuffle);
 
   const KernelTable& kernels_;
   WeightCache& cache_;
   const PlanSpec& plan_;
   const NodeSpec* node_ = nullptr;
-  const std::vector<View>* views_ = nullptr;
+  const Tensors* tensors_ = nullptr;
 };
+
+/// Whether input i, with its border, gives an output of that size.
+template <typename Element>
+bool StepBuilder::fits(const BasicView<Element>& in, std::size_t i, const Geometry& g, int height, int width) const {
+  const int border = plan_.tensors[static_cast<std::size_t>(node_->inputs[i])].border;
+  const auto side = [&](int from, int to) {
+    return from + 2 * g.padding >= g.kernel && (from + 2 * g.padding - g.kernel) / g.stride + 1 == to;
+  };
+  return border >= g.padding && side(in.height, height) && side(in.width, width);
+}
+
+/// The stretches of memory that a convolution's filters lie on: for each row of taps, and each tap where the padding
+/// between pixels parts them. Lengths are rounded up to `unit` channels.
+template <typename Element>
+void append_runs(std::vector<BasicRun<Element>>& runs, const BasicView<Element>& in, const Geometry& g, int unit) {
+  const bool whole = in.pixel == in.channels;
+  for (int ky = 0; ky < g.kernel; ky++) {
+    for (int kx = 0; kx < (whole ? 1 : g.kernel); kx++) {
+      runs.push_back({in.at(ky - g.padding, kx - g.padding), in.row * g.stride, in.pixel * g.stride,
+                      whole ? in.pixel * g.kernel : (in.channels + unit - 1) / unit * unit});
+    }
+  }
+}
+
+/// Panels whose weights a thread can go through again and again in its second-level cache.
+int fitting_panels(std::size_t panel_bytes, std::size_t panels);
 
 /// Rows in blocks of about `floats` floats.
 Rows rows_of(int height, std::ptrdiff_t row_floats, std::ptrdiff_t floats = 16384);
 
-inline bool same_size(const View& a, const View& b) {
+template <typename A, typename B>
+bool same_size(const BasicView<A>& a, const BasicView<B>& b) {
   return a.height == b.height && a.width == b.width;
 }
-inline bool same_shape(const View& a, const View& b) {
+template <typename A, typename B>
+bool same_shape(const BasicView<A>& a, const BasicView<B>& b) {
   return a.channels == b.channels && same_size(a, b);
+}
+template <typename A>
+bool same_shape(const MixedView& a, const BasicView<A>& b) {
+  return a.narrow.data ? same_shape(a.narrow, b) : same_shape(a.wide, b);
 }
 
 /// A port's values, as the host lays them out, to or from a tensor.

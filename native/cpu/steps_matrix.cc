@@ -1,5 +1,6 @@
 // Steps that are matrix products: convolutions, deformable convolutions, GDN.
 #include <algorithm>
+#include <numeric>
 
 #include "steps.h"
 
@@ -7,8 +8,6 @@ namespace cleric::cpu {
 
 namespace {
 
-/// Weights that a thread goes through again and again should stay in its second-level cache.
-constexpr std::size_t kCachedWeights = 400 << 10;
 /// Multiply-adds of an item at most, if it has several rows: neighbouring rows read the same input.
 constexpr double kItemWork = 2e7;
 /// Blocks of rows that there should be: enough to keep many threads equally busy.
@@ -30,8 +29,7 @@ void StepBuilder::use(MatrixArgs& matrix, const Packed& packed) const {
   matrix.panels = packed.panels.data();
   matrix.panel_count = static_cast<int>(packed.panels.size());
   matrix.bias = packed.bias.get();
-  const std::size_t fitting = std::max<std::size_t>(1, kCachedWeights / std::max<std::size_t>(1, packed.panel_bytes));
-  matrix.panels_per_item = static_cast<int>(std::min(fitting, packed.panels.size()));
+  matrix.panels_per_item = fitting_panels(packed.panel_bytes, packed.panels.size());
   const double row_work = static_cast<double>(packed.bytes) / sizeof(float) * matrix.width * matrix.panels_per_item /
                           static_cast<double>(packed.panels.size());
   const double rows = std::clamp(kItemWork / row_work, 1.0, std::max(1.0, 1.0 * matrix.rows.count / kRowBlocks));
@@ -41,30 +39,16 @@ void StepBuilder::use(MatrixArgs& matrix, const Packed& packed) const {
 /// Depth runs over inputs, taps and channels, as the kernels meet them; lanes over sub-pixels and channels.
 std::shared_ptr<const Packed> StepBuilder::pack_conv(const std::vector<int>& splits, int kernel, const View& out,
                                                      int shuffle) {
-  std::size_t inner = 0;
-  for (const int channels : splits) inner += static_cast<std::size_t>(channels);
+  const std::size_t inner = std::accumulate(splits.begin(), splits.end(), std::size_t{0});
   const auto taps = static_cast<std::size_t>(kernel * kernel);
   const auto groups = static_cast<std::size_t>(shuffle * shuffle);
   const auto channels = static_cast<std::size_t>(out.channels);
   const auto group_lanes = static_cast<std::size_t>(out.pixel);
-  const ParameterSpec& weight = parameter(0, channels * groups * inner * taps);
-  const ParameterSpec& bias = parameter(1, channels * groups);
-  std::string key = "conv:" + weight.key + ":" + bias.key;
-  const auto extend = [&](int number) { key.append(",").append(std::to_string(number)); };
-  extend(kernel);
-  extend(shuffle);
-  extend(out.channels);
-  for (const int split : splits) extend(split);
-  return cache_.get(key, [&] {
-    // Where in a filter each step of the depth lies.
-    std::vector<std::size_t> order;
-    std::size_t first = 0;
-    for (const int split : splits) {
-      for (std::size_t t = 0; t < taps; t++) {
-        for (std::size_t c = 0; c < static_cast<std::size_t>(split); c++) order.push_back((first + c) * taps + t);
-      }
-      first += static_cast<std::size_t>(split);
-    }
+  const Values<float> weight = reals(0, channels * groups * inner * taps);
+  const Values<float> bias = reals(1, channels * groups);
+  const std::string key = conv_key("conv:" + weight.key + ":" + bias.key, splits, kernel, shuffle, out.channels);
+  return cache_.get<Packed>(key, [&] {
+    const std::vector<std::size_t> order = filter_order(splits, taps, 1);
     // The filter of each lane; none for padding.
     std::vector<const float*> filters(group_lanes * groups);
     std::vector<float> biases(group_lanes * groups);
@@ -85,27 +69,21 @@ std::shared_ptr<const Packed> StepBuilder::pack_conv(const std::vector<int>& spl
 }
 
 std::unique_ptr<Step> StepBuilder::conv() {
-  require(!node_->inputs.empty() && node_->integers.size() == 8, "a convolution lacks inputs or integers");
-  const int kernel = integer(0, 1, 5);
-  const int stride = integer(1, 1, 5);
-  const int padding = integer(2, 0, 2);
-  const auto activation = static_cast<Finish>(integer(3, 0, 2));
+  require(!node_->inputs.empty() && node_->integers.size() == 6, "a convolution lacks inputs or integers");
+  const int kernel = integer(0, 1, 3);
+  const int stride = integer(1, 1, 2);
+  const int padding = integer(2, 0, 1);
+  const auto activation = static_cast<Finish>(integer(3, 0, 1));
   const int shuffle = integer(4, 1, 2);
-  const auto keep = static_cast<Half>(integer(5, 0, 2));
-  const auto needed = static_cast<Half>(integer(6, 0, 2));
   // The residual is the last input.
-  const bool with_residual = integer(7, 0, 1) == 1;
-  arity(node_->inputs.size(), 1, 2, 8, 1);
-  require(kernel % 2 == 1, "the kernel of a convolution");
-  require(needed == Half::all || shuffle == 1, "half of a shuffled convolution");
+  const bool with_residual = integer(5, 0, 1) == 1;
+  arity(node_->inputs.size(), 1, 2, 6, 0);
+  require(kernel != 2, "the kernel of a convolution");
 
   MatrixArgs matrix;
   const View& out = output();
   place(matrix, out, shuffle);
   matrix.epilogue.finish = activation;
-  matrix.epilogue.scale = real(0);
-  matrix.epilogue.keep = keep;
-  matrix.needed = needed;
   const std::size_t parts = node_->inputs.size() - (with_residual ? 1 : 0);
   require(parts > 0, "a convolution lacks inputs");
   if (with_residual) {
@@ -114,31 +92,20 @@ std::unique_ptr<Step> StepBuilder::conv() {
   }
 
   std::vector<int> splits;
-  std::vector<Run> runs;
+  const auto runs = std::make_shared<std::vector<Run>>();
   for (std::size_t i = 0; i < parts; i++) {
     const View& in = input(i);
-    const auto fits = [&](int from, int to, int border) {
-      return border >= padding && from + 2 * padding >= kernel && (from + 2 * padding - kernel) / stride + 1 == to;
-    };
-    const int border = plan_.tensors[static_cast<std::size_t>(node_->inputs[i])].border;
-    require(!in.planar() && fits(in.height, matrix.rows.count, border) && fits(in.width, matrix.width, border),
+    require(!in.planar() && fits(in, i, {kernel, stride, padding}, matrix.rows.count, matrix.width),
             "the input of a convolution");
     splits.push_back(in.channels);
-    for (int ky = 0; ky < kernel; ky++) {
-      // Without padding between pixels, a row of taps is one stretch of memory.
-      const bool whole = in.pixel == in.channels;
-      for (int kx = 0; kx < (whole ? 1 : kernel); kx++) {
-        runs.push_back({in.at(ky - padding, kx - padding), in.row * stride, in.pixel * stride,
-                        whole ? in.pixel * kernel : in.channels});
-      }
-    }
+    append_runs(*runs, in, {kernel, stride, padding}, 1);
   }
   const auto packed = pack_conv(splits, kernel, out, shuffle);
   use(matrix, *packed);
-  matrix.runs = runs.data();
-  matrix.run_count = static_cast<int>(runs.size());
+  matrix.runs = runs->data();
+  matrix.run_count = static_cast<int>(runs->size());
   const int items = matrix.panel_blocks() * matrix.rows.items();
-  return kernel_step(kernels_.matrix, matrix, items, matrix.scratch(), packed, std::move(runs));
+  return kernel_step(kernels_.matrix, matrix, items, matrix.scratch(), {packed, runs});
 }
 
 std::unique_ptr<Step> StepBuilder::deform() {
@@ -150,7 +117,7 @@ std::unique_ptr<Step> StepBuilder::deform() {
   const int shuffle = integer(2, 1, 2);
   MatrixArgs& matrix = args.matrix;
   place(matrix, output(), shuffle);
-  matrix.epilogue.finish = static_cast<Finish>(integer(1, 0, 2));
+  matrix.epilogue.finish = static_cast<Finish>(integer(1, 0, 1));
   const auto strided = [&](int size) { return (size - 1) / args.stride + 1; };
   require(!args.input.planar() && !args.offsets.planar() && args.offsets.channels == 27, "a deformable convolution");
   require(args.offsets.height == matrix.rows.count && args.offsets.width == matrix.width &&
@@ -161,7 +128,7 @@ std::unique_ptr<Step> StepBuilder::deform() {
   matrix.panels_per_item = matrix.panel_count;
   const std::ptrdiff_t pixels = std::max<std::ptrdiff_t>(16, kColumnFloats / (9 * args.input.pixel));
   args.block = static_cast<int>(std::min<std::ptrdiff_t>(pixels, matrix.width));
-  return kernel_step(kernels_.deform, args, matrix.rows.count * args.blocks(), args.scratch(), packed);
+  return kernel_step(kernels_.deform, args, matrix.rows.count * args.blocks(), args.scratch(), {packed});
 }
 
 std::unique_ptr<Step> StepBuilder::gdn() {
@@ -180,9 +147,9 @@ std::unique_ptr<Step> StepBuilder::gdn() {
     require(!input(1).planar() && same_shape(input(1), out), "the residual of a GDN");
   }
   const auto channels = static_cast<std::size_t>(out.channels);
-  const ParameterSpec& beta = parameter(0, channels);
-  const ParameterSpec& gamma = parameter(1, channels * channels);
-  const auto packed = cache_.get("gdn:" + beta.key + ":" + gamma.key, [&] {
+  const Values<float> beta = reals(0, channels);
+  const Values<float> gamma = reals(1, channels * channels);
+  const auto packed = cache_.get<Packed>("gdn:" + beta.key + ":" + gamma.key, [&] {
     return pack_matrix(
         kernels_, static_cast<int>(out.pixel), channels,
         [&](int lane, std::size_t k) {
@@ -199,7 +166,7 @@ std::unique_ptr<Step> StepBuilder::gdn() {
   });
   use(matrix, *packed);
   matrix.panels_per_item = matrix.panel_count;
-  return kernel_step(kernels_.gdn, args, matrix.rows.items(), args.scratch(), packed);
+  return kernel_step(kernels_.gdn, args, matrix.rows.items(), args.scratch(), {packed});
 }
 
 }  // namespace cleric::cpu

@@ -1,6 +1,6 @@
 // Steps that only move values: between layouts, channels, even and odd samples, host and tensors.
-#include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "steps.h"
 
@@ -8,55 +8,104 @@ namespace cleric::cpu {
 
 namespace {
 
+template <typename From, typename To = From>
 struct Move {
-  View from;
-  View to;
+  BasicView<From> from;
+  BasicView<To> to;
 };
 
-void move_row(const Move& move, std::ptrdiff_t y) {
-  const View& from = move.from;
-  const View& to = move.to;
-  if (!from.planar() && !to.planar()) {
-    const auto bytes = static_cast<std::size_t>(from.channels) * sizeof(float);
-    for (int x = 0; x < to.width; x++) std::memcpy(to.at(y, x), from.at(y, x), bytes);
-    return;
+/// An activation has 12 bits, which no other value may exceed: sums are proven for that.
+template <typename To, typename From>
+To converted(From value) {
+  if constexpr (std::is_same_v<To, int16_t> && std::is_same_v<From, float>) {
+    // NaN fails the first comparison.
+    const float low = value > -2048.0f ? value : -2048.0f;
+    return static_cast<int16_t>(low < 2048.0f ? low : 2048.0f);
+  } else {
+    return static_cast<To>(value);
+  }
+}
+
+template <typename From, typename To>
+void move_row(const Move<From, To>& move, std::ptrdiff_t y) {
+  const BasicView<From>& from = move.from;
+  const BasicView<To>& to = move.to;
+  if constexpr (std::is_same_v<From, To>) {
+    if (!from.planar() && !to.planar()) {
+      const auto bytes = static_cast<std::size_t>(from.channels) * sizeof(From);
+      for (int x = 0; x < to.width; x++) std::memcpy(to.at(y, x), from.at(y, x), bytes);
+      return;
+    }
   }
   for (int c = 0; c < from.channels; c++) {
-    const float* in = from.at(y, 0) + c * from.channel;
-    float* out = to.at(y, 0) + c * to.channel;
-    for (int x = 0; x < to.width; x++) out[x * to.pixel] = in[x * from.pixel];
+    const From* in = from.at(y, 0) + c * from.channel;
+    To* out = to.at(y, 0) + c * to.channel;
+    for (int x = 0; x < to.width; x++) out[x * to.pixel] = converted<To>(in[x * from.pixel]);
   }
 }
 
 /// A step of several copies; it owns their list.
+template <typename From, typename To>
 class MoveStep final : public Step {
  public:
-  MoveStep(std::vector<Move> moves, Rows rows) : Step(rows.items(), 0), moves_(std::move(moves)), rows_(rows) {}
+  MoveStep(std::vector<Move<From, To>> moves, Rows rows)
+      : Step(rows.items(), 0), moves_(std::move(moves)), rows_(rows) {}
 
   void run(int item, float*) const override {
     for (int y = rows_.first(item); y < rows_.last(item); y++) {
-      for (const Move& move : moves_) move_row(move, y);
+      for (const Move<From, To>& move : moves_) move_row(move, y);
     }
   }
 
  private:
-  std::vector<Move> moves_;
+  std::vector<Move<From, To>> moves_;
   Rows rows_;
 };
 
-std::unique_ptr<Step> move_step(std::vector<Move> moves) {
-  const View& to = moves[0].to;
-  for (const Move& move : moves) {
+template <typename From, typename To>
+std::unique_ptr<Step> move_step(std::vector<Move<From, To>> moves) {
+  const BasicView<To>& to = moves[0].to;
+  for (const Move<From, To>& move : moves) {
     require(same_shape(move.from, move.to) && move.to.height == to.height, "the shapes of a copy");
   }
-  return std::make_unique<MoveStep>(std::move(moves), rows_of(to.height, to.width * to.channels));
+  const Rows rows = rows_of(to.height, std::ptrdiff_t{to.width} * to.channels);
+  return std::make_unique<MoveStep<From, To>>(std::move(moves), rows);
 }
 
-View channels_of(View view, int first, int count) {
+template <typename Element>
+BasicView<Element> channels_of(BasicView<Element> view, int first, int count) {
   require(first >= 0 && count <= view.channels - first, "the channels of a copy");
   view.data += first * view.channel;
   view.channels = count;
   return view;
+}
+
+template <typename Element>
+struct MaskArgs {
+  BasicView<Element> from;
+  BasicView<Element> to;
+  Half keep = Half::all;
+  Rows rows;
+};
+
+template <typename Element>
+void mask_rows(const MaskArgs<Element>& args, int item, float*) {
+  const auto bytes = static_cast<std::size_t>(args.from.channels) * sizeof(Element);
+  for (int y = args.rows.first(item); y < args.rows.last(item); y++) {
+    for (int x = 0; x < args.to.width; x++) {
+      if (kept(args.keep, y, x))
+        std::memcpy(args.to.at(y, x), args.from.at(y, x), bytes);
+      else
+        std::memset(args.to.at(y, x), 0, bytes);
+    }
+  }
+}
+
+template <typename Element>
+std::unique_ptr<Step> mask_step(const BasicView<Element>& from, const BasicView<Element>& to, Half keep) {
+  require(!from.planar() && !to.planar() && same_shape(from, to), "the shapes of a mask");
+  const MaskArgs<Element> args{from, to, keep, rows_of(to.height, to.width * to.pixel)};
+  return kernel_step(mask_rows<Element>, args, args.rows.items());
 }
 
 /// Every other row (or column) from `parity` on.
@@ -175,38 +224,58 @@ std::unique_ptr<Step> StepBuilder::lift_split() {
   arity(1, 2, 0, 1, 0);
   const bool rows = integer(0, 0, 1) == 1;
   require(input(0).planar() && output(0).planar() && output(1).planar(), "the layouts of a split");
-  return move_step({{every_other(input(0), rows, 0), output(0)}, {every_other(input(0), rows, 1), output(1)}});
+  return move_step<float, float>(
+      {{every_other(input(0), rows, 0), output(0)}, {every_other(input(0), rows, 1), output(1)}});
 }
 
 std::unique_ptr<Step> StepBuilder::lift_merge() {
   arity(2, 1, 0, 1, 0);
   const bool rows = integer(0, 0, 1) == 1;
   require(input(0).planar() && input(1).planar() && output().planar(), "the layouts of a merge");
-  return move_step({{input(0), every_other(output(), rows, 0)}, {input(1), every_other(output(), rows, 1)}});
+  return move_step<float, float>(
+      {{input(0), every_other(output(), rows, 0)}, {input(1), every_other(output(), rows, 1)}});
 }
 
 std::unique_ptr<Step> StepBuilder::slice() {
   arity(1, 1, 0, 1, 0);
-  const int first = integer(0, 0, input(0).channels - 1);
-  return move_step({{channels_of(input(0), first, output().channels), output()}});
+  const int first = integer(0, 0, INT32_MAX);
+  if (is_integer(node_->inputs[0])) {
+    const IntegerView& out = integer_output();
+    return move_step<int16_t, int16_t>({{channels_of(integer_input(0), first, out.channels), out}});
+  }
+  return move_step<float, float>({{channels_of(input(0), first, output().channels), output()}});
 }
 
 std::unique_ptr<Step> StepBuilder::concat() {
   require(!node_->inputs.empty(), "the inputs of a concatenation");
   arity(node_->inputs.size(), 1, 0, 0, 0);
-  std::vector<Move> moves;
-  int first = 0;
-  for (std::size_t i = 0; i < node_->inputs.size(); i++) {
-    moves.push_back({input(i), channels_of(output(), first, input(i).channels)});
-    first += input(i).channels;
-  }
-  require(first == output().channels, "the channels of a concatenation");
-  return move_step(std::move(moves));
+  const auto join = [&](const auto& out, const auto& part) {
+    using Element = std::remove_reference_t<decltype(*out.data)>;
+    std::vector<Move<Element, Element>> moves;
+    int first = 0;
+    for (std::size_t i = 0; i < node_->inputs.size(); i++) {
+      moves.push_back({part(i), channels_of(out, first, part(i).channels)});
+      first += part(i).channels;
+    }
+    require(first == out.channels, "the channels of a concatenation");
+    return move_step(std::move(moves));
+  };
+  if (!is_integer(node_->outputs[0])) return join(output(), [&](std::size_t i) { return input(i); });
+  return join(integer_output(), [&](std::size_t i) { return integer_input(i); });
 }
 
 std::unique_ptr<Step> StepBuilder::convert() {
   arity(1, 1, 0, 0, 0);
-  return move_step({{input(0), output()}});
+  if (is_integer(node_->inputs[0])) return move_step<int16_t, float>({{integer_input(0), output()}});
+  if (is_integer(node_->outputs[0])) return move_step<float, int16_t>({{input(0), integer_output()}});
+  return move_step<float, float>({{input(0), output()}});
+}
+
+std::unique_ptr<Step> StepBuilder::mask() {
+  arity(1, 1, 0, 1, 0);
+  const auto keep = static_cast<Half>(integer(0, 1, 2));
+  if (is_integer(node_->inputs[0])) return mask_step(integer_input(0), integer_output(), keep);
+  return mask_step(input(0), output(), keep);
 }
 
 std::unique_ptr<Step> StepBuilder::pool() {

@@ -7,10 +7,13 @@
 // it; it is zeroed once, when the graph is compiled, and never written again.
 //
 // The three colour channels of the lifting are planar instead: padding 3 channels
-// to 16 would move five times the memory.
+// to 16 would move five times the memory. The activations of the entropy model are
+// 12-bit integers and lie interleaved too, as int16; wider integers (latents, scales
+// and means) are floats that hold integers.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 // Inline functions in headers that kernels include must really be inlined: see simd.h.
 #if defined(__GNUC__)
@@ -30,10 +33,11 @@ CLERIC_INLINE constexpr int padded(int count) {
   return (count + kLanes - 1) / kLanes * kLanes;
 }
 
-/// Strides are in floats.
-struct View {
+/// Strides are in elements.
+template <typename Element>
+struct BasicView {
   /// Channel 0 of pixel (0, 0), inside the border; null for no tensor.
-  float* data = nullptr;
+  Element* data = nullptr;
   int channels = 0;
   int height = 0;
   int width = 0;
@@ -43,7 +47,20 @@ struct View {
   std::ptrdiff_t channel = 0;
 
   CLERIC_INLINE bool planar() const { return channel != 1; }
-  CLERIC_INLINE float* at(std::ptrdiff_t y, std::ptrdiff_t x) const { return data + y * row + x * pixel; }
+  CLERIC_INLINE Element* at(std::ptrdiff_t y, std::ptrdiff_t x) const { return data + y * row + x * pixel; }
+};
+
+/// Any values; integers up to 2^24 are exact.
+using View = BasicView<float>;
+/// Activations of the entropy model, 12 bits; always interleaved.
+using IntegerView = BasicView<int16_t>;
+
+/// Integers of either kind; one of the two views is null, or both.
+struct MixedView {
+  View wide;
+  IntegerView narrow;
+
+  CLERIC_INLINE bool empty() const { return !wide.data && !narrow.data; }
 };
 
 }  // namespace cleric::cpu

@@ -4,14 +4,14 @@
  * Payload (what an archive stores a tile as):
  *
  *     u8  stream version (1)
- *     u8  reserved, 0
+ *     u8  255 - version, which tells a later version from damage
  *     u32 CRC-32C of the symbols, int16 each, in coding order
  *     u32 n, length of the entropy-coded data in bytes
  *     u8[n] rANS stream: z_hat channel by channel, then for every slice the anchors and the non-anchors
  *
  * A tile by itself (`encodeTile`) has a head in front, which an archive stores once for all its tiles:
  *
- *     "CLRT", u8 version (1), u8 reserved, 0, u16 width, u16 height, f32 quality, u8[8] first bytes of the model's hash
+ *     "CLRT", u8 version (1), u8 255 - version, u16 width, u16 height, f32 quality, u8[8] first bytes of the model's hash
  *     u32 CRC-32C of the bytes before it: another size or quality would give another picture from the same symbols
  */
 import { crc32c } from '../entropy/crc32c.js'
@@ -50,10 +50,26 @@ function corrupt(what: string): CorruptDataError {
   return new CorruptDataError('ERR_CORRUPT_TILE', `The tile is damaged: ${what}`)
 }
 
+function writeVersion(view: DataView, at: number): void {
+  view.setUint8(at, streamVersion)
+  view.setUint8(at + 1, 255 - streamVersion)
+}
+
+function checkVersion(view: DataView, at: number): void {
+  const version = view.getUint8(at)
+  if (version < 1 || view.getUint8(at + 1) !== 255 - version) throw corrupt('its head makes no sense')
+  if (version > streamVersion) {
+    throw new UnsupportedError(
+      'ERR_ARCHIVE_UNSUPPORTED',
+      `Tile version ${version}; this version reads up to ${streamVersion}`,
+    )
+  }
+}
+
 export function writePayload({ crc, stream }: Payload): Uint8Array {
   const bytes = new Uint8Array(payloadHeadBytes + stream.length)
   const view = new DataView(bytes.buffer)
-  view.setUint8(0, streamVersion)
+  writeVersion(view, 0)
   view.setUint32(2, crc, true)
   view.setUint32(6, stream.length, true)
   bytes.set(stream, payloadHeadBytes)
@@ -64,14 +80,7 @@ export function writePayload({ crc, stream }: Payload): Uint8Array {
 export function readPayload(bytes: Uint8Array): Payload {
   if (bytes.length < payloadHeadBytes) throw corrupt(`${bytes.length} bytes are too few`)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const version = view.getUint8(0)
-  if (version > streamVersion) {
-    throw new UnsupportedError(
-      'ERR_ARCHIVE_UNSUPPORTED',
-      `Tile stream version ${version}; this version reads up to ${streamVersion}`,
-    )
-  }
-  if (version !== streamVersion || view.getUint8(1) !== 0) throw corrupt('its head makes no sense')
+  checkVersion(view, 0)
   const length = view.getUint32(6, true)
   if (length !== bytes.length - payloadHeadBytes) {
     throw corrupt(`its head promises ${length} bytes of data, ${bytes.length - payloadHeadBytes} are there`)
@@ -83,7 +92,7 @@ export function writeTile(head: TileHead, payload: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(tileHeadBytes + payload.length)
   const view = new DataView(bytes.buffer)
   view.setUint32(0, tileMagic, true)
-  view.setUint8(4, streamVersion)
+  writeVersion(view, 4)
   view.setUint16(6, head.width, true)
   view.setUint16(8, head.height, true)
   view.setFloat32(10, head.quality, true)
@@ -98,17 +107,10 @@ export function readTile(bytes: Uint8Array): { head: TileHead; payload: Uint8Arr
   if (bytes.length < tileHeadBytes) throw corrupt(`${bytes.length} bytes are too few`)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (view.getUint32(0, true) !== tileMagic) throw corrupt('it does not begin with "CLRT"')
-  const version = view.getUint8(4)
-  if (version > streamVersion) {
-    throw new UnsupportedError(
-      'ERR_ARCHIVE_UNSUPPORTED',
-      `Tile version ${version}; this version reads up to ${streamVersion}`,
-    )
-  }
+  checkVersion(view, 4)
   if (view.getUint32(tileCrcAt, true) !== crc32c(bytes.subarray(0, tileCrcAt))) {
     throw corrupt('the checksum of its head does not agree')
   }
-  if (version !== streamVersion || view.getUint8(5) !== 0) throw corrupt('its head makes no sense')
   const head: TileHead = {
     width: view.getUint16(6, true),
     height: view.getUint16(8, true),

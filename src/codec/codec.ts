@@ -19,6 +19,7 @@ import { type DeviceKind, deviceKinds, openBackend } from './devices.js'
 import { defaultQuality } from './gain.js'
 import type { Image } from './image.js'
 import { TileCodec } from './tile-codec.js'
+import { Turns } from './turns.js'
 
 export interface CodecOptions {
   /** Path of a model file; default: the model that ships with cleric. */
@@ -53,8 +54,12 @@ export interface DecodeOptions {
   readonly signal?: AbortSignal
 }
 
+/** While one tile's symbols are coded, or its pixels are on their way, the device works on another. */
+const inFlight: Readonly<Record<Backend['kind'], number>> = { webgpu: 3, cpu: 2 }
+
 /**
- * Encodes and decodes tiles. Calls may overlap: they are run one after the other.
+ * Encodes and decodes tiles. Calls may overlap: a few run at a time, the others wait for their turn. The results
+ * don't depend on it.
  *
  * @example
  * using codec = await openCodec()
@@ -64,6 +69,8 @@ export interface DecodeOptions {
 export interface Codec extends Disposable {
   readonly model: { readonly name: string; readonly hash: string }
   readonly device: { readonly kind: Backend['kind']; readonly name: string }
+  /** Calls that run at a time. Who keeps so many under way keeps the device busy; more only wait. */
+  readonly tilesInFlight: number
   /**
    * @param image 1 x 1 to 1024 x 1024 pixels
    * @returns self-contained bytes
@@ -80,7 +87,7 @@ export interface Codec extends Disposable {
     tile: { readonly width: number; readonly height: number; readonly quality: number },
     signal?: AbortSignal,
   ): Promise<Image>
-  /** Frees the device; calls still waiting reject with ERR_CLOSED. */
+  /** Frees the device; calls that run or wait reject with ERR_CLOSED. */
   close(): void
 }
 
@@ -115,17 +122,19 @@ export async function openCodec(options: CodecOptions = {}): Promise<Codec> {
 class QueuedCodec implements Codec {
   readonly model: Codec['model']
   readonly device: Codec['device']
+  readonly tilesInFlight: number
   readonly #backend: Backend
   readonly #tiles: TileCodec
-  /** Settles when the call before is done; the device runs one graph at a time. */
-  #last: Promise<unknown> = Promise.resolve()
+  readonly #turns: Turns
   #closed = false
 
   constructor(name: string, hash: string, backend: Backend, tiles: TileCodec) {
     this.model = { name, hash }
     this.device = { kind: backend.kind, name: backend.name }
+    this.tilesInFlight = inFlight[backend.kind]
     this.#backend = backend
     this.#tiles = tiles
+    this.#turns = new Turns(this.tilesInFlight)
   }
 
   async encodeTile(input: ImageInput, options: EncodeOptions = {}): Promise<Uint8Array> {
@@ -180,15 +189,20 @@ class QueuedCodec implements Codec {
 
   #queue<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     throwIfAborted(signal)
-    const turn = async (): Promise<T> => {
-      if (this.#closed) throw new ClericError('ERR_CLOSED', 'The codec is closed')
+    const result = this.#turns.run(async () => {
+      this.#mustBeOpen()
       throwIfAborted(signal)
-      return work()
-    }
-    const result = this.#last.then(turn)
-    this.#last = result.catch(() => {})
+      const done = await work()
+      // What the device had finished when it was closed.
+      this.#mustBeOpen()
+      return done
+    })
     // A call that waits hears the signal at once, not when the calls before it are done.
     return untilAborted(result, signal)
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closed) throw new ClericError('ERR_CLOSED', 'The codec is closed')
   }
 }
 

@@ -4,6 +4,21 @@
  */
 import type { Half, Shape } from '../network/graph.js'
 
+/** What a tile's size makes of the order. */
+export interface CodingOrder {
+  /** Table index of every hyper-latent symbol. */
+  readonly channelOfZ: Uint16Array
+  /** Of a slice's symbols. */
+  readonly positions: Readonly<Record<Half, Int32Array>>
+}
+
+export function codingOrder(z: Shape, slice: Shape): CodingOrder {
+  return {
+    channelOfZ: channelIndexes(z),
+    positions: { anchor: halfPositions(slice, 'anchor'), nonAnchor: halfPositions(slice, 'nonAnchor') },
+  }
+}
+
 /** Offsets, into a channels x height x width tensor, of the positions of one half of the checkerboard, in coding order. */
 export function halfPositions({ channels, height, width }: Shape, half: Half): Int32Array {
   const parity = half === 'anchor' ? 1 : 0
@@ -34,7 +49,7 @@ export function scatter(values: Int16Array, positions: Int32Array, length: numbe
   return out
 }
 
-/** Table index of every hyper-latent symbol: its channel. */
+/** The channel of every symbol. */
 export function channelIndexes({ channels, height, width }: Shape): Uint16Array {
   const area = height * width
   return Uint16Array.from({ length: channels * area }, (_, i) => Math.floor(i / area))

@@ -4,6 +4,7 @@
 import { crc32c } from '../entropy/crc32c.js'
 import { type CdfTables, RansDecoder, RansEncoder, RansTables, type TableIndexes } from '../entropy/rans.js'
 import { CorruptDataError, UnsupportedError } from '../errors.js'
+import type { ModelConfig } from '../model/config.js'
 import type { Model } from '../model/model.js'
 import {
   checkParameters,
@@ -13,33 +14,39 @@ import {
   encoderGraph,
   padMultiple,
 } from '../network/cleric.js'
-import type { Backend, Executable, PortData, Tensor } from '../network/graph.js'
-import { readPayload, writePayload } from './bitstream.js'
-import { channelIndexes, gather, halfPositions, scatter } from './coding-order.js'
+import type { Backend, Executable, Parameters, PortData, Tensor } from '../network/graph.js'
+import { type Payload, readPayload, writePayload } from './bitstream.js'
+import { type CodingOrder, codingOrder, gather, scatter } from './coding-order.js'
+import { ExecutablePool } from './executable-pool.js'
 import { gainsAt } from './gain.js'
 import { cropImage, type Image, padImage } from './image.js'
+import { Recent } from './recent.js'
 
-/** Graphs kept compiled, of each direction: a slide needs one size, `encode` of mixed images a few. */
-const keptGraphs = 2
+/** Executables kept: a slide needs one a tile in flight and one for the tiles at its edge. */
+const keptExecutables = 4
+/** Sizes of tile, of each direction, whose graphs are kept: what the executables are found by. */
+const keptSizes = 4
 
-interface Compiled<G> {
+/** The graph for a size of tile, and the order of its symbols. */
+interface Sized<G> {
   readonly plan: G
-  readonly executable: Executable
+  readonly order: CodingOrder
 }
 
+/** Calls may overlap: each runs on an executable of its own. */
 export class TileCodec {
   readonly #model: Model
-  readonly #backend: Backend
+  readonly #executables: ExecutablePool
   readonly #yTables: RansTables
   readonly #zTables: RansTables
-  readonly #encoders = new Map<string, Compiled<EncoderGraph>>()
-  readonly #decoders = new Map<string, Compiled<DecoderGraph>>()
+  readonly #encoders = new Recent<Sized<EncoderGraph>>(keptSizes)
+  readonly #decoders = new Recent<Sized<DecoderGraph>>(keptSizes)
 
   /** @throws CorruptDataError ERR_MODEL_CORRUPT if the model's tables are unsound, or its parameters don't fit */
   constructor(model: Model, backend: Backend) {
     checkParameters(model.config, model.parameters)
     this.#model = model
-    this.#backend = backend
+    this.#executables = new ExecutablePool(backend, model.parameters, keptExecutables)
     this.#yTables = checkedTables(model.yTables)
     this.#zTables = checkedTables(model.zTables)
   }
@@ -47,11 +54,11 @@ export class TileCodec {
   /** Payload bytes (`bitstream.ts`) of an image of at most 1024 x 1024 pixels. */
   async encode(image: Image, quality: number, signal?: AbortSignal): Promise<Uint8Array> {
     const padded = padImage(image, padMultiple)
-    const { plan, executable } = await this.#encoder(padded.height, padded.width)
+    const { plan, order } = this.#sized(this.#encoders, encoderGraph, padded.height, padded.width)
     const inputs = new Map<Tensor, PortData>([[plan.image, padded.data]])
     const gains = gainsAt(this.#model, quality)
     if (plan.gain && gains) inputs.set(plan.gain, gains.forward)
-    const outputs = await executable.run(0, inputs, signal)
+    const outputs = await this.#executables.use(plan.graph, (executable) => executable.run(0, inputs, signal))
 
     const encoder = new RansEncoder()
     let crc = 0
@@ -59,16 +66,16 @@ export class TileCodec {
       encoder.push(symbols, indexes, tables)
       crc = crcOfSymbols(symbols, crc)
     }
-    push(int16(outputs, plan.z), channelIndexes(plan.z.shape), this.#zTables)
+    push(int16(outputs, plan.z), order.channelOfZ, this.#zTables)
     for (const slice of plan.slices) {
       const symbols = int16(outputs, slice.symbols)
       const indexes = int16(outputs, slice.indexes)
       for (const half of ['anchor', 'nonAnchor'] as const) {
-        const positions = halfPositions(slice.symbols.shape, half)
+        const positions = order.positions[half]
         push(gather(symbols, positions), asIndexes(gather(indexes, positions)), this.#yTables)
       }
     }
-    return writePayload({ crc, stream: encoder.finish() })
+    return writePayload({ crc, stream: await encoder.finish() })
   }
 
   /**
@@ -82,74 +89,65 @@ export class TileCodec {
     quality: number,
     signal?: AbortSignal,
   ): Promise<Image> {
-    const { crc: expected, stream } = readPayload(payload)
+    const read = readPayload(payload)
     const height = Math.ceil(size.height / padMultiple) * padMultiple
     const width = Math.ceil(size.width / padMultiple) * padMultiple
-    const { plan, executable } = await this.#decoder(height, width)
-    using decoder = new RansDecoder(stream)
+    const sized = this.#sized(this.#decoders, decoderGraph, height, width)
+    const data = await this.#executables.use(sized.plan.graph, (executable) =>
+      this.#decodeOn(executable, sized, read, quality, signal),
+    )
+    return cropImage({ data, width, height, channels: 3 }, size.width, size.height)
+  }
 
-    const z = decoder.decode(channelIndexes(plan.z.shape), this.#zTables)
+  /** Pixels of the padded tile. */
+  async #decodeOn(
+    executable: Executable,
+    { plan, order }: Sized<DecoderGraph>,
+    { crc: expected, stream }: Payload,
+    quality: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Uint8Array> {
+    using decoder = new RansDecoder(stream)
+    const z = await decoder.decode(order.channelOfZ, this.#zTables)
     let crc = crcOfSymbols(z, 0)
     let inputs = new Map<Tensor, PortData>([[plan.z, z]])
     for (const [stage, { half, indexes, symbols }] of plan.halves.entries()) {
       const outputs = await executable.run(stage, inputs, signal)
-      const positions = halfPositions(symbols.shape, half)
-      const values = decoder.decode(asIndexes(gather(int16(outputs, indexes), positions)), this.#yTables)
+      const positions = order.positions[half]
+      const values = await decoder.decode(asIndexes(gather(int16(outputs, indexes), positions)), this.#yTables)
       crc = crcOfSymbols(values, crc)
-      const { channels, height: rows, width: columns } = symbols.shape
-      inputs = new Map([[symbols, scatter(values, positions, channels * rows * columns)]])
+      const { channels, height, width } = symbols.shape
+      inputs = new Map([[symbols, scatter(values, positions, channels * height * width)]])
     }
     decoder.finish()
     if (crc !== expected) {
-      // The contexts are floating point, which devices round differently.
-      const why = 'the tile is damaged, or was written on another device or with another driver'
-      throw new CorruptDataError('ERR_CORRUPT_TILE', `The checksum of the tile's symbols does not agree: ${why}`)
+      throw new CorruptDataError('ERR_CORRUPT_TILE', 'The tile is damaged: the checksum of its symbols does not agree')
     }
     const gains = gainsAt(this.#model, quality)
     if (plan.gain && gains) inputs.set(plan.gain, gains.inverse)
     const outputs = await executable.run(plan.halves.length, inputs, signal)
-    const image: Image = { data: outputs.get(plan.image) as Uint8Array, width, height, channels: 3 }
-    return cropImage(image, size.width, size.height)
+    return outputs.get(plan.image) as Uint8Array
   }
 
-  /** Frees the compiled graphs, not the backend. */
+  /** Frees the executables, not the backend. */
   close(): void {
-    for (const { executable } of [...this.#encoders.values(), ...this.#decoders.values()]) executable.close()
-    this.#encoders.clear()
-    this.#decoders.clear()
+    this.#executables.close()
   }
 
-  #encoder(height: number, width: number): Promise<Compiled<EncoderGraph>> {
-    const { config, parameters } = this.#model
-    return this.#compiled(this.#encoders, height, width, () => encoderGraph(config, parameters, height, width))
-  }
-
-  #decoder(height: number, width: number): Promise<Compiled<DecoderGraph>> {
-    const { config, parameters } = this.#model
-    return this.#compiled(this.#decoders, height, width, () => decoderGraph(config, parameters, height, width))
-  }
-
-  /** Compiled graphs by size; the least recently used goes first. */
-  async #compiled<G extends EncoderGraph | DecoderGraph>(
-    cache: Map<string, Compiled<G>>,
+  #sized<G>(
+    kept: Recent<Sized<G>>,
+    build: (config: ModelConfig, parameters: Parameters, height: number, width: number) => G,
     height: number,
     width: number,
-    build: () => G,
-  ): Promise<Compiled<G>> {
-    const key = `${height}x${width}`
-    let entry = cache.get(key)
-    if (entry) cache.delete(key)
-    else {
-      const plan = build()
-      entry = { plan, executable: await this.#backend.compile(plan.graph, this.#model.parameters) }
-    }
-    cache.set(key, entry)
-    for (const [oldest, { executable }] of cache) {
-      if (cache.size <= keptGraphs) break
-      executable.close()
-      cache.delete(oldest)
-    }
-    return entry
+  ): Sized<G> {
+    const { config, parameters } = this.#model
+    return kept.get(`${height}x${width}`, () => ({
+      plan: build(config, parameters, height, width),
+      order: codingOrder(
+        { channels: config.Z, height: height / 64, width: width / 64 },
+        { channels: config.M / config.slices, height: height / 16, width: width / 16 },
+      ),
+    }))
   }
 }
 

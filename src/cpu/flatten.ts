@@ -1,17 +1,18 @@
 /**
  * A graph as plain numbers, for the addon: `native/cpu/plan.h` is the other side.
  *
- * Two things are decided here. Layout: the three-channel tensors of the lifting are planar, all others
- * interleaved; where a node wants the other one, a `convert` node is put before it. And which half of the
- * checkerboard a 1x1 convolution's result is looked at: the other half is not computed.
+ * Two things are decided on the way: the layout of every tensor (`layouts.ts`), where a node that wants another one
+ * has a `convert` node put before it; and which half of the checkerboard an integer convolution's result is looked at
+ * (`needed.ts`): the other half is not computed.
  */
 import type { Graph, Half, LiftStepNode, Node, Parameters, Port, Stage, Tensor } from '../network/graph.js'
-import { nodeInputs, nodeOutputs } from '../network/graph.js'
+import { nodeInputs, nodeOutputs, rsqrtTable } from '../network/graph.js'
+import { type Layout, layouts, portLayout, wantedLayouts } from './layouts.js'
 import { neededHalves } from './needed.js'
 
 /** What `CpuBackend.compile` takes. */
 export interface FlatPlan {
-  /** Four integers a tensor: channels, height, width, 1 if planar. */
+  /** Four integers a tensor: channels, height, width, layout. */
   readonly tensors: Int32Array
   /**
    * Number of stages; for each: input ports, number of nodes, nodes, output ports. Ports: count, then tensor and
@@ -22,14 +23,13 @@ export interface FlatPlan {
   readonly reals: Float32Array
   /** Names of the parameters, and their values. */
   readonly names: readonly string[]
-  readonly values: readonly Float32Array[]
+  readonly values: readonly (Float32Array | Int32Array)[]
   /** The graph's node behind each node of the plan, by stage; null for a conversion. */
   readonly nodes: readonly (readonly (Node | null)[])[]
 }
 
 const operations: readonly (Node['op'] | 'convert')[] = [
   'conv',
-  'depthwise',
   'deform',
   'gdn',
   'liftSplit',
@@ -38,9 +38,6 @@ const operations: readonly (Node['op'] | 'convert')[] = [
   'scale',
   'gain',
   'pool',
-  'layerNorm',
-  'windowAttention',
-  'linearAttention',
   'mask',
   'add',
   'round',
@@ -49,15 +46,23 @@ const operations: readonly (Node['op'] | 'convert')[] = [
   'dequantise',
   'slice',
   'concat',
+  'integerConv',
+  'integerDepthwise',
+  'requantise',
+  'integerLayerNorm',
+  'integerWindowAttention',
+  'integerLinearAttention',
   'convert',
 ]
 const formats: readonly Port['format'][] = ['float', 'rgb8', 'int16']
-const activations = ['none', 'gelu', 'tanh'] as const
+const layoutNames: readonly Layout[] = ['interleaved', 'planar', 'integers']
+const activations = ['none', 'gelu'] as const
 const halves: readonly (Half | null)[] = [null, 'anchor', 'nonAnchor']
 
 /** What a node needs besides its tensors. */
 interface Attributes {
   readonly parameters?: readonly string[]
+  readonly integerParameters?: readonly string[]
   readonly integers?: readonly number[]
   readonly reals?: readonly number[]
 }
@@ -70,22 +75,22 @@ export function flatten(graph: Graph, parameters: Parameters): FlatPlan {
 class Flattener {
   readonly #graph: Graph
   readonly #parameters: Parameters
-  readonly #planar: Set<Tensor>
+  readonly #layouts: ReadonlyMap<Tensor, Layout>
   readonly #needed: ReadonlyMap<Tensor, Half>
   /** Tensors of the plan: the graph's, then converted ones. */
-  readonly #tensors: { shape: Tensor['shape']; planar: boolean }[]
+  readonly #tensors: { shape: Tensor['shape']; layout: Layout }[]
   readonly #converted = new Map<string, number>()
   readonly #program: number[] = []
   readonly #reals: number[] = []
   readonly #names = new Map<string, number>()
-  readonly #values: Float32Array[] = []
+  readonly #values: (Float32Array | Int32Array)[] = []
 
   constructor(graph: Graph, parameters: Parameters) {
     this.#graph = graph
     this.#parameters = parameters
-    this.#planar = planarTensors(graph)
+    this.#layouts = layouts(graph)
     this.#needed = neededHalves(graph)
-    this.#tensors = graph.tensors.map((tensor) => ({ shape: tensor.shape, planar: this.#planar.has(tensor) }))
+    this.#tensors = graph.tensors.map((tensor) => ({ shape: tensor.shape, layout: this.#layoutOf(tensor) }))
   }
 
   run(): FlatPlan {
@@ -93,7 +98,12 @@ class Flattener {
     const nodes = this.#graph.stages.map((stage) => this.#stage(stage))
     return {
       tensors: Int32Array.from(
-        this.#tensors.flatMap(({ shape, planar }) => [shape.channels, shape.height, shape.width, planar ? 1 : 0]),
+        this.#tensors.flatMap(({ shape, layout }) => [
+          shape.channels,
+          shape.height,
+          shape.width,
+          layoutNames.indexOf(layout),
+        ]),
       ),
       program: Int32Array.from(this.#program),
       reals: Float32Array.from(this.#reals),
@@ -103,51 +113,64 @@ class Flattener {
     }
   }
 
+  #layoutOf(tensor: Tensor): Layout {
+    return this.#layouts.get(tensor) ?? 'interleaved'
+  }
+
   #stage(stage: Stage): (Node | null)[] {
-    this.#ports(stage.inputs)
+    this.#ports(stage.inputs.map(({ tensor, format }) => [tensor.id, format]))
     const nodes: (Node | null)[] = []
     const countAt = this.#program.push(0) - 1
     for (const node of stage.nodes) {
-      const wanted = wantedLayout(node)
-      const inputs = nodeInputs(node).map((tensor) => {
-        if (wanted === 'any' || (wanted === 'planar') === this.#planar.has(tensor)) return tensor.id
-        const key = `${tensor.id} ${wanted}`
-        let id = this.#converted.get(key)
-        if (id === undefined) {
-          id = this.#tensors.push({ shape: tensor.shape, planar: wanted === 'planar' }) - 1
-          this.#converted.set(key, id)
-          this.#node('convert', [tensor.id], [id], {})
-          nodes.push(null)
-        }
-        return id
-      })
+      const wanted = wantedLayouts(node, this.#layouts)
+      const inputs = nodeInputs(node).map((tensor, i) => this.#as(tensor, wanted[i] ?? 'any', nodes))
       const outputs = nodeOutputs(node).map((tensor) => tensor.id)
       this.#node(node.op, inputs, outputs, this.#attributes(node))
       nodes.push(node)
     }
+    const outputs = stage.outputs.map(
+      ({ tensor, format }) => [this.#as(tensor, portLayout(this.#layoutOf(tensor)), nodes), format] as const,
+    )
     this.#program[countAt] = nodes.length
-    this.#ports(stage.outputs)
+    this.#ports(outputs)
     return nodes
   }
 
-  #ports(ports: readonly Port[]): void {
+  /** The tensor in another layout, if need be: by a node that is put in here. */
+  #as(tensor: Tensor, wanted: Layout | 'any', nodes: (Node | null)[]): number {
+    if (wanted === 'any' || wanted === this.#layoutOf(tensor)) return tensor.id
+    const key = `${tensor.id} ${wanted}`
+    let id = this.#converted.get(key)
+    if (id === undefined) {
+      id = this.#tensors.push({ shape: tensor.shape, layout: wanted }) - 1
+      this.#converted.set(key, id)
+      this.#node('convert', [tensor.id], [id], {})
+      nodes.push(null)
+    }
+    return id
+  }
+
+  #ports(ports: readonly (readonly [id: number, format: Port['format']])[]): void {
     this.#program.push(ports.length)
-    for (const { tensor, format } of ports) this.#program.push(tensor.id, formats.indexOf(format))
+    for (const [id, format] of ports) this.#program.push(id, formats.indexOf(format))
   }
 
   #node(op: Node['op'] | 'convert', inputs: readonly number[], outputs: readonly number[], more: Attributes): void {
-    const { parameters = [], integers = [], reals = [] } = more
+    const { parameters = [], integerParameters = [], integers = [], reals = [] } = more
     this.#program.push(operations.indexOf(op))
-    const indexes = parameters.map((name) => this.#parameter(name))
+    const indexes = [
+      ...parameters.map((name) => this.#parameter(name, () => this.#parameters.get(name).data)),
+      ...integerParameters.map((name) => this.#parameter(name, () => this.#parameters.integers(name).data)),
+    ]
     for (const list of [inputs, outputs, indexes, integers]) this.#program.push(list.length, ...list)
     this.#program.push(reals.length)
     this.#reals.push(...reals)
   }
 
-  #parameter(name: string): number {
+  #parameter(name: string, values: () => Float32Array | Int32Array): number {
     let index = this.#names.get(name)
     if (index === undefined) {
-      index = this.#values.push(this.#parameters.get(name).data) - 1
+      index = this.#values.push(values()) - 1
       this.#names.set(name, index)
     }
     return index
@@ -164,14 +187,9 @@ class Flattener {
             node.padding,
             activations.indexOf(node.activation),
             node.shuffle,
-            halves.indexOf(node.keep),
-            halves.indexOf(this.#needed.get(node.output) ?? null),
             node.residual ? 1 : 0,
           ],
-          reals: [node.scale],
         }
-      case 'depthwise':
-        return { parameters: [node.weight, node.bias], integers: [activations.indexOf(node.activation)] }
       case 'deform':
         return {
           parameters: [node.weight, node.bias],
@@ -186,17 +204,35 @@ class Flattener {
         return this.#liftStep(node)
       case 'scale':
         return { reals: [node.factor] }
-      case 'layerNorm':
-        return { parameters: [node.weight, node.bias] }
-      case 'windowAttention':
-        return { parameters: [node.bias], integers: [node.heads] }
-      case 'linearAttention':
-        return { integers: [node.heads, node.split ? 1 : 0] }
+      case 'integerConv':
+        return {
+          integerParameters: [node.weight, node.bias, node.shift, ...(node.table === null ? [] : [node.table])],
+          integers: [
+            node.kernel,
+            node.stride,
+            node.padding,
+            node.shuffle,
+            node.range === 'wide' ? 1 : 0,
+            halves.indexOf(node.keep),
+            halves.indexOf(this.#needed.get(node.output) ?? null),
+            node.residual ? 1 : 0,
+          ],
+        }
+      case 'integerDepthwise':
+        return { integerParameters: [node.weight, node.bias, node.shift, ...(node.table === null ? [] : [node.table])] }
+      case 'requantise':
+        return { integerParameters: [node.shift] }
+      case 'integerLayerNorm':
+        return { integerParameters: [node.weight, node.bias, node.shift, rsqrtTable, node.epsilon] }
+      case 'integerWindowAttention':
+        return { integerParameters: [node.bias, node.shift, node.exp], integers: [node.heads] }
+      case 'integerLinearAttention':
+        return { integerParameters: [node.shift, node.exp], integers: [node.heads, node.split ? 1 : 0] }
       case 'mask':
       case 'dequantise':
         return { integers: [halves.indexOf(node.keep)] }
       case 'scaleIndex':
-        return { parameters: [node.table], integers: [halves.indexOf(node.keep)] }
+        return { integerParameters: [node.table], integers: [halves.indexOf(node.keep)] }
       case 'quantise':
         return { integers: [halves.indexOf(node.keep), node.first] }
       case 'slice':
@@ -218,48 +254,4 @@ class Flattener {
       reals: [node.factor],
     }
   }
-}
-
-/** The layout a node reads its inputs in. Element by element, input and output only have to agree. */
-function wantedLayout(node: Node): 'planar' | 'interleaved' | 'any' {
-  switch (node.op) {
-    case 'liftSplit':
-    case 'liftMerge':
-    case 'liftStep':
-      return 'planar'
-    case 'scale':
-    case 'pool':
-    case 'slice':
-    case 'concat':
-      return 'any'
-    default:
-      return 'interleaved'
-  }
-}
-
-/** The tensors of the lifting, and what is only scaled on the way to or from it. */
-function planarTensors(graph: Graph): Set<Tensor> {
-  const planar = new Set<Tensor>()
-  const nodes = graph.stages.flatMap((stage) => stage.nodes)
-  const lifting = nodes.filter((node) => node.op === 'liftSplit' || node.op === 'liftMerge' || node.op === 'liftStep')
-  for (const node of lifting) for (const tensor of nodeOutputs(node)) planar.add(tensor)
-  // Inputs of the lifting that something free of a layout makes.
-  const ports = new Set(graph.stages.flatMap((stage) => stage.inputs.map(({ tensor }) => tensor)))
-  const makers = new Map(nodes.flatMap((node) => nodeOutputs(node).map((tensor) => [tensor, node] as const)))
-  const becomePlanar = (tensor: Tensor): void => {
-    if (planar.has(tensor)) return
-    const maker = makers.get(tensor)
-    if (maker ? maker.op !== 'scale' && maker.op !== 'slice' : !ports.has(tensor)) return
-    planar.add(tensor)
-    if (maker?.op === 'scale') becomePlanar(maker.input)
-  }
-  for (const node of lifting) for (const tensor of nodeInputs(node)) becomePlanar(tensor)
-  // A scaled tensor has the layout of what it was made from.
-  for (const node of nodes) {
-    if (node.op === 'scale' || node.op === 'pool') {
-      if (planar.has(node.input)) planar.add(node.output)
-      else planar.delete(node.output)
-    }
-  }
-  return planar
 }

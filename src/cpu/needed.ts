@@ -27,7 +27,7 @@ export function neededHalves(graph: Graph): Map<Tensor, Half> {
 function wanted(node: Node, i: number, needs: ReadonlyMap<Tensor, Half | 'both'>): Half | 'both' {
   const output = needs.get(nodeOutputs(node)[0] as Tensor) ?? 'both'
   switch (node.op) {
-    case 'conv': {
+    case 'integerConv': {
       if (node.shuffle !== 1) return 'both'
       // The residual shows everywhere, the convolution only where it is kept.
       if (i === node.inputs.length) return output
@@ -40,9 +40,9 @@ function wanted(node: Node, i: number, needs: ReadonlyMap<Tensor, Half | 'both'>
       return node.keep
     case 'dequantise':
       return i === 2 ? opposite(node.keep) : node.keep
-    case 'layerNorm':
+    case 'integerLayerNorm':
+    case 'requantise':
     case 'add':
-    case 'gdn':
     case 'scale':
     case 'round':
     case 'slice':

@@ -1,6 +1,7 @@
 /**
  * rANS entropy coding of integer symbols under tables of 16-bit cumulative
- * frequencies. The coder is C++; `native/rans.h` specifies the stream.
+ * frequencies. The coder is C++ and runs off the main thread; `native/rans.h`
+ * specifies the stream.
  *
  * One stream may hold runs under different sets of tables (hyper-latents under
  * one table a channel, latents under the Gaussian tables): the encoder is pushed
@@ -9,7 +10,14 @@
  */
 import { checkBytes, outOfRange, wrongType } from '../arguments.js'
 import { ClericError } from '../errors.js'
-import { addon, type NativeRansDecoder, type NativeRansEncoder, type NativeTables, translated } from '../native.js'
+import {
+  addon,
+  type NativeRansDecoder,
+  type NativeRansEncoder,
+  type NativeTables,
+  translated,
+  translatedLater,
+} from '../native.js'
 
 /**
  * A set of cumulative tables, as the model file has them. Table t:
@@ -82,7 +90,7 @@ export class RansTables {
  * const encoder = new RansEncoder()
  * encoder.push(zSymbols, zIndexes, zTables)
  * encoder.push(ySymbols, yIndexes, yTables)
- * const bytes = encoder.finish()
+ * const bytes = await encoder.finish()
  */
 export class RansEncoder {
   #native: NativeRansEncoder | undefined = new (addon().RansEncoder)()
@@ -94,10 +102,9 @@ export class RansEncoder {
 
   /**
    * Appends symbols; symbol i is coded under table `tableIndexes[i]`. The arrays
-   * are read before the call returns. Any int16 is codable under any table.
+   * are copied before the call returns. Any int16 is codable under any table.
    *
-   * @throws RangeError if an index has no table or the lengths differ; nothing is
-   *   appended then
+   * @throws RangeError if the lengths differ; nothing is appended then
    */
   push(symbols: Int16Array, tableIndexes: TableIndexes, tables: RansTables): void {
     checkArray(symbols, Int16Array, 'symbols')
@@ -109,11 +116,15 @@ export class RansEncoder {
     translated(() => this.#open().push(symbols, tableIndexes, native))
   }
 
-  /** The stream, at least 4 bytes. The encoder takes nothing more afterwards. */
-  finish(): Uint8Array {
+  /**
+   * The stream, at least 4 bytes. The encoder takes nothing more afterwards.
+   *
+   * @throws RangeError if an index has no table
+   */
+  async finish(): Promise<Uint8Array> {
     const native = this.#open()
     this.#native = undefined
-    return native.finish()
+    return translatedLater(() => native.finish())
   }
 }
 
@@ -126,8 +137,8 @@ export class RansEncoder {
  *
  * @example
  * using decoder = new RansDecoder(bytes)
- * const z = decoder.decode(zIndexes, zTables)
- * const y = decoder.decode(indexesFrom(z), yTables)
+ * const z = await decoder.decode(zIndexes, zTables)
+ * const y = await decoder.decode(indexesFrom(z), yTables)
  * decoder.finish()
  */
 export class RansDecoder {
@@ -145,14 +156,16 @@ export class RansDecoder {
 
   /**
    * The next `tableIndexes.length` symbols; symbol i is read under table `tableIndexes[i]`.
+   * The indexes are copied before the call returns. Calls must not overlap.
    *
    * @throws CorruptDataError ERR_CORRUPT_TILE if the stream ends too early, an index
-   *   has no table, or an escaped value is outside int16; so does every later call
+   *   has no table, or an escaped value is outside int16; so does every later call.
+   *   ERR_CLOSED, also for a decoder that is closed meanwhile
    */
-  decode(tableIndexes: TableIndexes, tables: RansTables): Int16Array {
+  async decode(tableIndexes: TableIndexes, tables: RansTables): Promise<Int16Array> {
     checkIndexes(tableIndexes)
     const { native } = checkTables(tables)
-    return translated(() => this.#native.decode(tableIndexes, native))
+    return translatedLater(() => this.#native.decode(tableIndexes, native))
   }
 
   /**
@@ -173,19 +186,4 @@ export class RansDecoder {
   [Symbol.dispose](): void {
     this.close()
   }
-}
-
-/** One run as a stream of its own. */
-export function ransEncode(symbols: Int16Array, tableIndexes: TableIndexes, tables: RansTables): Uint8Array {
-  const encoder = new RansEncoder()
-  encoder.push(symbols, tableIndexes, tables)
-  return encoder.finish()
-}
-
-/** All symbols of a stream that holds one run, its end checked. */
-export function ransDecode(bytes: Uint8Array, tableIndexes: TableIndexes, tables: RansTables): Int16Array {
-  using decoder = new RansDecoder(bytes)
-  const symbols = decoder.decode(tableIndexes, tables)
-  decoder.finish()
-  return symbols
 }

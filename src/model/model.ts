@@ -1,11 +1,11 @@
 /**
- * A model file: configuration, float parameters, CDF tables and the hash that archives name it by.
+ * A model file: configuration, parameters, CDF tables and the hash that archives name it by.
  */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { CdfTables } from '../entropy/rans.js'
 import { CorruptDataError, UnsupportedError } from '../errors.js'
-import type { Parameter, Parameters } from '../network/graph.js'
+import type { Parameters } from '../network/graph.js'
 import { type ModelConfig, parseConfig } from './config.js'
 import { readSafetensors, type Safetensors, type StoredTensor } from './safetensors.js'
 
@@ -22,7 +22,7 @@ export interface Model {
   readonly zTables: CdfTables
 }
 
-const format = 'cleric-model/1'
+const format = 'cleric-model/2'
 const scaleCount = 64
 
 /** The model that ships with the package. */
@@ -32,7 +32,7 @@ export const defaultModelFile = new URL('../../models/cleric-s.safetensors', imp
  * Reads and checks a model file.
  *
  * @throws CorruptDataError ERR_MODEL_CORRUPT if the file is damaged or not a model
- * @throws UnsupportedError ERR_MODEL_UNSUPPORTED for a later format
+ * @throws UnsupportedError ERR_MODEL_UNSUPPORTED for another version of the format
  * @example
  * const model = await loadModel('models/cleric-s.safetensors')
  */
@@ -65,7 +65,7 @@ export function parseModel(bytes: Uint8Array): Model {
     )
   }
   const config = parseConfig(configText)
-  const parameters = floatParameters(file)
+  const parameters = parametersOf(file)
   if (config.levels > 0) checkGains(parameters, config)
   return {
     name: metadata.name ?? 'unnamed',
@@ -101,43 +101,30 @@ function checkGains(parameters: Parameters, { levels, M }: ModelConfig): void {
   }
 }
 
-/** Name of the parameter derived from `scales` that {@link thresholdsOf} makes. */
-export const scaleThresholds = 'scale thresholds'
-
-/**
- * Where one scale of the table gives way to the next: their geometric mean, so that each scale is coded with the
- * nearest one in ratio. (Taking the next larger one instead costs over half a per cent of the bits.) The last
- * entry is out of reach.
- */
-function thresholdsOf(scales: Float32Array): Float32Array {
-  return scales.map((scale, i) => Math.sqrt(scale * (scales[i + 1] ?? 1e38)))
-}
-
 /** A loop, as `every` takes five times as long and models have millions of weights. */
 function isFiniteThroughout(data: Float32Array): boolean {
   for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i])) return false
   return true
 }
 
-/** All float tensors; a value that is not finite would only show as a tile that can't be decoded. */
-function floatParameters({ tensors }: Safetensors): Parameters {
+/** All tensors by kind; a float that is not finite would only show as a tile that can't be decoded. */
+function parametersOf({ tensors }: Safetensors): Parameters {
   for (const [name, { data }] of tensors) {
     if (data instanceof Float32Array && !isFiniteThroughout(data)) {
       throw new CorruptDataError('ERR_MODEL_CORRUPT', `Parameter ${name} is not finite`)
     }
   }
-  const scales = tensors.get('scales')?.data
-  if (!(scales instanceof Float32Array) || scales.length !== scaleCount) {
-    throw new CorruptDataError('ERR_MODEL_CORRUPT', `The model file lacks a table of ${scaleCount} scales`)
-  }
-  const thresholds: Parameter = { shape: [scaleCount], data: thresholdsOf(scales) }
+  const missing = (kind: string, name: string) =>
+    new CorruptDataError('ERR_MODEL_CORRUPT', `The model file has no ${kind} tensor ${JSON.stringify(name)}`)
   return {
-    get(name: string): Parameter {
-      if (name === scaleThresholds) return thresholds
+    get(name) {
       const tensor = tensors.get(name)
-      if (!(tensor?.data instanceof Float32Array)) {
-        throw new CorruptDataError('ERR_MODEL_CORRUPT', `The model file has no float tensor ${JSON.stringify(name)}`)
-      }
+      if (!(tensor?.data instanceof Float32Array)) throw missing('float', name)
+      return { shape: tensor.shape, data: tensor.data }
+    },
+    integers(name) {
+      const tensor = tensors.get(name)
+      if (!(tensor?.data instanceof Int32Array)) throw missing('integer', name)
       return { shape: tensor.shape, data: tensor.data }
     },
   }

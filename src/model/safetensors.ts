@@ -8,14 +8,14 @@
  */
 import { CorruptDataError, UnsupportedError } from '../errors.js'
 
-/** Element types that models use; F16 is widened to float32 on reading. */
-export type TensorType = 'F32' | 'F16' | 'I32' | 'U8'
+/** Element types that models use; F16 is widened to float32 and I16 to int32 on reading. */
+export type TensorType = 'F32' | 'F16' | 'I32' | 'I16' | 'U8'
 
 export interface StoredTensor {
   readonly dtype: TensorType
   /** Lengths of the dimensions, outermost first; [] for a scalar. */
   readonly shape: readonly number[]
-  /** F32 and F16 as Float32Array, I32 as Int32Array, U8 as Uint8Array. */
+  /** F32 and F16 as Float32Array, I32 and I16 as Int32Array, U8 as Uint8Array. */
   readonly data: Float32Array | Int32Array | Uint8Array
 }
 
@@ -30,7 +30,7 @@ export interface Safetensors {
 /** Headers of our models are about 30 KB; the reference implementation allows 100 MB. */
 const maxHeaderBytes = 16 << 20
 
-const bytesPerElement: Record<TensorType, number> = { F32: 4, F16: 2, I32: 4, U8: 1 }
+const bytesPerElement: Record<TensorType, number> = { F32: 4, F16: 2, I32: 4, I16: 2, U8: 1 }
 
 function corrupt(what: string): CorruptDataError {
   return new CorruptDataError('ERR_MODEL_CORRUPT', `Not a sound safetensors file: ${what}`)
@@ -130,6 +130,8 @@ function decode(type: TensorType, raw: Uint8Array): Float32Array | Int32Array | 
       return copy
     case 'I32':
       return new Int32Array(copy.buffer)
+    case 'I16':
+      return Int32Array.from(new Int16Array(copy.buffer))
     case 'F32':
       return new Float32Array(copy.buffer)
     case 'F16':

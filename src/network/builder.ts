@@ -5,22 +5,39 @@
  */
 
 import { CorruptDataError, UnsupportedError } from '../errors.js'
-import { scaleThresholds } from '../model/model.js'
-import type { Activation, Axis, ConvNode, Graph, Half, Node, Parameters, Port, Shape, Stage, Tensor } from './graph.js'
+import type { Activation, Axis, Graph, Half, Node, Parameters, Port, Range, Shape, Stage, Tensor } from './graph.js'
+import { expectShape, IntegerParameters, misfit } from './integer-parameters.js'
 
 export interface ConvOptions {
-  readonly stride?: 1 | 2 | 5
-  /** Default: kernel / 2, so that stride 1 keeps the size. */
-  readonly padding?: 0 | 1 | 2
+  readonly stride?: 1 | 2
   readonly activation?: Activation
   readonly shuffle?: 1 | 2
-  readonly scale?: number
+  readonly residual?: Tensor
+}
+
+export interface IntegerConvOptions {
+  /** 5: over the windows of an attention, without padding. */
+  readonly stride?: 1 | 5
+  /** Whether the layer's activation, a table of the model, is applied. */
+  readonly table?: boolean
+  readonly shuffle?: 1 | 2
+  /** Default: activation. */
+  readonly range?: Range
   readonly residual?: Tensor
   readonly keep?: Half
 }
 
+/** Name of the list of thresholds between the scales of the coder's tables. */
+const scaleThresholds = 'scales.thresholds'
+const scaleCount = 64
+/** What the integer arithmetic of an attention is proven for. */
+const maxHeadWidth = 256
+const maxAttendedPositions = 4096
+const maxNormChannels = 512
+
 export class GraphBuilder {
   readonly #parameters: Parameters
+  readonly #integers: IntegerParameters
   readonly #tensors: Tensor[] = []
   readonly #stages: Stage[] = []
   #inputs: Port[] = []
@@ -28,6 +45,7 @@ export class GraphBuilder {
 
   constructor(parameters: Parameters) {
     this.#parameters = parameters
+    this.#integers = new IntegerParameters(parameters)
   }
 
   /** A tensor that the host supplies to the stage being built. */
@@ -48,62 +66,137 @@ export class GraphBuilder {
     return { tensors: this.#tensors, stages: this.#stages }
   }
 
-  /** Convolution (or linear layer) `name`.weight, `name`.bias over the concatenation of `inputs`. */
-  conv(name: string, inputs: Tensor | readonly Tensor[], options: ConvOptions = {}): Tensor {
+  /** Convolution `name`.weight, `name`.bias. */
+  conv(name: string, input: Tensor, options: ConvOptions = {}): Tensor {
+    const { channels } = input.shape
+    const weight = this.#parameters.get(`${name}.weight`).shape
+    const [outputs = 0, inner, kernel = 1, kernelWidth = kernel] = weight
+    if (weight.length !== 4 || inner !== channels || (kernel !== 1 && kernel !== 3) || kernel !== kernelWidth) {
+      throw misfit(`${name}.weight`, weight, `a convolution of ${channels} channels`)
+    }
+    this.#expect(`${name}.bias`, [outputs])
+    const { stride = 1, shuffle = 1, activation = 'none', residual = null } = options
+    const padding = kernel === 1 ? 0 : 1
+    const output = this.#tensor(name, convolved(name, input.shape, outputs, { kernel, stride, padding, shuffle }))
+    if (residual) this.#meet(name, residual.shape, output.shape)
+    const parameters = { weight: `${name}.weight`, bias: `${name}.bias` }
+    return this.#add(
+      { op: 'conv', inputs: [input], output, ...parameters, kernel, stride, padding, activation, shuffle, residual },
+      output,
+    )
+  }
+
+  /** Convolution of integers (kernel 1: or linear layer) `name` over the concatenation of `inputs`. */
+  integerConv(
+    name: string,
+    inputs: Tensor | readonly Tensor[],
+    kernel: 1 | 3 | 5,
+    options: IntegerConvOptions = {},
+  ): Tensor {
     // A copy: the caller may go on filling its list.
     const list = Array.isArray(inputs) ? [...(inputs as readonly Tensor[])] : [inputs as Tensor]
     const channels = list.reduce((sum, tensor) => sum + tensor.shape.channels, 0)
-    const weight = this.#parameters.get(`${name}.weight`).shape
-    const [outputs = 0, inner, kernel = 1, kernelWidth = kernel] = weight
-    if (inner !== channels || (kernel !== 1 && kernel !== 3 && kernel !== 5) || kernel !== kernelWidth) {
-      throw misfit(`${name}.weight`, weight, `a convolution of ${channels} channels`)
-    }
-    const { stride = 1, padding = (kernel >> 1) as 0 | 1 | 2, shuffle = 1, residual = null } = options
-    const { height, width } = (list[0] as Tensor).shape
-    const shape = shuffled(
-      name,
-      {
-        channels: outputs,
-        height: Math.floor((height + 2 * padding - kernel) / stride) + 1,
-        width: Math.floor((width + 2 * padding - kernel) / stride) + 1,
-      },
-      shuffle,
-    )
-    this.#expect(`${name}.bias`, [outputs])
-    if (residual) this.#meet(name, shape, residual.shape)
-    const node: ConvNode = {
-      op: 'conv',
-      inputs: list,
-      output: this.#tensor(name, shape),
-      weight: `${name}.weight`,
-      bias: `${name}.bias`,
-      kernel,
-      stride,
-      padding,
-      activation: options.activation ?? 'none',
-      shuffle,
-      scale: options.scale ?? 1,
-      residual,
-      keep: options.keep ?? null,
-    }
-    return this.#add(node, node.output)
-  }
-
-  /** A chain of convolutions `name`.0, `name`.2, ... with GELU between; the last one takes `last`. */
-  chain(name: string, inputs: Tensor | readonly Tensor[], count: number, last: ConvOptions = {}): Tensor {
-    let x = inputs
-    for (let i = 0; i < count - 1; i++) x = this.conv(`${name}.${2 * i}`, x, { activation: 'gelu' })
-    return this.conv(`${name}.${2 * (count - 1)}`, x, last)
-  }
-
-  depthwise(name: string, input: Tensor, activation: Activation = 'none'): Tensor {
-    this.#expect(`${name}.weight`, [input.shape.channels, 1, 3, 3])
-    this.#expect(`${name}.bias`, [input.shape.channels])
-    const output = this.#tensor(name, input.shape)
+    const outputs = this.#integers.convolution(name, channels, kernel)
+    const { stride = 1, shuffle = 1, range = 'activation', residual = null, keep = null } = options
+    const padding = stride === 1 ? ((kernel >> 1) as 0 | 1 | 2) : 0
+    const shape = convolved(name, (list[0] as Tensor).shape, outputs, { kernel, stride, padding, shuffle })
+    const output = this.#tensor(name, shape)
+    if (residual) this.#meet(name, residual.shape, output.shape)
     return this.#add(
-      { op: 'depthwise', input, output, weight: `${name}.weight`, bias: `${name}.bias`, activation },
+      {
+        op: 'integerConv',
+        inputs: list,
+        output,
+        weight: `${name}.weight`,
+        bias: `${name}.bias`,
+        shift: `${name}.shift`,
+        table: options.table ? this.#integers.activationTable(name) : null,
+        kernel,
+        stride,
+        padding,
+        shuffle,
+        range,
+        residual,
+        keep,
+      },
       output,
     )
+  }
+
+  /** `count` integer convolutions `name`.0, `name`.2, ... with activations between; the last one takes `last`. */
+  chain(
+    name: string,
+    inputs: Tensor | readonly Tensor[],
+    kernel: 1 | 3,
+    count: number,
+    last: IntegerConvOptions = {},
+  ): Tensor {
+    let x = inputs
+    for (let i = 0; i < count - 1; i++) x = this.integerConv(`${name}.${2 * i}`, x, kernel, { table: true })
+    return this.integerConv(`${name}.${2 * (count - 1)}`, x, kernel, last)
+  }
+
+  /** @param table whether the layer's activation, a table of the model, is applied */
+  integerDepthwise(name: string, input: Tensor, table = false): Tensor {
+    this.#integers.depthwise(name, input.shape.channels)
+    const output = this.#tensor(name, input.shape)
+    return this.#add(
+      {
+        op: 'integerDepthwise',
+        input,
+        output,
+        weight: `${name}.weight`,
+        bias: `${name}.bias`,
+        shift: `${name}.shift`,
+        table: table ? this.#integers.activationTable(name) : null,
+      },
+      output,
+    )
+  }
+
+  /** @param label the output's name where several are made alike */
+  requantise(name: string, input: Tensor, label = name): Tensor {
+    const output = this.#tensor(label, input.shape)
+    return this.#add({ op: 'requantise', input, output, shift: this.#integers.shift(name) }, output)
+  }
+
+  integerLayerNorm(name: string, input: Tensor): Tensor {
+    const { channels } = input.shape
+    atMost(channels, maxNormChannels, `${name}: channels`)
+    this.#integers.layerNorm(name, channels)
+    const output = this.#tensor(name, input.shape)
+    const [weight, bias, shift] = [`${name}.weight`, `${name}.bias`, `${name}.shift`]
+    return this.#add({ op: 'integerLayerNorm', input, output, weight, bias, shift, epsilon: `${name}.epsilon` }, output)
+  }
+
+  integerWindowAttention(name: string, qkv: Tensor, heads: number): Tensor {
+    const { height, width } = qkv.shape
+    if (qkv.shape.channels % 3 !== 0) {
+      throw misfit(`${qkv.name}.weight`, [qkv.shape.channels], 'queries, keys and values')
+    }
+    const channels = qkv.shape.channels / 3
+    checkHeads(channels, heads, name)
+    const bias = this.#integers.positionBias(name, heads)
+    const shift = this.#integers.shift(name)
+    const exp = this.#integers.exponentials(name)
+    const output = this.#tensor(name, { channels, height: height * 5, width: width * 5 })
+    return this.#add({ op: 'integerWindowAttention', qkv, output, bias, shift, exp, heads }, output)
+  }
+
+  integerLinearAttention(
+    name: string,
+    [query, key, value]: readonly [Tensor, Tensor, Tensor],
+    heads: number,
+    split: boolean,
+  ): Tensor {
+    const { channels, height, width } = query.shape
+    for (const { shape } of [key, value]) this.#meet(name, shape, query.shape)
+    checkHeads(channels, heads, name)
+    atMost(height * width, maxAttendedPositions, `${name}: positions`)
+    const shift = this.#integers.shift(name)
+    const exp = this.#integers.exponentials(name)
+    const output = this.#tensor(name, query.shape)
+    return this.#add({ op: 'integerLinearAttention', query, key, value, output, shift, exp, heads, split }, output)
   }
 
   /** DCNv2 `name`, its offset conv included. */
@@ -194,39 +287,6 @@ export class GraphBuilder {
     return this.#add({ op: 'pool', input, output }, output)
   }
 
-  layerNorm(name: string, input: Tensor): Tensor {
-    this.#expect(`${name}.weight`, [input.shape.channels])
-    this.#expect(`${name}.bias`, [input.shape.channels])
-    const output = this.#tensor(name, input.shape)
-    return this.#add({ op: 'layerNorm', input, output, weight: `${name}.weight`, bias: `${name}.bias` }, output)
-  }
-
-  windowAttention(bias: string, qkv: Tensor, heads: number): Tensor {
-    const { channels, height, width } = qkv.shape
-    if (channels % 3 !== 0) throw misfit(`${qkv.name}.weight`, [channels], 'queries, keys and values')
-    const output = this.#tensor(`${bias} attention`, {
-      channels: channels / 3,
-      height: height * 5,
-      width: width * 5,
-    })
-    checkHeads(output.shape.channels, heads, bias)
-    this.#expect(bias, [81, heads])
-    return this.#add({ op: 'windowAttention', qkv, output, bias, heads }, output)
-  }
-
-  linearAttention(
-    name: string,
-    [query, key, value]: readonly [Tensor, Tensor, Tensor],
-    heads: number,
-    split: boolean,
-  ): Tensor {
-    this.#meet(name, key.shape, query.shape)
-    this.#meet(name, value.shape, query.shape)
-    checkHeads(query.shape.channels, heads, name)
-    const output = this.#tensor(name, query.shape)
-    return this.#add({ op: 'linearAttention', query, key, value, output, heads, split }, output)
-  }
-
   mask(input: Tensor, keep: Half): Tensor {
     const output = this.#tensor(`${input.name} ${keep}`, input.shape)
     return this.#add({ op: 'mask', input, output, keep }, output)
@@ -244,8 +304,9 @@ export class GraphBuilder {
   }
 
   scaleIndex(name: string, params: Tensor, keep: Half): Tensor {
+    const table = this.#integers.thresholds(scaleThresholds, scaleCount)
     const output = this.#tensor(name, halved(params.shape))
-    return this.#add({ op: 'scaleIndex', params, output, table: scaleThresholds, keep }, output)
+    return this.#add({ op: 'scaleIndex', params, output, table, keep }, output)
   }
 
   quantise(name: string, latent: Tensor, first: number, params: Tensor, keep: Half): Tensor {
@@ -297,11 +358,18 @@ export class GraphBuilder {
   }
 
   #expect(name: string, shape: readonly number[]): void {
-    const found = this.#parameters.get(name).shape
-    if (found.length !== shape.length || found.some((length, i) => length !== shape[i])) {
-      throw misfit(name, found, `[${shape.join(', ')}]`)
-    }
+    expectShape(name, this.#parameters.get(name).shape, shape)
   }
+}
+
+function convolved(
+  name: string,
+  { height, width }: Shape,
+  channels: number,
+  { kernel, stride, padding, shuffle }: { kernel: number; stride: number; padding: number; shuffle: 1 | 2 },
+): Shape {
+  const outputs = (length: number) => Math.floor((length + 2 * padding - kernel) / stride) + 1
+  return shuffled(name, { channels, height: outputs(height), width: outputs(width) }, shuffle)
 }
 
 function shuffled(name: string, shape: Shape, factor: 1 | 2): Shape {
@@ -321,11 +389,10 @@ function checkHeads(channels: number, heads: number, name: string): void {
   if (channels % heads !== 0) {
     throw new UnsupportedError('ERR_MODEL_UNSUPPORTED', `${name}: ${channels} channels do not divide by ${heads} heads`)
   }
+  atMost(channels / heads, maxHeadWidth, `${name}: channels a head`)
 }
 
-function misfit(name: string, shape: readonly number[], wanted: string): CorruptDataError {
-  return new CorruptDataError(
-    'ERR_MODEL_CORRUPT',
-    `Parameter ${name} has shape [${shape.join(', ')}], which does not fit ${wanted}`,
-  )
+function atMost(value: number, most: number, what: string): void {
+  if (value > most)
+    throw new UnsupportedError('ERR_MODEL_UNSUPPORTED', `${what}: ${value}, at most ${most} are supported`)
 }

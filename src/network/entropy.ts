@@ -2,11 +2,12 @@
  * MEM++: the multi-reference entropy model (architecture.md, "MEM++"; MLIC++, arXiv 2307.15421).
  *
  * The latent is coded slice by slice, in each the anchor half of a checkerboard first. Encoder and decoder
- * build their graphs from this one class, so both compute the same distributions from the same symbols.
+ * build their graphs from this one class, so both compute the same distributions from the same symbols: in integers,
+ * which come out the same on every device.
  */
 import type { ModelConfig } from '../model/config.js'
 import type { GraphBuilder } from './builder.js'
-import type { Half, Tensor } from './graph.js'
+import { type Half, latentSteps, type Tensor } from './graph.js'
 
 /** Channels a head of the inter-slice attention. */
 const channelsPerHead = 32
@@ -18,12 +19,14 @@ export class EntropyModel {
   readonly #config: ModelConfig
   readonly #hyper: Tensor
   readonly #hyperMeans: Tensor
-  /** y_hat of the slices decoded so far. */
+  /** y_hat of the slices decoded so far, in 1/64. */
   readonly #done: Tensor[] = []
+  /** The same as activations, what the layers read. */
+  readonly #seen: Tensor[] = []
   /** Inter-slice and channel context of the current slice; empty for the first. */
   #contexts: readonly Tensor[] = []
 
-  /** @param hyper 2M x h x w, from h_s */
+  /** @param hyper activations, 2M x h x w, from h_s */
   constructor(g: GraphBuilder, config: ModelConfig, hyper: Tensor) {
     this.#g = g
     this.#config = config
@@ -37,7 +40,7 @@ export class EntropyModel {
     return this.#config.M / this.#config.slices
   }
 
-  /** Scales and means, 2d x h x w, of the current slice's anchors. */
+  /** Scales and means (in 1/64), 2d x h x w, of the current slice's anchors. */
   anchorParams(): Tensor {
     const i = this.#done.length
     if (i > 0) this.#contexts = [this.#interContext(i), this.#channelContext(i)]
@@ -47,12 +50,12 @@ export class EntropyModel {
   /** Scales and means of the current slice's other half. @param anchors from {@link decodeHalf} */
   nonAnchorParams(anchors: Tensor): Tensor {
     const local = this.#localContext(anchors)
-    const intra = this.#done.length > 0 ? [this.#intraContext(anchors)] : []
+    const intra = this.#done.length > 0 ? [this.#intraContext(this.#activation(anchors, ' anchors'))] : []
     return this.#params('mem.ep_n', [local, ...intra, ...this.#contexts])
   }
 
   /**
-   * y_hat of one half from its symbols, latent residual prediction included.
+   * y_hat in 1/64 of one half from its symbols, latent residual prediction included.
    *
    * @param base the anchors' y_hat when the other half is decoded; the result then holds both
    */
@@ -60,9 +63,10 @@ export class EntropyModel {
     const i = this.#done.length
     const net = `mem.lrp_${keep === 'anchor' ? 'a' : 'n'}.${i}`
     const coarse = this.#g.dequantise(`y_hat.${i} ${keep} coarse`, symbols, params, base, keep)
-    return this.#g.chain(net, [this.#hyperMeans, ...this.#done, coarse], this.#config.lrp.length + 1, {
-      activation: 'tanh',
-      scale: 0.5,
+    const inputs = [this.#hyperMeans, ...this.#seen, this.#activation(coarse, ` ${keep} coarse`)]
+    return this.#g.chain(net, inputs, 3, this.#config.lrp.length + 1, {
+      table: true,
+      range: 'wide',
       residual: coarse,
       keep,
     })
@@ -70,61 +74,79 @@ export class EntropyModel {
 
   /** Ends the current slice. @param yHat both halves */
   endSlice(yHat: Tensor): void {
+    // No layer reads the last one.
+    if (this.#done.length < this.#config.slices - 1) this.#seen.push(this.#activation(yHat))
     this.#done.push(yHat)
   }
 
-  /** y_hat, M x h x w, after the last slice. */
+  /** y_hat, M x h x w, in floating point, after the last slice. */
   latent(): Tensor {
-    return this.#g.concat('y_hat', this.#done)
+    return this.#g.scale(this.#g.concat('y_hat', this.#done), 1 / latentSteps)
+  }
+
+  /** y_hat of the current slice, in part or whole, as layers read it. */
+  #activation(yHat: Tensor, part = ''): Tensor {
+    const name = `mem.y_hat.${this.#done.length}`
+    return this.#g.requantise(name, yHat, `${name}${part}`)
   }
 
   #params(name: string, contexts: readonly Tensor[]): Tensor {
-    const params = this.#g.chain(`${name}.${this.#done.length}`, [...contexts, this.#hyper], this.#config.ep.length + 1)
+    const net = `${name}.${this.#done.length}`
+    const inputs = [...contexts, this.#hyper]
+    const params = this.#g.chain(net, inputs, 1, this.#config.ep.length + 1, { range: 'wide' })
     this.#g.expectChannels(params, 2 * this.width)
     return params
   }
 
   #channelContext(i: number): Tensor {
-    return this.#g.chain(`mem.channel.${i}`, this.#done, this.#config.chan.length + 1)
+    return this.#g.chain(`mem.channel.${i}`, this.#seen, 3, this.#config.chan.length + 1)
   }
 
   #interContext(i: number): Tensor {
     const g = this.#g
     const name = `mem.inter.${i}`
-    const project = (part: string) => g.depthwise(`${name}.qkv.${part}.1`, g.conv(`${name}.qkv.${part}.0`, this.#done))
+    const project = (part: string) =>
+      g.integerDepthwise(`${name}.qkv.${part}.1`, g.integerConv(`${name}.qkv.${part}.0`, this.#seen, 1))
     const count = Math.max(1, Math.floor((this.width * i) / channelsPerHead))
-    const attended = g.linearAttention(`${name}.attention`, [project('q'), project('k'), project('v')], count, false)
-    const x = g.conv(`${name}.reproj`, attended)
-    return this.#gated(name, x, g.conv(`${name}.skip`, x))
+    const attended = g.integerLinearAttention(
+      `${name}.attention`,
+      [project('q'), project('k'), project('v')],
+      count,
+      false,
+    )
+    const x = g.integerConv(`${name}.reproj`, attended, 5)
+    return this.#gated(name, x, g.integerConv(`${name}.skip`, x, 1))
   }
 
+  /** @param anchors as activations */
   #intraContext(anchors: Tensor): Tensor {
     const g = this.#g
     const name = `mem.intra.${this.#done.length}`
-    const previous = this.#done[this.#done.length - 1] as Tensor
+    const previous = this.#seen[this.#seen.length - 1] as Tensor
     const project = (part: string, x: Tensor) =>
-      g.depthwise(`${name}.qkv.${part}.1`, g.conv(`${name}.qkv.${part}.0`, x))
+      g.integerDepthwise(`${name}.qkv.${part}.1`, g.integerConv(`${name}.qkv.${part}.0`, x, 1))
     const query = project('q', g.mask(previous, 'nonAnchor'))
     const key = project('k', g.mask(previous, 'anchor'))
-    const attended = g.linearAttention(`${name}.attention`, [query, key, project('v', anchors)], heads, true)
-    const x = g.conv(`${name}.reproj`, attended)
+    const attended = g.integerLinearAttention(`${name}.attention`, [query, key, project('v', anchors)], heads, true)
+    const x = g.integerConv(`${name}.reproj`, attended, 5)
     return this.#gated(name, x, x)
   }
 
   /** skip + [1x1, GELU, depthwise 3x3, GELU, 1x1](x) */
   #gated(name: string, x: Tensor, skip: Tensor): Tensor {
     const g = this.#g
-    const hidden = g.depthwise(`${name}.mlp.2`, g.conv(`${name}.mlp.0`, x, { activation: 'gelu' }), 'gelu')
-    return g.conv(`${name}.mlp.4`, hidden, { residual: skip })
+    const hidden = g.integerDepthwise(`${name}.mlp.2`, g.integerConv(`${name}.mlp.0`, x, 1, { table: true }), true)
+    return g.integerConv(`${name}.mlp.4`, hidden, 1, { residual: skip })
   }
 
+  /** @param anchors in 1/64 */
   #localContext(anchors: Tensor): Tensor {
     const g = this.#g
     const name = `mem.local.${this.#done.length}`
-    const qkv = g.conv(`${name}.qkv`, g.layerNorm(`${name}.norm1`, anchors))
-    const windows = g.windowAttention(`${name}.bias`, qkv, heads)
-    const x = g.conv(`${name}.proj`, g.conv(`${name}.fusion`, windows, { stride: 5, padding: 0 }))
-    const normed = g.layerNorm(`${name}.norm2`, x)
-    return g.chain(`${name}.mlp`, normed, 2, { residual: x })
+    const qkv = g.integerConv(`${name}.qkv`, g.integerLayerNorm(`${name}.norm1`, anchors), 1)
+    const windows = g.integerWindowAttention(`${name}.attention`, qkv, heads)
+    const x = g.integerConv(`${name}.proj`, g.integerConv(`${name}.fusion`, windows, 5, { stride: 5 }), 1)
+    const normed = g.integerLayerNorm(`${name}.norm2`, x)
+    return g.chain(`${name}.mlp`, normed, 1, 2, { residual: x })
   }
 }

@@ -6,10 +6,27 @@
  * image's activations, channels x height x width; a backend lays them out as it
  * likes and may reuse a tensor's memory after its last reader.
  *
+ * Analysis and synthesis are floating point. Everything that decides what the entropy coder decodes, from z_hat to
+ * y_hat, is integers, the same on every device (`integer-nodes.ts`).
+ *
  * A stage runs from start to end without the host; between stages the host reads
  * outputs and supplies inputs (the decoder's entropy coder sits there). Tensors
  * made in one stage may be read in later ones.
  */
+
+import type {
+  DequantiseNode,
+  IntegerConvNode,
+  IntegerDepthwiseNode,
+  IntegerLayerNormNode,
+  IntegerLinearAttentionNode,
+  IntegerWindowAttentionNode,
+  QuantiseNode,
+  RequantiseNode,
+  ScaleIndexNode,
+} from './integer-nodes.js'
+
+export * from './integer-nodes.js'
 
 export interface Shape {
   readonly channels: number
@@ -25,7 +42,7 @@ export interface Tensor {
   readonly shape: Shape
 }
 
-export type Activation = 'none' | 'gelu' | 'tanh'
+export type Activation = 'none' | 'gelu'
 
 /** Half of the checkerboard: anchor where (row + column) is odd. */
 export type Half = 'anchor' | 'nonAnchor'
@@ -34,8 +51,7 @@ export type Half = 'anchor' | 'nonAnchor'
 export type Axis = 'rows' | 'columns'
 
 /**
- * y = residual + scale * act(conv(concat(inputs)) + bias), zero padding, then
- * pixel-shuffled by `shuffle`; with `keep`, the conv term is zero off that half.
+ * y = residual + act(conv(concat(inputs)) + bias), zero padding, then pixel-shuffled by `shuffle`.
  * Weight: output channels x sum of input channels x kernel x kernel.
  * The residual has the output's (shuffled) shape.
  */
@@ -45,24 +61,12 @@ export interface ConvNode {
   readonly output: Tensor
   readonly weight: string
   readonly bias: string
-  readonly kernel: 1 | 3 | 5
-  readonly stride: 1 | 2 | 5
-  readonly padding: 0 | 1 | 2
+  readonly kernel: 1 | 3
+  readonly stride: 1 | 2
+  readonly padding: 0 | 1
   readonly activation: Activation
   readonly shuffle: 1 | 2
-  readonly scale: number
   readonly residual: Tensor | null
-  readonly keep: Half | null
-}
-
-/** 3x3, stride 1, pad 1, one filter a channel. Weight: channels x 1 x 3 x 3. */
-export interface DepthwiseNode {
-  readonly op: 'depthwise'
-  readonly input: Tensor
-  readonly output: Tensor
-  readonly weight: string
-  readonly bias: string
-  readonly activation: Activation
 }
 
 /**
@@ -156,44 +160,6 @@ export interface PoolNode {
   readonly output: Tensor
 }
 
-/** Over the channels of each position, eps 1e-5. Parameters: weight, bias [C]. */
-export interface LayerNormNode {
-  readonly op: 'layerNorm'
-  readonly input: Tensor
-  readonly output: Tensor
-  readonly weight: string
-  readonly bias: string
-}
-
-/**
- * Attention inside the 5x5 window around every position. qkv holds q, k, v (d channels each, head-major),
- * zero outside the image; logits = q.k / sqrt(d / heads) + bias[relative position], minus 100 unless query and
- * key both are anchors inside the image. Output: d x 5H x 5W; the window of (row, column) fills the 5x5 block at
- * (5 row, 5 column), so that a 5x5 conv of stride 5 fuses it. Only windows centred at non-anchors are needed; others may hold anything finite.
- * Relative position: ((qr - kr + 4) * 9 + (qc - kc + 4)). Parameter: bias [81, heads].
- */
-export interface WindowAttentionNode {
-  readonly op: 'windowAttention'
-  readonly qkv: Tensor
-  readonly output: Tensor
-  readonly bias: string
-  readonly heads: number
-}
-
-/**
- * Linear attention: per head, out = (softmax_positions(k) v^T)^T softmax_channels(q).
- * With `split`, k and v count at anchors only, queries at non-anchors only (output zero at anchors).
- */
-export interface LinearAttentionNode {
-  readonly op: 'linearAttention'
-  readonly query: Tensor
-  readonly key: Tensor
-  readonly value: Tensor
-  readonly output: Tensor
-  readonly heads: number
-  readonly split: boolean
-}
-
 /** input on one half, zero on the other. */
 export interface MaskNode {
   readonly op: 'mask'
@@ -220,39 +186,6 @@ export interface RoundNode {
   readonly output: Tensor
 }
 
-/**
- * Entropy parameters to what the coder needs, on one half (zero elsewhere): `index` of the scale in the
- * model's table, which is the number of entries of `table`, a rising list of thresholds, below the scale (at most
- * its last index); params = [scale (d), mean (d)].
- */
-export interface ScaleIndexNode {
-  readonly op: 'scaleIndex'
-  readonly params: Tensor
-  readonly output: Tensor
-  readonly table: string
-  readonly keep: Half
-}
-
-/** r = y - mean, rounded as in {@link RoundNode}, on one half, zero elsewhere; y is channels [first, first + d) of `latent`. */
-export interface QuantiseNode {
-  readonly op: 'quantise'
-  readonly latent: Tensor
-  readonly first: number
-  readonly params: Tensor
-  readonly output: Tensor
-  readonly keep: Half
-}
-
-/** symbols + mean on one half; elsewhere `base`, or zero without one. */
-export interface DequantiseNode {
-  readonly op: 'dequantise'
-  readonly symbols: Tensor
-  readonly params: Tensor
-  readonly base: Tensor | null
-  readonly output: Tensor
-  readonly keep: Half
-}
-
 /** Channels [first, first + output channels) of the input; first may be any channel. */
 export interface SliceNode {
   readonly op: 'slice'
@@ -270,7 +203,6 @@ export interface ConcatNode {
 
 export type Node =
   | ConvNode
-  | DepthwiseNode
   | DeformNode
   | GdnNode
   | LiftSplitNode
@@ -279,9 +211,12 @@ export type Node =
   | ScaleNode
   | GainNode
   | PoolNode
-  | LayerNormNode
-  | WindowAttentionNode
-  | LinearAttentionNode
+  | IntegerConvNode
+  | IntegerDepthwiseNode
+  | RequantiseNode
+  | IntegerLayerNormNode
+  | IntegerWindowAttentionNode
+  | IntegerLinearAttentionNode
   | MaskNode
   | AddNode
   | RoundNode
@@ -321,9 +256,16 @@ export interface Parameter {
   readonly data: Float32Array
 }
 
-/** The parameters of a model by name; throws ERR_MODEL_CORRUPT for a name that isn't there. */
+/** One parameter of an integer layer, as int32 whatever the file holds. */
+export interface IntegerParameter {
+  readonly shape: readonly number[]
+  readonly data: Int32Array
+}
+
+/** The parameters of a model by name; throws ERR_MODEL_CORRUPT for a name that isn't there or is of the other kind. */
 export interface Parameters {
   get(name: string): Parameter
+  integers(name: string): IntegerParameter
 }
 
 /** A graph made ready on a device. Stages run in order; a stage is given exactly its inputs and gives its outputs. */
@@ -348,6 +290,7 @@ export interface Backend {
 export function nodeInputs(node: Node): readonly Tensor[] {
   switch (node.op) {
     case 'conv':
+    case 'integerConv':
       return node.residual ? [...node.inputs, node.residual] : node.inputs
     case 'concat':
       return node.inputs
@@ -361,9 +304,9 @@ export function nodeInputs(node: Node): readonly Tensor[] {
       return [node.source, node.target]
     case 'gain':
       return [node.input, node.factors]
-    case 'windowAttention':
+    case 'integerWindowAttention':
       return [node.qkv]
-    case 'linearAttention':
+    case 'integerLinearAttention':
       return [node.query, node.key, node.value]
     case 'add':
       return [node.input, node.addend]

@@ -10,13 +10,7 @@ const cdf97 = [-1.586134342059924, -0.052980118572961, 0.882911075530934, 0.4435
 const cdf97K = 1.230174104914001
 
 /** DCNv2, or a plain conv of the same size where the model has no DRB. */
-function deformable(
-  g: GraphBuilder,
-  config: ModelConfig,
-  name: string,
-  x: Tensor,
-  options: ConvOptions & { stride?: 1 | 2 },
-): Tensor {
+function deformable(g: GraphBuilder, config: ModelConfig, name: string, x: Tensor, options: ConvOptions): Tensor {
   if (!config.drb) return g.conv(name, x, options)
   return g.deform(name, x, options.stride ?? 1, options.activation ?? 'none', options.shuffle ?? 1)
 }
@@ -156,16 +150,16 @@ export function hyperAnalysis(g: GraphBuilder, y: Tensor): Tensor {
   return g.conv('h_a.net.8', z, { stride: 2 })
 }
 
-/** h_s: z_hat to the hyper scales and means, 2M x H/16 x W/16. */
+/** h_s, in integers: z_hat to the hyper scales and means, activations, 2M x H/16 x W/16. */
 export function hyperSynthesis(g: GraphBuilder, zHat: Tensor): Tensor {
-  let x = zHat
+  let x = g.requantise('h_s.input', zHat)
   for (const [layer, shuffle] of [
     [0, 1],
     [2, 2],
     [5, 1],
     [7, 2],
   ] as const) {
-    x = g.conv(`h_s.net.${layer}`, x, { activation: 'gelu', shuffle })
+    x = g.integerConv(`h_s.net.${layer}`, x, 3, { table: true, shuffle })
   }
-  return g.conv('h_s.net.10', x)
+  return g.integerConv('h_s.net.10', x, 3)
 }

@@ -63,6 +63,8 @@ export class Device {
   #failure: DeviceError | null = null
   #fail: (error: DeviceError) => void = () => {}
   readonly #failed: Promise<never>
+  #waits = 0
+  #napping = false
 
   private constructor(gpu: GPUDevice) {
     this.gpu = gpu
@@ -102,22 +104,28 @@ export class Device {
     return new ErrorScopes(this)
   }
 
-  /**
-   * Awaits `promise` in naps. Dawn's binding spins a core while anything is
-   * pending, which a software adapter's workers need.
-   */
+  /** Awaits `promise`, or the device's failure. */
   async wait<T>(promise: Promise<T>): Promise<T> {
-    let pending = true
-    const done = () => {
-      pending = false
+    this.#waits++
+    if (!this.#napping) this.#nap()
+    try {
+      return await Promise.race([promise, this.#failed])
+    } finally {
+      this.#waits--
     }
-    const race = Promise.race([promise, this.#failed])
-    race.then(done, done)
-    for (;;) {
+  }
+
+  /**
+   * Naps while anything is awaited: Dawn's binding spins a core meanwhile, which a software adapter's workers need.
+   * However many wait, it is one nap a turn of the event loop.
+   */
+  async #nap(): Promise<void> {
+    this.#napping = true
+    while (this.#waits > 0) {
       await nextTurn()
-      if (!pending) return race
-      Atomics.wait(this.#cell, 0, 0, 0.5)
+      if (this.#waits > 0) Atomics.wait(this.#cell, 0, 0, 0.5)
     }
+    this.#napping = false
   }
 
   close(): void {

@@ -2,7 +2,7 @@
  * What a kernel's host function returns: data that names a shader, its
  * constants, what is bound to each of its variables, and how many invocations.
  */
-import type { Parameters, Port, Shape, Tensor } from '../network/graph.js'
+import type { Activation, Parameters, Port, Shape, Tensor } from '../network/graph.js'
 
 /** Constants in a texture array, made once for a model and shared by all graphs. */
 export interface Weights {
@@ -11,8 +11,10 @@ export interface Weights {
   readonly width: number
   readonly height: number
   readonly layers: number
-  /** width x height x layers texels of 4 floats. */
-  readonly build: () => Float32Array<ArrayBuffer>
+  /** width x height x layers texels: of 4 floats, of 4 integers, or of one short integer. */
+  readonly build: () => Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Int16Array<ArrayBuffer>
+  /** Default: of 4 floats. */
+  readonly format?: 'rgba32float' | 'rgba32sint' | 'r16sint'
 }
 
 /** The storage buffer behind a port, on its way to or from the host. */
@@ -103,6 +105,13 @@ export function parameterData(parameters: Parameters, name: string, elements: nu
   throw new RangeError(`Expected ${elements} elements for ${name} but received ${shape.join(' x ')}`)
 }
 
+/** The integer parameter's data, after a check of its number of elements. */
+export function integerData(parameters: Parameters, name: string, elements: number): Int32Array {
+  const { data, shape } = parameters.integers(name)
+  if (data.length === elements) return data
+  throw new RangeError(`Expected ${elements} elements for ${name} but received ${shape.join(' x ')}`)
+}
+
 /**
  * Invocations of a workgroup in the long grids of grid.wgsl: what a software adapter's registers hold, or enough for
  * the widest waves of a GPU, whose lanes would stand idle otherwise.
@@ -123,6 +132,6 @@ export function keepNumber(keep: 'anchor' | 'nonAnchor' | null): number {
 }
 
 /** `activation` of a node as the shaders' number. */
-export function activationNumber(activation: 'none' | 'gelu' | 'tanh'): number {
-  return { none: 0, gelu: 1, tanh: 2 }[activation]
+export function activationNumber(activation: Activation): number {
+  return { none: 0, gelu: 1 }[activation]
 }

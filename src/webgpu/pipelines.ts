@@ -20,6 +20,8 @@ function layoutEntry(kind: BindingKind): Omit<GPUBindGroupLayoutEntry, 'binding'
   switch (kind) {
     case 'texture':
       return { texture: { sampleType: 'unfilterable-float', viewDimension: '2d-array' } }
+    case 'integerTexture':
+      return { texture: { sampleType: 'sint', viewDimension: '2d-array' } }
     case 'storageTexture':
       return { storageTexture: { format: 'rgba32float', access: 'write-only', viewDimension: '2d-array' } }
     case 'uniform':

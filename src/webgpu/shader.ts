@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs'
 import { expand } from './preprocessor.js'
 
-export type BindingKind = 'texture' | 'storageTexture' | 'uniform' | 'storageRead' | 'storageWrite'
+export type BindingKind = 'texture' | 'integerTexture' | 'storageTexture' | 'uniform' | 'storageRead' | 'storageWrite'
 
 export interface Binding {
   readonly index: number
@@ -44,7 +44,8 @@ function bindingKind(space: string | undefined, type: string): BindingKind {
   if (space?.startsWith('uniform')) return 'uniform'
   if (space?.startsWith('storage')) return space.includes('write') ? 'storageWrite' : 'storageRead'
   if (type.startsWith('texture_storage_2d_array')) return 'storageTexture'
-  if (type.startsWith('texture_2d_array')) return 'texture'
+  if (type === 'texture_2d_array<i32>') return 'integerTexture'
+  if (type === 'texture_2d_array<f32>') return 'texture'
   throw new SyntaxError(`no such binding: ${space ?? ''} ${type}`)
 }
 

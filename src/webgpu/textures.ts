@@ -64,6 +64,7 @@ export function createTexture(
   label: string,
   size: TextureSize,
   usage: GPUTextureUsageFlags,
+  format: NonNullable<Weights['format']> = 'rgba32float',
   undo?: () => void,
 ): GPUTexture {
   checkLimits(label, size, device.gpu.limits)
@@ -71,7 +72,7 @@ export function createTexture(
     device.gpu.createTexture({
       label,
       size: [size.width, size.height, size.layers],
-      format: 'rgba32float',
+      format,
       usage,
       textureBindingViewDimension: '2d-array', // a one-layer texture would be '2d' at the compatibility level
     })
@@ -100,12 +101,12 @@ export class WeightCache {
     }
     let texture = textures.get(weights.key)
     if (!texture) {
-      const { key, width, height, layers } = weights
+      const { key, width, height, layers, format } = weights
       const usage = GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST
       const size = weightsSize(weights)
       const forget = () => this.#forget(parameters, key)
-      const made = createTexture(this.#device, scopes, key, size, usage, forget)
-      const layout = { bytesPerRow: 16 * width, rowsPerImage: height }
+      const made = createTexture(this.#device, scopes, key, size, usage, format, forget)
+      const layout = { bytesPerRow: (format === 'r16sint' ? 2 : 16) * width, rowsPerImage: height }
       const write = () =>
         this.#device.gpu.queue.writeTexture({ texture: made }, weights.build(), layout, [width, height, layers])
       scopes.run(key, write, forget)

@@ -36,10 +36,12 @@ def tensors() -> None:
 def training() -> None:
     """What a training writes."""
     from cleric_training.config import PRESETS
+    from cleric_training.golden import randomise
     from cleric_training.model import Cleric
 
     config = PRESETS["nano"]
     model = Cleric(config)
+    randomise(model, 1)  # a new model's latents are next to nothing, to which no integers can be fitted
     average = {k: v.clone() for k, v in model.state_dict().items()}
     torch.save({"config": config.to_json(), "model": model.state_dict(), "ema": average, "adam": {"step": torch.tensor(4)},
                 "counts": {"step": 12, "pixels": 3.5e6, "seconds": 8.25}, "torch_rng": torch.get_rng_state(),

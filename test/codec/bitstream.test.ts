@@ -30,16 +30,15 @@ test('a flipped bit of the head is noticed, as the symbols would make another pi
   const tile = writeTile(head, payload)
   for (let bit = 0; bit < 8 * (tile.length - payload.length); bit++) {
     const flipped = tile.with(bit >> 3, (tile[bit >> 3] as number) ^ (1 << (bit & 7)))
-    const later = bit >> 3 === 4 && (flipped[4] as number) > 1
-    t.throws(() => readTile(flipped), { code: later ? 'ERR_ARCHIVE_UNSUPPORTED' : 'ERR_CORRUPT_TILE' }, `bit ${bit}`)
+    t.throws(() => readTile(flipped), { code: 'ERR_CORRUPT_TILE' }, `bit ${bit}`)
   }
 })
 
 test('later versions are unsupported, not corrupt', (t) => {
   const payload = writePayload({ crc: 1, stream })
   const tile = writeTile(head, payload)
-  payload[0] = 2
-  tile[4] = 2
+  payload.set([2, 253])
+  tile.set([2, 253], 4)
   t.throws(() => readPayload(payload), { code: 'ERR_ARCHIVE_UNSUPPORTED' })
   t.throws(() => readTile(tile), { code: 'ERR_ARCHIVE_UNSUPPORTED' })
 })

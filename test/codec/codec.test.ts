@@ -1,4 +1,4 @@
-/** The codec as applications use it: arguments, the queue, aborts, closing. On the processor, with the nano model. */
+/** The codec as applications use it: arguments, the queue, aborts, closing, calls at once. On the processor, with the nano model. */
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { readTile, writeTile } from '../../src/codec/bitstream.js'
@@ -89,12 +89,14 @@ test("another model's tile and a damaged one are told apart", async (t) => {
 
 /** A call that takes a while. */
 const slow = (codec: Codec) => codec.encodeTile({ data: picture(1024, 1024), width: 1024, height: 1024 })
+/** As many as run at a time. */
+const slowCalls = (codec: Codec) => Array.from({ length: codec.tilesInFlight }, () => slow(codec))
 
 test('a call that waits hears its abort at once, and those around it go on', async (t) => {
   using codec = await open()
   const image = { data: picture(8, 8), width: 8, height: 8 }
   let busy = true
-  const first = slow(codec).finally(() => {
+  const first = Promise.race(slowCalls(codec)).finally(() => {
     busy = false
   })
   const controller = new AbortController()
@@ -111,12 +113,56 @@ test('a call that waits hears its abort at once, and those around it go on', asy
 
 test('closing rejects what runs and what waits', async (t) => {
   const codec = await open()
-  const calls = [slow(codec), slow(codec)]
-  // When the first one runs: it is begun in promises alone, and ends in a later turn of the event loop.
+  const calls = [...slowCalls(codec), slow(codec)]
+  // When the first ones run: they are begun in promises alone, and end in a later turn of the event loop.
   process.nextTick(() => {
     codec.close()
     codec.close()
   })
   await Promise.all(calls.map((call) => t.throwsAsync(call, { code: 'ERR_CLOSED' })))
   await t.throwsAsync(slow(codec), { code: 'ERR_CLOSED' })
+})
+
+test('calls at once, of mixed sizes, give what they give one by one', async (t) => {
+  using codec = await open()
+  t.true(codec.tilesInFlight > 1)
+  const sizes = [
+    [64, 64],
+    [130, 70],
+    [20, 20],
+    [64, 64],
+    [200, 64],
+    [70, 130],
+    [60, 61],
+    [300, 20],
+  ] as const
+  const images = sizes.map(([width, height], i) => ({ data: picture(width, height).map((v) => v + i), width, height }))
+  const encode = (image: (typeof images)[0], i: number) => codec.encodeTile(image, { quality: 10 * i })
+  const alone: Uint8Array[] = []
+  for (const [i, image] of images.entries()) alone.push(await encode(image, i))
+  t.deepEqual(await Promise.all(images.map(encode)), alone)
+
+  const decoded = []
+  for (const bytes of alone) decoded.push(await codec.decodeTile(bytes))
+  // Both directions at once, and twice over.
+  const [again, ...both] = await Promise.all([
+    Promise.all(images.map(encode)),
+    Promise.all(alone.map((bytes) => codec.decodeTile(bytes))),
+    Promise.all(alone.map((bytes) => codec.decodeTile(bytes))),
+  ])
+  t.deepEqual(again, alone)
+  for (const all of both) t.deepEqual(all, decoded)
+})
+
+test('a call that fails leaves those beside it alone', async (t) => {
+  using codec = await open()
+  const image = { data: picture(64, 64), width: 64, height: 64 }
+  const bytes = await codec.encodeTile(image)
+  const whole = await codec.decodeTile(bytes)
+  const damaged = bytes.with(-1, (bytes.at(-1) as number) ^ 1)
+  const calls = Array.from({ length: 9 }, (_, i) => codec.decodeTile(i % 2 ? damaged : bytes))
+  for (const [i, call] of calls.entries()) {
+    if (i % 2) await t.throwsAsync(call, { code: 'ERR_CORRUPT_TILE' })
+    else t.deepEqual(await call, whole)
+  }
 })

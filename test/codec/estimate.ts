@@ -13,6 +13,15 @@ import { erf } from '../network/interpreter.js'
 /** The coder has 16-bit frequencies: no symbol is cheaper to miss than this. */
 const leastProbability = 2 ** -16
 
+/** The 64 scales of the coder's tables go from the least to the largest in equal ratios (training/cleric_training/tables.py). */
+const [leastScale, largestScale] = [0.11, 256]
+
+/** What one unit of the network's scales stands for, from the last threshold, which lies between the last two scales. */
+function scaleUnit(model: Model): number {
+  const thresholds = model.parameters.integers('scales.thresholds').data
+  return (leastScale * (largestScale / leastScale) ** (62.5 / 63)) / (thresholds[62] as number)
+}
+
 /** The encoder graph with what the estimate needs as further outputs. */
 export function withParameterOutputs(plan: EncoderGraph): Graph {
   const [stage] = plan.graph.stages
@@ -28,6 +37,7 @@ function quantisers(plan: EncoderGraph): QuantiseNode[] {
 
 /** Bits of z and y, from the outputs of a run of {@link withParameterOutputs}. */
 export function estimateBits(model: Model, plan: EncoderGraph, outputs: ReadonlyMap<Tensor, PortData>): number {
+  const unit = scaleUnit(model)
   let bits = hyperBits(model, plan.z, outputs.get(plan.z) as PortData)
   for (const { params, output, keep } of quantisers(plan)) {
     const values = outputs.get(params) as PortData
@@ -37,7 +47,7 @@ export function estimateBits(model: Model, plan: EncoderGraph, outputs: Readonly
       const position = i % (height * width)
       const anchor = (Math.floor(position / width) + (position % width)) % 2 === 1
       if (anchor !== (keep === 'anchor')) continue
-      const scale = Math.max(values[i] as number, 0.11)
+      const scale = Math.max((values[i] as number) * unit, leastScale)
       const cdf = (v: number) => 0.5 * (1 + erf(v / scale / Math.SQRT2))
       bits -= Math.log2(Math.max(cdf(0.5 - Math.abs(symbol)) - cdf(-0.5 - Math.abs(symbol)), leastProbability))
     }

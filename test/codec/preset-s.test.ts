@@ -7,13 +7,13 @@ import { loadModel } from '../../src/model/model.js'
 import { encoderGraph } from '../../src/network/cleric.js'
 import type { PortData, Tensor } from '../../src/network/graph.js'
 import { openWebGpu } from '../../src/webgpu/backend.js'
-import { dataPath, testWithData } from '../data.js'
+import { dataPath, testWithModel } from '../data.js'
 import { estimateBits, withParameterOutputs } from './estimate.js'
 
 const tile = 'eval/monuseg-010.png'
 const side = 256
 
-testWithData(
+testWithModel(
   [tile],
   'real bits are within 1 % of the estimated ones, and grow with the quality as PSNR does',
   async (t) => {

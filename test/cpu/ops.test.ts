@@ -1,6 +1,6 @@
 /**
- * Every op on every instruction set against the interpreter, on sizes that fit no register: odd images, channels
- * that divide by nothing.
+ * Every floating point op on every instruction set against the interpreter, on sizes that fit no register: odd
+ * images, channels that divide by nothing. Those on integers: integer-ops.test.ts.
  */
 import test from 'ava'
 import { instructionSets, openCpu } from '../../src/cpu/backend.js'
@@ -44,7 +44,7 @@ function conv(
   [height, width]: readonly [number, number],
   more: Partial<ConvNode> = {},
 ): ConvNode {
-  const { kernel = 3, stride = 1, shuffle = 1, padding = kernel === 1 ? 0 : kernel === 3 ? 1 : 2 } = more
+  const { kernel = 3, stride = 1, shuffle = 1, padding = kernel === 1 ? 0 : 1 } = more
   const channels = inputs.reduce((a, b) => a + b, 0)
   const side = (length: number) => (Math.floor((length + 2 * padding - kernel) / stride) + 1) * shuffle
   const output = f.tensor(outputs, side(height), side(width))
@@ -59,8 +59,6 @@ function conv(
     padding,
     activation: 'none',
     shuffle,
-    scale: 1,
-    keep: null,
     ...more,
     residual: more.residual === undefined ? null : f.tensor(outputs, output.shape.height, output.shape.width),
   }
@@ -73,36 +71,15 @@ const convs: [string, Parameters<typeof conv> extends [Fixture, ...infer Rest] ?
   ['conv3x3, whole registers', [[16], 48, [3, 19]]],
   ['conv3x3, several inputs', [[5, 16, 3], 33, [6, 13], { activation: 'gelu' }]],
   ['conv3x3, stride 2, odd size', [[7], 9, [9, 11], { stride: 2 }]],
-  ['conv3x3, stride 2, even size', [[16], 64, [8, 26], { stride: 2, activation: 'tanh' }]],
+  ['conv3x3, stride 2, even size', [[16], 64, [8, 26], { stride: 2, activation: 'gelu' }]],
   ['conv3x3, shuffle', [[6], 5, [3, 5], { shuffle: 2, activation: 'gelu' }]],
-  ['conv3x3, shuffle with residual', [[6], 17, [3, 5], { shuffle: 2, residual: someTensor, scale: 0.5 }]],
+  ['conv3x3, shuffle with residual', [[6], 17, [3, 5], { shuffle: 2, residual: someTensor }]],
   ['conv3x3, many channels', [[48], 200, [2, 17]]],
   ['conv1x1, several inputs', [[40, 9], 80, [3, 15], { kernel: 1, activation: 'gelu' }]],
   ['conv1x1, stride 2', [[10], 12, [5, 6], { kernel: 1, stride: 2 }]],
-  ['conv5x5', [[11], 21, [6, 9], { kernel: 5, residual: someTensor }]],
-  ['conv5x5, stride 5, no padding', [[6], 10, [15, 20], { kernel: 5, stride: 5, padding: 0 }]],
-  ['conv3x3, padding 2', [[5], 3, [4, 4], { padding: 2 }]],
   ['conv3x3, no padding', [[5], 3, [4, 6], { padding: 0 }]],
-  ['conv3x3, anchors', [[5], 18, [5, 6], { keep: 'anchor', activation: 'tanh', scale: 0.5, residual: someTensor }]],
-  ['conv3x3, non-anchors, no residual', [[5], 18, [5, 6], { keep: 'nonAnchor' }]],
 ]
 for (const [title, args] of convs) check(title, (f) => ({ nodes: [conv(f, ...args)] }))
-
-check('1x1 convolutions of which half is looked at', (f) => {
-  const first = conv(f, [9], 24, [5, 9], { kernel: 1, activation: 'gelu' })
-  const output = f.tensor(12, 5, 9)
-  const table = f.values('scales', [5], Float32Array.of(-0.5, -0.1, 0.1, 0.5, 1))
-  const params = first.output
-  const latent = f.tensor(30, 5, 9)
-  return {
-    nodes: [
-      first,
-      { op: 'scaleIndex', params, output, table, keep: 'anchor' },
-      { op: 'quantise', latent, first: 13, params, output: f.tensor(12, 5, 9), keep: 'anchor' },
-    ],
-    scales: new Map([[latent, 40]]),
-  }
-})
 
 function deform(
   f: Fixture,
@@ -224,11 +201,6 @@ for (const channels of [4, 19]) {
     const factors = f.tensor(channels, 1, 1)
     const params = f.tensor(2 * channels, 3, 5)
     const output = () => f.tensor(channels, 3, 5)
-    const table = f.values(
-      'scales',
-      [64],
-      Float32Array.from({ length: 64 }, (_, i) => 0.03 * i - 0.9),
-    )
     return {
       nodes: [
         { op: 'add', input: a, addend: b, output: output() },
@@ -237,71 +209,12 @@ for (const channels of [4, 19]) {
         { op: 'round', input: b, output: output() },
         { op: 'mask', input: a, output: output(), keep: 'anchor' },
         { op: 'mask', input: a, output: output(), keep: 'nonAnchor' },
-        { op: 'scaleIndex', params, output: output(), table, keep: 'nonAnchor' },
         { op: 'quantise', latent: b, first: 0, params, output: output(), keep: 'anchor' },
-        { op: 'dequantise', symbols: b, params, base: null, output: output(), keep: 'anchor' },
-        { op: 'dequantise', symbols: b, params, base: a, output: output(), keep: 'nonAnchor' },
       ],
       scales: new Map([[b, 5]]),
     }
   })
-  check(`depthwise, layer norm and pooling, ${channels} channels`, (f) => {
-    const input = f.tensor(channels, 6, 10)
-    const weight = f.parameter('w', [channels, 1, 3, 3])
-    const bias = f.parameter('b', [channels])
-    const scale = f.parameter('s', [channels])
-    const output = () => f.tensor(channels, 6, 10)
-    return {
-      nodes: [
-        { op: 'depthwise', input, output: output(), weight, bias, activation: 'gelu' },
-        { op: 'depthwise', input, output: output(), weight, bias, activation: 'none' },
-        { op: 'layerNorm', input, output: output(), weight: scale, bias },
-        { op: 'pool', input, output: f.tensor(channels, 3, 5) },
-      ],
-    }
-  })
-}
-
-for (const [channels, heads] of [
-  [8, 2],
-  [10, 1],
-  [64, 2],
-] as const) {
-  check(`window attention, ${channels} channels, ${heads} heads`, (f) => {
-    const [height, width] = [5, 6]
-    const windows = f.tensor(channels, 5 * height, 5 * width)
-    const fused = {
-      ...conv(f, [channels], 7, [5 * height, 5 * width], { kernel: 5, stride: 5, padding: 0 }),
-      inputs: [windows],
-    }
-    const bias = f.parameter('bias', [81, heads], 2)
-    const output = f.tensor(7, height, width)
-    return {
-      nodes: [
-        { op: 'windowAttention', qkv: f.tensor(3 * channels, height, width), output: windows, bias, heads },
-        fused,
-        { op: 'mask', input: fused.output, output, keep: 'nonAnchor' },
-      ],
-    }
-  })
-}
-
-for (const [channels, heads, split] of [
-  [12, 2, false],
-  [12, 2, true],
-  [33, 1, true],
-  [96, 3, false],
-] as const) {
-  check(`linear attention, ${channels} channels, ${heads} heads${split ? ', split' : ''}`, (f) => {
-    const [query, key, value, output] = [0, 1, 2, 3].map(() => f.tensor(channels, 5, 7)) as [
-      Tensor,
-      Tensor,
-      Tensor,
-      Tensor,
-    ]
-    return {
-      nodes: [{ op: 'linearAttention', query, key, value, output, heads, split }],
-      scales: new Map([[key, 6]]),
-    }
-  })
+  check(`pooling, ${channels} channels`, (f) => ({
+    nodes: [{ op: 'pool', input: f.tensor(channels, 6, 10), output: f.tensor(channels, 3, 5) }],
+  }))
 }

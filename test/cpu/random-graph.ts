@@ -1,5 +1,15 @@
 /** Random numbers, parameters and one-node graphs to compare the CPU backend with the interpreter on. */
-import type { Graph, Node, Parameter, Parameters, Port, PortData, Shape, Tensor } from '../../src/network/graph.js'
+import type {
+  Graph,
+  IntegerParameter,
+  Node,
+  Parameter,
+  Parameters,
+  Port,
+  PortData,
+  Shape,
+  Tensor,
+} from '../../src/network/graph.js'
 import { nodeInputs, nodeOutputs } from '../../src/network/graph.js'
 
 /** Uniform in [-scale, scale), the same for the same seed. */
@@ -13,6 +23,7 @@ export function noise(length: number, scale: number, seed = 1): Float32Array {
 
 export class Fixture implements Parameters {
   readonly #parameters = new Map<string, Parameter>()
+  readonly #integers = new Map<string, IntegerParameter>()
   readonly tensors: Tensor[] = []
 
   get(name: string): Parameter {
@@ -29,6 +40,17 @@ export class Fixture implements Parameters {
 
   values(name: string, shape: readonly number[], data: Float32Array): string {
     this.#parameters.set(name, { shape, data })
+    return name
+  }
+
+  integers(name: string): IntegerParameter {
+    const parameter = this.#integers.get(name)
+    if (!parameter) throw new Error(`no integer parameter ${name}`)
+    return parameter
+  }
+
+  integerValues(name: string, shape: readonly number[], data: Int32Array): string {
+    this.#integers.set(name, { shape, data })
     return name
   }
 

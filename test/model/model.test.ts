@@ -72,12 +72,14 @@ test('a weight that is not finite is refused', (t) => {
   t.throws(() => parseModel(bytes), { code: 'ERR_MODEL_CORRUPT', message: /log_gain is not finite/ })
 })
 
-test('other formats are refused, later ones as unsupported', (t) => {
+test('other formats are refused, other versions as unsupported', (t) => {
   const format = (name: string) =>
     changed(({ __metadata__ }) => {
       __metadata__.format = name
     })
-  t.throws(() => parseModel(format('cleric-model/2')), { code: 'ERR_MODEL_UNSUPPORTED' })
+  for (const version of ['cleric-model/1', 'cleric-model/3']) {
+    t.throws(() => parseModel(format(version)), { code: 'ERR_MODEL_UNSUPPORTED' })
+  }
   t.throws(() => parseModel(format('pt')), { code: 'ERR_MODEL_CORRUPT', message: /Not a cleric model/ })
 })
 
@@ -108,8 +110,17 @@ test('a tensor of a wrong shape is refused when the codec is opened', async (t) 
   })
 })
 
-test('a file without its tables or scales is refused', (t) => {
-  for (const name of ['scales', 'cdf.y.size', 'cdf.z.values']) {
+test('parameters are got as what they are', (t) => {
+  const { parameters } = parseModel(nano)
+  t.true(parameters.get('log_gain').data instanceof Float32Array)
+  t.true(parameters.integers('h_s.net.0.weight').data instanceof Int32Array)
+  t.throws(() => parameters.get('h_s.net.0.weight'), { code: 'ERR_MODEL_CORRUPT', message: /no float tensor/ })
+  t.throws(() => parameters.integers('log_gain'), { code: 'ERR_MODEL_CORRUPT', message: /no integer tensor/ })
+  t.throws(() => parameters.integers('toString'), { code: 'ERR_MODEL_CORRUPT', message: /no integer tensor/ })
+})
+
+test('a file without its tables is refused', (t) => {
+  for (const name of ['cdf.y.size', 'cdf.z.values']) {
     const bytes = changed((header) => {
       delete header[name]
     })

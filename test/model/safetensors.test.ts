@@ -13,11 +13,13 @@ function file(header: unknown, body: Uint8Array = new Uint8Array(0)): Uint8Array
 const one = { dtype: 'F32', shape: [1], data_offsets: [0, 4] }
 
 test('reads every element type at any alignment', (t) => {
-  const body = Buffer.alloc(13)
+  const body = Buffer.alloc(17)
   body.writeFloatLE(1.5, 1)
   body.writeInt32LE(-7, 5)
   body.writeUInt16LE(0xc000, 9)
   body.writeUInt16LE(0x0001, 11)
+  body.writeInt16LE(-32768, 13)
+  body.writeInt16LE(2047, 15)
   const { tensors, metadata } = readSafetensors(
     file(
       {
@@ -26,6 +28,7 @@ test('reads every element type at any alignment', (t) => {
         f: { dtype: 'F32', shape: [1, 1], data_offsets: [1, 5] },
         i: { dtype: 'I32', shape: [1], data_offsets: [5, 9] },
         h: { dtype: 'F16', shape: [2], data_offsets: [9, 13] },
+        s: { dtype: 'I16', shape: [2], data_offsets: [13, 17] },
       },
       body,
     ),
@@ -34,6 +37,7 @@ test('reads every element type at any alignment', (t) => {
   t.deepEqual([...(tensors.get('f')?.data ?? [])], [1.5])
   t.deepEqual([...(tensors.get('i')?.data ?? [])], [-7])
   t.deepEqual([...(tensors.get('h')?.data ?? [])], [-2, 2 ** -24])
+  t.deepEqual(tensors.get('s')?.data, Int32Array.of(-32768, 2047))
   t.deepEqual(tensors.get('u')?.shape, [])
 })
 

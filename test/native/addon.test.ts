@@ -87,16 +87,16 @@ test('arrays whose memory has gone are empty arrays', (t) => {
   t.is(crc32c(gone(new Uint8Array(100)), 0), 0)
 })
 
-test('shared memory and views into the middle of a buffer', (t) => {
+test('shared memory and views into the middle of a buffer', async (t) => {
   const shared = new Uint8Array(new SharedArrayBuffer(64), 7, 9)
   shared.set(new TextEncoder().encode('123456789'))
   t.is(crc32c(shared, 0), 0xe3069283)
   const encoder = new RansEncoder()
   encoder.push(new Int16Array(new ArrayBuffer(40), 6, 5), new Uint16Array(new ArrayBuffer(40), 2, 5), tables())
-  const bytes = encoder.finish()
+  const bytes = await encoder.finish()
   const moved = new Uint8Array(bytes.length + 3).subarray(3)
   moved.set(bytes)
-  t.deepEqual(new RansDecoder(moved).decode(new Uint8Array(5), tables()), new Int16Array(5))
+  t.deepEqual(await new RansDecoder(moved).decode(new Uint8Array(5), tables()), new Int16Array(5))
 })
 
 test('any number of threads may load it', async (t) => {
@@ -113,6 +113,27 @@ test('any number of threads may load it', async (t) => {
     }),
   )
   t.deepEqual(crcs, Array(4).fill(0xe3069283))
+})
+
+test('a thread may end while its jobs run', async (t) => {
+  const path = process.env.CLERIC_ADDON ?? `${root}build/Release/cleric.node`
+  const code = `const { parentPort, workerData } = require('node:worker_threads')
+    const { RansTables, RansEncoder, RansDecoder } = require(workerData)
+    const tables = new RansTables(Int32Array.of(0, 65535, 65536), Int32Array.of(0), Int32Array.of(2), Int32Array.of(0))
+    const count = 1e6
+    for (let i = 0; i < 6; i++) {
+      const encoder = new RansEncoder()
+      encoder.push(new Int16Array(count), new Uint8Array(count), tables)
+      encoder.finish()
+      new RansDecoder(Uint8Array.of(0, 0, 0, 1)).decode(new Uint8Array(count), tables).catch(() => {})
+    }
+    parentPort.postMessage('started')`
+  const ended = Array.from({ length: 3 }, async () => {
+    const worker = new Worker(code, { eval: true, workerData: path, execArgv: [] })
+    await new Promise((resolve, reject) => worker.on('message', resolve).on('error', reject))
+    return worker.terminate()
+  })
+  t.deepEqual(await Promise.all(ended), [1, 1, 1])
 })
 
 test('a missing addon is named, with the command that builds it', async (t) => {

@@ -60,11 +60,10 @@ export async function checkSymbols(t: ExecutionContext, backend: Backend): Promi
     [params, new Float32Array(2 * width)],
   ])
   const run = async (of: Graph) => {
-    const executable = await backend.compile(of, {
-      get: (name) => {
-        throw new Error(`no parameter ${name}`)
-      },
-    })
+    const absent = (name: string) => {
+      throw new Error(`no parameter ${name}`)
+    }
+    const executable = await backend.compile(of, { get: absent, integers: absent })
     const outputs = await executable.run(0, inputs)
     executable.close()
     return outputs

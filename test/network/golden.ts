@@ -1,4 +1,4 @@
-/** Small models and PyTorch's golden vectors of them (training/cleric_training/golden.py). */
+/** Small models and the golden vectors of them (training/cleric_training/golden.py): floats by PyTorch, integers by its oracle. */
 import { readFileSync } from 'node:fs'
 import { type Model, parseModel } from '../../src/model/model.js'
 import { readSafetensors, type Safetensors } from '../../src/model/safetensors.js'
@@ -21,6 +21,8 @@ export function nanoModel(): Model {
 export interface Golden {
   /** Quality whose gain level the vectors were made at. */
   readonly quality: number
+  /** Names of the integer vectors, which hold on every device. */
+  readonly integers: readonly string[]
   readonly get: (name: string) => { readonly shape: readonly number[]; readonly data: Float32Array | Int32Array }
 }
 
@@ -33,6 +35,7 @@ export function fixtureGolden(name: string): Golden {
   const file: Safetensors = readSafetensors(readFileSync(fixture(`${name}-golden`)))
   return {
     quality: (Number(file.metadata.q) / 7) * 100,
+    integers: [...file.tensors].flatMap(([name, { data }]) => (data instanceof Int32Array ? [name] : [])),
     get(name) {
       const tensor = file.tensors.get(name)
       if (!tensor || tensor.data instanceof Uint8Array) throw new Error(`no golden vector ${name}`)

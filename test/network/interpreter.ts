@@ -1,23 +1,23 @@
 /**
- * The oracle: every op of the graph in plain, slow, obvious loops. Backends are compared with it, and it with
- * PyTorch's golden vectors.
+ * The oracle: every op of the graph in plain, slow, obvious loops (the integer ones: integer-ops.ts). Backends are
+ * compared with it, and it with the training code's golden vectors.
  */
-import type {
-  Activation,
-  Backend,
-  Executable,
-  Graph,
-  Half,
-  LiftStepNode,
-  Node,
-  Parameters,
-  PortData,
-  Shape,
-  Tensor,
+import {
+  type Activation,
+  type Backend,
+  type Executable,
+  type Graph,
+  type LiftStepNode,
+  latentSteps,
+  type Node,
+  type Parameters,
+  type PortData,
+  type Shape,
+  type Tensor,
 } from '../../src/network/graph.js'
+import { type IntegerNode, integerOp, isInteger, kept, type ValueAt } from './integer-ops.js'
 
 type Values = Float64Array
-type ValueAt = (c: number, y: number, x: number) => number
 
 /** A backend that interprets graphs; also keeps every tensor for a test to look at. */
 export function interpreter(): Backend {
@@ -73,6 +73,12 @@ export class Interpreter implements Executable {
   }
 
   #run(node: Node): void {
+    if (isInteger(node)) {
+      const at = (tensor: Tensor, c: number, y: number, x: number) => this.#at(tensor, c, y, x)
+      const integers = (name: string) => this.#parameters.integers(name).data
+      this.#set(node.output, integerOp(node, { at, integers }))
+      return
+    }
     if (node.op !== 'liftSplit') {
       this.#set(node.output, this.#evaluate(node))
       return
@@ -84,7 +90,7 @@ export class Interpreter implements Executable {
   }
 
   /** The value of a node's output at (channel, row, column). */
-  #evaluate(node: Exclude<Node, { op: 'liftSplit' }>): ValueAt {
+  #evaluate(node: Exclude<Node, IntegerNode | { op: 'liftSplit' }>): ValueAt {
     switch (node.op) {
       case 'conv': {
         const padded = concat(node.inputs.map((t) => ({ values: this.value(t), shape: t.shape })))
@@ -96,7 +102,6 @@ export class Interpreter implements Executable {
           const py = Math.floor(y / shuffle)
           const px = Math.floor(x / shuffle)
           const rest = node.residual ? this.#at(node.residual, c, y, x) : 0
-          if (node.keep && !kept(node.keep, y, x)) return rest
           let sum = bias[o] as number
           for (let i = 0; i < padded.shape.channels; i++) {
             for (let ky = 0; ky < k; ky++) {
@@ -106,18 +111,7 @@ export class Interpreter implements Executable {
               }
             }
           }
-          return rest + node.scale * activate(node.activation, sum)
-        }
-      }
-      case 'depthwise': {
-        const weight = this.#parameter(node.weight)
-        const bias = this.#parameter(node.bias)
-        return (c, y, x) => {
-          let sum = bias[c] as number
-          for (let t = 0; t < 9; t++) {
-            sum += this.#at(node.input, c, y + ((t / 3) | 0) - 1, x + (t % 3) - 1) * (weight[c * 9 + t] as number)
-          }
-          return activate(node.activation, sum)
+          return rest + activate(node.activation, sum)
         }
       }
       case 'deform': {
@@ -179,73 +173,6 @@ export class Interpreter implements Executable {
           for (let t = 0; t < 4; t++) sum += this.#at(node.input, c, 2 * y + (t >> 1), 2 * x + (t & 1))
           return sum / 4
         }
-      case 'layerNorm': {
-        const weight = this.#parameter(node.weight)
-        const bias = this.#parameter(node.bias)
-        const n = node.input.shape.channels
-        return (c, y, x) => {
-          const column = Array.from({ length: n }, (_, j) => this.#at(node.input, j, y, x))
-          const mean = column.reduce((a, b) => a + b, 0) / n
-          const variance = column.reduce((a, b) => a + (b - mean) ** 2, 0) / n
-          const v = ((column[c] as number) - mean) / Math.sqrt(variance + 1e-5)
-          return v * (weight[c] as number) + (bias[c] as number)
-        }
-      }
-      case 'windowAttention': {
-        const bias = this.#parameter(node.bias)
-        const { heads, qkv } = node
-        const d = qkv.shape.channels / 3
-        const hd = d / heads
-        const inside = (y: number, x: number) => y >= 0 && x >= 0 && y < qkv.shape.height && x < qkv.shape.width
-        const anchor = (y: number, x: number) => inside(y, x) && kept('anchor', y, x)
-        return (c, oy, ox) => {
-          const head = (c / hd) | 0
-          const [wy, wx] = [((oy / 5) | 0) - 2, ((ox / 5) | 0) - 2]
-          const [qr, qc] = [oy % 5, ox % 5]
-          const logits = Array.from({ length: 25 }, (_, t) => {
-            const [kr, kc] = [(t / 5) | 0, t % 5]
-            let dot = 0
-            for (let j = 0; j < hd; j++) {
-              dot += this.#at(qkv, head * hd + j, wy + qr, wx + qc) * this.#at(qkv, d + head * hd + j, wy + kr, wx + kc)
-            }
-            const both = anchor(wy + qr, wx + qc) && anchor(wy + kr, wx + kc)
-            const relative = (qr - kr + 4) * 9 + (qc - kc + 4)
-            return dot / Math.sqrt(hd) + (bias[relative * heads + head] as number) - (both ? 0 : 100)
-          })
-          const weights = softmax(logits)
-          let sum = 0
-          for (let t = 0; t < 25; t++) {
-            sum += (weights[t] as number) * this.#at(qkv, 2 * d + c, wy + ((t / 5) | 0), wx + (t % 5))
-          }
-          return sum
-        }
-      }
-      case 'linearAttention': {
-        const { channels, height, width } = node.query.shape
-        const hd = channels / node.heads
-        const positions = Array.from({ length: height * width }, (_, p) => p)
-        const counted = positions.filter((p) => !node.split || kept('anchor', (p / width) | 0, p % width))
-        const keys = this.value(node.key)
-        const values = this.value(node.value)
-        const queries = this.value(node.query)
-        const area = height * width
-        const soft = Array.from({ length: channels }, (_, c) =>
-          softmax(counted.map((p) => keys[c * area + p] as number)),
-        )
-        const product = (a: number, b: number) =>
-          counted.reduce((sum, p, n) => sum + (soft[a]?.[n] as number) * (values[b * area + p] as number), 0)
-        const kv = Array.from({ length: channels }, (_, b) =>
-          Array.from({ length: hd }, (_, j) => product(((b / hd) | 0) * hd + j, b)),
-        )
-        return (c, y, x) => {
-          if (node.split && !kept('nonAnchor', y, x)) return 0
-          const head = (c / hd) | 0
-          const q = softmax(
-            Array.from({ length: hd }, (_, j) => queries[(head * hd + j) * area + y * width + x] as number),
-          )
-          return q.reduce((sum, weight, j) => sum + weight * (kv[c]?.[j] as number), 0)
-        }
-      }
       case 'mask':
         return (c, y, x) => (kept(node.keep, y, x) ? this.#at(node.input, c, y, x) : 0)
       case 'add':
@@ -253,7 +180,7 @@ export class Interpreter implements Executable {
       case 'round':
         return (c, y, x) => toSymbol(this.#at(node.input, c, y, x))
       case 'scaleIndex': {
-        const table = this.#parameter(node.table)
+        const table = this.#parameters.integers(node.table).data
         return (c, y, x) => {
           if (!kept(node.keep, y, x)) return 0
           const scale = this.#at(node.params, c, y, x)
@@ -264,13 +191,16 @@ export class Interpreter implements Executable {
         const d = node.output.shape.channels
         return (c, y, x) => {
           if (!kept(node.keep, y, x)) return 0
-          return toSymbol(this.#at(node.latent, node.first + c, y, x) - this.#at(node.params, d + c, y, x))
+          const mean = this.#at(node.params, d + c, y, x) / latentSteps
+          return toSymbol(this.#at(node.latent, node.first + c, y, x) - mean)
         }
       }
       case 'dequantise': {
         const d = node.output.shape.channels
         return (c, y, x) => {
-          if (kept(node.keep, y, x)) return this.#at(node.symbols, c, y, x) + this.#at(node.params, d + c, y, x)
+          if (kept(node.keep, y, x)) {
+            return latentSteps * this.#at(node.symbols, c, y, x) + this.#at(node.params, d + c, y, x)
+          }
           return node.base ? this.#at(node.base, c, y, x) : 0
         }
       }
@@ -351,10 +281,6 @@ function read(values: Values, shape: Shape, c: number, y: number, x: number): nu
   return values[(c * shape.height + y) * shape.width + x] as number
 }
 
-function kept(half: Half, y: number, x: number): boolean {
-  return ((y + x) % 2 === 1) === (half === 'anchor')
-}
-
 function concat(parts: readonly { values: Values; shape: Shape }[]): { values: Values; shape: Shape } {
   const { height, width } = (parts[0] as { shape: Shape }).shape
   const channels = parts.reduce((sum, part) => sum + part.shape.channels, 0)
@@ -367,13 +293,6 @@ function concat(parts: readonly { values: Values; shape: Shape }[]): { values: V
   return { values, shape: { channels, height, width } }
 }
 
-function softmax(logits: readonly number[]): number[] {
-  const top = Math.max(...logits)
-  const powers = logits.map((v) => Math.exp(v - top))
-  const sum = powers.reduce((a, b) => a + b, 0)
-  return powers.map((v) => v / sum)
-}
-
 export function roundEven(v: number): number {
   const r = Math.round(v)
   return Math.abs(v % 1) === 0.5 && r % 2 !== 0 ? r - 1 : r
@@ -384,7 +303,6 @@ function toSymbol(v: number): number {
 }
 
 function activate(activation: Activation, v: number): number {
-  if (activation === 'tanh') return Math.tanh(v)
   return activation === 'gelu' ? 0.5 * v * (1 + erf(v / Math.SQRT2)) : v
 }
 

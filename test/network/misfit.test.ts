@@ -1,6 +1,5 @@
 /** Parameters that fit neither the configuration nor each other: each is refused before a device sees it. */
 import test from 'ava'
-import { scaleThresholds } from '../../src/model/model.js'
 import { checkParameters } from '../../src/network/cleric.js'
 import { fixtureModel } from './golden.js'
 
@@ -9,6 +8,7 @@ type Shape = readonly number[]
 for (const fixture of ['nano', 'tiny-no-ls', 'tiny-no-drb', 'tiny-no-r2b']) {
   const { config, parameters } = fixtureModel(fixture)
   const names = new Set<string>()
+  const integers = new Set<string>()
 
   /** Checks the model with the shapes of `changed` altered; notes the names that are asked for. */
   const check = (changed: readonly string[], alter: (shape: Shape) => Shape) =>
@@ -18,14 +18,24 @@ for (const fixture of ['nano', 'tiny-no-ls', 'tiny-no-drb', 'tiny-no-r2b']) {
         const { shape, data } = parameters.get(name)
         return { shape: changed.includes(name) ? alter(shape) : shape, data }
       },
+      integers(name) {
+        names.add(name)
+        integers.add(name)
+        const { shape, data } = parameters.integers(name)
+        if (!changed.includes(name)) return { shape, data }
+        const altered = alter(shape)
+        const length = altered.reduce((a, b) => a * b, 1)
+        return { shape: altered, data: Int32Array.from({ length }, (_, i) => data[i % data.length] as number) }
+      },
     })
   check([], (shape) => shape)
-  const network = [...names].filter((name) => name !== scaleThresholds)
+  const network = [...names]
+  const shapeOf = (name: string) => (integers.has(name) ? parameters.integers(name) : parameters.get(name)).shape
 
   test(`${fixture}: every dimension of every parameter counts`, (t) => {
     t.true(network.length > 100)
     for (const name of network) {
-      for (const axis of parameters.get(name).shape.keys()) {
+      for (const axis of shapeOf(name).keys()) {
         for (const by of [-1, 1]) {
           const alter = (shape: Shape) => shape.map((length, i) => (i === axis ? length + by : length))
           t.throws(() => check([name], alter), { code: 'ERR_MODEL_CORRUPT' }, `${name}, axis ${axis}, ${by}`)
@@ -38,7 +48,7 @@ for (const fixture of ['nano', 'tiny-no-ls', 'tiny-no-drb', 'tiny-no-r2b']) {
     for (const weight of network.filter((name) => name.endsWith('.weight'))) {
       for (const by of [-4, -1, 1, 4]) {
         const alter = ([first = 0, ...rest]: Shape) => [first + by, ...rest]
-        const layer = [weight, weight.replace(/weight$/, 'bias')]
+        const layer = ['weight', 'bias', 'shift'].map((part) => weight.replace(/weight$/, part))
         t.throws(() => check(layer, alter), { code: 'ERR_MODEL_CORRUPT' }, `${weight}, ${by}`)
       }
     }

@@ -1,12 +1,14 @@
 /**
- * The graph against PyTorch: the whole network of the nano preset, run by the interpreter, meets the golden
- * vectors tensor by tensor. Where this fails the graph is wrong; where only a backend's test fails, the backend is.
+ * The graph against the training code: the whole network of the nano preset, run by the interpreter, meets the golden
+ * vectors tensor by tensor, the integer ones exactly. Where this fails the graph is wrong; where only a backend's test
+ * fails, the backend is.
  */
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import { gainsAt } from '../../src/codec/gain.js'
 import { decoderGraph, encoderGraph } from '../../src/network/cleric.js'
 import type { Graph, PortData, Tensor } from '../../src/network/graph.js'
 import { isAnchor, nanoGolden, nanoModel, relativeError, rgbOf } from './golden.js'
+import { firstDifference, integerVectors } from './golden-integers.js'
 import { Interpreter } from './interpreter.js'
 
 /** The interpreter works in double precision, PyTorch in single. */
@@ -23,42 +25,36 @@ function named(graph: Graph, name: string): Tensor {
   return tensor
 }
 
-test('the encoder graph gives every tensor of PyTorch', async (t) => {
+function checkIntegers(t: ExecutionContext, graph: Graph, run: Interpreter): Set<string> {
+  const vectors = integerVectors(graph, golden, model.config)
+  for (const vector of vectors) {
+    const actual = run.value(vector.tensor)
+    const expected = golden.get(vector.name).data
+    const at = firstDifference(vector, actual, expected)
+    t.is(at, -1, `${vector.name} at ${at}: ${actual[at]}, expected ${expected[at]}`)
+  }
+  return new Set(vectors.map(({ name }) => name))
+}
+
+test('the encoder graph gives every tensor of the training code', async (t) => {
   const plan = encoderGraph(model.config, model.parameters, height, width)
   const run = new Interpreter(plan.graph, model.parameters)
   const inputs = new Map<Tensor, PortData>([[plan.image, rgbOf(golden.get('x').data, height, width)]])
   if (plan.gain && gains) inputs.set(plan.gain, gains.forward)
   await run.run(0, inputs)
-
-  const names: [tensor: string, golden: string][] = [
+  for (const [tensor, vector] of [
     ['y', 'y'],
     ['h_a.net.8', 'z'],
-    ['z_hat', 'z_hat'],
-    ['h_s.net.10', 'hyper'],
-  ]
-  for (let i = 0; i < model.config.slices; i++) {
-    names.push([`mem.local.${i}.mlp.2`, `local.${i}`])
-    names.push([`mem.ep_a.${i}.6`, `params_a.${i}`], [`mem.ep_n.${i}.6`, `params_n.${i}`])
-    names.push([`mem.lrp_a.${i}.4`, `y_hat_a.${i}`], [`r.${i}`, `r.${i}`])
-    if (i < model.config.slices - 1) names.push([`mem.lrp_n.${i}.4`, `y_hat.${i}`])
-    if (i > 0) {
-      names.push([`mem.inter.${i}.mlp.4`, `inter.${i}`], [`mem.channel.${i}.4`, `channel.${i}`])
-      names.push([`mem.intra.${i}.mlp.4`, `intra.${i}`])
-    }
-  }
-  for (const [tensor, vector] of names) {
-    const actual = run.value(named(plan.graph, tensor))
-    const expected = golden.get(vector).data
-    if (/^(local|params_n)/.test(vector)) {
-      // Nobody needs these at anchors, and PyTorch does not compute them there.
-      for (const i of expected.keys()) if (isAnchor(i, height / 16, width / 16)) expected[i] = actual[i] as number
-    }
-    const error = relativeError(actual, expected)
+  ] as const) {
+    const error = relativeError(run.value(named(plan.graph, tensor)), golden.get(vector).data)
     t.true(error < tolerance, `${vector}: relative error ${error}`)
   }
+  const checked = checkIntegers(t, plan.graph, run)
+  t.log(`${checked.size} integer tensors`)
+  for (const name of ['z_hat', 'hyper', 'r.1', 'index.0', 'params_n.1', 'y_hat.0']) t.true(checked.has(name), name)
 })
 
-test("the decoder graph gives PyTorch's image from its symbols", async (t) => {
+test("the decoder graph gives the training code's image from its symbols", async (t) => {
   const plan = decoderGraph(model.config, model.parameters, height, width)
   const run = new Interpreter(plan.graph, model.parameters)
   let inputs = new Map<Tensor, PortData>([[plan.z, Int16Array.from(golden.get('z_hat').data)]])
@@ -72,7 +68,18 @@ test("the decoder graph gives PyTorch's image from its symbols", async (t) => {
   }
   if (plan.gain && gains) inputs.set(plan.gain, gains.inverse)
   await run.run(plan.halves.length, inputs)
-  t.true(relativeError(run.value(named(plan.graph, 'y_hat scaled')), golden.get('y_hat').data) < tolerance)
+  const checked = checkIntegers(t, plan.graph, run)
+  // Encoder and decoder together leave no integer vector out.
+  const encoder = integerVectors(
+    encoderGraph(model.config, model.parameters, height, width).graph,
+    golden,
+    model.config,
+  )
+  for (const { name } of encoder) checked.add(name)
+  t.deepEqual(
+    [...golden.integers].filter((name) => !checked.has(name)),
+    [],
+  )
   const error = relativeError(run.value(plan.image), golden.get('x_hat').data)
   t.true(error < tolerance, `x_hat: relative error ${error}`)
 })

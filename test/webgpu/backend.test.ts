@@ -20,6 +20,7 @@ const parameters: Parameters = {
     const length = name.endsWith('weight') ? 8 * 8 * 9 : 8
     return { shape: [length], data: Float32Array.from({ length }, (_, i) => Math.sin(i) / 8) }
   },
+  integers: () => ({ shape: [], data: new Int32Array() }),
 }
 
 /** x -> conv3x3 -> conv3x3 ..., `depth` of them with a residual each, 8 channels. */
@@ -36,11 +37,9 @@ function chain(depth: number, height: number, width: number): { graph: Graph; x:
     kernel: 3,
     stride: 1,
     padding: 1,
-    activation: 'tanh',
+    activation: 'gelu',
     shuffle: 1,
-    scale: 1,
     residual: at(i),
-    keep: null,
   }))
   const port = (tensor: Tensor) => ({ tensor, format: 'float' }) as const
   const stage = { name: 'chain', inputs: [port(at(0))], nodes, outputs: [port(at(depth))] }

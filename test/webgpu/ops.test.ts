@@ -1,17 +1,11 @@
-/** Every op on every adapter against PyTorch's golden vectors (training/cleric_training/op_cases.py). */
-import { readFileSync } from 'node:fs'
+/**
+ * Every op on every adapter against golden vectors: PyTorch's of the floating point ones, to a tolerance, and the
+ * oracle's of the integer ones, to the bit.
+ */
 import test, { type ExecutionContext } from 'ava'
-import { readSafetensors } from '../../src/model/safetensors.js'
-import {
-  type Node,
-  nodeInputs,
-  nodeOutputs,
-  type Parameters,
-  type Port,
-  type PortData,
-  type Tensor,
-} from '../../src/network/graph.js'
+import type { Node, PortData } from '../../src/network/graph.js'
 import type { WebGpuBackend } from '../../src/webgpu/backend.js'
+import { firstDifference, type OpCase, opCases } from '../network/op-cases.js'
 import { onEachAdapter, withOtherTiles } from './adapters.js'
 
 /**
@@ -21,56 +15,11 @@ import { onEachAdapter, withOtherTiles } from './adapters.js'
  */
 const TOLERANCE = 2e-6
 
-interface Case {
-  readonly name: string
-  readonly op: Node['op']
-  readonly inputs: Readonly<Record<string, string | string[] | null>>
-  readonly attributes: Readonly<Record<string, unknown>>
-  readonly outputs: Readonly<Record<string, string>>
-  readonly formats: Readonly<Record<string, Port['format']>>
-}
+/** Ops whose kernels come in other shapes for a GPU than for a software adapter. */
+const TILED: readonly Node['op'][] = ['conv', 'deform', 'gdn', 'liftStep', 'integerConv', 'integerLinearAttention']
 
-const file = readSafetensors(readFileSync(new URL('../fixtures/ops.safetensors', import.meta.url)))
-const cases = JSON.parse(file.metadata.cases ?? '[]') as Case[]
-
-const stored = (name: string) => {
-  const tensor = file.tensors.get(name)
-  if (!(tensor?.data instanceof Float32Array)) throw new Error(`the fixture has no ${name}`)
-  return { shape: tensor.shape, data: tensor.data }
-}
-
-const parameters: Parameters = { get: stored }
-
-/** The node of a case, and its graph of one stage. */
-function graphOf({ name, op, inputs, attributes, outputs, formats }: Case) {
-  const tensors: Tensor[] = []
-  const ports = new Map<Tensor, Port>()
-  const tensor = (key: string, field: string): Tensor => {
-    const [channels = 1, height = 1, width = 1] = stored(key).shape
-    const made = { id: tensors.length, name: key, shape: { channels, height, width } }
-    tensors.push(made)
-    ports.set(made, { tensor: made, format: formats[field] ?? 'float' })
-    return made
-  }
-  const fields = Object.entries(inputs).map(([field, keys]) => {
-    if (keys === null) return [field, null]
-    return [field, typeof keys === 'string' ? tensor(keys, field) : keys.map((key) => tensor(key, field))]
-  })
-  const results = Object.entries(outputs).map(([field, key]) => [field, tensor(key, field)])
-  const node = { op, ...attributes, ...Object.fromEntries([...fields, ...results]) } as Node
-  const portOf = (t: Tensor) => ports.get(t) as Port
-  const stage = { name, inputs: nodeInputs(node).map(portOf), nodes: [node], outputs: nodeOutputs(node).map(portOf) }
-  return { graph: { tensors, stages: [stage] }, stage }
-}
-
-/** A stored tensor as the host would hold it. */
-function hostData({ tensor, format }: Port): PortData {
-  const { data } = stored(tensor.name)
-  if (format === 'float') return data
-  if (format === 'int16') return Int16Array.from(data)
-  const area = tensor.shape.height * tensor.shape.width
-  return Uint8Array.from(data, (_, i) => Math.round(255 * (data[(i % 3) * area + Math.floor(i / 3)] as number)))
-}
+const floats = opCases('ops')
+const integers = opCases('integer-ops')
 
 function largest(values: PortData): number {
   let most = 0
@@ -78,37 +27,51 @@ function largest(values: PortData): number {
   return most
 }
 
-test('the fixture covers every op', (t) => {
-  const ops = new Set(cases.map(({ op }) => op))
-  t.is(ops.size, 21)
-  t.true(cases.length > 50)
+test('the fixtures cover every op', (t) => {
+  const ops = new Set([...floats, ...integers].map(({ op }) => op))
+  t.is(ops.size, 23)
+  t.true(floats.length > 30 && integers.length > 40)
 })
 
-async function check(t: ExecutionContext, one: Case, backend: WebGpuBackend): Promise<void> {
-  const { graph, stage } = graphOf(one)
+async function run({ graph, inputs, parameters }: OpCase, backend: WebGpuBackend) {
   const executable = await backend.compile(graph, parameters)
-  const inputs = new Map(stage.inputs.map((port) => [port.tensor, hostData(port)]))
   const outputs = await executable.run(0, inputs)
   executable.close()
-  for (const port of stage.outputs) {
-    const actual = outputs.get(port.tensor)
-    const expected = hostData(port)
+  return outputs
+}
+
+async function checkClose(t: ExecutionContext, one: OpCase, backend: WebGpuBackend): Promise<void> {
+  const outputs = await run(one, backend)
+  for (const [tensor, expected] of one.expected) {
+    const actual = outputs.get(tensor)
     t.is(actual?.constructor, expected.constructor)
-    if (!actual || port.format !== 'float') {
-      t.deepEqual(actual, expected, port.tensor.name)
+    if (!(actual instanceof Float32Array)) {
+      t.deepEqual(actual, expected, tensor.name)
       continue
     }
     t.is(actual.length, expected.length)
     const errors = Float32Array.from(expected, (value, i) => (actual[i] as number) - value)
     t.true(errors.every(Number.isFinite))
     const error = largest(errors) / largest(expected)
-    t.true(error <= TOLERANCE, `${port.tensor.name}: relative error ${error}`)
+    t.true(error <= TOLERANCE, `${tensor.name}: relative error ${error}`)
   }
 }
 
-for (const one of cases) {
-  onEachAdapter(one.name, (t, backend) => check(t, one, backend))
-  if (['conv', 'deform', 'gdn', 'liftStep'].includes(one.op)) {
-    withOtherTiles(one.name, (t, backend) => check(t, one, backend))
+async function checkEqual(t: ExecutionContext, one: OpCase, backend: WebGpuBackend): Promise<void> {
+  const outputs = await run(one, backend)
+  for (const [tensor, expected] of one.expected) {
+    const actual = outputs.get(tensor) as PortData
+    const at = firstDifference(one, tensor, actual, expected)
+    t.is(at, -1, `${tensor.name} at ${at}: ${actual[at]}, expected ${expected[at]}`)
+  }
+}
+
+for (const [cases, check] of [
+  [floats, checkClose],
+  [integers, checkEqual],
+] as const) {
+  for (const one of cases) {
+    onEachAdapter(one.name, (t, backend) => check(t, one, backend))
+    if (TILED.includes(one.op)) withOtherTiles(one.name, (t, backend) => check(t, one, backend))
   }
 }

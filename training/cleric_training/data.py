@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"  # beside the repository
+HOME = Path.home() / ".cache" / "cleric-train"  # decoded images and checkpoints, outside the tree
 SMALLEST = 256  # least side of a reduced image that is still kept
 REDUCTIONS = (1, 2, 4)
 SHARES = (0.78, 0.18, 0.04)  # of the crops, by reduction
@@ -112,3 +113,16 @@ class Images:
             top, left = (plane.height - side) // 2, (plane.width - side) // 2
             crops.append(np.array(self.pixels(plane)[top:top + side, left:left + side]))
         return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float().div_(255)
+
+
+def drawn_image(seed: int, height: int, width: int) -> torch.Tensor:
+    """A smooth field with edges and noise, [1, 3, height, width], multiples of 1 / 255."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width]
+    planes = []
+    for _ in range(3):
+        a, b, c = random.uniform(0.02, 0.3, 3)
+        plane = 0.55 + 0.2 * np.sin(a * x + b * y) + 0.15 * ((x * c + y) % 23 < 7) + random.normal(0, 0.05, x.shape)
+        planes.append(plane)
+    image = np.round(np.clip(np.stack(planes), 0, 1) * 255) / 255
+    return torch.from_numpy(image.astype(np.float32))[None]

@@ -1,16 +1,26 @@
-"""Exports a checkpoint's averaged weights: `python3 -m cleric_training.export --checkpoint CKPT --out FILE`."""
+"""Exports a checkpoint's averaged weights: `python3 -m cleric_training.export --checkpoint CKPT --out FILE`.
+
+The entropy model becomes integers, fitted to crops of training images at every rate (quantise.py).
+"""
 from __future__ import annotations
 
 import argparse
 import datetime
 from pathlib import Path
+from typing import Callable, Optional
 
+import numpy as np
 import torch
 
 from . import checkpoint
+from .calibrate import Latents, latents_of
 from .config import Config
+from .data import DATA, HOME, Images, decode_all, drawn_image
 from .model import Cleric
-from .modelfile import save_model
+from .modelfile import rounded, save_model
+from .quantise import BITS, Quantised, quantise
+
+CROPS, SIDE = 32, 256
 
 
 def model_of(path: Path) -> tuple[Cleric, dict[str, float]]:
@@ -21,18 +31,58 @@ def model_of(path: Path) -> tuple[Cleric, dict[str, float]]:
     return model.eval(), state["counts"]
 
 
+def calibration_crops(folder: Optional[Path], count: int = CROPS, side: int = SIDE) -> torch.Tensor:
+    """Crops of the images of a folder as training draws them, or drawn images without one: [count, 3, side, side]."""
+    if folder is None:
+        return torch.cat([drawn_image(n, side, side) for n in range(count)])
+    decode_all(folder, HOME / "data")
+    return Images(HOME / "data").batch(np.random.default_rng(0), count, side)
+
+
+def calibration(model: Cleric, images: torch.Tensor) -> Latents:
+    """Latents of images, from the lowest rate to the highest."""
+    return latents_of(model, images, torch.linspace(0, max(0, model.config.levels - 1), len(images)))
+
+
+def bits_by_layer(text: str) -> Callable[[str], int]:
+    """'9,mem.ep=10' -> bits of a layer's weights: the first number, or that of the last prefix that fits."""
+    default, *rest = text.split(",")
+    prefixes = [item.split("=") for item in rest]
+
+    def bits(name: str) -> int:
+        return int(next((value for prefix, value in reversed(prefixes) if name.startswith(prefix)), default))
+
+    return bits
+
+
+def add_quantisation(p: argparse.ArgumentParser, folder: str) -> None:
+    """Options of what makes an integer model; `folder` names the one for the calibration images."""
+    p.add_argument(folder, dest="calibration", type=Path, default=DATA / "train", help="folder of WebP images to calibrate on")
+    p.add_argument("--drawn", action="store_true", help="calibrate on drawn images instead (a worse fit)")
+    p.add_argument("--weight-bits", type=bits_by_layer, default=bits_by_layer(str(BITS)), metavar="BITS[,PREFIX=BITS...]",
+                   help=f"of the entropy model's weights, up to 12, also by layers; default {BITS}")
+
+
+def quantised_of(model: Cleric, args: argparse.Namespace) -> Quantised:
+    """The integer entropy model of `rounded(model)` by the options of `add_quantisation`."""
+    images = calibration_crops(None if args.drawn else args.calibration)
+    return quantise(model, calibration(model, images), args.weight_bits)
+
+
 def main() -> None:
     p = argparse.ArgumentParser(prog="cleric_training.export", description=__doc__)
     p.add_argument("--checkpoint", type=Path, required=True)
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--name", help="default: cleric-PRESET")
+    add_quantisation(p, "--images")
     args = p.parse_args()
     torch.set_num_threads(1)
     model, counts = model_of(args.checkpoint)
+    quantised = quantised_of(rounded(model), args)
     name = args.name or f"cleric-{model.config.preset}"
     training = {k: round(v) for k, v in counts.items() if k in ("step", "pixels", "seconds")}
     created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    print(save_model(args.out, model, name, training, created))
+    print(save_model(args.out, model, quantised, name, training, created))
 
 
 if __name__ == "__main__":

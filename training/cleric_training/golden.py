@@ -1,8 +1,8 @@
 """Test fixtures: a tiny model with random weights, and every intermediate value of one image.
 
 `python3 -m cleric_training.golden` writes nano.safetensors and nano-golden.safetensors (and with
-`--ablations` one pair of a smaller network for each switch) into test/fixtures. All is computed in float32, with true rounding, from the
-float16 weights of the model file.
+`--ablations` one pair of a smaller network for each switch) into test/fixtures. The transforms run in float32 from
+the float16 weights of the model file, the entropy model in integers (integer_model.py).
 """
 from __future__ import annotations
 
@@ -17,8 +17,13 @@ from torch import nn
 
 from . import safetensors
 from .config import PRESETS, Config
+from .data import drawn_image
+from .export import calibration
+from .integer import anchors
+from .integer_model import encode
 from .model import Cleric
-from .modelfile import load_model, save_model
+from .modelfile import rounded, save_model
+from .quantise import quantise
 
 FIXTURES = Path(__file__).resolve().parents[2] / "test" / "fixtures"
 TIE = 4e-4  # no rounded value may lie closer than this to a tie, or float noise would flip symbols
@@ -70,66 +75,57 @@ def randomise(model: Cleric, seed: int) -> None:
 
 
 def test_image(seed: int) -> torch.Tensor:
-    """A smooth field with edges and noise, [1, 3, HEIGHT, WIDTH], multiples of 1 / 255."""
-    random = np.random.default_rng(seed)
-    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
-    planes = []
-    for _ in range(3):
-        a, b, c = random.uniform(0.02, 0.3, 3)
-        plane = 0.55 + 0.2 * np.sin(a * x + b * y) + 0.15 * ((x * c + y) % 23 < 7) + random.normal(0, 0.05, x.shape)
-        planes.append(plane)
-    image = np.round(np.clip(np.stack(planes), 0, 1) * 255) / 255
-    return torch.from_numpy(image.astype(np.float32))[None]
+    """[1, 3, HEIGHT, WIDTH]."""
+    return drawn_image(seed, HEIGHT, WIDTH)
 
 
 @torch.no_grad()
-def trace(model: Cleric, x: torch.Tensor) -> dict[str, torch.Tensor]:
-    """All intermediate values by the names of the golden file, batch dimension dropped."""
-    values: dict[str, torch.Tensor] = {"x": x}
+def trace(model: Cleric, tensors: dict[str, np.ndarray], x: torch.Tensor) -> dict[str, np.ndarray]:
+    """All intermediate values by the names of the golden file, batch dimension dropped: float32, or int64 of integers."""
+    floats: dict[str, torch.Tensor] = {"x": x}
     if model.config.ls:
-        values["lift.low"], values["lift.high"] = model.g_a.lift(x)
+        floats["lift.low"], floats["lift.high"] = model.g_a.lift(x)
+    gain, inverse = model.gains(torch.tensor([Q]))
+    floats["y"] = model.g_a(x) * gain
+    floats["z"] = model.h_a(floats["y"])
+    integers: dict[str, np.ndarray] = {}
+    coded = encode(model.config, tensors, floats["y"].numpy(), floats["z"].numpy(), integers)
+    floats["x_hat"] = model.g_s(torch.from_numpy(coded.y_hat / 64).float() * inverse)
+    return {**{k: v[0].numpy() for k, v in floats.items()}, **{k: v[0] for k, v in integers.items()}}
 
-    def note(name: str, value: torch.Tensor) -> None:
-        values[name] = value
 
-    out = model(x, torch.tensor([Q]), noisy=False, trace=note)
-    values["x_hat"], values["bits"] = out.x_hat, out.bits()
-    return {k: (v[0] if v.dim() else v) for k, v in values.items()}
-
-
-def distance_to_tie(model: Cleric, values: dict[str, torch.Tensor]) -> float:
+def distance_to_tie(config: Config, values: dict[str, np.ndarray]) -> float:
     """How close any rounded value comes to a tie."""
-    d = model.config.d
+    d = config.d
     margins = [values["z"]]
-    for i in range(model.config.slices):
+    for i in range(config.slices):
         ys = values["y"][d * i:d * (i + 1)]
-        odd = (torch.arange(ys.shape[1])[:, None] + torch.arange(ys.shape[2])[None]) % 2 == 1
-        margins.append(ys - torch.where(odd, values[f"params_a.{i}"][d:], values[f"params_n.{i}"][d:]))
-    return min(float((0.5 - (m - m.round()).abs()).min()) for m in margins)
+        means = np.where(anchors(*ys.shape[1:]), values[f"params_a.{i}"][d:], values[f"params_n.{i}"][d:])
+        margins.append(ys - means / 64)
+    return min(float((0.5 - np.abs(m - np.round(m))).min()) for m in margins)
 
 
-def _array(name: str, value: torch.Tensor) -> np.ndarray:
-    dtype = np.int32 if name.startswith("r.") else np.float32
-    return np.asarray(value.contiguous().numpy(), dtype)
+def stored(value: np.ndarray) -> np.ndarray:
+    """As the file holds it."""
+    return np.ascontiguousarray(value, np.float32 if value.dtype.kind == "f" else np.int32)
 
 
-def make(config: Config, stem: str, folder: Path, keep: tuple[str, ...] | None = None) -> dict[str, torch.Tensor]:
+def make(config: Config, stem: str, folder: Path, keep: tuple[str, ...] | None = None) -> dict[str, np.ndarray]:
     """Writes STEM.safetensors and STEM-golden.safetensors; gives the traced values."""
     for seed in range(1, 200):
         torch.manual_seed(seed)
         model = Cleric(config)
         randomise(model, seed)
-        path = folder / f"{stem}.safetensors"
-        save_model(path, model, f"cleric-{stem}")
-        rounded = load_model(path)
-        values = trace(rounded, test_image(seed))
-        if distance_to_tie(rounded, values) > TIE:
+        model = rounded(model)
+        quantised = quantise(model, calibration(model, torch.cat([test_image(1000 + n) for n in range(config.levels)])))
+        values = trace(model, quantised.tensors, test_image(seed))
+        if distance_to_tie(config, values) > TIE:
             break
     else:
         raise RuntimeError("no seed keeps clear of ties")
-    kept = {k: _array(k, v) for k, v in values.items() if keep is None or k in keep}
-    kept["bits"] = _array("bits", values["bits"])
-    metadata = {"format": "cleric-golden/1", "q": f"{Q:g}", "seed": str(seed), "config": config.to_json()}
+    save_model(folder / f"{stem}.safetensors", model, quantised, f"cleric-{stem}")
+    kept = {k: stored(v) for k, v in values.items() if keep is None or k in keep}
+    metadata = {"format": "cleric-golden/2", "q": f"{Q:g}", "seed": str(seed), "config": config.to_json()}
     safetensors.write(folder / f"{stem}-golden.safetensors", kept, metadata)
     return values
 
@@ -142,8 +138,7 @@ def main() -> None:
     torch.set_num_threads(1)
     values = make(PRESETS["nano"], "nano", args.out)
     for name, value in values.items():
-        print(f"{name:12} {str(tuple(value.shape)):16} mean {value.float().mean():8.3f} std {value.float().std():8.3f} "
-              f"max {value.float().abs().max():8.3f}")
+        print(f"{name:24} {str(value.shape):16} mean {value.mean():10.3f} std {value.std():10.3f} max {np.abs(value).max():10.3f}")
     if args.ablations:
         for switch in ("ls", "drb", "r2b"):
             make(replace(TINY, **{switch: False}), f"tiny-no-{switch}", args.out, ("x", "y", "x_hat"))

@@ -1,4 +1,7 @@
-"""Model files: weights as float16, coding tables, configuration and hash, in one .safetensors."""
+"""Model files: the transforms in float16, the entropy model in integers, coding tables, configuration and hash.
+
+One .safetensors. The metadata `quantisation` says how the integers become floats again, for training.
+"""
 from __future__ import annotations
 
 import hashlib
@@ -12,11 +15,14 @@ import torch
 from . import safetensors
 from .config import Config
 from .gdn import BETA_MIN, GAMMA_MIN
+from .dequantise import dequantise
 from .model import Cleric
+from .quantise import Quantised
 from .tables import all_tables
 
-FORMAT = "cleric-model/1"
-TABLES = ("scales", "cdf.")
+FORMAT = "cleric-model/2"
+INTEGER = ("h_s.", "mem.")  # parts of the network that a file holds in integers
+FLOAT = ("g_a.", "g_s.", "h_a.", "z_prior.", "log_")
 
 
 class ModelFileError(ValueError):
@@ -44,9 +50,11 @@ def bounded(name: str, value: torch.Tensor) -> torch.Tensor:
 
 
 def half_weights(model: Cleric) -> dict[str, np.ndarray]:
-    """All parameters as float16, by their state_dict names."""
+    """Parameters outside the integer entropy model as float16, by their state_dict names."""
     out = {}
     for name, value in model.state_dict().items():
+        if name.startswith(INTEGER):
+            continue
         half = bounded(name, value).contiguous().numpy().astype(np.float16)
         if not np.isfinite(half).all():
             raise ModelFileError(f"Expected finite float16 values for {name} but some overflow")
@@ -54,16 +62,22 @@ def half_weights(model: Cleric) -> dict[str, np.ndarray]:
     return out
 
 
-def save_model(path: Path, model: Cleric, name: str, training: Optional[dict[str, object]] = None,
+def rounded(model: Cleric) -> Cleric:
+    """A copy whose transforms are rounded as the file will have them: what the entropy model has to fit."""
+    copy = Cleric(model.config)
+    weights = {k: torch.from_numpy(v.astype(np.float32)) for k, v in half_weights(model).items()}
+    copy.load_state_dict({**model.state_dict(), **weights})
+    return copy.eval()
+
+
+def save_model(path: Path, model: Cleric, quantised: Quantised, name: str, training: Optional[dict[str, object]] = None,
                created: Optional[str] = None) -> str:
-    """Writes the model file and gives its hash. Tables come from the rounded weights."""
-    weights = half_weights(model)
-    rounded = Cleric(model.config)
-    rounded.load_state_dict({k: torch.from_numpy(v.astype(np.float32)) for k, v in weights.items()})
-    tensors = {**weights, **all_tables(rounded.z_prior)}
+    """Writes the model file and gives its hash. `quantised`: of `rounded(model)`, whose tables go in as well."""
+    tensors = {**half_weights(model), **quantised.tensors, **all_tables(rounded(model).z_prior)}
     config = model.config.to_json()
     digest = model_hash(config, tensors)
-    metadata = {"format": FORMAT, "name": name, "config": config, "hash": digest}
+    metadata = {"format": FORMAT, "name": name, "config": config, "hash": digest,
+                "quantisation": json.dumps(quantised.layers, separators=(",", ":"))}
     if created:
         metadata["created"] = created
     if training:
@@ -82,21 +96,24 @@ def read_model(path: Path) -> tuple[Config, dict[str, np.ndarray], dict[str, str
     return Config.from_json(metadata["config"]), tensors, metadata
 
 
-def _floats(tensors: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    return {k: torch.from_numpy(v.astype(np.float32)) for k, v in tensors.items() if not k.startswith(TABLES)}
+def _floats(model: Cleric, tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> dict[str, torch.Tensor]:
+    """A state_dict for `model` from a file's tensors."""
+    values = {k: v.astype(np.float32) for k, v in tensors.items() if k.startswith(FLOAT)}
+    values.update(dequantise(tensors, json.loads(metadata["quantisation"])))
+    return {name: torch.from_numpy(values[name]).reshape(like.shape) for name, like in model.state_dict().items()}
 
 
 def load_weights(model: Cleric, path: Path) -> None:
     """Loads a model file's weights into a model of the same configuration."""
-    config, tensors, _ = read_model(path)
+    config, tensors, metadata = read_model(path)
     if config.to_json() != model.config.to_json():
         raise ModelFileError(f"Expected config {model.config.to_json()} for {path} but received {config.to_json()}")
-    model.load_state_dict(_floats(tensors))
+    model.load_state_dict(_floats(model, tensors, metadata))
 
 
 def load_model(path: Path) -> Cleric:
-    """The model of a file, in float32 and evaluation mode."""
-    config, tensors, _ = read_model(path)
+    """The model of a file in float32 and evaluation mode, its entropy model dequantised."""
+    config, tensors, metadata = read_model(path)
     model = Cleric(config)
-    model.load_state_dict(_floats(tensors))
+    model.load_state_dict(_floats(model, tensors, metadata))
     return model.eval()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-DTYPES: dict[str, type] = {"F32": np.float32, "F16": np.float16, "I32": np.int32}
+DTYPES: dict[str, type] = {"F32": np.float32, "F16": np.float16, "I32": np.int32, "I16": np.int16}
 ALIGNMENT = 8
 
 

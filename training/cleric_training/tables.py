@@ -85,5 +85,4 @@ def pack(name: str, tables: list[tuple[int, np.ndarray]]) -> dict[str, np.ndarra
 
 def all_tables(prior: Factorized) -> dict[str, np.ndarray]:
     """Everything about coding that a model file holds besides the weights."""
-    scales = scale_table()
-    return {"scales": scales, **pack("y", [gauss_table(float(s)) for s in scales]), **pack("z", z_tables(prior))}
+    return {**pack("y", [gauss_table(float(s)) for s in scale_table()]), **pack("z", z_tables(prior))}

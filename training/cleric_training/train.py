@@ -19,14 +19,13 @@ import torch
 
 from . import checkpoint
 from .config import PRESETS, Config
-from .data import DATA, Images, decode_all
+from .data import DATA, HOME, Images, decode_all
 from .initialise import initialise
 from .klt import LATENT, start_linear
 from .model import Cleric, Output
 from .objective import balance, proxy_rate, rate_distortion, rate_lambda
 from .optimise import Optimiser
 
-HOME = Path.home() / ".cache" / "cleric-train"
 TRANSFORMS = frozenset({"g_a", "g_s", "gain", "lift", "offset"})
 
 

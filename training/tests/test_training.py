@@ -11,7 +11,9 @@ from cleric_training import fast
 from cleric_training.config import PRESETS
 from cleric_training.data import Images, decode_all, split
 from cleric_training.export import model_of
+from cleric_training.golden import FIXTURES
 from cleric_training.model import Cleric
+from cleric_training.modelfile import load_model
 from cleric_training.objective import rate_lambda
 from cleric_training.optimise import Optimiser, group_of
 from cleric_training.train import Trainer, parse
@@ -86,6 +88,16 @@ def test_resume_keeps_weights_into_a_new_stage(images, tmp_path):
         a, b = first.model(x, q, noisy=False).x_hat, second.model(x, q, noisy=False).x_hat
     assert (a - b).abs().max() < 1e-4
     assert model_of(tmp_path / "nano.pt")[1]["pixels"] == 2 * 64 * 64
+
+
+def test_a_run_starts_from_a_model_file(images, tmp_path):
+    """Its entropy model, which the file holds in integers, included; and learns from there."""
+    file = FIXTURES / "nano.safetensors"
+    run = trainer(images, tmp_path, "--init", str(file))
+    expected = load_model(file).state_dict()
+    for state in (run.model.state_dict(), run.optimiser.average):
+        assert all(torch.equal(value, expected[name]) for name, value in state.items())
+    assert np.isfinite(float(run.step()["loss"])) and run.counts["skipped"] == 0
 
 
 def test_training_lowers_the_loss(images, tmp_path):

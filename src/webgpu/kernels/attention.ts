@@ -1,6 +1,16 @@
 import { UnsupportedError } from '../../errors.js'
-import type { LinearAttentionNode, Tensor, WindowAttentionNode } from '../../network/graph.js'
-import { checkShape, type Dispatch, groupsOf, type KernelContext, parameterData, texelGrid } from '../dispatch.js'
+import type { IntegerLinearAttentionNode, IntegerWindowAttentionNode, Tensor } from '../../network/graph.js'
+import {
+  checkShape,
+  type Dispatch,
+  groupSize,
+  groupsOf,
+  integerData,
+  type KernelContext,
+  keepNumber,
+  texelGrid,
+} from '../dispatch.js'
+import { tableWeights } from './integer-conv.js'
 
 /** Texels of a head; heads may not share one. */
 function headGroups(tensor: Tensor, channels: number, heads: number): number {
@@ -10,16 +20,17 @@ function headGroups(tensor: Tensor, channels: number, heads: number): number {
 }
 
 /** Shapes: qkv 3 d x H x W, output d x 5 H x 5 W, bias 81 x heads. */
-export function windowAttention(node: WindowAttentionNode, context: KernelContext): Dispatch[] {
+export function integerWindowAttention(node: IntegerWindowAttentionNode, context: KernelContext): Dispatch[] {
   const { qkv, output, heads } = node
   const { height, width } = qkv.shape
   const d = qkv.shape.channels / 3
   checkShape(output, d, 5 * height, 5 * width)
   const perHead = headGroups(qkv, d, heads)
-  const bias = parameterData(context.parameters, node.bias, 81 * heads)
+  const bias = integerData(context.parameters, node.bias, 81 * heads)
+  const [shift = 0] = integerData(context.parameters, node.shift, 1)
   return [
     {
-      shader: 'window_attention',
+      shader: 'integer_window_attention',
       constants: {},
       reads: {
         qkv,
@@ -28,59 +39,67 @@ export function windowAttention(node: WindowAttentionNode, context: KernelContex
           width: 81,
           height: heads,
           layers: 1,
-          build: () => {
-            const packed = new Float32Array(81 * heads * 4)
-            for (let i = 0; i < 81; i++) {
-              for (let h = 0; h < heads; h++) packed[(h * 81 + i) * 4] = bias[i * heads + h] ?? 0
-            }
-            return packed
-          },
+          format: 'r16sint',
+          build: () => Int16Array.from(bias, (_, i) => bias[(i % 81) * heads + Math.floor(i / 81)] as number),
         },
+        exponentials: tableWeights(node.exp, context),
       },
       writes: { output },
-      params: { width, height, groups: groupsOf(d), headGroups: perHead, scale: 1 / Math.sqrt(d / heads) },
+      params: { width, height, groups: groupsOf(d), headGroups: perHead, shift },
       invocations: [5 * Math.ceil(width / 2), 5 * height, heads],
       cost: 16 * 25 * 25 * d * height * width,
     },
   ]
 }
 
-/** Shapes: query, key, value and output C x H x W. */
-export function linearAttention(node: LinearAttentionNode, context: KernelContext): Dispatch[] {
+/** Both softmaxes, and the products around them. Shapes: query, key, value and output C x H x W. */
+export function integerLinearAttention(node: IntegerLinearAttentionNode, context: KernelContext): Dispatch[] {
   const { query, key, value, output, heads } = node
   const { channels, height, width } = query.shape
   for (const tensor of [key, value, output]) checkShape(tensor, channels, height, width)
   const perHead = headGroups(query, channels, heads)
   const groups = groupsOf(channels)
-  const top = context.scratch(`${output.name} top`, { channels, height: 1, width: 1 })
+  const keys = context.scratch(`${output.name} keys`, query.shape)
+  const queries = context.scratch(`${output.name} queries`, query.shape)
   const matrix = context.scratch(`${output.name} context`, { channels, height: 1, width: channels / heads })
+  const exponentials = tableWeights(node.exp, context)
+  const [shift = 0] = integerData(context.parameters, node.shift, 1)
+  const GROUP = groupSize(context.software)
   const size = { width, height }
-  const keep = node.split ? 1 : 0
   return [
     {
-      shader: 'linear_attention_max',
-      constants: {},
-      reads: { key },
-      writes: { output: top },
-      params: { ...size, groups, keep },
-      invocations: [groups, 1, 1],
-      cost: 16 * channels * height * width,
+      shader: 'linear_attention_keys',
+      constants: { GROUP },
+      reads: { key, exponentials },
+      writes: { output: keys },
+      params: { ...size, keep: keepNumber(node.split ? 'anchor' : null) },
+      invocations: [GROUP, groups, 1],
+      cost: 64 * channels * height * width,
     },
     {
       shader: 'linear_attention_context',
-      constants: {},
-      reads: { key, value, top },
+      constants: { GROUP },
+      reads: { key: keys, value },
       writes: { output: matrix },
-      params: { ...size, groups, headGroups: perHead, keep },
-      invocations: [groups * perHead, 1, 1],
+      params: { ...size, headGroups: perHead },
+      invocations: [GROUP, perHead, groups],
       cost: 16 * channels * 4 * perHead * height * width,
+    },
+    {
+      shader: 'linear_attention_queries',
+      constants: {},
+      reads: { query, exponentials },
+      writes: { output: queries },
+      params: { ...size, headGroups: perHead, keep: keepNumber(node.split ? 'nonAnchor' : null) },
+      invocations: [width, height, heads],
+      cost: 64 * channels * height * width,
     },
     {
       shader: 'linear_attention_apply',
       constants: {},
-      reads: { query, context: matrix },
+      reads: { query: queries, context: matrix },
       writes: { output },
-      params: { ...size, headGroups: perHead, keep: node.split ? 2 : 0 },
+      params: { ...size, headGroups: perHead, shift },
       invocations: texelGrid(output),
       cost: 16 * channels * 4 * perHead * height * width,
     },

@@ -25,6 +25,6 @@ export function deform(node: DeformNode, context: KernelContext): Action[] {
     invocations: [width, height, 9],
     cost: 64 * 9 * padded * height * width,
   }
-  const product = { ...node, scale: 1, residual: null, keep: null }
-  return [gather, ...tapProduct(product, samples, channels, 9, context)]
+  const product = { ...node, residual: null }
+  return [gather, tapProduct(product, samples, channels, 9, context)]
 }

@@ -1,15 +1,18 @@
-import type { AddNode, GainNode, LayerNormNode, MaskNode, PoolNode, RoundNode, ScaleNode } from '../../network/graph.js'
 import {
-  checkShape,
-  type Dispatch,
-  groupsOf,
-  type KernelContext,
-  keepNumber,
-  parameterData,
-  texelGrid,
-} from '../dispatch.js'
+  type AddNode,
+  type GainNode,
+  type IntegerLayerNormNode,
+  type MaskNode,
+  type PoolNode,
+  type RequantiseNode,
+  type RoundNode,
+  rsqrtTable,
+  type ScaleNode,
+} from '../../network/graph.js'
+import { checkShape, type Dispatch, integerData, type KernelContext, keepNumber, texelGrid } from '../dispatch.js'
+import { channelRows, roundingBias } from './integer-conv.js'
 
-type Simple = ScaleNode | GainNode | PoolNode | MaskNode | AddNode | RoundNode
+type Simple = ScaleNode | GainNode | PoolNode | MaskNode | AddNode | RoundNode | RequantiseNode
 
 /** A dispatch of one invocation an output texel, with the shader's Params beyond the size in `more`. */
 function simple(shader: string, node: Simple, reads: Dispatch['reads'], more: Record<string, number> = {}): Dispatch[] {
@@ -74,36 +77,43 @@ export function round(node: RoundNode): Dispatch[] {
 }
 
 /** Shapes: C x H x W. */
-export function layerNorm(node: LayerNormNode, context: KernelContext): Dispatch[] {
+export function requantise(node: RequantiseNode, context: KernelContext): Dispatch[] {
+  checkSame(node)
+  const [shift = 0] = integerData(context.parameters, node.shift, 1)
+  return simple('requantise', node, {}, { shift })
+}
+
+/** Shapes: C x H x W, C up to 512. */
+export function integerLayerNorm(node: IntegerLayerNormNode, context: KernelContext): Dispatch[] {
   const { input, output } = node
   const { channels, height, width } = input.shape
   checkShape(output, channels, height, width)
-  const weight = parameterData(context.parameters, node.weight, channels)
-  const bias = parameterData(context.parameters, node.bias, channels)
-  const groups = groupsOf(channels)
+  const data = (name: string, length: number) => integerData(context.parameters, name, length)
+  const [weight, bias, shift] = [data(node.weight, channels), data(node.bias, channels), data(node.shift, channels)]
+  const rounding = roundingBias(bias, shift)
+  const rsqrt = data(rsqrtTable, 384)
+  const [epsilon = 0] = data(node.epsilon, 1)
   return [
     {
-      shader: 'layer_norm',
+      shader: 'integer_layer_norm',
       constants: {},
       reads: {
         source: input,
         weights: {
           key: `${node.weight}|norm`,
-          width: 2,
-          height: groups,
+          ...channelRows(channels, (c) => [weight[c] ?? 0, rounding[c] ?? 0, shift[c] ?? 0]),
+        },
+        rsqrt: {
+          key: `${rsqrtTable}|line`,
+          width: 384,
+          height: 1,
           layers: 1,
-          build: () => {
-            const packed = new Float32Array(8 * groups)
-            for (let c = 0; c < channels; c++) {
-              packed[8 * (c >> 2) + (c & 3)] = weight[c] ?? 0
-              packed[8 * (c >> 2) + 4 + (c & 3)] = bias[c] ?? 0
-            }
-            return packed
-          },
+          format: 'rgba32sint',
+          build: () => Int32Array.from({ length: 4 * 384 }, (_, i) => (i % 4 === 0 ? (rsqrt[i / 4] as number) : 0)),
         },
       },
       writes: { output },
-      params: { width, height, channels },
+      params: { width, height, channels, epsilon },
       invocations: [width, height, 1],
       cost: 64 * channels * height * width,
     },

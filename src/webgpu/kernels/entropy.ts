@@ -1,12 +1,12 @@
 import type { DequantiseNode, QuantiseNode, ScaleIndexNode } from '../../network/graph.js'
 import { checkShape, type Dispatch, type KernelContext, keepNumber, texelGrid } from '../dispatch.js'
 
-/** Shapes: params 2 d x H x W, output d x H x W; table of up to some thousand rising scales. */
+/** Shapes: params 2 d x H x W, output d x H x W; table of up to some thousand rising thresholds. */
 export function scaleIndex(node: ScaleIndexNode, context: KernelContext): Dispatch[] {
   const { params, output } = node
   const { channels, height, width } = output.shape
   checkShape(params, 2 * channels, height, width)
-  const table = context.parameters.get(node.table).data
+  const table = context.parameters.integers(node.table).data
   const texels = Math.ceil(table.length / 4)
   return [
     {

@@ -1,13 +1,13 @@
 import type { Node } from '../../network/graph.js'
 import type { Action, KernelContext } from '../dispatch.js'
-import { linearAttention, windowAttention } from './attention.js'
+import { integerLinearAttention, integerWindowAttention } from './attention.js'
 import { concat, slice } from './channels.js'
 import { conv } from './conv.js'
 import { deform } from './deform.js'
-import { depthwise } from './depthwise.js'
-import { add, gain, layerNorm, mask, pool, round, scale } from './elementwise.js'
+import { add, gain, integerLayerNorm, mask, pool, requantise, round, scale } from './elementwise.js'
 import { dequantise, quantise, scaleIndex } from './entropy.js'
 import { gdn } from './gdn.js'
+import { integerConv, integerDepthwise } from './integer-conv.js'
 import { liftMerge, liftSplit, liftStep } from './lifting.js'
 
 /** The actions that compute a node, in order. Throws a RangeError for shapes that don't fit together. */
@@ -15,8 +15,12 @@ export function describe(node: Node, context: KernelContext): Action[] {
   switch (node.op) {
     case 'conv':
       return conv(node, context)
-    case 'depthwise':
-      return depthwise(node, context)
+    case 'integerConv':
+      return integerConv(node, context)
+    case 'integerDepthwise':
+      return integerDepthwise(node, context)
+    case 'requantise':
+      return requantise(node, context)
     case 'deform':
       return deform(node, context)
     case 'gdn':
@@ -33,12 +37,12 @@ export function describe(node: Node, context: KernelContext): Action[] {
       return gain(node)
     case 'pool':
       return pool(node)
-    case 'layerNorm':
-      return layerNorm(node, context)
-    case 'windowAttention':
-      return windowAttention(node, context)
-    case 'linearAttention':
-      return linearAttention(node, context)
+    case 'integerLayerNorm':
+      return integerLayerNorm(node, context)
+    case 'integerWindowAttention':
+      return integerWindowAttention(node, context)
+    case 'integerLinearAttention':
+      return integerLinearAttention(node, context)
     case 'mask':
       return mask(node)
     case 'add':

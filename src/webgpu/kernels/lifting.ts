@@ -1,6 +1,13 @@
 import type { LiftMergeNode, LiftSplitNode, LiftStepNode, Tensor } from '../../network/graph.js'
-import { checkShape, type Dispatch, groupSize, type KernelContext, parameterData, texelGrid } from '../dispatch.js'
-import { packTaps } from './depthwise.js'
+import {
+  checkShape,
+  type Dispatch,
+  groupSize,
+  groupsOf,
+  type KernelContext,
+  parameterData,
+  texelGrid,
+} from '../dispatch.js'
 
 /** Positions that an invocation of lift_hidden makes. */
 const HIDDEN_TILE = 4
@@ -159,4 +166,16 @@ export function liftStep(node: LiftStepNode, context: KernelContext): Dispatch[]
     cost: 9 * padded * padded * 4 * width * height,
   }
   return [predict, first, rest]
+}
+
+/** Rows of a weights texture: the taps of a group of 4 filters, then their biases. */
+function packTaps(weight: Float32Array, bias: Float32Array, taps: number): Float32Array<ArrayBuffer> {
+  const channels = bias.length
+  const packed = new Float32Array(groupsOf(channels) * (taps + 1) * 4)
+  for (let c = 0; c < channels; c++) {
+    const row = (c >> 2) * (taps + 1) * 4 + (c & 3)
+    for (let k = 0; k < taps; k++) packed[row + 4 * k] = weight[c * taps + k] ?? 0
+    packed[row + 4 * taps] = bias[c] ?? 0
+  }
+  return packed
 }

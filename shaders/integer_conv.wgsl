@@ -1,0 +1,159 @@
+// Convolution of integers, to the bit. Products are summed in f32 as long as no sum can leave the integers that f32
+// holds (the host proves it from the weights), then go into 32 bit integers. Tiles as in conv.wgsl.
+@group(0) @binding(0) var source: texture_2d_array<f32>; // input channels / 4, activations
+@group(0) @binding(1) var weights: texture_2d_array<f32>; // (K K x 4 inputs) x input groups x output blocks, texel = 4 outputs
+@group(0) @binding(2) var scalars: texture_2d_array<i32>; // output blocks x (bias and half a step of the shift, shift)
+@group(0) @binding(3) var residual: texture_2d_array<f32>; // shape of output; or unused
+@group(0) @binding(4) var<uniform> p: Params;
+@group(0) @binding(5) var output: texture_storage_2d_array<rgba32float, write>;
+#define TABLE 0
+#if TABLE
+@group(0) @binding(6) var table: texture_2d_array<i32>; // 64 x 64, in x
+#end
+
+struct Params {
+  width: i32, // of the result before the shuffle
+  height: i32,
+  blocks: i32, // output blocks of 4 channels
+  groups: i32, // input groups of 4 channels
+  origin: i32, // texel of tap (0, 0) of position (0, 0), both axes
+  run: i32, // tiles between one block and the next in the order of invocations
+  exact: i32, // input groups that f32 sums, where K is 1
+  keep: i32,
+  shuffle: i32,
+  least: i32, // the result's range
+  most: i32,
+  zero: i32, // always, but no compiler knows
+}
+
+#define K 3
+#define S 1
+#define T 9 // taps of one input group that f32 sums
+#define TX 8
+#define TY 4
+#define TO 1
+#define R 2
+#define RES 0
+#include "integer.wgsl"
+#include "grid.wgsl"
+#include "conv_tile.wgsl"
+#include "checkerboard.wgsl"
+
+// Compilers reorder float sums; past an integer operation they can't.
+fn fenced(v: vec4f) -> vec4f {
+  return bitcast<vec4f>(bitcast<vec4i>(v) + p.zero);
+}
+
+// A sum of up to 2^24 in two parts below 2^22: h = sum / 4096, rounded either way, and what is left. Without fences
+// MAGIC might be added to the sum's terms, where it would round.
+fn exactInteger(sum: vec4f) -> vec4i {
+  let s = fenced(sum);
+  let h = toInteger(s * 0.000244140625);
+  return 4096 * h + toInteger(fenced(fma(vec4f(h), vec4f(-4096.0), s)));
+}
+
+// A shift of 31 marks channels that aren't there, whatever their table has at 0.
+fn finish(sum: vec4i, shift: vec4u, x: i32, y: i32, block: i32) {
+  let at = placeOf(x, y, block);
+#if TABLE
+  var v = entries(table, clamp12(sum >> shift) + 2048);
+  v = select(v, vec4i(0), shift == vec4u(31));
+#else
+  var v = clamp(sum >> shift, vec4i(p.least), vec4i(p.most));
+#end
+  v = select(vec4i(0), v, isKept(p.keep, at.x, at.y));
+#if RES
+  v += loadInteger(residual, at.x, at.y, at.z);
+  v = select(v, clamp12(v), p.most == 2047);
+#end
+  store(output, at.x, at.y, at.z, vec4f(v));
+}
+
+@compute @workgroup_size(${GROUP})
+fn integerConv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
+  let t = tileOf(linearIndex(id, workgroups));
+  if (!t.exists) { return; }
+  let px = t.x * ${S} + p.origin;
+  let py = t.y * ${S} + p.origin;
+#for o in 0..TO
+  let bias${o} = textureLoad(scalars, vec2i(t.block + ${o}, 0), 0, 0);
+  let shift${o} = vec4u(textureLoad(scalars, vec2i(t.block + ${o}, 1), 0, 0));
+#for j in 0..TX * TY
+  var a${o}_${j} = bias${o};
+#end
+#end
+#if K == 1
+  for (var first = 0; first < p.groups; first += p.exact) {
+#for o in 0..TO
+#for j in 0..TX * TY
+    var s${o}_${j} = vec4f(0.0);
+#end
+#end
+    for (var c = first; c < min(first + p.exact, p.groups); c++) {
+#for j in 0..TX * TY
+      let i${j} = textureLoad(source, vec2i(px + ${j % TX * S}, py + ${j / TX * S}), c, 0);
+#end
+#for o in 0..TO
+#for k in 0..4
+      let w${o}_${k} = textureLoad(weights, vec2i(${k}, c), t.block + ${o}, 0);
+#end
+#for j in 0..TX * TY
+#for ic in 0..4
+      s${o}_${j} = fma(vec4f(i${j}.${xyzw(ic)}), w${o}_${ic}, s${o}_${j});
+#end
+#end
+#end
+    }
+#for o in 0..TO
+#for j in 0..TX * TY
+    a${o}_${j} += exactInteger(s${o}_${j});
+#end
+#end
+  }
+#else
+  for (var c = 0; c < p.groups; c++) {
+#for y in 0..TY * S - S + K
+#for x in 0..TX * S - S + K
+    let i${y}_${x} = textureLoad(source, vec2i(px + ${x}, py + ${y}), c, 0);
+#end
+#end
+#for o in 0..TO
+#for k in 0..K * K * 4
+    let w${o}_${k} = textureLoad(weights, vec2i(${k}, c), t.block + ${o}, 0);
+#end
+    // R positions at a time, so that their sums stay in registers over all taps.
+#for q in 0..TX * TY / R
+#for part in 0..(K * K + T - 1) / T
+    {
+#for r in 0..R
+      var s${r} = vec4f(0.0);
+#end
+#for k in part * T..(part * T + T < K * K) * (part * T + T) + (part * T + T >= K * K) * K * K
+#for ic in 0..4
+#for r in 0..R
+      s${r} = fma(vec4f(i${(q * R + r) / TX * S + k / K}_${(q * R + r) % TX * S + k % K}.${xyzw(ic)}), w${o}_${k * 4 + ic}, s${r});
+#end
+#end
+#end
+#for r in 0..R
+      a${o}_${q * R + r} += exactInteger(s${r});
+#end
+    }
+#end
+#end
+#end
+  }
+#end
+  // A loop over rows, since unrolling the epilogue would double the time to compile.
+  for (var y = 0; y < ${TY}; y++) {
+#for o in 0..TO
+#for x in 0..TX
+    var v${o}_${x} = a${o}_${x};
+#for y in 1..TY
+    v${o}_${x} = select(v${o}_${x}, a${o}_${y * TX + x}, y == ${y});
+#end
+    finish(v${o}_${x}, shift${o}, t.x + ${x}, t.y + y, t.block + ${o});
+#end
+#end
+  }
+}

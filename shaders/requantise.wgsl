@@ -1,0 +1,21 @@
+// Integers to activations, by a shift that rounds.
+@group(0) @binding(0) var source: texture_2d_array<f32>; // channels / 4
+@group(0) @binding(1) var<uniform> p: Params;
+@group(0) @binding(2) var output: texture_storage_2d_array<rgba32float, write>;
+
+struct Params {
+  width: i32,
+  height: i32,
+  shift: i32,
+}
+
+#include "integer.wgsl"
+
+@compute @workgroup_size(8, 8)
+fn requantise(@builtin(global_invocation_id) id: vec3u) {
+  let at = vec3i(id);
+  if (at.x >= p.width || at.y >= p.height) { return; }
+  let half = (1 << u32(p.shift)) >> 1u;
+  let v = (loadInteger(source, at.x, at.y, at.z) + half) >> vec4u(u32(p.shift));
+  store(output, at.x, at.y, at.z, vec4f(clamp12(v)));
+}

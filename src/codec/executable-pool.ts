@@ -1,0 +1,118 @@
+/**
+ * The executables of a backend, for graphs of which several may run at once: one executable runs one tile at a time,
+ * so a graph that is wanted while its executables are busy is compiled once more. Idle ones are kept for later.
+ */
+import { ClericError } from '../errors.js'
+import type { Backend, Executable, Graph, Parameters } from '../network/graph.js'
+
+interface Entry {
+  readonly graph: Graph
+  readonly executable: Executable
+}
+
+export class ExecutablePool {
+  readonly #backend: Backend
+  readonly #parameters: Parameters
+  readonly #limit: number
+  readonly #busy = new Set<Entry>()
+  /** The least recently used first. */
+  readonly #idle: Entry[] = []
+  /** Told when an executable is given back. */
+  #onReturn = () => {}
+  /** Executables are found one after the other: none is compiled while one of its graph is about to be there. */
+  #search: Promise<unknown> = Promise.resolve()
+  #closed = false
+
+  /** @param limit executables to hold at most, busy and idle, as far as the idle ones go: they are what takes memory */
+  constructor(backend: Backend, parameters: Parameters, limit: number) {
+    this.#backend = backend
+    this.#parameters = parameters
+    this.#limit = limit
+  }
+
+  /**
+   * Does `work` with an executable of the graph that nobody else uses meanwhile.
+   *
+   * @throws ERR_CLOSED; what compiling throws, unless it is for want of memory that other executables hold
+   */
+  async use<T>(graph: Graph, work: (executable: Executable) => Promise<T>): Promise<T> {
+    const search = this.#search.then(() => this.#find(graph))
+    this.#search = search.catch(() => {})
+    const entry = await search
+    try {
+      return await work(entry.executable)
+    } finally {
+      this.#giveBack(entry)
+    }
+  }
+
+  /** Frees the executables; runs in progress reject with ERR_CLOSED. */
+  close(): void {
+    this.#closed = true
+    for (const { executable } of this.#busy) executable.close()
+    this.#freeIdle(0)
+    this.#onReturn()
+  }
+
+  async #find(graph: Graph): Promise<Entry> {
+    for (;;) {
+      this.#mustBeOpen()
+      const at = this.#idle.findLastIndex((entry) => entry.graph === graph)
+      const [held] = at < 0 ? [] : this.#idle.splice(at, 1)
+      if (held) {
+        this.#busy.add(held)
+        return held
+      }
+      this.#freeIdle(this.#limit - this.#busy.size - 1)
+      try {
+        return await this.#compile(graph)
+      } catch (error) {
+        this.#mustBeOpen()
+        if (!mayBeMemory(error)) throw error
+        // First what is kept goes, then this waits for what runs; only a graph that finds no room alone has failed.
+        if (this.#idle.length > 0) this.#freeIdle(0)
+        else if (this.#busy.size > 0) await this.#returned()
+        else throw error
+      }
+    }
+  }
+
+  async #compile(graph: Graph): Promise<Entry> {
+    const executable = await this.#backend.compile(graph, this.#parameters)
+    if (this.#closed) executable.close()
+    this.#mustBeOpen()
+    const entry = { graph, executable }
+    this.#busy.add(entry)
+    return entry
+  }
+
+  #giveBack(entry: Entry): void {
+    this.#busy.delete(entry)
+    if (this.#closed) return
+    this.#idle.push(entry)
+    this.#freeIdle(this.#limit - this.#busy.size)
+    this.#onReturn()
+  }
+
+  /** Closes the least recently used of the idle until no more than `keep` are left. */
+  #freeIdle(keep: number): void {
+    const count = Math.max(0, this.#idle.length - Math.max(0, keep))
+    for (const { executable } of this.#idle.splice(0, count)) executable.close()
+  }
+
+  /** When the next executable is given back, or the pool closed. */
+  #returned(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onReturn = resolve
+    })
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closed) throw new ClericError('ERR_CLOSED', 'The codec is closed')
+  }
+}
+
+/** Drivers don't tell want of memory from other failures. */
+function mayBeMemory(error: unknown): boolean {
+  return error instanceof ClericError && (error.code === 'ERR_DEVICE_LIMIT' || error.code === 'ERR_DEVICE_FAILED')
+}

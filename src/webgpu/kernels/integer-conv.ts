@@ -1,0 +1,198 @@
+import type { IntegerConvNode, IntegerDepthwiseNode, Tensor } from '../../network/graph.js'
+import {
+  type Action,
+  checkShape,
+  type Dispatch,
+  groupsOf,
+  integerData,
+  type KernelContext,
+  keepNumber,
+  texelGrid,
+  type Weights,
+} from '../dispatch.js'
+import {
+  blockValues,
+  convGrid,
+  convProduct,
+  convWeights,
+  joined,
+  type Product,
+  tapsAsChannels,
+  tapsFirst,
+  unfold,
+} from './conv.js'
+
+/** Sums of |weight| below this, times an activation's 2048, stay below 2^24: f32 sums such products exactly, in any order. */
+const EXACT = 2 ** 24 / 2048
+
+/** The shift that tells a shader that there is no such channel; those of layers are at most 30. */
+const NO_CHANNEL = 31
+
+/** In how many runs the taps of an input group may be summed; few, as each is a pipeline to compile. */
+const PARTS = [1, 2, 3, 5]
+
+/** How many input groups may be summed in one run. */
+const GROUPS = [256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2]
+
+/**
+ * How many products f32 may sum: `taps` of one input group of 4, for a kernel of 1 also over several `groups`. Computed
+ * from the weights, outputs x inputs x taps, for every output.
+ */
+export function exactRun(
+  weight: Int32Array,
+  { inputs, kernel }: Pick<Product, 'inputs' | 'kernel'>,
+): { readonly taps: number; readonly groups: number } {
+  const all = kernel * kernel
+  const groups = groupsOf(inputs)
+  const outputs = weight.length / inputs / all
+  /** For each output, the sums of |weight| over the first taps of all groups. */
+  const sums = new Float64Array(outputs * (groups * all + 1))
+  for (let o = 0; o < outputs; o++) {
+    const row = sums.subarray(o * (groups * all + 1), (o + 1) * (groups * all + 1))
+    for (let i = 0; i < inputs * all; i++) {
+      const at = Math.floor(i / all / 4) * all + (i % all) + 1
+      row[at] = (row[at] as number) + Math.abs(weight[o * inputs * all + i] as number)
+    }
+    for (let i = 1; i < row.length; i++) row[i] = (row[i] as number) + (row[i - 1] as number)
+  }
+  /** Whether runs of `length` taps, begun anew every `period`, all stay exact. */
+  const holds = (length: number, period: number) => {
+    for (let first = 0; first < sums.length; first += groups * all + 1) {
+      for (let start = 0; start < groups * all; start += period) {
+        const end = Math.min(start + period, groups * all)
+        for (let i = start; i < end; i += length) {
+          const sum = (sums[first + Math.min(i + length, end)] as number) - (sums[first + i] as number)
+          if (sum >= EXACT) return false
+        }
+      }
+    }
+    return true
+  }
+  const taps = [...PARTS, all].map((parts) => Math.ceil(all / parts)).find((length) => holds(length, all))
+  if (taps === undefined) throw new RangeError('Expected integer weights of at most 2047 in magnitude')
+  if (taps < all) return { taps, groups: 1 }
+  return { taps, groups: GROUPS.find((count) => holds(count * all, count * all)) ?? 1 }
+}
+
+/** A table of 4096 entries, or none. */
+export function tableWeights(name: string, context: KernelContext): Weights {
+  const data = integerData(context.parameters, name, 4096)
+  const build = () => Int16Array.from(data)
+  return { key: `${name}|table`, width: 64, height: 64, layers: 1, format: 'r16sint', build }
+}
+
+/** A bias that has half of what the shift drops in it, so that the shift rounds. */
+export function roundingBias(bias: Int32Array, shift: Int32Array): Int32Array {
+  return bias.map((value, i) => value + ((1 << (shift[i] as number)) >> 1))
+}
+
+/**
+ * Several inputs are first joined; where the taps of positions don't overlap there is nothing to reuse, and they are
+ * gathered into channels. Shapes: inputs C_i x H x W, output O / shuffle^2 x shuffle H' x shuffle W'.
+ */
+export function integerConv(node: IntegerConvNode, context: KernelContext): Action[] {
+  const { kernel, stride, output } = node
+  const product = convProduct(node)
+  const { inputs, outputs } = product
+  const weight = integerData(context.parameters, node.weight, outputs * inputs * kernel * kernel)
+  const [source, before] = joined(node.inputs, output, context)
+  if (kernel === 1 || kernel !== stride) {
+    return [...before, convolve(node, source, product, { name: node.weight, data: weight }, context)]
+  }
+  const [samples, gather] = unfold(source, output, kernel, context)
+  const gathered = { name: `${node.weight}|taps first`, data: tapsFirst(weight, inputs, kernel * kernel) }
+  const flat = tapsAsChannels(samples, output, node.shuffle)
+  return [...before, gather, convolve(node, samples, flat, gathered, context)]
+}
+
+function convolve(
+  node: IntegerConvNode,
+  source: Tensor,
+  product: Product,
+  weight: { readonly name: string; readonly data: Int32Array },
+  context: KernelContext,
+): Dispatch {
+  const { output, residual, table, range, keep } = node
+  const grid = convGrid(product, context.software)
+  const { layers } = grid
+  const { taps, groups } = exactRun(weight.data, product)
+  const bias = integerData(context.parameters, node.bias, product.outputs)
+  const shift = integerData(context.parameters, node.shift, product.outputs)
+  return {
+    shader: 'integer_conv',
+    constants: { ...grid.constants, T: taps, TABLE: table === null ? 0 : 1, RES: residual ? 1 : 0 },
+    reads: {
+      source,
+      weights: convWeights(weight.name, weight.data, product, layers),
+      scalars: {
+        key: `${node.bias}|scalars ${layers} by ${product.shuffle}`,
+        width: layers,
+        height: 2,
+        layers: 1,
+        format: 'rgba32sint',
+        build: () =>
+          Int32Array.from([
+            ...blockValues(roundingBias(bias, shift), product, layers, 0),
+            ...blockValues(shift, product, layers, NO_CHANNEL),
+          ]),
+      },
+      residual,
+      ...(table === null ? {} : { table: tableWeights(table, context) }),
+    },
+    writes: { output },
+    params: {
+      ...grid.params,
+      exact: groups,
+      keep: keepNumber(keep),
+      least: range === 'wide' ? -(2 ** 20) : -2048,
+      most: range === 'wide' ? 2 ** 20 : 2047,
+      zero: 0,
+    },
+    invocations: grid.invocations,
+    cost: grid.cost,
+  }
+}
+
+/** 3x3, one filter a channel. Shapes: C x H x W. */
+export function integerDepthwise(node: IntegerDepthwiseNode, context: KernelContext): Dispatch[] {
+  const { input, output, table } = node
+  const { channels, height, width } = input.shape
+  checkShape(output, channels, height, width)
+  const weight = integerData(context.parameters, node.weight, channels * 9)
+  const bias = integerData(context.parameters, node.bias, channels)
+  const shift = integerData(context.parameters, node.shift, channels)
+  const rounding = roundingBias(bias, shift)
+  const rows = (c: number) =>
+    c < channels
+      ? [...weight.subarray(9 * c, 9 * c + 9), rounding[c] as number, shift[c] as number]
+      : [...new Array<number>(10).fill(0), NO_CHANNEL]
+  return [
+    {
+      shader: 'integer_depthwise',
+      constants: { TABLE: table === null ? 0 : 1 },
+      reads: {
+        source: input,
+        weights: { key: `${node.weight}|depthwise`, ...channelRows(channels, rows) },
+        ...(table === null ? {} : { table: tableWeights(table, context) }),
+      },
+      writes: { output },
+      params: { width, height },
+      invocations: texelGrid(output),
+      cost: 4 * 9 * channels * height * width,
+    },
+  ]
+}
+
+/** A texture whose row g holds, texel by texel, what `row` gives for channels 4 g .. 4 g + 3. */
+export function channelRows(channels: number, row: (channel: number) => number[]): Omit<Weights, 'key'> {
+  const width = row(0).length
+  const height = groupsOf(channels)
+  const build = () => {
+    const packed = new Int32Array(4 * width * height)
+    for (let c = 0; c < 4 * height; c++) {
+      for (const [i, value] of row(c).entries()) packed[((c >> 2) * width + i) * 4 + (c & 3)] = value
+    }
+    return packed
+  }
+  return { width, height, layers: 1, format: 'rgba32sint', build }
+}

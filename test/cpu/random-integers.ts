@@ -1,0 +1,273 @@
+/** Random networks of integer layers, with parameters as large as the proofs of their sums allow. */
+import { GraphBuilder } from '../../src/network/builder.js'
+import type { Graph, Half, PortData, Shape, Tensor } from '../../src/network/graph.js'
+import { rsqrtTable } from '../../src/network/graph.js'
+import { Fixture, size } from './random-graph.js'
+
+/** Integers, the same for the same seed. */
+export class Dice {
+  #state: number
+
+  constructor(seed: number) {
+    this.#state = (seed * 2654435761 + 12345) >>> 0
+  }
+
+  /** In [least, most]. */
+  next(least: number, most: number): number {
+    this.#state = (Math.imul(this.#state, 1664525) + 1013904223) >>> 0
+    return least + Math.floor((this.#state / 2 ** 32) * (most - least + 1))
+  }
+
+  chance(part: number): boolean {
+    return this.next(1, 1000) <= part * 1000
+  }
+
+  list(length: number, least: number, most: number): Int32Array {
+    return Int32Array.from({ length }, () => this.next(least, most))
+  }
+
+  of<T>(values: readonly T[]): T {
+    return values[this.next(0, values.length - 1)] as T
+  }
+}
+
+export interface RandomNetwork {
+  readonly graph: Graph
+  readonly parameters: Fixture
+  readonly inputs: ReadonlyMap<Tensor, PortData>
+}
+
+/**
+ * `layers` layers on a height x width latent, each reading what some before it made; all that nobody reads comes out.
+ * The channels of a head are a multiple of `headUnit`.
+ */
+export function randomNetwork(
+  seed: number,
+  layers: number,
+  height: number,
+  width: number,
+  headUnit = 1,
+): RandomNetwork {
+  return new Maker(seed, height, width, headUnit).run(layers)
+}
+
+class Maker {
+  readonly #dice: Dice
+  readonly #fixture = new Fixture()
+  readonly #g = new GraphBuilder(this.#fixture)
+  readonly #inputs = new Map<Tensor, PortData>()
+  readonly #shape: Omit<Shape, 'channels'>
+  readonly #headUnit: number
+  readonly #activations: Tensor[] = []
+  readonly #wide: Tensor[] = []
+  readonly #unread = new Set<Tensor>()
+  #count = 0
+
+  constructor(seed: number, height: number, width: number, headUnit: number) {
+    this.#dice = new Dice(seed)
+    this.#shape = { height, width }
+    this.#headUnit = headUnit
+    const { list, of } = { list: this.#dice.list.bind(this.#dice), of: this.#dice.of.bind(this.#dice) }
+    const byValue = (f: (v: number) => number) => Int32Array.from({ length: 4096 }, (_, i) => Math.round(f(i - 2048)))
+    this.#fixture.integerValues('table.0', [4096], list(4096, -2048, 2047))
+    this.#fixture.integerValues(
+      'table.1',
+      [4096],
+      byValue((v) => v / (1 + Math.exp(-v / 150))),
+    )
+    this.#fixture.integerValues(
+      'table.2',
+      [4096],
+      byValue((v) => 2040 * Math.tanh(v / 700)),
+    )
+    const roots = Int32Array.from({ length: 384 }, (_, j) =>
+      Math.min(65535, Math.round(2 ** 23 / Math.sqrt((j + 128.5) * 128))),
+    )
+    this.#fixture.integerValues(rsqrtTable, [384], roots)
+    const thresholds = Int32Array.from({ length: 64 }, (_, i) => (i === 63 ? 2 ** 30 : 3 + 41 * i))
+    this.#fixture.integerValues('scales.thresholds', [64], thresholds)
+    for (let i = 0; i < 3; i++) this.#wide.push(this.#input(of([1, 4, 19, 48]), of([300, 2 ** 12, 2 ** 22])))
+    for (const tensor of [...this.#wide]) this.#requantise(tensor)
+  }
+
+  run(layers: number): RandomNetwork {
+    const kinds = [
+      () => this.#conv({}),
+      () => this.#conv({}),
+      () => this.#conv({ channels: this.#dice.of([2, 34]), wide: true }),
+      () => this.#depthwise(),
+      () => this.#norm(),
+      () => this.#requantise(this.#dice.of(this.#wide)),
+      () => this.#window(),
+      () => this.#linear(),
+      () => this.#move(),
+      () => this.#entropy(),
+    ]
+    for (let i = 0; i < layers; i++) this.#dice.of(kinds)()
+    this.#g.endStage(
+      'all',
+      [...this.#unread].map((tensor) => ({ tensor, format: 'float' })),
+    )
+    return { graph: this.#g.finish(), parameters: this.#fixture, inputs: this.#inputs }
+  }
+
+  #input(channels: number, most: number): Tensor {
+    const tensor = this.#g.input(`input ${this.#inputs.size}`, { ...this.#shape, channels }, 'float')
+    this.#inputs.set(tensor, Float32Array.from(this.#dice.list(size(tensor.shape), -most, most)))
+    return tensor
+  }
+
+  #name(): string {
+    return `layer.${this.#count++}`
+  }
+
+  #read<T extends Tensor>(tensor: T): T {
+    this.#unread.delete(tensor)
+    return tensor
+  }
+
+  #made(tensor: Tensor, wide = false): Tensor {
+    this.#unread.add(tensor)
+    ;(wide ? this.#wide : this.#activations).push(tensor)
+    return tensor
+  }
+
+  #activation(): Tensor {
+    // Mostly a young one, so that the network is deep.
+    return this.#read(this.#dice.of(this.#activations.slice(this.#dice.chance(0.7) ? -4 : 0)))
+  }
+
+  /** Weight, bias and shift of `outputs` sums of `inputs` products. */
+  #sums(name: string, outputs: number, shape: readonly number[]): void {
+    const inputs = shape.reduce((a, b) => a * b, 1) / outputs
+    const f = this.#fixture
+    // Half of 2^31 at most, with a bias of a quarter; now and then that large in truth.
+    const most = Math.min(2047, Math.floor(2 ** 30 / 2048 / inputs))
+    const weight = this.#dice.list(outputs * inputs, -most, most)
+    const extreme = this.#dice.chance(0.1)
+    f.integerValues(`${name}.weight`, shape, extreme ? weight.map((w) => (w < 0 ? -most : most)) : weight)
+    // About what brings such a sum to 11 bits.
+    const usual = Math.max(1, Math.round(Math.log2(Math.sqrt(inputs) * most)) - 1)
+    const bias = extreme ? 2 ** 29 : 2 ** Math.min(29, usual + 9)
+    f.integerValues(`${name}.bias`, [outputs], this.#dice.list(outputs, -bias, bias))
+    const shifts = this.#dice.list(outputs, Math.max(1, usual - 1), usual + 1)
+    f.integerValues(`${name}.shift`, [outputs], this.#dice.chance(0.05) ? shifts.fill(1) : shifts)
+    f.integerValues(`${name}.table`, [1], this.#dice.list(1, 0, 2))
+  }
+
+  #conv(fixed: { channels?: number; wide?: boolean; inputs?: Tensor[]; half?: Half | null }): Tensor {
+    const name = this.#name()
+    const { dice } = { dice: this.#dice }
+    const inputs = fixed.inputs ?? Array.from({ length: dice.next(1, 3) }, () => this.#activation())
+    const kernel = fixed.inputs ? 1 : dice.of([1, 1, 3, 5] as const)
+    const outputs = fixed.channels ?? dice.of([1, 5, 16, 23, 49, 70])
+    const wide = fixed.wide ?? dice.chance(0.2)
+    const inner = inputs.reduce((sum, tensor) => sum + tensor.shape.channels, 0)
+    this.#sums(name, outputs, [outputs, inner, kernel, kernel])
+    const alike = [...this.#activations, ...(dice.chance(0.3) ? this.#wide : [])].filter(
+      ({ shape }) => shape.channels === outputs && shape.height === this.#shape.height,
+    )
+    const residual = alike.length > 0 && dice.chance(0.5) ? this.#read(dice.of(alike)) : undefined
+    const keep = fixed.half === undefined && dice.chance(0.3) ? dice.of(['anchor', 'nonAnchor'] as const) : undefined
+    return this.#made(
+      this.#g.integerConv(name, inputs, kernel, {
+        table: dice.chance(0.5),
+        range: wide ? 'wide' : 'activation',
+        ...(residual ? { residual } : {}),
+        ...(keep ? { keep } : {}),
+      }),
+      wide,
+    )
+  }
+
+  #depthwise(): void {
+    const name = this.#name()
+    const input = this.#activation()
+    this.#sums(name, input.shape.channels, [input.shape.channels, 1, 3, 3])
+    this.#made(this.#g.integerDepthwise(name, input, this.#dice.chance(0.5)))
+  }
+
+  #norm(): void {
+    const name = this.#name()
+    const input = this.#dice.chance(0.5) ? this.#activation() : this.#read(this.#dice.of(this.#wide))
+    const { channels } = input.shape
+    const f = this.#fixture
+    f.integerValues(`${name}.weight`, [channels], this.#dice.list(channels, -32767, 32767))
+    f.integerValues(`${name}.bias`, [channels], this.#dice.list(channels, -(2 ** 26), 2 ** 26))
+    f.integerValues(`${name}.shift`, [channels], this.#dice.list(channels, 15, 19))
+    f.integerValues(`${name}.epsilon`, [1], Int32Array.of(this.#dice.of([0, 1, 800, 2 ** 20 - 1])))
+    this.#made(this.#g.integerLayerNorm(name, input))
+  }
+
+  #requantise(input: Tensor): void {
+    const name = this.#name()
+    this.#fixture.integerValues(`${name}.shift`, [1], Int32Array.of(this.#dice.of([0, 1, 3, 11])))
+    this.#made(this.#g.requantise(name, this.#read(input)))
+  }
+
+  /** Softmax parameters of an attention whose logits are `shift` bits too long. */
+  #softmax(name: string, shift: number): void {
+    const step = this.#dice.of([0.001, 0.01, 0.3])
+    const exp = Int32Array.from({ length: 4096 }, (_, i) =>
+      i === 4095 ? 0 : Math.round(2 ** 14 * Math.exp(-i * step)),
+    )
+    this.#fixture.integerValues(`${name}.exp`, [4096], exp)
+    this.#fixture.integerValues(`${name}.shift`, [1], Int32Array.of(shift))
+  }
+
+  /** A window attention, and the convolution that fuses its windows; only those round non-anchors are read. */
+  #window(): void {
+    const heads = this.#dice.of([1, 2])
+    const channels = heads * this.#headWidth([1, 5, 8, 17, 32])
+    const qkv = this.#conv({ channels: 3 * channels, wide: false, inputs: [this.#activation()], half: null })
+    const name = this.#name()
+    this.#softmax(name, this.#dice.next(8, 16))
+    this.#fixture.integerValues(`${name}.bias`, [81, heads], this.#dice.list(81 * heads, -2000, 2000))
+    const windows = this.#g.integerWindowAttention(name, this.#read(qkv), heads)
+    const fusion = this.#name()
+    this.#sums(fusion, 7, [7, channels, 5, 5])
+    const fused = this.#g.integerConv(fusion, windows, 5, { stride: 5 })
+    this.#made(this.#g.mask(fused, 'nonAnchor'))
+  }
+
+  #headWidth(widths: readonly number[]): number {
+    return Math.ceil(this.#dice.of(widths) / this.#headUnit) * this.#headUnit
+  }
+
+  #linear(): void {
+    const heads = this.#dice.of([1, 3])
+    const channels = heads * this.#headWidth([1, 4, 16, 33])
+    const part = () => this.#read(this.#conv({ channels, wide: false, inputs: [this.#activation()], half: null }))
+    const parts = [part(), part(), part()] as const
+    const name = this.#name()
+    this.#softmax(name, this.#dice.next(11, 18))
+    this.#made(this.#g.integerLinearAttention(name, parts, heads, this.#dice.chance(0.5)))
+  }
+
+  #move(): void {
+    const input = this.#activation()
+    const first = this.#dice.next(0, input.shape.channels - 1)
+    const channels = this.#dice.next(1, input.shape.channels - first)
+    const sliced = this.#g.slice(this.#name(), input, first, channels)
+    const other = this.#dice.chance(0.5) ? this.#activation() : this.#read(this.#dice.of(this.#wide))
+    // With a wide part the whole is wide.
+    const wide = this.#wide.includes(other)
+    this.#made(this.#g.concat(this.#name(), [sliced, other]), wide)
+    this.#made(this.#g.mask(this.#activation(), this.#dice.of(['anchor', 'nonAnchor'])))
+  }
+
+  /** Symbols, as the host would read them, and the latent that follows. */
+  #entropy(): void {
+    const params = this.#dice.of(this.#wide.filter(({ shape }) => shape.channels % 2 === 0).concat(this.#params()))
+    const channels = this.#read(params).shape.channels / 2
+    const keep = this.#dice.of(['anchor', 'nonAnchor'] as const)
+    this.#unread.add(this.#g.scaleIndex(this.#name(), params, keep))
+    const symbols = this.#input(channels, 300)
+    const base = this.#dice.chance(0.5) ? this.#input(channels, 2 ** 15) : null
+    this.#made(this.#g.dequantise(this.#name(), symbols, params, base, keep), true)
+  }
+
+  #params(): Tensor {
+    return this.#conv({ channels: 12, wide: true, half: null })
+  }
+}

@@ -1,0 +1,31 @@
+/** Random networks of integer layers on every adapter, and with a GPU's tiles: exactly the interpreter's numbers. */
+import type { ExecutionContext } from 'ava'
+import type { PortData } from '../../src/network/graph.js'
+import type { WebGpuBackend } from '../../src/webgpu/backend.js'
+import { randomNetwork } from '../cpu/random-integers.js'
+import { interpreter } from '../network/interpreter.js'
+import { onEachAdapter, withOtherTiles } from './adapters.js'
+
+for (const [seed, [height, width]] of (
+  [
+    [1, 1],
+    [9, 6],
+    [5, 17],
+  ] as const
+).entries()) {
+  const title = `a random network on ${height} x ${width}`
+  const check = async (t: ExecutionContext, backend: WebGpuBackend): Promise<void> => {
+    const { graph, parameters, inputs } = randomNetwork(seed + 1, 16, height, width, 4)
+    const expected = await (await interpreter().compile(graph, parameters)).run(0, inputs)
+    const executable = await backend.compile(graph, parameters)
+    const outputs = await executable.run(0, inputs)
+    executable.close()
+    for (const [tensor, data] of expected) {
+      const actual = outputs.get(tensor) as PortData
+      const at = data.findIndex((value, i) => value !== actual[i])
+      t.is(at, -1, `${tensor.name} at ${at}: ${actual[at]}, expected ${data[at]}`)
+    }
+  }
+  onEachAdapter(title, check)
+  withOtherTiles(title, check)
+}
