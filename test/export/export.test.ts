@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
+import * as geotiff from 'geotiff'
 import sharp from 'sharp'
 import { openArchive, type PayloadCodec } from '../../src/archive/archive.js'
 import { compressSlide } from '../../src/archive/compress.js'
@@ -17,6 +18,7 @@ import { openSlide } from '../../src/slide/open.js'
 import { openOpenSlide } from '../../src/slide/openslide.js'
 import { fill, type Level, type SlideSource } from '../../src/slide/source.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
+import { firstTile } from '../archive/head.js'
 import { dataPath, testWithData } from '../data.js'
 import { losslessCodec } from '../payload-codec.js'
 import { memorySlide } from '../slides.js'
@@ -89,6 +91,24 @@ for (const compression of ['jpeg', 'deflate', 'webp'] as const) {
     t.regex((await execute('tiffdump', [path])).stdout, /Version: 0x2b <BigTIFF>/)
   })
 }
+
+test('geotiff.js reads every level', async (t) => {
+  using archive = await openArchive(archivePath, { codec })
+  for (const compression of ['jpeg', 'deflate'] as const) {
+    const path = at(`geotiff-${compression}.tif`)
+    await exportSlide(archive, path, { compression })
+    const tiff = await geotiff.fromFile(path)
+    for (const level of archive.levels.keys()) {
+      const kept = await whole(archive, level)
+      const rgb = await (await tiff.getImage(level)).readRGB({ interleave: true })
+      const shown = { ...kept, data: Uint8Array.from(rgb as unknown as ArrayLike<number>) }
+      t.true(
+        compression === 'deflate' ? shown.data.every((value, i) => value === kept.data[i]) : psnr(shown, kept) > 30,
+      )
+    }
+    await tiff.close()
+  }
+})
 
 test('compare: an export by deflate is as far from the source as the archive, one by JPEG its own loss further', async (t) => {
   using archive = await openArchive(archivePath, { codec })
@@ -253,8 +273,7 @@ test('tiles of one colour are stored once, and the same bytes come each time', a
   t.true(Buffer.from(shown.data).equals(image.data))
 })
 
-test('a failure leaves nothing: no slide, a damaged tile, an abort, a full disk', async (t) => {
-  const before = readdirSync(folder).length
+test('a failure leaves nothing: no slide, one that can not be read, a damaged tile, an abort', async (t) => {
   await t.throwsAsync(exportSlide(at('none.cleric.tif'), at('failed.tif')), { code: 'ERR_UNSUPPORTED_SLIDE' })
   const broken = memorySlide([pattern(2000, 600)], {
     readRegion: async (region) => {
@@ -267,8 +286,19 @@ test('a failure leaves nothing: no slide, a damaged tile, an abort, a full disk'
   const onProgress = ({ tiles }: { tiles: number }) => tiles === 3 && stop.abort()
   const options = { codec, onProgress, signal: stop.signal }
   await t.throwsAsync(exportSlide(archivePath, at('failed.tif'), options), { code: 'ERR_ABORTED' })
-  t.is(readdirSync(folder).filter((name) => name.startsWith('failed')).length, 0)
-  t.true(before > 0)
+  const damaged = readFileSync(archivePath)
+  const { offset, column } = await firstTile(archivePath)
+  damaged[offset + 10] = (damaged[offset + 10] as number) ^ 255
+  writeFileSync(at('damaged.cleric.tif'), damaged)
+  const message = new RegExp(`tile at level 0, column ${column}, row 0`)
+  await t.throwsAsync(exportSlide(at('damaged.cleric.tif'), at('failed.tif'), { codec }), {
+    code: 'ERR_CORRUPT_TILE',
+    message,
+  })
+  t.deepEqual(
+    readdirSync(folder).filter((name) => name.startsWith('failed')),
+    [],
+  )
 })
 
 test('a file that is there stays, unless it is to be overwritten, and the source always', async (t) => {

@@ -16,7 +16,7 @@ import {
 } from '../../src/slide/source.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
 
-const SIDE = 512
+export const SIDE = 512
 const TILES = 16
 /** Bytes of a payload, about what a tile of tissue has. */
 const PAYLOAD = 20_000

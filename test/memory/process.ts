@@ -1,7 +1,7 @@
 /**
  * The process that is measured: `node --import tsx process.ts JSON`, see `Run` in measure.ts. Prints one line of JSON.
  *
- * With a codec, the real one is opened and has encoded and decoded a tile before the work begins, and stays
+ * With a codec, the real one is opened and has encoded and decoded tiles before the work begins, and stays
  * open: its memory doesn't depend on how many tiles there are, and is part of the peak. The work's own tiles go through a
  * stand-in.
  */
@@ -9,19 +9,20 @@ import type { PayloadCodec } from '../../src/archive/archive.js'
 import { compressSlide } from '../../src/archive/compress.js'
 import { createCli } from '../../src/cli/commands.js'
 import { openCodec } from '../../src/codec/codec.js'
-import type { Image } from '../../src/codec/image.js'
-import { drawPool, endlessSlide, numberCodec } from './endless-slide.js'
+import { drawPool, endlessSlide, numberCodec, SIDE } from './endless-slide.js'
 import type { Run } from './measure.js'
 
 const { command, width, height, archive, output, codec: choice, leak } = JSON.parse(process.argv[2] as string) as Run
+const AT_ONCE = 6
 const NO_CODEC = { model: { name: 'none', hash: '0'.repeat(64) }, device: { kind: 'cpu', name: 'none' } } as const
 
 const pool = await drawPool()
 const codec = choice && (await openCodec(choice))
 if (codec) {
-  const tile = pool[0] as Image
-  const payload = await codec.encodePayload(tile, 60)
-  await codec.decodePayload(payload, { width: tile.width, height: tile.height, quality: 60 })
+  // As many at once as any command has under way.
+  const encoding = pool.slice(0, AT_ONCE).map((tile) => codec.encodePayload(tile, 60))
+  const tile = { width: SIDE, height: SIDE, quality: 60 }
+  await Promise.all((await Promise.all(encoding)).map((payload) => codec.decodePayload(payload, tile)))
 }
 // The archive is the same with and without a device, so that each command can be measured alone.
 const standIn = numberCodec(pool, NO_CODEC)
