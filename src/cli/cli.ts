@@ -120,7 +120,8 @@ export class Cli {
       .option('--quiet', 'no progress')
       .addHelpText('after', `\nExample:\n  $ ${example}`)
     command.action(async (...parameters: unknown[]) => {
-      const positional = parameters.slice(0, -2) as string[]
+      // The last may be a list, as in `<file> [more...]`.
+      const positional = parameters.slice(0, -2).flat() as string[]
       const options = command.opts<Options & { json?: boolean; quiet?: boolean }>()
       try {
         const outcome = await action(new Session(this.#io, options), options, ...positional)

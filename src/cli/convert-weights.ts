@@ -6,15 +6,14 @@ import type { Cli } from './cli.js'
 import { byteSize } from './quantities.js'
 
 export function addConvertWeights(cli: Cli): void {
-  cli.add<{ output: string; overwrite?: boolean; exporter?: string[] }>(
-    'convert-weights <checkpoint>',
-    'Make a model file of a PyTorch checkpoint',
+  cli.add<{ output: string; overwrite?: boolean }>(
+    'convert-weights <checkpoint> [exporter-options...]',
+    "Make a model file of a PyTorch checkpoint; what follows -- are options of the training's exporter",
     (command) =>
       command
         .requiredOption('-o, --output <file>', 'model file to write (.safetensors)')
-        .option('--exporter <options...>', 'further options of the exporter (training/README.md)')
         .option('--overwrite', 'replace an existing file'),
-    async (session, { output, overwrite = false, exporter = [] }, checkpoint) => {
+    async (session, { output, overwrite = false }, checkpoint, ...exporter) => {
       refuseExisting(output, overwrite)
       if (isSameFile(output, checkpoint as string)) {
         throw new ClericError('ERR_FILE_EXISTS', `${output} is the checkpoint itself; choose another name`)
@@ -24,6 +23,6 @@ export function addConvertWeights(cli: Cli): void {
       const text = `${output}: ${byteSize(bytes)}, model ${model.name} (${model.hash.slice(0, 16)})`
       return { json: { output, ...result }, text: `${text}, ${weights} weights in ${tensors} tensors` }
     },
-    'cleric convert-weights s.pt -o cleric-s.safetensors',
+    'cleric convert-weights s.pt -o cleric-s.safetensors -- --name cleric-s',
   )
 }

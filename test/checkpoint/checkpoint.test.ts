@@ -75,11 +75,11 @@ testWithTorch("convert-weights makes the model that the training's own export ma
   const argv = ['-m', 'cleric_training.export', '--checkpoint', at('run.pt'), '--out', own, '--drawn']
   await promisify(execFile)(python, argv, { cwd: training })
   const convert = ['convert-weights', at('run.pt'), '-o', at('made.safetensors')]
-  const { status, stdout, stderr } = await run(...convert, '--json', '--exporter', '--drawn')
+  const { status, stdout, stderr } = await run(...convert, '--json', '--', '--drawn', '--name', 'mine')
   t.is(status, 0, stderr)
   const made = await loadModel(at('made.safetensors'))
   t.is(made.hash, (await loadModel(own)).hash)
-  t.like(JSON.parse(stdout), { output: at('made.safetensors'), model: { name: 'cleric-nano', hash: made.hash } })
+  t.like(JSON.parse(stdout), { output: at('made.safetensors'), model: { name: 'mine', hash: made.hash } })
   // There already; and not replaced by what can't be converted.
   t.is((await run(...convert)).status, 1)
   await save('tensors', 'other.pt')
@@ -95,7 +95,7 @@ testWithTorch("convert-weights makes the model that the training's own export ma
 
 testWithTorch('convert-weights says what the exporter complained of', async (t) => {
   await save('training', 'complaint.pt')
-  const { status, stderr } = await run('convert-weights', at('complaint.pt'), '-o', at('x'), '--exporter', '--nonsense')
+  const { status, stderr } = await run('convert-weights', at('complaint.pt'), '-o', at('x'), '--', '--nonsense')
   t.is(status, 1)
   t.regex(stderr, /^cleric convert-weights: The exporter failed: .*--nonsense\n$/)
   t.false(existsSync(at('x')))
