@@ -1,6 +1,7 @@
 import { checkCallback, checkOptions, checkSignal, wrongType } from '../arguments.js'
 import { ClericError, type ErrorCode } from '../errors.js'
 import { Archive } from './archive.js'
+import { inOrder } from './in-order.js'
 
 export interface TilePlace {
   readonly level: number
@@ -31,6 +32,9 @@ export interface ValidateOptions {
 /** What is wrong with the data at one place, as opposed to with the model, the device, or the caller. */
 const BAD: readonly ErrorCode[] = ['ERR_CORRUPT_TILE', 'ERR_ARCHIVE_CORRUPT', 'ERR_ARCHIVE_UNSUPPORTED']
 
+/** Tiles read at the same time: what keeps a codec at work, and no more than the memory that they take is worth. */
+const TILES_IN_FLIGHT = 4
+
 /**
  * Decodes every tile, the overview and the associated images of an archive and lists what is damaged. Opening it has already
  * checked the head.
@@ -47,17 +51,18 @@ export async function validateArchive(archive: Archive, options: ValidateOptions
   const unreadable: TilePlace[] = []
   const badImages: Validation['badImages'] = []
   let tiles = 0
-  for (const [level, { columns, rows }] of archive.levels.entries()) {
-    for (let row = 0; row < rows; row++) {
-      for (let column = 0; column < columns; column++) {
-        const fault = await faultOf(() => archive.readTile(level, column, row, options.signal))
-        if (fault) bad.push({ level, column, row, ...fault })
-        if (archive.isUnreadable(level, column, row)) unreadable.push({ level, column, row })
-        tiles++
-        options.onProgress?.(tiles, total)
-      }
-    }
-  }
+  await inOrder(
+    placesOf(archive),
+    TILES_IN_FLIGHT,
+    ({ level, column, row }, signal) => faultOf(() => archive.readTile(level, column, row, signal)),
+    async (place, fault) => {
+      if (fault) bad.push({ ...place, ...fault })
+      if (archive.isUnreadable(place.level, place.column, place.row)) unreadable.push(place)
+      tiles++
+      options.onProgress?.(tiles, total)
+    },
+    options.signal ?? new AbortController().signal,
+  )
   for (const [level, { length }] of archive.overview.entries()) {
     for (const at of length.keys()) {
       const fault = await faultOf(() => archive.readOverviewTile(level, at, options.signal))
@@ -69,6 +74,14 @@ export async function validateArchive(archive: Archive, options: ValidateOptions
     if (fault) badImages.push({ name, ...fault })
   }
   return { ok: bad.length + badImages.length === 0, tiles, bad, unreadable, badImages }
+}
+
+function* placesOf({ levels }: Archive): Generator<TilePlace> {
+  for (const [level, { columns, rows }] of levels.entries()) {
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++) yield { level, column, row }
+    }
+  }
 }
 
 async function faultOf(read: () => Promise<unknown>): Promise<{ code: ErrorCode; reason: string } | null> {
