@@ -6,7 +6,6 @@
 // off the main thread.
 
 #include <algorithm>
-#include <atomic>
 #include <exception>
 #include <memory>
 #include <utility>
@@ -169,8 +168,8 @@ struct Stream {
   explicit Stream(Span<uint8_t> bytes) : decoder(bytes.data, bytes.length) {}
 
   rans::Decoder decoder;
-  /// A job is at it: nobody else may be.
-  std::atomic<bool> busy{false};
+  /// A job is at it, until its promise is settled: nobody else may be. Belongs to JavaScript's thread.
+  bool busy = false;
 };
 
 class RansDecoder : public Napi::ObjectWrap<RansDecoder> {
@@ -193,8 +192,11 @@ class RansDecoder : public Napi::ObjectWrap<RansDecoder> {
     auto tables = tables_of(info[1]);
     const std::shared_ptr<Stream> stream = idle(info.Env());
     stream->busy = true;
+    // Goes with the job, which JavaScript's thread deletes before anybody hears of its result.
+    const std::shared_ptr<void> done(nullptr, [stream](void*) { stream->busy = false; });
     return Job<std::vector<int16_t>>::start(
-        Value(), [stream, indexes = std::move(indexes), tables] { return decode_run(*stream, indexes, *tables); },
+        Value(),
+        [stream, indexes = std::move(indexes), tables, done] { return decode_run(stream->decoder, indexes, *tables); },
         [this](Napi::Env env, const std::vector<int16_t>& symbols) {
           if (!stream_) throw closed(env);
           auto result = Napi::Int16Array::New(env, symbols.size());
@@ -204,14 +206,10 @@ class RansDecoder : public Napi::ObjectWrap<RansDecoder> {
         explain);
   }
 
-  static std::vector<int16_t> decode_run(Stream& stream, const std::vector<uint16_t>& indexes,
+  static std::vector<int16_t> decode_run(rans::Decoder& decoder, const std::vector<uint16_t>& indexes,
                                          const rans::Tables& tables) {
-    struct Done {
-      std::atomic<bool>& busy;
-      ~Done() { busy = false; }
-    } const done{stream.busy};
     std::vector<int16_t> symbols(indexes.size());
-    stream.decoder.decode(indexes.data(), indexes.size(), tables, symbols.data());
+    decoder.decode(indexes.data(), indexes.size(), tables, symbols.data());
     return symbols;
   }
 
