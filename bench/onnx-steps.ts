@@ -25,7 +25,8 @@ export function tableSteps(table: Int32Array): TableSteps {
   // gelu(x) - gelu(-x) = x, wherever the table is not clamped.
   let i = 2047
   while (i > 1 && at(i) === 2047) i--
-  const output = powerOfTwo(leastGelu / least)
+  // Where the step is so coarse that GELU's dip rounds to zero, the table is ReLU's, which is the same at every step.
+  const output = least === 0 ? 1 : powerOfTwo(leastGelu / least)
   return { activation: 'Gelu', input: powerOfTwo((output * (at(i) - at(-i))) / i), output }
 }
 
