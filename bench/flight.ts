@@ -46,6 +46,7 @@ let clock = new BusyClock()
 const timed: Backend = {
   kind: backend.kind,
   name: backend.name,
+  tilesInFlight: backend.tilesInFlight,
   close: () => backend.close(),
   async compile(graph, parameters) {
     const executable = await backend.compile(graph, parameters)

@@ -54,9 +54,6 @@ export interface DecodeOptions {
   readonly signal?: AbortSignal
 }
 
-/** While one tile's symbols are coded, or its pixels are on their way, the device works on another. */
-const inFlight: Readonly<Record<Backend['kind'], number>> = { webgpu: 3, cpu: 2 }
-
 /**
  * Encodes and decodes tiles. Calls may overlap: a few run at a time, the others wait for their turn. The results
  * don't depend on it.
@@ -131,7 +128,7 @@ class QueuedCodec implements Codec {
   constructor(name: string, hash: string, backend: Backend, tiles: TileCodec) {
     this.model = { name, hash }
     this.device = { kind: backend.kind, name: backend.name }
-    this.tilesInFlight = inFlight[backend.kind]
+    this.tilesInFlight = backend.tilesInFlight
     this.#backend = backend
     this.#tiles = tiles
     this.#turns = new Turns(this.tilesInFlight)

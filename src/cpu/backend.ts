@@ -54,6 +54,7 @@ export function instructionSets(): string[] {
 
 export class CpuBackend implements Backend {
   readonly kind = 'cpu'
+  readonly tilesInFlight = 2
   readonly name: string
   readonly threads: number
   readonly isa: string

@@ -281,6 +281,8 @@ export interface Backend {
   readonly kind: 'webgpu' | 'cpu'
   /** Name of the adapter or processor, for people. */
   readonly name: string
+  /** How many executables under way keep it at work: while one tile's symbols are coded, or its pixels are on their way, it runs another's graph. */
+  readonly tilesInFlight: number
   /** Compiles a graph; parameters are uploaded once a backend and shared by its executables. */
   compile(graph: Graph, parameters: Parameters): Promise<Executable>
   close(): void

@@ -9,6 +9,7 @@ import { WeightCache } from './textures.js'
 export class WebGpuBackend implements Backend {
   readonly kind = 'webgpu'
   readonly name: string
+  readonly tilesInFlight: number
   readonly adapter: AdapterDescription
   readonly #device: Device
   readonly #pipelines: PipelineCache
@@ -17,6 +18,8 @@ export class WebGpuBackend implements Backend {
 
   private constructor(adapter: AdapterDescription, device: Device) {
     this.name = adapter.name
+    // A software adapter's workers never want for work, and its memory is the process's own.
+    this.tilesInFlight = adapter.software ? 1 : 3
     this.adapter = adapter
     this.#device = device
     this.#pipelines = new PipelineCache(device)

@@ -18,6 +18,7 @@ function countingBackend(room = Number.POSITIVE_INFINITY) {
   const backend: Backend = {
     kind: 'webgpu',
     name: 'counting',
+    tilesInFlight: 3,
     async compile() {
       await delay(1)
       if (open.size >= room) throw new DeviceError('ERR_DEVICE_FAILED', 'Out of memory')

@@ -24,6 +24,7 @@ export function interpreter(): Backend {
   return {
     kind: 'cpu',
     name: 'interpreter',
+    tilesInFlight: 1,
     compile: async (graph, parameters) => new Interpreter(graph, parameters),
     close() {},
   }
