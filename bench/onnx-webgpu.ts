@@ -6,23 +6,12 @@
  * asks for Vulkan adapters only, so that it can't run on llvmpipe by OpenGL ES; of two it takes its own choice.
  * GFLOP/s by wall clock, and by processor time over all cores, which other processes disturb less.
  */
-import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { Graph, Node, Parameters, Tensor } from '../src/network/graph.js'
 import { openWebGpu } from '../src/webgpu/backend.js'
 import { nameOf, onnxModel } from './onnx-model.js'
-
-/** What is used of onnxruntime-node. */
-interface OnnxRuntime {
-  readonly Tensor: new (type: 'float32', data: Float32Array, dims: readonly number[]) => object
-  readonly InferenceSession: {
-    create(
-      model: Uint8Array,
-      options: object,
-    ): Promise<{ run(feeds: object): Promise<Record<string, { readonly data: Float32Array }>> }>
-  }
-}
+import { onnxRuntime } from './onnx-runtime.js'
 
 const { values: options } = parseArgs({
   options: {
@@ -32,10 +21,6 @@ const { values: options } = parseArgs({
     runs: { type: 'string', default: '3' },
   },
 })
-if (!options.runtime) {
-  console.error('bench/onnx-webgpu.ts: --runtime DIR is missing: a folder where `npm install onnxruntime-node` was run')
-  process.exit(2)
-}
 
 const channels = 48
 const size = Number(options.size)
@@ -73,7 +58,7 @@ const parameters: Parameters = {
 // First: it settles where the Vulkan loader looks for drivers, for the other one as well.
 const backend = await openWebGpu({ adapter: options.adapter })
 const executable = await backend.compile(graph, parameters)
-const ort = createRequire(`${options.runtime}/`)('onnxruntime-node') as OnnxRuntime
+const ort = onnxRuntime('bench/onnx-webgpu.ts', options.runtime)
 const session = await ort.InferenceSession.create(onnxModel(graph, parameters), { executionProviders: ['webgpu'] })
 const input = waves(channels * size * size)
 const feeds = { [nameOf(x)]: new ort.Tensor('float32', input, [1, channels, size, size]) }

@@ -4,7 +4,6 @@
  *
  * onnxruntime-node is no dependency of ours: DIR is a folder where `npm install onnxruntime-node` was run.
  */
-import { createRequire } from 'node:module'
 import { parseArgs } from 'node:util'
 import { gainsAt } from '../src/codec/gain.js'
 import { openCpu } from '../src/cpu/backend.js'
@@ -12,17 +11,7 @@ import { loadModel } from '../src/model/model.js'
 import { decoderGraph, encoderGraph } from '../src/network/cleric.js'
 import type { Graph, PortData, Tensor } from '../src/network/graph.js'
 import { nameOf, onnxModel } from './onnx-model.js'
-
-/** What is used of onnxruntime-node. */
-interface OnnxRuntime {
-  readonly Tensor: new (type: 'float32', data: Float32Array, dims: readonly number[]) => { readonly data: Float32Array }
-  readonly InferenceSession: {
-    create(
-      model: Uint8Array,
-      options: object,
-    ): Promise<{ run(feeds: object): Promise<Record<string, { readonly data: Float32Array }>> }>
-  }
-}
+import { onnxRuntime } from './onnx-runtime.js'
 
 const { values: options } = parseArgs({
   options: {
@@ -33,11 +22,7 @@ const { values: options } = parseArgs({
     runs: { type: 'string', default: '7' },
   },
 })
-if (!options.runtime) {
-  console.error('bench/onnx.ts: --runtime DIR is missing: a folder where `npm install onnxruntime-node` was run')
-  process.exit(2)
-}
-const ort = createRequire(`${options.runtime}/`)('onnxruntime-node') as OnnxRuntime
+const ort = onnxRuntime('bench/onnx.ts', options.runtime)
 const threads = Number(options.threads)
 const size = Number(options.size)
 
