@@ -5,6 +5,8 @@
  * Fastest and median of several runs: the median shows what else the machine is doing.
  */
 import { parseArgs } from 'node:util'
+import { noise } from '../src/bench/speed/random-model.js'
+import { multiplyAdds } from '../src/bench/speed/work.js'
 import { gainsAt } from '../src/codec/gain.js'
 import { type CpuBackend, type CpuExecutable, openCpu } from '../src/cpu/backend.js'
 import { loadModel, type Model } from '../src/model/model.js'
@@ -62,42 +64,6 @@ function integersOf(name: string, length: number): Int32Array {
   return Int32Array.from(noise(length, 300))
 }
 
-function noise(length: number, scale: number): Float32Array {
-  let state = 1
-  return Float32Array.from({ length }, () => {
-    state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff
-    return (state / 0x40000000 - 1) * scale
-  })
-}
-
-/** Multiply-adds of a node's products. */
-function work(node: Node, parameters: Parameters): number {
-  const out = nodeOutputs(node)[0] as Tensor
-  const area = out.shape.height * out.shape.width
-  switch (node.op) {
-    case 'conv':
-    case 'deform':
-      return (parameters.get(node.weight).data.length * area) / node.shuffle ** 2
-    case 'integerConv':
-      // Of a convolution at one position, that its readers look at half the result may halve the work.
-      return (parameters.integers(node.weight).data.length * area) / node.shuffle ** 2
-    case 'gdn':
-      return out.shape.channels ** 2 * area
-    case 'integerDepthwise':
-      return 9 * out.shape.channels * area
-    case 'liftStep': {
-      const hidden = parameters.get(`${node.net}.conv1.bias`).data.length
-      return (9 * hidden * (hidden + 1) + hidden) * out.shape.channels * area
-    }
-    case 'integerLinearAttention':
-      return 2 * (out.shape.channels / node.heads) * out.shape.channels * area
-    case 'integerWindowAttention':
-      return 25 * out.shape.channels * area
-    default:
-      return 0
-  }
-}
-
 const milliseconds = (seconds: number) => `${(seconds * 1e3).toFixed(1)} ms`
 const rate = (macs: number, seconds: number) => `${(macs / seconds / 1e9).toFixed(0)} GMAC/s`
 
@@ -127,7 +93,7 @@ async function kernel(
     await executable.run(0, new Map([[x, input]]))
     // The last node is the one that is measured; before it stands what it needs, after it a change of layout.
     const measured = executable.timings(0).findLast(({ node }) => node)
-    if (measured?.node) macs = work(measured.node, parameters)
+    if (measured?.node) macs = multiplyAdds(measured.node, parameters)
     times.push(measured?.seconds ?? 0)
   }
   executable.close()
@@ -242,7 +208,7 @@ async function tile(
   const kinds = new Map<string, { seconds: number; macs: number; count: number }>()
   for (const [stage, times] of fastest.entries()) {
     for (const [n, { node }] of executable.timings(stage).entries()) {
-      const macs = node ? work(node, model.parameters) : 0
+      const macs = node ? multiplyAdds(node, model.parameters) : 0
       for (const kind of ['sum of nodes, each at its fastest', nodeKind(node)]) {
         const entry = kinds.get(kind) ?? { seconds: 0, macs: 0, count: 0 }
         entry.seconds += times[n] ?? 0

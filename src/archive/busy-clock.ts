@@ -15,8 +15,13 @@ export class BusyClock {
     }
   }
 
+  /** Of pieces of work that have settled, and of the time since which others are under way. */
+  get seconds(): number {
+    return (this.#busy + (this.#working > 0 ? performance.now() - this.#since : 0)) / 1000
+  }
+
   /** 0 to 1, since the clock was made. */
   get share(): number {
-    return this.#busy / (performance.now() - this.#started)
+    return (1000 * this.seconds) / (performance.now() - this.#started)
   }
 }

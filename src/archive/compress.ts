@@ -89,6 +89,10 @@ export interface CompressResult {
   readonly device: string
   /** Share of the time, 0 to 1, during which the codec had a tile to work on. */
   readonly deviceBusy: number
+  /** Time during which pixels of the slide were being read. */
+  readonly readSeconds: number
+  /** Time during which the archive was being written. */
+  readonly writeSeconds: number
   readonly peakRssBytes: number
   /** Tiles taken over from an interrupted run. */
   readonly resumedTiles: number
@@ -148,9 +152,9 @@ export async function compressSlide(
     const levels = chooseLevels(source.levels, options.levels ?? 'all')
     const loan = given ? { codec: given, release() {} } : await borrowCodec({ model, device, adapter })
     try {
-      const clock = new BusyClock()
+      const clocks = { read: new BusyClock(), codec: new BusyClock(), write: new BusyClock() }
       const own = { quality, tile, background, layout, label, macro, overwrite, resume, onProgress, onUnreadable }
-      const run = new Compression(new SlideReader(source, onBadTile), levels, loan.codec, clock, own)
+      const run = new Compression(new SlideReader(source, onBadTile), levels, loan.codec, clocks, own)
       const bytes = await run.write(output, signal)
       return {
         output,
@@ -161,7 +165,9 @@ export async function compressSlide(
         tiles: run.tiles,
         blankTiles: run.blankTiles,
         device: loan.codec.device.name,
-        deviceBusy: clock.share,
+        deviceBusy: clocks.codec.share,
+        readSeconds: clocks.read.seconds,
+        writeSeconds: clocks.write.seconds,
         peakRssBytes: process.resourceUsage().maxRSS * 1024,
         resumedTiles: run.resumedTiles,
         unreadableTiles: run.unreadable,

@@ -34,6 +34,16 @@ export interface CompressionOptions {
   readonly onUnreadable: ((tile: UnreadableTile) => void) | undefined
 }
 
+/** What the time goes by. */
+export interface StageClocks {
+  /** Reading the slide's pixels, the overview's too. */
+  readonly read: BusyClock
+  /** The codec having a tile to work on. */
+  readonly codec: BusyClock
+  /** Writing the archive and its journal. */
+  readonly write: BusyClock
+}
+
 /** Tiles between being read and being written: enough to feed the codec while others are read. */
 const TILES_IN_FLIGHT = 6
 
@@ -69,7 +79,7 @@ export class Compression {
   readonly #numbers: readonly number[]
   readonly #levels: readonly Level[]
   readonly #codec: PayloadCodec
-  readonly #clock: BusyClock
+  readonly #clocks: StageClocks
   readonly #options: CompressionOptions
   readonly #kept: Kept
   readonly #indexes: readonly TileIndex[]
@@ -80,14 +90,14 @@ export class Compression {
     reader: SlideReader,
     numbers: readonly number[],
     codec: PayloadCodec,
-    clock: BusyClock,
+    clocks: StageClocks,
     options: CompressionOptions,
   ) {
     this.#reader = reader
     this.#numbers = numbers
     this.#levels = numbers.map((number) => reader.slide.levels[number] as Level)
     this.#codec = codec
-    this.#clock = clock
+    this.#clocks = clocks
     this.#options = options
     this.#kept = keptOf(reader.slide, options)
     this.#indexes = this.#levels.map((level) => emptyIndex(level, options.tile))
@@ -112,16 +122,17 @@ export class Compression {
       this.#refuseNothing()
       for (const [i, { index }] of contents.overview.entries()) {
         for (const [at, bytes] of (overview?.tiles[i] ?? []).entries()) {
-          index.offset[at] = await writer.append(bytes)
+          index.offset[at] = await this.#clocks.write.while(writer.append(bytes))
           index.length[at] = bytes.length
         }
       }
       const stored: StoredImage[] = []
       for (const { bytes, ...image } of images) {
-        stored.push({ ...image, offset: await writer.append(bytes), length: bytes.length })
+        const offset = await this.#clocks.write.while(writer.append(bytes))
+        stored.push({ ...image, offset, length: bytes.length })
       }
       const fileLength = writer.position
-      await writer.finish(encodeHead({ ...contents, images: stored, fileLength }))
+      await this.#clocks.write.while(writer.finish(encodeHead({ ...contents, images: stored, fileLength })))
       return fileLength
     } finally {
       await writer.leave()
@@ -160,7 +171,7 @@ export class Compression {
       async (place, made) => {
         const [bytes, colour] =
           'payload' in made ? [made.payload, new Uint8Array(4)] : [new Uint8Array(0), blankBytes(made)]
-        const { offset, length } = await writer.appendTile(bytes, colour)
+        const { offset, length } = await this.#clocks.write.while(writer.appendTile(bytes, colour))
         this.#note(place, offset, length, colour, 'payload' in made ? undefined : made.error)
         this.#report(writer)
       },
@@ -193,14 +204,14 @@ export class Compression {
   }
 
   async #make(place: Place, signal: AbortSignal): Promise<Made> {
-    const image = await this.#reader.read(this.#area(place), signal)
+    const image = await this.#clocks.read.while(this.#reader.read(this.#area(place), signal))
     if (image instanceof SlideError) return { colour: this.#reader.slide.background, error: image }
     const colour = blankColour(image, this.#options.background)
     if (colour) return { colour }
     const { tileWidth, tileHeight } = this.#indexes[place.level] as TileIndex
     // A TIFF's tiles are whole, also at the edge.
     const whole = padTile(image, tileWidth, tileHeight)
-    return { payload: await this.#clock.while(this.#codec.encodePayload(whole, this.#options.quality, signal)) }
+    return { payload: await this.#clocks.codec.while(this.#codec.encodePayload(whole, this.#options.quality, signal)) }
   }
 
   /** Enters a tile that is written into index and counts. */
@@ -243,7 +254,7 @@ export class Compression {
   #overview(levels: readonly OverviewLevel[], signal: AbortSignal): Overview {
     const { slide } = this.#reader
     return new Overview(slide.levels, levels, async (level, area) => {
-      const image = await this.#reader.read({ level, ...area }, signal)
+      const image = await this.#clocks.read.while(this.#reader.read({ level, ...area }, signal))
       return image instanceof SlideError ? fill(area.width, area.height, slide.background) : image
     })
   }

@@ -89,7 +89,8 @@ function encoding(codecs: readonly CodecFacts[], title: string) {
 
 const ORDER: readonly string[] = ['cleric', 'jpeg', 'mozjpeg', 'jpeg2000', 'htj2k', 'jpeg-xl', 'avif', 'hevc', 'webp']
 
-async function draw(spec: TopLevelSpec): Promise<string> {
+/** A figure of Vega-Lite as SVG. */
+export async function draw(spec: TopLevelSpec): Promise<string> {
   // Loaded when something is drawn: most commands never need it.
   const [{ compile }, vega] = await Promise.all([import('vega-lite'), import('vega')])
   const config = {

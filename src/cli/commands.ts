@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { addBench } from './bench.js'
+import { addBenchSpeed } from './bench-speed.js'
 import { Cli, type Io } from './cli.js'
 import { addCompare } from './compare.js'
 import { addCompress } from './compress.js'
@@ -29,5 +30,6 @@ export function createCli(io: Io): Cli {
   addDevices(cli)
   addConvertWeights(cli)
   addBench(cli)
+  addBenchSpeed(cli)
   return cli
 }

@@ -48,8 +48,8 @@ export interface Choice {
   readonly reason: string
 }
 
-/** The best GPU, if any. */
-async function findGpu(): Promise<FoundAdapter | null> {
+/** The best GPU; null where there is none but software. */
+export async function findGpu(): Promise<FoundAdapter | null> {
   if (!mayHaveGpu()) return null
   try {
     const picked = await pickAdapter()

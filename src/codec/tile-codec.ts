@@ -33,33 +33,43 @@ interface Sized<G> {
   readonly order: CodingOrder
 }
 
+/** Is given each piece of the entropy coder's work, to time it, and gives it back. */
+export type ObserveCoding = <T>(work: Promise<T>) => Promise<T>
+
 /** Calls may overlap: each runs on an executable of its own. */
 export class TileCodec {
   readonly #model: Model
   readonly #executables: ExecutablePool
   readonly #yTables: RansTables
   readonly #zTables: RansTables
+  readonly #observe: ObserveCoding
   readonly #encoders = new Recent<Sized<EncoderGraph>>(keptSizes)
   readonly #decoders = new Recent<Sized<DecoderGraph>>(keptSizes)
 
   /** @throws CorruptDataError ERR_MODEL_CORRUPT if the model's tables are unsound, or its parameters don't fit */
-  constructor(model: Model, backend: Backend) {
+  constructor(model: Model, backend: Backend, observe: ObserveCoding = (work) => work) {
     checkParameters(model.config, model.parameters)
     this.#model = model
     this.#executables = new ExecutablePool(backend, model.parameters, keptExecutables)
     this.#yTables = checkedTables(model.yTables)
     this.#zTables = checkedTables(model.zTables)
+    this.#observe = observe
   }
 
   /** Payload bytes (`bitstream.ts`) of an image of at most 1024 x 1024 pixels. */
   async encode(image: Image, quality: number, signal?: AbortSignal): Promise<Uint8Array> {
     const padded = padImage(image, padMultiple)
-    const { plan, order } = this.#sized(this.#encoders, encoderGraph, padded.height, padded.width)
+    const sized = this.#sized(this.#encoders, encoderGraph, padded.height, padded.width)
+    const { plan } = sized
     const inputs = new Map<Tensor, PortData>([[plan.image, padded.data]])
     const gains = gainsAt(this.#model, quality)
     if (plan.gain && gains) inputs.set(plan.gain, gains.forward)
     const outputs = await this.#executables.use(plan.graph, (executable) => executable.run(0, inputs, signal))
+    return this.#observe(this.#code(sized, outputs))
+  }
 
+  /** The payload of what an encoder graph gave. */
+  async #code({ plan, order }: Sized<EncoderGraph>, outputs: ReadonlyMap<Tensor, PortData>): Promise<Uint8Array> {
     const encoder = new RansEncoder()
     let crc = 0
     const push = (symbols: Int16Array, indexes: TableIndexes, tables: RansTables) => {
@@ -108,13 +118,14 @@ export class TileCodec {
     signal: AbortSignal | undefined,
   ): Promise<Uint8Array> {
     using decoder = new RansDecoder(stream)
-    const z = await decoder.decode(order.channelOfZ, this.#zTables)
+    const z = await this.#observe(decoder.decode(order.channelOfZ, this.#zTables))
     let crc = crcOfSymbols(z, 0)
     let inputs = new Map<Tensor, PortData>([[plan.z, z]])
     for (const [stage, { half, indexes, symbols }] of plan.halves.entries()) {
       const outputs = await executable.run(stage, inputs, signal)
       const positions = order.positions[half]
-      const values = await decoder.decode(asIndexes(gather(int16(outputs, indexes), positions)), this.#yTables)
+      const tables = asIndexes(gather(int16(outputs, indexes), positions))
+      const values = await this.#observe(decoder.decode(tables, this.#yTables))
       crc = crcOfSymbols(values, crc)
       const { channels, height, width } = symbols.shape
       inputs = new Map([[symbols, scatter(values, positions, channels * height * width)]])

@@ -234,11 +234,12 @@ test('several tiles are in flight, but few, and the time of the codec is counted
   const codec = losslessCodec(15)
   const image = await slide.readRegion({ x: 0, y: 0, level: 0, width: 700, height: 500 })
   const options = { codec, tile: 64, background: 'keep' } as const
-  const { deviceBusy, seconds } = await compressSlide(memorySlide([image]), fresh(), options)
+  const { deviceBusy, seconds, readSeconds, writeSeconds } = await compressSlide(memorySlide([image]), fresh(), options)
   t.true(codec.overlapping >= 2 && codec.overlapping <= 6, `${codec.overlapping}`)
   // 15 ms a tile, of up to six at a time.
   t.true(deviceBusy * seconds > 0.014 * (codec.encoded / 6), `${deviceBusy} of ${seconds} s`)
   t.true(deviceBusy <= 1)
+  for (const part of [readSeconds, writeSeconds]) t.true(part > 0 && part < seconds, `${part} of ${seconds} s`)
 })
 
 test('decoded tiles are kept up to the limit, and decoded once for callers at the same time', async (t) => {

@@ -49,11 +49,13 @@ test('compress prints the fields that scripts rely on, and nothing else on stdou
     'deviceBusy',
     'output',
     'peakRssBytes',
+    'readSeconds',
     'resumedTiles',
     'seconds',
     'sourceBytes',
     'tiles',
     'unreadableTiles',
+    'writeSeconds',
   ])
   t.is(result.bytes, readFileSync(at('a.cleric.tif')).length)
 })

@@ -13,10 +13,10 @@ import type {
   Node,
   Parameters,
   Tensor,
-} from '../src/network/graph.js'
-import { latentSteps } from '../src/network/graph.js'
-import { nameOf, type OnnxBuilder } from './onnx-model.js'
-import { expStep, tableSteps } from './onnx-steps.js'
+} from '../../network/graph.js'
+import { latentSteps } from '../../network/graph.js'
+import { nameOf, type OnnxBuilder } from './model.js'
+import { expStep, tableSteps } from './steps.js'
 
 interface ConvSettings {
   readonly kernel: number

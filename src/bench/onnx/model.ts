@@ -1,11 +1,11 @@
 /**
- * A graph as an ONNX model, for `onnx.ts` to run on onnxruntime: all stages in one, tensors 1 x C x H x W in float32.
+ * A graph as an ONNX model, for the bench to run on onnxruntime: all stages in one, tensors 1 x C x H x W in float32.
  *
  * The protobuf messages are written by hand (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto): only a dozen
  * fields are used.
  */
-import type { Graph, Parameters, Tensor } from '../src/network/graph.js'
-import { OnnxNodes } from './onnx-nodes.js'
+import type { Graph, Parameters, Tensor } from '../../network/graph.js'
+import { OnnxNodes } from './nodes.js'
 
 type Attribute = number | string | readonly number[] | { readonly float: number }
 
