@@ -9,8 +9,9 @@ import type { TileSpeed } from '../bench/speed/tiles.js'
 import { byteSize, table } from './quantities.js'
 
 const percent = (share: number) => `${(100 * share).toFixed(0)} %`
-const rate = (value: number) => value.toPrecision(3)
-const milliseconds = (seconds: number) => (1000 * seconds).toPrecision(3)
+/** Three digits, or all before the point. */
+const rate = (value: number) => (value < 1000 ? value.toPrecision(3) : value.toFixed(0))
+const milliseconds = (seconds: number) => rate(1000 * seconds)
 const yes = (on: boolean) => (on ? 'yes' : 'no')
 
 /** Machine, versions, model, devices. */
@@ -89,7 +90,10 @@ function peersText({ results, missing }: Peers): string {
     entry.largestDifference?.toExponential(1) ?? '-',
   ])
   const head = ['', 'tile', 'by', 'ms', 'best', 'runs', 'Mpx/s', 'CLERIC is faster', 'largest difference']
-  const gaps = missing.map(({ peer, reason }) => `${peerLabels[peer]} is missing: ${reason}`)
+  const gaps = missing.map(({ peer, device, reason }) => {
+    const where = device === null ? '' : ` beside ${device}`
+    return `${peerLabels[peer]} is missing${where}: ${reason}`
+  })
   return [
     'The same layers and weights on other runtimes, by turns, without the entropy coder; medians',
     table([head, ...rows]),

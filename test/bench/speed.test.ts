@@ -195,6 +195,21 @@ test.serial('peers that are missing are named, with what to do', async (t) => {
   t.regex(missing.find(({ peer }) => peer === 'onnxruntime-cpu')?.reason ?? '', /Cannot find module .*--runtime/)
 })
 
+test.serial('a provider that finds no adapter is named, and what it could only be compared with wrongly', async (t) => {
+  const pretend = (id: string) => ({ id, kind: 'webgpu' as const, software: true, open: () => openCpu() })
+  const devices = [pretend('a (vulkan)'), pretend('b (opengles)')]
+  const runtime = fakeOnnxRuntime(join(folder, 'ort-2'))
+  const { results, missing } = await benchPeers({ ...(await context()), devices }, runtime)
+  t.is(results.length, 4)
+  const about = missing.filter(({ peer }) => peer === 'onnxruntime-webgpu')
+  t.deepEqual(
+    about.map(({ device }) => device),
+    ['a (vulkan)', 'b (opengles)'],
+  )
+  t.is(about[0]?.reason, 'no adapter for webgpu')
+  t.regex(about[1]?.reason ?? '', /no OpenGL ES/)
+})
+
 test.serial('peers that are there run by turns and are compared', async (t) => {
   process.env.PYTHON = fakePython(folder)
   const { results, missing } = await benchPeers(await context(), fakeOnnxRuntime(join(folder, 'ort')))

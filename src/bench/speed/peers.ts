@@ -42,6 +42,8 @@ export interface PeerSpeed {
 
 export interface MissingPeer {
   readonly peer: PeerId
+  /** Beside which device; null: beside any. */
+  readonly device: string | null
   readonly reason: string
 }
 
@@ -72,33 +74,40 @@ const install = 'run `npm install onnxruntime-node` in a folder and name it with
 
 /** @param runtime folder of onnxruntime-node; null: none was named */
 export async function benchPeers(context: SpeedContext, runtime: string | null): Promise<Peers> {
-  const missing = new Map<PeerId, string>()
-  let ort: OnnxRuntime | null = null
-  try {
-    if (runtime !== null) ort = OnnxRuntime.open(runtime)
-  } catch (error) {
-    noteBoth(missing, `${firstLine(error)}; ${install}`)
+  const missing: MissingPeer[] = []
+  const ort = openRuntime(runtime, missing)
+  const note = (peer: PeerId, reason: string) => {
+    if (!isMissing(missing, peer)) missing.push({ peer, device: null, reason })
   }
-  if (runtime === null) noteBoth(missing, install)
   if (!context.devices.some(({ kind }) => kind === 'webgpu')) {
-    const reason = 'no WebGPU adapter is among the devices of this run; name one with --device'
-    missing.set('onnxruntime-webgpu', missing.get('onnxruntime-webgpu') ?? reason)
+    note('onnxruntime-webgpu', 'no WebGPU adapter is among the devices of this run; name one with --device')
   }
   if (!context.devices.some(({ kind }) => kind === 'cpu')) {
-    const reason = 'cpu is not among the devices of this run'
-    missing.set('onnxruntime-cpu', missing.get('onnxruntime-cpu') ?? reason)
-    missing.set('pytorch', reason)
+    for (const peer of ['onnxruntime-cpu', 'pytorch'] as const) {
+      note(peer, 'cpu is not among the devices of this run')
+    }
   }
   const results: PeerSpeed[] = []
   for (const device of context.devices) {
     const run = () => onDevice(context, device, ort, missing)
     results.push(...((await attempt(context, device.id, 'peers', run)) ?? []))
   }
-  return { results, missing: [...missing].map(([peer, reason]) => ({ peer, reason })) }
+  return { results, missing }
 }
 
-function noteBoth(missing: Map<PeerId, string>, reason: string): void {
-  for (const peer of ['onnxruntime-cpu', 'onnxruntime-webgpu'] as const) missing.set(peer, reason)
+function openRuntime(folder: string | null, missing: MissingPeer[]): OnnxRuntime | null {
+  let reason = install
+  try {
+    if (folder !== null) return OnnxRuntime.open(folder)
+  } catch (error) {
+    reason = `${firstLine(error)}; ${install}`
+  }
+  for (const peer of ['onnxruntime-cpu', 'onnxruntime-webgpu'] as const) missing.push({ peer, device: null, reason })
+  return null
+}
+
+function isMissing(missing: readonly MissingPeer[], peer: PeerId, device: string | null = null): boolean {
+  return missing.some((entry) => entry.peer === peer && (entry.device === null || entry.device === device))
 }
 
 function firstLine(error: unknown): string {
@@ -109,7 +118,7 @@ async function onDevice(
   context: SpeedContext,
   device: SpeedDevice,
   ort: OnnxRuntime | null,
-  missing: Map<PeerId, string>,
+  missing: MissingPeer[],
 ): Promise<PeerSpeed[]> {
   const { model, modelFile, seconds, signal, note } = context
   // A software adapter takes minutes for large ones.
@@ -117,10 +126,14 @@ async function onDevice(
   const backend = await device.open()
   const threads = availableParallelism()
   let torch: Torch | null = null
+  if (device.id.endsWith('(opengles)')) {
+    const reason = 'it has no OpenGL ES, and another adapter would be no comparison'
+    missing.push({ peer: 'onnxruntime-webgpu', device: device.id, reason })
+  }
   try {
     if (device.kind === 'cpu') {
       torch = await Torch.open({ model: modelFile, tile, threads, signal }).catch((error: unknown) => {
-        missing.set('pytorch', firstLine(error))
+        missing.push({ peer: 'pytorch', device: device.id, reason: firstLine(error) })
         return null
       })
     }
@@ -130,9 +143,9 @@ async function onDevice(
       const runners = [await ours(backend, model, work)]
       try {
         const peer = device.kind === 'cpu' ? 'onnxruntime-cpu' : 'onnxruntime-webgpu'
-        if (ort && !missing.has(peer)) {
+        if (ort && !isMissing(missing, peer, device.id)) {
           const other = await onnx(ort, peer, model, work, threads).catch((error: unknown) => {
-            missing.set(peer, firstLine(error))
+            missing.push({ peer, device: device.id, reason: firstLine(error) })
             return null
           })
           if (other) runners.push(other)
