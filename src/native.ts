@@ -73,6 +73,7 @@ export interface NativeCpuBackend {
     keys: readonly string[],
     values: readonly (Float32Array | Int32Array)[],
   ): NativeCpuExecutable
+  peak(): Promise<number>
   close(): void
 }
 

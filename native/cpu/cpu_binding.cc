@@ -2,6 +2,7 @@
 //   compile(tensors: Int32Array, program: Int32Array, reals: Float32Array, keys: string[], values: (Float32Array | Int32Array)[])
 //     -> CpuExecutable: run(stage, inputs: TypedArray[], job) -> Promise<TypedArray[]>, cancel(job),
 //        seconds(stage) -> Float64Array, bytes, close()
+//   peak() -> Promise<number>: operations a second, float32, of multiply-adds in registers on all threads
 //   close()
 //
 // Stages run on a thread of libuv's pool and on the backend's own threads.
@@ -14,7 +15,9 @@
 #include <vector>
 
 #include "../binding.h"
+#include "../job.h"
 #include "executable.h"
+#include "peak.h"
 
 namespace cleric {
 
@@ -214,10 +217,10 @@ class CpuExecutable : public Napi::ObjectWrap<CpuExecutable> {
 class CpuBackend : public Napi::ObjectWrap<CpuBackend> {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(
-        env, "CpuBackend",
-        {InstanceMethod<&CpuBackend::compile>("compile"), InstanceAccessor<&CpuBackend::threads>("threads"),
-         InstanceAccessor<&CpuBackend::isa>("isa"), InstanceMethod<&CpuBackend::close>("close")});
+    return DefineClass(env, "CpuBackend",
+                       {InstanceMethod<&CpuBackend::compile>("compile"), InstanceMethod<&CpuBackend::peak>("peak"),
+                        InstanceAccessor<&CpuBackend::threads>("threads"), InstanceAccessor<&CpuBackend::isa>("isa"),
+                        InstanceMethod<&CpuBackend::close>("close")});
   }
 
   explicit CpuBackend(const Napi::CallbackInfo& info) : Napi::ObjectWrap<CpuBackend>(info) {
@@ -280,6 +283,16 @@ class CpuBackend : public Napi::ObjectWrap<CpuBackend> {
     } catch (const std::bad_alloc&) {
       throw coded_error(env, "ERR_DEVICE_LIMIT", "Out of memory for the graph");
     }
+  }
+
+  Napi::Value peak(const Napi::CallbackInfo& info) {
+    open(info.Env());
+    return Job<double>::start(
+        info.This().As<Napi::Object>(), [device = device_] { return cpu::measure_peak(device->pool, device->kernels); },
+        [](Napi::Env env, double& operations) -> Napi::Value { return Napi::Number::New(env, operations); },
+        [](Napi::Env env, const std::exception_ptr&) {
+          return coded_error(env, "ERR_DEVICE_FAILED", "The processor's peak could not be measured");
+        });
   }
 
   Napi::Value threads(const Napi::CallbackInfo& info) {

@@ -1,19 +1,26 @@
 // Which of the compiled instruction sets this machine has.
 #include "kernels.h"
+#include "peak.h"
 
 namespace cleric::cpu {
 
 namespace baseline {
 extern const KernelTable table;
-}
+extern const int peak_operations;
+float peak(int, float);
+}  // namespace baseline
 
 #if defined(CLERIC_CPU_X86)
 namespace avx2 {
 extern const KernelTable table;
-}
+extern const int peak_operations;
+float peak(int, float);
+}  // namespace avx2
 namespace avx512 {
 extern const KernelTable table;
-}
+extern const int peak_operations;
+float peak(int, float);
+}  // namespace avx512
 // The kernels that gain from it; the others are those of avx512.
 namespace avx512vnni {
 void integer_conv(const IntegerConvArgs&, int, float*);
@@ -48,6 +55,16 @@ KernelTables available_kernels() {
 #endif
   found.tables[found.count++] = &baseline::table;
   return found;
+}
+
+PeakKernel peak_kernel(const KernelTable& table) {
+#if defined(CLERIC_CPU_X86)
+  // That of avx512vnni is avx512's.
+  if (table.width == avx512::table.width) return {avx512::peak, avx512::peak_operations};
+  if (table.width == avx2::table.width) return {avx2::peak, avx2::peak_operations};
+#endif
+  static_cast<void>(table);
+  return {baseline::peak, baseline::peak_operations};
 }
 
 }  // namespace cleric::cpu

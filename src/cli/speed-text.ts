@@ -32,7 +32,7 @@ export function describeSpeed(report: SpeedReport): string {
   const sections: string[] = []
   if (tiles) {
     const measured = peaks.map(({ device, gflops, kernel }) => `${device}: ${gflops.toFixed(0)} GFLOP/s, ${kernel}`)
-    sections.push(`Peak, the fastest large layer\n${measured.join('\n')}`, tilesText(tiles))
+    sections.push(`Peak\n${measured.join('\n')}`, tilesText(tiles))
   }
   if (stages) sections.push(stagesText(stages))
   if (peers) sections.push(peersText(peers))

@@ -96,6 +96,17 @@ export class CpuBackend implements Backend {
     }
   }
 
+  /**
+   * Operations a second, in float32, that all threads together can do at most: multiply-adds in registers, two operations
+   * each, measured over some 20 milliseconds.
+   *
+   * @throws ClericError ERR_CLOSED
+   */
+  async peak(): Promise<number> {
+    if (this.#closed) throw closed('backend')
+    return this.#native.peak()
+  }
+
   /** Frees threads, weights and every executable; runs in progress reject with ERR_CLOSED. */
   close(): void {
     this.#closed = true

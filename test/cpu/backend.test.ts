@@ -421,3 +421,16 @@ test('the same tile gives the same symbols in both directions of the model', asy
   }
   backend.close()
 })
+
+test('the peak is measured on every instruction set, also while a graph runs', async (t) => {
+  const { fixture, graph } = tower(4, 64)
+  for (const isa of addon().cpuInstructionSets()) {
+    const backend = await openCpu({ threads: 2, isa })
+    const executable = await backend.compile(graph, fixture)
+    const [peak] = await Promise.all([backend.peak(), executable.run(0, randomInputs(graph))])
+    // Even one lane on one thread of an old processor does more.
+    t.true(peak > 5e8 && peak < 1e14, `${isa}: ${peak}`)
+    backend.close()
+    await t.throwsAsync(backend.peak(), { code: 'ERR_CLOSED' })
+  }
+})

@@ -33,7 +33,7 @@ function drawTiles(tiles: readonly TileSpeed[]): Promise<string> {
         x: { field: 'tile', type: 'ordinal' as const, title: 'side of the tile, pixels', axis: { labelAngle: 0 } },
         xOffset: { field: 'device', type: 'nominal' as const },
         y: { field: 'rate', type: 'quantitative' as const, title: rateTitle },
-        color: { field: 'device', type: 'nominal' as const, title: null },
+        color: { field: 'device', type: 'nominal' as const, title: null, legend: { symbolType: 'square' as const } },
       },
     })),
   })
