@@ -6,8 +6,10 @@ import { CorruptDataError } from '../errors.js'
 export interface ModelConfig {
   /** Name of the preset the model was made from, for people. */
   readonly preset: string
-  /** Transform width N. */
+  /** Transform width N, at 1/2 and 1/4 of the resolution. */
   readonly N: number
+  /** Transform width at 1/8 of the resolution: N unless the file says otherwise. */
+  readonly deep: number
   /** Latent channels M, a multiple of `slices`. */
   readonly M: number
   /** Hyper-latent channels Z. */
@@ -67,9 +69,11 @@ export function parseConfig(json: string): ModelConfig {
     })
   }
 
+  const N = integer('N', 1, maxWidth)
   const config: ModelConfig = {
     preset: typeof fields.preset === 'string' ? fields.preset : 'custom',
-    N: integer('N', 1, maxWidth),
+    N,
+    deep: fields.deep === undefined ? N : integer('deep', 1, maxWidth),
     M: integer('M', 2, maxWidth),
     Z: integer('Z', 1, maxWidth),
     slices: integer('slices', 1, 64),

@@ -15,15 +15,19 @@ function deformable(g: GraphBuilder, config: ModelConfig, name: string, x: Tenso
   return g.deform(name, x, options.stride ?? 1, options.activation ?? 'none', options.shuffle ?? 1)
 }
 
-function drbs(g: GraphBuilder, config: ModelConfig, name: string, x: Tensor): Tensor {
+/** @param outputs channels that the block must have */
+function drbs(g: GraphBuilder, config: ModelConfig, name: string, x: Tensor, outputs: number): Tensor {
   const inner = deformable(g, config, `${name}.conv1`, x, { stride: 2, activation: 'gelu' })
   const outer = g.conv(`${name}.conv2`, inner)
+  g.expectChannels(outer, outputs)
   return g.gdn(`${name}.gdn`, outer, false, g.conv(`${name}.skip`, x, { stride: 2 }))
 }
 
-function drbu(g: GraphBuilder, config: ModelConfig, name: string, x: Tensor): Tensor {
+/** @param outputs channels that the block must have */
+function drbu(g: GraphBuilder, config: ModelConfig, name: string, x: Tensor, outputs: number): Tensor {
   const up = deformable(g, config, `${name}.up`, x, { activation: 'gelu', shuffle: 2 })
   const inner = g.conv(`${name}.conv`, up)
+  g.expectChannels(inner, outputs)
   return g.gdn(`${name}.igdn`, inner, true, deformable(g, config, `${name}.skip`, x, { shuffle: 2 }))
 }
 
@@ -81,9 +85,10 @@ export function lifting(g: GraphBuilder, x: Tensor): { ll: Tensor; lh: Tensor; h
 
 function branch(g: GraphBuilder, config: ModelConfig, name: string, x: Tensor): Tensor {
   let y = r2b(g, `${name}.0`, x, 1, true)
-  y = drbs(g, config, `${name}.1`, y)
+  g.expectChannels(y, config.N)
+  y = drbs(g, config, `${name}.1`, y, config.N)
   y = r2b(g, `${name}.2`, y, config.iters)
-  y = drbs(g, config, `${name}.3`, y)
+  y = drbs(g, config, `${name}.3`, y, config.deep)
   y = r2b(g, `${name}.4`, y, config.iters)
   return g.conv(`${name}.5`, y, { stride: 2 })
 }
@@ -100,9 +105,9 @@ export function analysis(g: GraphBuilder, config: ModelConfig, x: Tensor): Tenso
     return y
   }
   let y = x
-  for (let i = 0; i < 6; i += 2) {
-    y = drbs(g, config, `g_a.net.${i}`, y)
-    y = r2b(g, `g_a.net.${i + 1}`, y, config.iters)
+  for (const [i, width] of [config.N, config.N, config.deep].entries()) {
+    y = drbs(g, config, `g_a.net.${2 * i}`, y, width)
+    y = r2b(g, `g_a.net.${2 * i + 1}`, y, config.iters)
   }
   y = g.conv('g_a.net.6', y, { stride: 2 })
   g.expectChannels(y, config.M)
@@ -112,9 +117,9 @@ export function analysis(g: GraphBuilder, config: ModelConfig, x: Tensor): Tenso
 /** g_s: y_hat, M x H/16 x W/16, to x_hat, 3 x H x W (not clamped). */
 export function synthesis(g: GraphBuilder, config: ModelConfig, yHat: Tensor): Tensor {
   let x = yHat
-  for (let i = 0; i < 6; i += 2) {
-    x = r2b(g, `g_s.net.${i}`, x, config.iters)
-    x = drbu(g, config, `g_s.net.${i + 1}`, x)
+  for (const [i, width] of [config.deep, config.N, config.N].entries()) {
+    x = r2b(g, `g_s.net.${2 * i}`, x, config.iters)
+    x = drbu(g, config, `g_s.net.${2 * i + 1}`, x, width)
   }
   if (!config.ls) {
     x = r2b(g, 'g_s.net.6', x, config.iters)

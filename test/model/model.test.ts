@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import { openCodec } from '../../src/codec/codec.js'
+import { parseConfig } from '../../src/model/config.js'
 import { modelHash, parseModel } from '../../src/model/model.js'
 import { readSafetensors } from '../../src/model/safetensors.js'
 import { nanoModelFile } from '../network/golden.js'
@@ -37,6 +38,21 @@ test('a sound file is read', (t) => {
   t.is(model.config.preset, 'nano')
   t.is(model.yTables.offset.length, 64)
   t.is(model.zTables.offset.length, model.config.Z)
+})
+
+test('the width at 1/8 of the resolution is N unless the configuration says otherwise', (t) => {
+  const { config } = parseModel(nano)
+  t.is(config.deep, config.N)
+  const withDeep = (deep: string) => {
+    const { __metadata__: metadata } = JSON.parse(nano.subarray(8, 8 + Number(nano.readBigUInt64LE(0))).toString())
+    return String(metadata.config).replace('"N":16', `"N":16,"deep":${deep}`)
+  }
+  t.deepEqual(parseConfig(withDeep('32')), { ...config, deep: 32 })
+  t.deepEqual(parseConfig(withDeep('16')), config)
+  for (const deep of ['0', '-32', '32.5', '4097', '1e999', '"32"', 'null', 'true', '[32]']) {
+    const message = /^The model configuration has a bad deep: /
+    t.throws(() => parseConfig(withDeep(deep)), { code: 'ERR_MODEL_CORRUPT', message }, deep)
+  }
 })
 
 test('any changed byte of the data or the configuration is noticed', (t) => {

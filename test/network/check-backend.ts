@@ -1,5 +1,6 @@
 /**
- * The whole network on a backend against the golden vectors. A backend's test calls this for each device it finds.
+ * The whole network on a backend against the golden vectors, and transforms of two widths, which the golden model
+ * doesn't have, against the interpreter. A backend's test calls this for each device it finds.
  *
  * Analysis and synthesis are float32 in another order of summing than PyTorch's: they differ in the last bits, so that
  * a residual next to a half may round the other way, and everything coded after it follows. Hence encoders are
@@ -7,11 +8,16 @@
  * are given: exactly.
  */
 import type { ExecutionContext } from 'ava'
+import { presets } from '../../src/bench/speed/presets.js'
+import { noise, randomParameters } from '../../src/bench/speed/random-model.js'
 import { gainsAt } from '../../src/codec/gain.js'
+import { GraphBuilder } from '../../src/network/builder.js'
 import { type DecoderGraph, decoderGraph, encoderGraph } from '../../src/network/cleric.js'
 import type { Backend, Graph, Half, PortData, Shape, Tensor } from '../../src/network/graph.js'
+import { analysis, synthesis } from '../../src/network/transforms.js'
 import { isAnchor, nanoGolden, nanoModel, relativeError, rgbOf } from './golden.js'
 import { firstDifference, integerVectors } from './golden-integers.js'
+import { interpreter } from './interpreter.js'
 
 /**
  * Largest error allowed relative to the largest value of a tensor. Measured: 3.1e-6 at most, on llvmpipe, SwiftShader
@@ -41,6 +47,46 @@ function exposing(graph: Graph, tensors: readonly Tensor[]): Graph {
 export async function checkNetwork(t: ExecutionContext, backend: Backend): Promise<void> {
   await checkEncoder(t, backend)
   await checkDecoder(t, backend)
+  for (const transforms of deepTransforms) await checkDeep(t, backend, await transforms)
+}
+
+const deepTransforms = [true, false].map(withDeepTransforms)
+
+/** g_a and g_s of a random network twice as wide at 1/8 of the resolution, of an image and of a latent that are not each other's. */
+async function withDeepTransforms(ls: boolean) {
+  const config = { ...presets.nano, deep: 2 * presets.nano.N, ls }
+  const parameters = randomParameters(config)
+  const g = new GraphBuilder(parameters)
+  const shape = { channels: 3, height: 64, width: 128 }
+  const x = g.input('x', shape, 'rgb8')
+  const yHat = g.input('y_hat', { channels: config.M, height: 4, width: 8 }, 'float')
+  const [y, xHat] = [analysis(g, config, x), synthesis(g, config, yHat)]
+  g.endStage('transforms', [
+    { tensor: y, format: 'float' },
+    { tensor: xHat, format: 'float' },
+  ])
+  const inputs = new Map<Tensor, PortData>([
+    [x, Uint8Array.from(noise(3 * 64 * 128, 1), (v) => 128 + 127 * v)],
+    [yHat, noise(config.M * 4 * 8, 4)],
+  ])
+  const graph = g.finish()
+  // Once for all backends, as it takes long.
+  const expected = await (await interpreter().compile(graph, parameters)).run(0, inputs)
+  return { title: `two widths, ls ${ls}`, graph, parameters, inputs, expected, y, xHat }
+}
+
+async function checkDeep(
+  t: ExecutionContext,
+  backend: Backend,
+  { title, graph, parameters, inputs, expected, y, xHat }: Awaited<ReturnType<typeof withDeepTransforms>>,
+): Promise<void> {
+  const executable = await backend.compile(graph, parameters)
+  const outputs = await executable.run(0, inputs)
+  executable.close()
+  for (const tensor of [y, xHat]) {
+    const error = relativeError(outputs.get(tensor) as PortData, expected.get(tensor) as PortData)
+    t.true(error < tolerance, `${title}, ${tensor === y ? 'y' : 'x_hat'}: relative error ${error}`)
+  }
 }
 
 async function checkEncoder(t: ExecutionContext, backend: Backend): Promise<void> {

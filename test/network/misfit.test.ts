@@ -1,12 +1,23 @@
 /** Parameters that fit neither the configuration nor each other: each is refused before a device sees it. */
 import test from 'ava'
+import { presets } from '../../src/bench/speed/presets.js'
+import { randomParameters } from '../../src/bench/speed/random-model.js'
 import { checkParameters } from '../../src/network/cleric.js'
 import { fixtureModel } from './golden.js'
 
 type Shape = readonly number[]
 
-for (const fixture of ['nano', 'tiny-no-ls', 'tiny-no-drb', 'tiny-no-r2b']) {
-  const { config, parameters } = fixtureModel(fixture)
+const fixtures = ['nano', 'tiny-no-ls', 'tiny-no-drb', 'tiny-no-r2b'].map((name) => {
+  const { config, parameters } = fixtureModel(name)
+  return [name, config, parameters] as const
+})
+/** Twice as wide at 1/8 of the resolution. */
+const deep = [true, false].map((ls) => {
+  const config = { ...presets.nano, deep: 2 * presets.nano.N, ls }
+  return [`two widths, ls ${ls}`, config, randomParameters(config)] as const
+})
+
+for (const [fixture, config, parameters] of [...fixtures, ...deep]) {
   const names = new Set<string>()
   const integers = new Set<string>()
 
@@ -51,6 +62,16 @@ for (const fixture of ['nano', 'tiny-no-ls', 'tiny-no-drb', 'tiny-no-r2b']) {
         const layer = ['weight', 'bias', 'shift'].map((part) => weight.replace(/weight$/, part))
         t.throws(() => check(layer, alter), { code: 'ERR_MODEL_CORRUPT' }, `${weight}, ${by}`)
       }
+    }
+  })
+}
+
+for (const [title, config, parameters] of deep) {
+  test(`${title}: parameters of another width than the configuration's are refused by name`, (t) => {
+    t.notThrows(() => checkParameters(config, parameters))
+    for (const other of [{ deep: config.N }, { N: config.deep }, { N: config.deep, deep: config.N }]) {
+      const message = /^The parameters do not fit each other: g_a\.\S+ meets/
+      t.throws(() => checkParameters({ ...config, ...other }, parameters), { code: 'ERR_MODEL_CORRUPT', message })
     }
   })
 }

@@ -6,15 +6,15 @@ const all = { drb: true, ls: true, iters: 2 } as const
 /** As in `training/cleric_training/config.py`. */
 export const presets = {
   paper: {
-    ...{ preset: 'paper', N: 192, M: 320, Z: 192, slices: 10, lift: 32, ...all },
+    ...{ preset: 'paper', N: 192, deep: 192, M: 320, Z: 192, slices: 10, lift: 32, ...all },
     ...{ chan: [192, 128], ep: [320, 256, 128], lrp: [224, 128], levels: 0 },
   },
   s: {
-    ...{ preset: 's', N: 48, M: 256, Z: 64, slices: 4, lift: 8, ...all },
+    ...{ preset: 's', N: 48, deep: 96, M: 256, Z: 64, slices: 4, lift: 8, ...all },
     ...{ chan: [64, 64], ep: [128, 96, 96], lrp: [64, 64], levels: 8 },
   },
   nano: {
-    ...{ preset: 'nano', N: 16, M: 32, Z: 16, slices: 2, lift: 4, ...all },
+    ...{ preset: 'nano', N: 16, deep: 16, M: 32, Z: 16, slices: 2, lift: 4, ...all },
     ...{ chan: [16, 16], ep: [32, 24, 24], lrp: [16, 16], levels: 8 },
   },
 } as const satisfies Record<string, ModelConfig>
@@ -68,17 +68,17 @@ class Shapes {
     if (drb) this.conv(`${name}.offset`, inputs, 27, 3)
   }
 
-  drbs(config: ModelConfig, name: string, inputs: number): void {
-    this.deformable(config, `${name}.conv1`, inputs, config.N)
-    this.conv(`${name}.conv2`, config.N, config.N, 3)
-    this.conv(`${name}.skip`, inputs, config.N, 1)
-    this.gdn(`${name}.gdn`, config.N)
+  drbs(config: ModelConfig, name: string, inputs: number, outputs: number): void {
+    this.deformable(config, `${name}.conv1`, inputs, outputs)
+    this.conv(`${name}.conv2`, outputs, outputs, 3)
+    this.conv(`${name}.skip`, inputs, outputs, 1)
+    this.gdn(`${name}.gdn`, outputs)
   }
 
-  drbu(config: ModelConfig, name: string, inputs: number): void {
-    for (const part of ['up', 'skip']) this.deformable(config, `${name}.${part}`, inputs, 4 * config.N)
-    this.conv(`${name}.conv`, config.N, config.N, 3)
-    this.gdn(`${name}.igdn`, config.N)
+  drbu(config: ModelConfig, name: string, inputs: number, outputs: number): void {
+    for (const part of ['up', 'skip']) this.deformable(config, `${name}.${part}`, inputs, 4 * outputs)
+    this.conv(`${name}.conv`, outputs, outputs, 3)
+    this.gdn(`${name}.igdn`, outputs)
   }
 
   r2b(name: string, inputs: number, outputs = inputs): void {
@@ -97,30 +97,36 @@ class Shapes {
 }
 
 function transforms(shapes: Shapes, config: ModelConfig): void {
-  const { N, M } = config
+  const { N, deep, M } = config
   if (config.ls) {
     for (const [name, inputs] of [
       ['g_a.low', 6],
       ['g_a.high', 12],
     ] as const) {
       shapes.r2b(`${name}.0`, inputs, N)
-      for (const i of [1, 3]) {
-        shapes.drbs(config, `${name}.${i}`, N)
-        shapes.r2b(`${name}.${i + 1}`, N)
+      for (const [i, outputs] of [N, deep].entries()) {
+        shapes.drbs(config, `${name}.${2 * i + 1}`, N, outputs)
+        shapes.r2b(`${name}.${2 * i + 2}`, outputs)
       }
-      shapes.conv(`${name}.5`, N, M / 2, 3)
+      shapes.conv(`${name}.5`, deep, M / 2, 3)
     }
     for (const side of ['g_a', 'g_s']) shapes.lifting(`${side}.lift.nets`, config.lift)
   } else {
-    for (const i of [0, 2, 4]) {
-      shapes.drbs(config, `g_a.net.${i}`, i === 0 ? 3 : N)
-      shapes.r2b(`g_a.net.${i + 1}`, N)
+    for (const [i, outputs] of [N, N, deep].entries()) {
+      shapes.drbs(config, `g_a.net.${2 * i}`, i === 0 ? 3 : N, outputs)
+      shapes.r2b(`g_a.net.${2 * i + 1}`, outputs)
     }
-    shapes.conv('g_a.net.6', N, M, 3)
+    shapes.conv('g_a.net.6', deep, M, 3)
   }
-  for (const i of [0, 2, 4]) {
-    shapes.r2b(`g_s.net.${i}`, i === 0 ? M : N)
-    shapes.drbu(config, `g_s.net.${i + 1}`, i === 0 ? M : N)
+  for (const [i, [inputs, outputs]] of (
+    [
+      [M, deep],
+      [deep, N],
+      [N, N],
+    ] as const
+  ).entries()) {
+    shapes.r2b(`g_s.net.${2 * i}`, inputs)
+    shapes.drbu(config, `g_s.net.${2 * i + 1}`, inputs, outputs)
   }
   if (config.ls) shapes.conv('g_s.net.6', N, 12, 3)
   else {
