@@ -5,11 +5,11 @@ export class BusyClock {
   #working = 0
   #since = 0
 
-  /** Counts the time until the work settles. */
-  async while<T>(work: Promise<T>): Promise<T> {
+  /** Counts the time that the work takes, what it does before it first waits too. */
+  async while<T>(work: () => Promise<T>): Promise<T> {
     if (this.#working++ === 0) this.#since = performance.now()
     try {
-      return await work
+      return await work()
     } finally {
       if (--this.#working === 0) this.#busy += performance.now() - this.#since
     }

@@ -122,17 +122,17 @@ export class Compression {
       this.#refuseNothing()
       for (const [i, { index }] of contents.overview.entries()) {
         for (const [at, bytes] of (overview?.tiles[i] ?? []).entries()) {
-          index.offset[at] = await this.#clocks.write.while(writer.append(bytes))
+          index.offset[at] = await this.#clocks.write.while(() => writer.append(bytes))
           index.length[at] = bytes.length
         }
       }
       const stored: StoredImage[] = []
       for (const { bytes, ...image } of images) {
-        const offset = await this.#clocks.write.while(writer.append(bytes))
+        const offset = await this.#clocks.write.while(() => writer.append(bytes))
         stored.push({ ...image, offset, length: bytes.length })
       }
       const fileLength = writer.position
-      await this.#clocks.write.while(writer.finish(encodeHead({ ...contents, images: stored, fileLength })))
+      await this.#clocks.write.while(() => writer.finish(encodeHead({ ...contents, images: stored, fileLength })))
       return fileLength
     } finally {
       await writer.leave()
@@ -171,7 +171,7 @@ export class Compression {
       async (place, made) => {
         const [bytes, colour] =
           'payload' in made ? [made.payload, new Uint8Array(4)] : [new Uint8Array(0), blankBytes(made)]
-        const { offset, length } = await this.#clocks.write.while(writer.appendTile(bytes, colour))
+        const { offset, length } = await this.#clocks.write.while(() => writer.appendTile(bytes, colour))
         this.#note(place, offset, length, colour, 'payload' in made ? undefined : made.error)
         this.#report(writer)
       },
@@ -204,14 +204,16 @@ export class Compression {
   }
 
   async #make(place: Place, signal: AbortSignal): Promise<Made> {
-    const image = await this.#clocks.read.while(this.#reader.read(this.#area(place), signal))
+    const image = await this.#clocks.read.while(() => this.#reader.read(this.#area(place), signal))
     if (image instanceof SlideError) return { colour: this.#reader.slide.background, error: image }
     const colour = blankColour(image, this.#options.background)
     if (colour) return { colour }
     const { tileWidth, tileHeight } = this.#indexes[place.level] as TileIndex
     // A TIFF's tiles are whole, also at the edge.
     const whole = padTile(image, tileWidth, tileHeight)
-    return { payload: await this.#clocks.codec.while(this.#codec.encodePayload(whole, this.#options.quality, signal)) }
+    return {
+      payload: await this.#clocks.codec.while(() => this.#codec.encodePayload(whole, this.#options.quality, signal)),
+    }
   }
 
   /** Enters a tile that is written into index and counts. */
@@ -254,7 +256,7 @@ export class Compression {
   #overview(levels: readonly OverviewLevel[], signal: AbortSignal): Overview {
     const { slide } = this.#reader
     return new Overview(slide.levels, levels, async (level, area) => {
-      const image = await this.#clocks.read.while(this.#reader.read({ level, ...area }, signal))
+      const image = await this.#clocks.read.while(() => this.#reader.read({ level, ...area }, signal))
       return image instanceof SlideError ? fill(area.width, area.height, slide.background) : image
     })
   }

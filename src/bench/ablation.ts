@@ -1,7 +1,7 @@
 /** `bench ablation`: models that differ in a module, against the first of them, as the paper's Table 2 has it. */
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { type Codec, type CodecOptions, openCodec } from '../codec/codec.js'
+import type { Codec, CodecOptions } from '../codec/codec.js'
 import { parseModel } from '../model/model.js'
 import { readSafetensors } from '../model/safetensors.js'
 import { clericCodec } from './cleric-codec.js'
@@ -45,6 +45,8 @@ export async function benchAblation(options: AblationOptions): Promise<BenchRun<
   const variants = await Promise.all(options.models.map((file, i) => describeModel(file, names[i] as string)))
   const opened: Codec[] = []
   const open = async (signal?: AbortSignal) => {
+    // Loaded here, as every command loads this module, and a WebGPU implementation takes a while.
+    const { openCodec } = await import('../codec/codec.js')
     for (const model of options.models) opened.push(await openCodec({ ...options.device, model }))
     return [...opened.map((codec, i) => clericCodec(codec, names[i])), ...(await options.open(signal))]
   }

@@ -4,7 +4,7 @@ import { peerLabels } from '../bench/speed/peers.js'
 import type { Scaling } from '../bench/speed/scaling.js'
 import type { SpeedFacts, SpeedReport } from '../bench/speed/speed.js'
 import type { StagesResult } from '../bench/speed/stages.js'
-import type { Table3 } from '../bench/speed/table3.js'
+import type { PaperRow, Table3 } from '../bench/speed/table3.js'
 import type { TileSpeed } from '../bench/speed/tiles.js'
 import { byteSize, table } from './quantities.js'
 
@@ -144,26 +144,24 @@ function gain<T extends Scaled>(entry: T, all: readonly T[]): string {
 }
 
 function table3Text({ tile, rows }: Table3): string {
-  const devices = [...new Set(rows.flatMap(({ latencies }) => latencies.map(({ device }) => device)))]
-  const head = [
-    ...['preset', 'LS', 'DRB', 'R2B', 'parameters', 'GMACs'],
-    ...devices.flatMap((device) => [`encode, ${device}`, `decode, ${device}`]),
-    ...['paper: parameters', 'GMACs', 'encode', 'decode'],
+  const figures = ({ parametersM, gmacs, encodeSeconds, decodeSeconds }: PaperRow) => [
+    ...[`${parametersM.toFixed(2)} M`, gmacs.toFixed(2)],
+    ...[encodeSeconds, decodeSeconds].map(milliseconds),
   ]
-  const lines = rows.map(({ preset, ls, drb, r2b, parameters, gmacs, latencies, paper }) => [
-    ...[preset, ...[ls, drb, r2b].map(yes), `${(parameters / 1e6).toFixed(2)} M`, gmacs.toFixed(2)],
-    ...devices.flatMap((device) => {
-      const found = latencies.find((entry) => entry.device === device)
-      return found ? [found.encode, found.decode].map(({ median }) => `${milliseconds(median)} ms`) : ['-', '-']
-    }),
-    ...(paper
-      ? [`${paper.parametersM} M`, paper.gmacs.toFixed(2), `${milliseconds(paper.encodeSeconds)} ms`]
-      : ['-', '-', '-']),
-    paper ? `${milliseconds(paper.decodeSeconds)} ms` : '-',
-  ])
+  const lines = rows.flatMap(({ preset, ls, drb, r2b, parameters, gmacs, latencies, paper }) => {
+    const counted = [`${(parameters / 1e6).toFixed(2)} M`, gmacs.toFixed(2)]
+    const own = [preset, ...[ls, drb, r2b].map(yes)]
+    const measured = latencies.map(({ device, encode, decode }) => [
+      ...[...own, device, ...counted],
+      ...[encode, decode].map(({ median }) => milliseconds(median)),
+    ])
+    if (measured.length === 0) measured.push([...own, '-', ...counted, '-', '-'])
+    return [...measured, ...(paper ? [[...own, 'the paper', ...figures(paper)]] : [])]
+  })
+  const head = ['preset', 'LS', 'DRB', 'R2B', 'by', 'parameters', 'GMACs', 'encode, ms', 'decode, ms']
   return [
     `The paper's Table 3: GMACs of 256 x 256 pixels; latencies of ${tile} x ${tile}, medians, random weights, entropy coder included.`,
-    'The columns of the paper are its own figures, its latencies measured on its GPU.',
+    "What is the paper's are its own figures, its latencies measured on its GPU.",
     table([head, ...lines]),
   ].join('\n')
 }

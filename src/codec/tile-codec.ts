@@ -33,8 +33,8 @@ interface Sized<G> {
   readonly order: CodingOrder
 }
 
-/** Is given each piece of the entropy coder's work, to time it, and gives it back. */
-export type ObserveCoding = <T>(work: Promise<T>) => Promise<T>
+/** Does each piece of the entropy coder's work, to time it. */
+export type ObserveCoding = <T>(work: () => Promise<T>) => Promise<T>
 
 /** Calls may overlap: each runs on an executable of its own. */
 export class TileCodec {
@@ -47,7 +47,7 @@ export class TileCodec {
   readonly #decoders = new Recent<Sized<DecoderGraph>>(keptSizes)
 
   /** @throws CorruptDataError ERR_MODEL_CORRUPT if the model's tables are unsound, or its parameters don't fit */
-  constructor(model: Model, backend: Backend, observe: ObserveCoding = (work) => work) {
+  constructor(model: Model, backend: Backend, observe: ObserveCoding = (work) => work()) {
     checkParameters(model.config, model.parameters)
     this.#model = model
     this.#executables = new ExecutablePool(backend, model.parameters, keptExecutables)
@@ -65,7 +65,7 @@ export class TileCodec {
     const gains = gainsAt(this.#model, quality)
     if (plan.gain && gains) inputs.set(plan.gain, gains.forward)
     const outputs = await this.#executables.use(plan.graph, (executable) => executable.run(0, inputs, signal))
-    return this.#observe(this.#code(sized, outputs))
+    return this.#observe(() => this.#code(sized, outputs))
   }
 
   /** The payload of what an encoder graph gave. */
@@ -118,14 +118,14 @@ export class TileCodec {
     signal: AbortSignal | undefined,
   ): Promise<Uint8Array> {
     using decoder = new RansDecoder(stream)
-    const z = await this.#observe(decoder.decode(order.channelOfZ, this.#zTables))
+    const z = await this.#observe(() => decoder.decode(order.channelOfZ, this.#zTables))
     let crc = crcOfSymbols(z, 0)
     let inputs = new Map<Tensor, PortData>([[plan.z, z]])
     for (const [stage, { half, indexes, symbols }] of plan.halves.entries()) {
       const outputs = await executable.run(stage, inputs, signal)
       const positions = order.positions[half]
       const tables = asIndexes(gather(int16(outputs, indexes), positions))
-      const values = await this.#observe(decoder.decode(tables, this.#yTables))
+      const values = await this.#observe(() => decoder.decode(tables, this.#yTables))
       crc = crcOfSymbols(values, crc)
       const { channels, height, width } = symbols.shape
       inputs = new Map([[symbols, scatter(values, positions, channels * height * width)]])

@@ -294,6 +294,12 @@ test.serial('a part runs alone, as text', async (t) => {
   t.notRegex(stdout, /Table 3|in flight/)
 })
 
+test.serial('a slide that is not there is said before anything is measured', async (t) => {
+  const { status, stderr } = await cli('--slide', join(folder, 'none.svs'))
+  t.is(status, 1)
+  t.regex(stderr, /none\.svs doesn't exist/)
+})
+
 test.serial('wrong arguments are refused, in words', async (t) => {
   for (const [argv, message] of [
     [['--parts', 'tiles,speed'], /Expected some of tiles,stages,peers,scaling,table3, not speed/],

@@ -33,6 +33,8 @@ export interface Failure {
   readonly reason: string
 }
 
+const refusals: readonly string[] = ['ERR_DEVICE_FAILED', 'ERR_DEVICE_LIMIT', 'ERR_NO_DEVICE', 'ERR_SHADER']
+
 /** Gives null where a device refuses, as one whose memory is too small does, and notes it: the others go on. */
 export async function attempt<T>(
   { failures }: Pick<SpeedContext, 'failures'>,
@@ -43,7 +45,7 @@ export async function attempt<T>(
   try {
     return await run()
   } catch (error) {
-    if (!(error instanceof ClericError) || error.code === 'ERR_ABORTED') throw error
+    if (!(error instanceof ClericError && refusals.includes(error.code))) throw error
     failures.push({ device, what, reason: error.message })
     return null
   }

@@ -88,7 +88,7 @@ export class ObservedCodec implements PayloadCodec {
         return {
           run: async (stage, inputs, signal) => {
             const began = performance.now()
-            const outputs = await this.#network.while(executable.run(stage, inputs, signal))
+            const outputs = await this.#network.while(() => executable.run(stage, inputs, signal))
             this.#note(graph, executable, stage, (performance.now() - began) / 1000)
             return outputs
           },

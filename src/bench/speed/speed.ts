@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { openAny } from '../../archive/open-any.js'
 import { openCpu } from '../../cpu/backend.js'
 import { defaultModelFile, loadModel } from '../../model/model.js'
 import type { Failure, SpeedContext, SpeedPart } from './context.js'
@@ -88,6 +89,8 @@ export async function benchSpeed(options: SpeedOptions): Promise<SpeedRun> {
   const modelFile = options.model ?? fileURLToPath(defaultModelFile)
   const model = await loadModel(modelFile)
   const devices = await chooseDevices(options.devices)
+  // Before minutes are spent.
+  if (options.slide !== undefined) (await openAny(options.slide, { signal })).close()
   const facts = await factsOf(devices, model, seconds)
   options.onStart?.(facts)
   let done = 0

@@ -119,7 +119,7 @@ async function decoded(
   const { name, size } = bytes
   const timed = {
     ...{ name, size },
-    read: (offset: number, length: number, stop?: AbortSignal) => clock.while(bytes.read(offset, length, stop)),
+    read: (offset: number, length: number, stop?: AbortSignal) => clock.while(() => bytes.read(offset, length, stop)),
     close: () => bytes.close(),
   }
   using archive = new Archive(timed, await readHead(timed, signal), { codec }, 0)
