@@ -16,6 +16,7 @@ class Config:
 
     preset: str = "paper"
     N: int = 192  # transform width
+    deep: int = 0  # transform width at 1/8 resolution; 0 is N, as in the paper
     M: int = 320  # latent channels
     Z: int = 192  # hyper-latent channels
     slices: int = 10  # channel slices of the latent, M / slices channels each
@@ -40,6 +41,11 @@ class Config:
         return self.iters if self.r2b else 1
 
     @property
+    def width8(self) -> int:
+        """Width of the transforms at 1/8 resolution."""
+        return self.deep or self.N
+
+    @property
     def hyper_width(self) -> int:
         """Inner width of the hyper-decoder: M in the paper's model, M / 2 in the small ones."""
         return self.M if self.N >= 192 else self.M // 2
@@ -47,7 +53,7 @@ class Config:
     def to_json(self) -> str:
         """The `config` string of a model file (the hash covers exactly these bytes)."""
         values = {
-            "preset": self.preset, "N": self.N, "M": self.M, "Z": self.Z, "slices": self.slices,
+            "preset": self.preset, "N": self.N, **({"deep": self.width8} if self.width8 != self.N else {}), "M": self.M, "Z": self.Z, "slices": self.slices,
             "lift": self.lift, "iters": self.rounds, "drb": self.drb, "ls": self.ls, "r2b": self.r2b,
             "chan": list(self.chan), "ep": list(self.ep), "lrp": list(self.lrp), "levels": self.levels,
         }
@@ -64,7 +70,7 @@ class Config:
 
 PRESETS: dict[str, Config] = {
     "paper": Config(),
-    "s": Config(preset="s", N=48, M=256, Z=64, slices=4, lift=8, chan=(64, 64), ep=(128, 96, 96),
+    "s": Config(preset="s", N=48, deep=96, M=256, Z=64, slices=4, lift=8, chan=(64, 64), ep=(128, 96, 96),
                 lrp=(64, 64), levels=8),
     "nano": Config(preset="nano", N=16, M=32, Z=16, slices=2, lift=4, chan=(16, 16), ep=(32, 24, 24),
                    lrp=(16, 16), levels=8),

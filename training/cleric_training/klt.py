@@ -3,7 +3,7 @@
 From random weights the transforms need hours to reach what linear algebra gives at once. Here the
 convs are set so that g_a computes Karhunen-Loeve components of the wavelet's subbands, stage by
 stage (2x2 blocks merged at each down-sampling), and g_s their least-squares inverse, while all
-other paths start small. GELU stays out of the way by a bias (gelu(u + 3) is u + 3 for small u), GDN by
+other paths start small. GELU stays out of the way by a bias (gelu(u + 6) is u + 6 for small u), GDN by
 a small gamma. Training then bends the linear code into a nonlinear one.
 """
 from __future__ import annotations
@@ -20,10 +20,10 @@ from .data import Images
 from .dcn import DeformConv
 from .model import Cleric
 
-OFFSET = 3.0  # bias that keeps GELU linear
-SPREAD = 0.4  # standard deviation of every feature
+OFFSET = 6.0  # bias that keeps GELU linear: 7 standard deviations
+SPREAD = 0.8  # standard deviation of every feature
 SMALL = 0.1  # scale of the paths that start idle
-GAMMA = 0.01
+GAMMA = 3e-4
 LATENT = 5.5  # latent units a unit of pixel error: puts the steps of log_gain at their optimum
 
 
@@ -90,7 +90,6 @@ def _through(down: DRBS, matrix: torch.Tensor, before: Features, after: Features
 
 def _branch(net: nn.Sequential, raw: torch.Tensor, mean: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Sets one branch of g_a; gives its components of a 16x16 block, [n, M / 2, h, w]."""
-    width = net[1].conv1.weight.shape[0]
     features = Features.of(raw)
     channels = raw.shape[1]
     first = net[0].skip
@@ -99,6 +98,7 @@ def _branch(net: nn.Sequential, raw: torch.Tensor, mean: torch.Tensor, weights: 
     first.weight[range(channels), range(channels), 0, 0] = weights * features.factor
     first.bias[:channels] = -mean * weights * features.factor
     for n in (1, 3):
+        width = net[n].conv1.weight.shape[0]
         blocks = F.pixel_unshuffle(features.raw, 2)
         matrix = _components(blocks, min(width, blocks.shape[1]))
         after = Features.of(_project(matrix, blocks))
@@ -108,7 +108,8 @@ def _branch(net: nn.Sequential, raw: torch.Tensor, mean: torch.Tensor, weights: 
     count = net[5].weight.shape[0]
     matrix = _components(blocks, min(count, blocks.shape[1]))
     net[5].weight.mul_(SMALL)
-    net[5].weight[:len(matrix)] = _spread_over_taps(matrix / features.factor.repeat_interleave(4)[None], width)
+    net[5].weight[:len(matrix)] = _spread_over_taps(matrix / features.factor.repeat_interleave(4)[None],
+                                                    net[5].weight.shape[1])
     net[5].bias.zero_()
     return _project(matrix, blocks)
 
@@ -144,12 +145,12 @@ def start_linear(model: Cleric, images: Images, crops: int = 96) -> None:
                    _branch(model.g_a.high, s[:, 3:], mean[3:], weights[3:])], 1)
 
     net = model.g_s.net
-    width = net[6].weight.shape[1]
+    width, deep = (net[n].skip.weight.shape[1] for n in (5, 3))
     quarter_blocks = F.pixel_unshuffle(s, 2)
     quarter_basis = _components(quarter_blocks, min(width, quarter_blocks.shape[1]))
     quarter = Features.of(_project(quarter_basis, quarter_blocks))
     eighth_blocks = F.pixel_unshuffle(quarter.raw, 2)
-    basis = _components(eighth_blocks, min(width, eighth_blocks.shape[1]))
+    basis = _components(eighth_blocks, min(deep, eighth_blocks.shape[1]))
     eighth = Features.of(_project(basis, eighth_blocks))
     fine = Features.of(s)
     target = F.pixel_unshuffle(eighth.raw, 2).transpose(0, 1).flatten(1).double()

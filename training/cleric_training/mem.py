@@ -7,10 +7,9 @@ import torch
 from torch import nn
 
 from .attention import GlobalInter, GlobalIntra, LocalContext, anchor_mask
-from .bounds import ste_round
 from .config import Config
 from .layers import stack
-from .prior import gauss_likelihood
+from .prior import dead_zone_round, gauss_likelihood
 
 Trace = Callable[[str, torch.Tensor], None]
 
@@ -18,6 +17,12 @@ Trace = Callable[[str, torch.Tensor], None]
 def _each(make: Callable[[int], nn.Module], slices: int) -> nn.ModuleList:
     """A net for every slice but the first, keyed by the slice's number."""
     return nn.ModuleList([make(i) if i else nn.Identity() for i in range(slices)])
+
+
+def _coded(y: torch.Tensor, scale: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    """y as it is coded, all of one shape; backwards the mean is a constant and rounding the identity."""
+    v = y - mean
+    return v + (dead_zone_round(v, scale) - v).detach() + mean
 
 
 class MEM(nn.Module):
@@ -65,7 +70,7 @@ class MEM(nn.Module):
             params_a = self.ep_a[i](torch.cat(context + [hyper], 1)).float()
             note(f"params_a.{i}", params_a)
             scale_a, mean_a = params_a.chunk(2, 1)
-            ya = (ste_round(ys - mean_a) + mean_a) * m
+            ya = _coded(ys, scale_a, mean_a) * m
             ya = ya + self._lrp(self.lrp_a[i], means, done, ya) * m
             note(f"y_hat_a.{i}", ya)
             local = self.local[i](ya)
@@ -79,10 +84,10 @@ class MEM(nn.Module):
             note(f"params_n.{i}", params_n)
             scale_n, mean_n = params_n.chunk(2, 1)
             scale, mean = torch.where(m, scale_a, scale_n), torch.where(m, mean_a, mean_n)
-            note(f"r.{i}", torch.round(ys - mean))
-            seen = ys + torch.empty_like(ys).uniform_(-0.5, 0.5) if noisy else ste_round(ys - mean) + mean
+            note(f"r.{i}", dead_zone_round(ys - mean, scale))
+            seen = ys + torch.empty_like(ys).uniform_(-0.5, 0.5) if noisy else _coded(ys, scale, mean)
             likelihoods.append(gauss_likelihood(seen, scale, mean))
-            yh = ya + (ste_round(ys - mean_n) + mean_n) * ~m
+            yh = ya + _coded(ys, scale_n, mean_n) * ~m
             yh = yh + self._lrp(self.lrp_n[i], means, done, yh) * ~m
             note(f"y_hat.{i}", yh)
             done.append(yh)

@@ -11,6 +11,8 @@ from .bounds import lower_bound
 
 LIKELIHOOD_MIN = 1e-9
 SCALE_MIN = 0.11
+RARE = 2.0**-16  # a symbol's least probability in a coding table
+DEAD_ZONE = 14.0  # bits that a unit of squared error is worth, in latent steps; see dead_zone_round
 
 
 class Factorized(nn.Module):
@@ -58,3 +60,18 @@ def gauss_likelihood(y: torch.Tensor, scale: torch.Tensor, mean: torch.Tensor) -
         return 0.5 * torch.erfc(-(2**-0.5) * t)
 
     return lower_bound(cdf((0.5 - distance) / sigma) - cdf((-0.5 - distance) / sigma), LIKELIHOOD_MIN)
+
+
+@torch.no_grad()
+def dead_zone_round(v: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Rounds v = y - mean of the given predicted scale, any one shape, as an encoder does: towards zero where that pays.
+
+    A symbol is worth its bits only if they buy enough: from 0 to 1 the step is at
+    1/2 + (bits(1) - bits(0)) / (2 DEAD_ZONE), and at the same fraction for larger symbols. At the optimal step of a
+    quantiser of high rate a unit of squared error is worth 6 / ln 2 = 8.7 bits; 14 was best over all rates, as
+    symbols are also what others are predicted from.
+    """
+    sigma = scale.clamp_min(SCALE_MIN)
+    inner, outer = (torch.erf(t * 2**-0.5 / sigma) for t in (0.5, 1.5))
+    gap = torch.log2(inner / (0.5 * (outer - inner)).clamp_min(RARE))
+    return torch.sign(v) * torch.floor((v.abs() + 0.5 - gap / (2 * DEAD_ZONE)).clamp_min(0))

@@ -24,7 +24,7 @@ from .initialise import initialise
 from .klt import LATENT, start_linear
 from .model import Cleric, Output
 from .objective import balance, proxy_rate, rate_distortion, rate_lambda
-from .optimise import Optimiser
+from .optimise import Optimiser, group_of
 
 TRANSFORMS = frozenset({"g_a", "g_s", "gain", "lift", "offset"})
 
@@ -36,6 +36,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--images", type=Path, default=DATA / "train", help="folder of WebP images")
     p.add_argument("--resume", action="store_true", help="go on from FOLDER/PRESET.pt")
     p.add_argument("--init", type=Path, help="start from the weights of a model file")
+    p.add_argument("--entropy-from", type=Path, help="start h_a, h_s, the prior and MEM++ from this checkpoint")
     p.add_argument("--restart-schedule", action="store_true", help="with --resume: a new stage, schedule and optimiser anew")
     p.add_argument("--budget", type=float, default=3600, help="seconds of training in this stage's schedule")
     p.add_argument("--steps", type=int, help="stop after so many steps of this call")
@@ -78,6 +79,11 @@ class Trainer:
         if args.init:
             from .modelfile import load_weights
             load_weights(self.model, args.init)
+            self.optimiser.restart_average()
+        if args.entropy_from:
+            average = checkpoint.load(args.entropy_from)["ema"]
+            parts = {k: v for k, v in average.items() if group_of(k) == "entropy"}
+            self.model.load_state_dict(parts, strict=False)
             self.optimiser.restart_average()
         if args.resume:
             self._restore(checkpoint.load(self.path))

@@ -26,8 +26,8 @@ class Analysis(nn.Module):
         self.ls = c.ls
 
         def tail(out: int) -> list[nn.Module]:
-            return [DRBS(c.N, c.N, c.drb), R2B(c.N, c.N, c.rounds), DRBS(c.N, c.N, c.drb),
-                    R2B(c.N, c.N, c.rounds), conv3(c.N, out, 2)]
+            return [DRBS(c.N, c.N, c.drb), R2B(c.N, c.N, c.rounds), DRBS(c.N, c.width8, c.drb),
+                    R2B(c.width8, c.width8, c.rounds), conv3(c.width8, out, 2)]
 
         if c.ls:
             self.lift = Lifting(c.lift)
@@ -51,8 +51,8 @@ class Synthesis(nn.Module):
     def __init__(self, c: Config) -> None:
         super().__init__()
         self.ls = c.ls
-        ups = [R2B(c.M, c.M, c.rounds), DRBU(c.M, c.N, c.drb), R2B(c.N, c.N, c.rounds), DRBU(c.N, c.N, c.drb),
-               R2B(c.N, c.N, c.rounds), DRBU(c.N, c.N, c.drb)]
+        ups = [R2B(c.M, c.M, c.rounds), DRBU(c.M, c.width8, c.drb), R2B(c.width8, c.width8, c.rounds),
+               DRBU(c.width8, c.N, c.drb), R2B(c.N, c.N, c.rounds), DRBU(c.N, c.N, c.drb)]
         if c.ls:
             self.net = nn.Sequential(*ups, conv3(c.N, 12))
             self.lift = Lifting(c.lift)

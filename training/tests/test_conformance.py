@@ -36,8 +36,15 @@ def test_table_3(ls, drb, r2b, params, gmacs, params_3, gmacs_3):
     assert printed(work, gmacs_3) == gmacs_3
 
 
-def test_preset_s_has_15_6_million_parameters():
-    assert round(parameters(Cleric(PRESETS["s"])) / 1e6, 1) == 15.6
+def test_preset_s_has_17_4_million_parameters():
+    assert round(parameters(Cleric(PRESETS["s"])) / 1e6, 1) == 17.4
+    assert round(parameters(Cleric(replace(PRESETS["s"], deep=0))) / 1e6, 1) == 15.6
+
+
+def test_deep_is_written_only_where_it_differs():
+    assert '"N":48,"deep":96,"M":256' in PRESETS["s"].to_json()
+    assert "deep" not in PRESETS["paper"].to_json() and "deep" not in PRESETS["nano"].to_json()
+    assert Config.from_json(PRESETS["nano"].to_json()).width8 == PRESETS["nano"].N
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))

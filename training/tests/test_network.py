@@ -10,6 +10,7 @@ from cleric_training.dcn import DeformConv
 from cleric_training.golden import randomise
 from cleric_training.lifting import Lifting
 from cleric_training.model import Cleric
+from cleric_training.prior import dead_zone_round
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,17 @@ def test_lifting_reconstructs():
         assert (lift.inverse(low, high) - x).abs().max() < 1e-5
         lift.nets_on = False
         assert (lift(x)[0] - low).abs().max() > 1e-3  # the nets did something above
+
+
+def test_the_dead_zone_widens_as_the_scale_shrinks():
+    sigma = torch.tensor([0.11, 0.3, 1.0, 256.0])
+    v = torch.linspace(0, 1.4, 1401)
+    first = torch.stack([v[dead_zone_round(v, s.expand_as(v)) == 1][0] for s in sigma])
+    # By hand for 0.3: P(0) = erf(0.5 / 0.3 / sqrt 2) = 0.9044, P(1) = 0.0478, 0.5 + log2(0.9044 / 0.0478) / 28 = 0.6515
+    assert torch.allclose(first, torch.tensor([1.0714, 0.6515, 0.5238, 0.5]), atol=2e-3)
+    far = torch.tensor([-7.4, 7.4, -7.6, 7.6])
+    assert torch.equal(dead_zone_round(far, torch.full((4,), 256.0)), torch.round(far))
+    assert torch.equal(dead_zone_round(-v, sigma[1].expand_as(v)), -dead_zone_round(v, sigma[1].expand_as(v)))
 
 
 def test_lifting_starts_as_cdf97():
