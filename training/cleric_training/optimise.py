@@ -13,15 +13,16 @@ from .model import Cleric
 
 # Share of the learning rate by group. The lifting nets are shared by twelve positions a pixel, so
 # their gradient dwarfs the rest; offsets move the sampling grid of whole layers; the transforms
-# start from a linear code that is accurate to 34 dB (klt.py), which a step of 1e-4 already spoils,
-# the entropy model from nothing.
-SHARES = {"lift": 0.005, "offset": 0.005, "g_a": 0.02, "g_s": 0.03, "entropy": 1.0, "gain": 0.05}
+# start from a linear code (klt.py) that large steps spoil, the entropy model from nothing.
+SHARES = {"lift": 0.04, "offset": 0.04, "g_a": 0.08, "g_s": 0.13, "entropy": 1.0, "gain": 0.15}
+BALANCED = frozenset({"lift", "offset", "g_a", "g_s"})
 CLIP = 1.0
 LAST = 0.01  # learning rate at the end of the cosine, as a share of the first
-WARM_STEPS = 200
-SLOW_STEPS = 800  # the transforms start later: an entropy model yet to learn would only bend them
+WARM_STEPS = 100
+SLOW_STEPS = 150  # the transforms start later: an entropy model yet to learn would only bend them
 BETA1, BETA2, EPSILON = 0.9, 0.99, 1e-9
 DECAY = 0.999  # of the average of the weights; quicker at first
+DAMPING = 1e-4  # of the curvature, as a share of its mean over a tensor
 
 
 def group_of(name: str) -> str:
@@ -35,8 +36,22 @@ def group_of(name: str) -> str:
     return name[:3] if name[:3] in ("g_a", "g_s") else "entropy"
 
 
+def balanced(m: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """The direction m / v at the length of Adam's m / sqrt(v), for (corrected) moments of one tensor, any shape.
+
+    Where noise rules the gradients, sqrt(v) goes with the square root of the curvature: Adam's steps all have one
+    length, and the sharpest weight (a channel of the mean colour, of which a per mille counts) sets it for all. At
+    m / v each weight's jitter costs the same.
+    """
+    adam_length = (m / (v.sqrt() + EPSILON)).norm()
+    direction = m / (v + DAMPING * v.mean() + torch.finfo(v.dtype).tiny)
+    return direction * (adam_length / direction.norm().clamp_min(1e-30))
+
+
 class Optimiser:
-    """Adam over the groups; each group's gradient is clipped by its own norm.
+    """Adam over the groups, its steps `balanced` in the weights of the transforms' convs.
+
+    Each group's gradient is clipped by its own norm.
 
     `average` holds the exponential moving average of the weights, which is what gets exported.
     """
@@ -101,9 +116,18 @@ class Optimiser:
 
         slow = min(1.0, self.count / SLOW_STEPS)
 
+        @torch.no_grad()  # a thread of the pool has a mode of its own
         def update(name: str) -> None:
             group = group_of(name)
             own = 0.0 if group in self.frozen else rate * self.shares[group] * (1.0 if group == "entropy" else slow)
+            p, m, v = self.parameters[name], self.m[name], self.v[name]
+            if group in BALANCED and p.dim() == 4:
+                g = grads[name] * min(1.0, CLIP / (norms[group] + 1e-6))
+                m.lerp_(g, 1 - BETA1)
+                v.mul_(BETA2).addcmul_(g, g, value=1 - BETA2)
+                p.sub_(balanced(m / (1 - BETA1**self.count), v / (1 - BETA2**self.count)), alpha=own)
+                self.average[name].lerp_(p, 1 - decay)
+                return
             adam(self.parameters[name], grads[name], self.m[name], self.v[name], self.average[name],
                  clip=min(1.0, CLIP / (norms[group] + 1e-6)), rate=own / (1 - BETA1**self.count), decay=decay, **correct)
 

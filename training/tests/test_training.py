@@ -15,7 +15,7 @@ from cleric_training.golden import FIXTURES
 from cleric_training.model import Cleric
 from cleric_training.modelfile import load_model
 from cleric_training.objective import rate_lambda
-from cleric_training.optimise import Optimiser, group_of
+from cleric_training.optimise import Optimiser, balanced, group_of
 from cleric_training.train import Trainer, parse
 
 
@@ -174,3 +174,13 @@ def test_adam_in_c_is_adam(monkeypatch):
     for n in (0, 2, 3, 4):
         assert torch.allclose(in_c[n], plain[n], rtol=1e-5, atol=1e-6)
     assert not torch.equal(in_c[0], start[0])
+
+
+def test_balanced_steps_have_adams_length_and_spare_the_sharp_weights():
+    m, v = torch.tensor([[1.0, 1.0]]), torch.tensor([[1.0, 100.0]])
+    step, adam = balanced(m, v), m / v.sqrt()
+    assert torch.allclose(step.norm(), adam.norm(), rtol=1e-6)
+    # A hundred times the curvature: a tenth of the step for Adam, about a hundredth here.
+    assert adam[0, 0] / adam[0, 1] == 10
+    assert 95 < step[0, 0] / step[0, 1] < 100
+    assert not balanced(torch.zeros(2, 2), torch.zeros(2, 2)).any()
