@@ -9,6 +9,7 @@ a small gamma. Training then bends the linear code into a nonlinear one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Optional
 
 import numpy as np
 import torch
@@ -75,13 +76,14 @@ def _spread_over_taps(matrix: torch.Tensor, channels: int) -> torch.Tensor:
     return weight
 
 
-def _through(down: DRBS, matrix: torch.Tensor, before: Features, after: Features) -> None:
-    """Lets a DRBS compute `matrix` on 2x2 blocks, through its main path."""
+def _through(down: DRBS, matrix: torch.Tensor, before: Features, after: Features,
+             mean: Optional[torch.Tensor] = None) -> None:
+    """Lets a DRBS compute `matrix` on 2x2 blocks, through its main path; of its input, `mean` [C] is taken away."""
     scaled = after.factor[:, None] * matrix / before.factor.repeat_interleave(4)[None]
     used, width = len(scaled), down.conv1.weight.shape[1]
     gain = 2 if isinstance(down.conv1, DeformConv) else 1  # the modulation starts at a half
     down.conv1.weight[:used] = gain * _spread_over_taps(scaled, width)
-    down.conv1.bias[:used] = OFFSET
+    down.conv1.bias[:used] = OFFSET - (0 if mean is None else scaled @ mean.repeat_interleave(4))
     down.conv2.weight.mul_(SMALL)
     down.conv2.weight[:used] = 0
     down.conv2.weight[range(used), range(used), 1, 1] = 1
@@ -89,28 +91,31 @@ def _through(down: DRBS, matrix: torch.Tensor, before: Features, after: Features
 
 
 def _branch(net: nn.Sequential, raw: torch.Tensor, mean: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Sets one branch of g_a; gives its components of a 16x16 block, [n, M / 2, h, w]."""
-    features = Features.of(raw)
-    channels = raw.shape[1]
-    first = net[0].skip
-    first.weight.mul_(SMALL)
-    first.weight[:channels] = 0
-    first.weight[range(channels), range(channels), 0, 0] = weights * features.factor
-    first.bias[:channels] = -mean * weights * features.factor
-    for n in (1, 3):
-        width = net[n].conv1.weight.shape[0]
+    """Sets g_a's `net`, or one branch of it, for centred and weighted inputs `raw`; gives its components of a 16x16
+    block, [n, M or M / 2, h, w]."""
+    if isinstance(net[0], R2B):
+        features = Features.of(raw)
+        channels = raw.shape[1]
+        first = net[0].skip
+        first.weight.mul_(SMALL)
+        first.weight[:channels] = 0
+        first.weight[range(channels), range(channels), 0, 0] = weights * features.factor
+        first.bias[:channels] = -mean * weights * features.factor
+    else:
+        features = Features(raw, torch.ones(raw.shape[1]))
+    for down in (part for part in net if isinstance(part, DRBS)):
+        width = down.conv1.weight.shape[0]
         blocks = F.pixel_unshuffle(features.raw, 2)
         matrix = _components(blocks, min(width, blocks.shape[1]))
         after = Features.of(_project(matrix, blocks))
-        _through(net[n], matrix, features, after)
+        _through(down, matrix, features, after, mean if down is net[0] else None)
         features = after
     blocks = F.pixel_unshuffle(features.raw, 2)
-    count = net[5].weight.shape[0]
-    matrix = _components(blocks, min(count, blocks.shape[1]))
-    net[5].weight.mul_(SMALL)
-    net[5].weight[:len(matrix)] = _spread_over_taps(matrix / features.factor.repeat_interleave(4)[None],
-                                                    net[5].weight.shape[1])
-    net[5].bias.zero_()
+    last = net[-1]
+    matrix = _components(blocks, min(len(last.weight), blocks.shape[1]))
+    last.weight.mul_(SMALL)
+    last.weight[:len(matrix)] = _spread_over_taps(matrix / features.factor.repeat_interleave(4)[None], last.weight.shape[1])
+    last.bias.zero_()
     return _project(matrix, blocks)
 
 
@@ -130,19 +135,32 @@ def _subband_norms(model: Cleric) -> torch.Tensor:
     return model.g_s.lift.inverse(impulses[:, :3], impulses[:, 3:]).flatten(1).norm(dim=1)
 
 
-@torch.no_grad()
-def start_linear(model: Cleric, images: Images, crops: int = 96) -> None:
-    """Sets g_a and g_s of a model with lifting, whose nets and offsets are still zero."""
-    x = images.batch(np.random.default_rng(0), crops, 128)
+def _start_analysis(model: Cleric, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Sets g_a for images x [n, 3, H, W]. Gives what it computes of them, [n, M, H/16, W/16], and what g_s has to give
+    at half the resolution: channels less their mean and times their weight [n, 12, H/2, W/2], means and weights [12].
+    """
+    if not model.config.ls:
+        mean = x.mean((0, 2, 3))
+        y = _branch(model.g_a.net, x - mean[:, None, None], mean, torch.ones(3))
+        means = mean.repeat_interleave(4)
+        return y, F.pixel_unshuffle(x, 2) - means[:, None, None], means, torch.ones(12)
     low, high = model.g_a.lift(x)
     subbands = torch.cat([low, high], 1)
-    mean = torch.cat([low.mean((0, 2, 3)), torch.zeros(9)])
+    means = torch.cat([low.mean((0, 2, 3)), torch.zeros(9)])
     weights = _subband_norms(model)
-    s = (subbands - mean[:, None, None]) * weights[:, None, None]
+    s = (subbands - means[:, None, None]) * weights[:, None, None]
+    y = torch.cat([_branch(model.g_a.low, s[:, :3], means[:3], weights[:3]),
+                   _branch(model.g_a.high, s[:, 3:], means[3:], weights[3:])], 1)
+    return y, s, means, weights
+
+
+@torch.no_grad()
+def start_linear(model: Cleric, images: Images, crops: int = 96) -> None:
+    """Sets g_a and g_s of a new model, whose lifting nets and offsets are still zero."""
+    x = images.batch(np.random.default_rng(0), crops, 128)
     for part in (model.g_a, model.g_s):
         _quieten(part)
-    y = torch.cat([_branch(model.g_a.low, s[:, :3], mean[:3], weights[:3]),
-                   _branch(model.g_a.high, s[:, 3:], mean[3:], weights[3:])], 1)
+    y, s, mean, weights = _start_analysis(model, x)
 
     net = model.g_s.net
     width, deep = (net[n].skip.weight.shape[1] for n in (5, 3))
@@ -161,8 +179,8 @@ def start_linear(model: Cleric, images: Images, crops: int = 96) -> None:
     _centre(net[1].skip, eighth.factor.repeat_interleave(4)[:, None] * decode)
     _centre(net[3].skip, quarter.factor.repeat_interleave(4)[:, None] * basis.t() / eighth.factor)
     _centre(net[5].skip, fine.factor.repeat_interleave(4)[:, None] * quarter_basis.t() / quarter.factor)
-    _centre(net[6], torch.diag(1 / (fine.factor * weights)))
-    net[6].bias.copy_(mean)
+    _centre(net[-1], torch.diag(1 / (fine.factor * weights)))
+    net[-1].bias.copy_(mean)
 
     # One unit of a latent shall move the pixels by 1 / LATENT, whatever the channel.
     used = y.shape[1]
@@ -172,8 +190,9 @@ def start_linear(model: Cleric, images: Images, crops: int = 96) -> None:
     response = torch.cat([(model.g_s(part) - rest).flatten(1).norm(dim=1) for part in unit.split(16)]) / 0.1
     factor = (LATENT * response).clamp_min(1e-3)
     net[1].skip.weight[:, :used] /= factor[None, :, None, None]
-    for branch, part in ((model.g_a.low, factor[:len(factor) // 2]), (model.g_a.high, factor[len(factor) // 2:])):
-        branch[5].weight *= part[:, None, None, None]
+    branches = (model.g_a.low, model.g_a.high) if model.config.ls else (model.g_a.net,)
+    for branch, part in zip(branches, factor.chunk(len(branches))):
+        branch[-1].weight *= part[:, None, None, None]
     y = y * factor[:, None, None]
     # The nonlinear paths see every channel at one size; their own last convs are still zero.
     size = y.std((0, 2, 3)).clamp_min(0.3)

@@ -11,6 +11,7 @@ import json
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ TRANSFORMS = frozenset({"g_a", "g_s", "gain", "lift", "offset"})
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p = argparse.ArgumentParser(prog="cleric_training.train", description=__doc__)
     p.add_argument("--preset", choices=sorted(PRESETS), default="s")
+    p.add_argument("--without", default="", help="comma-separated modules to leave out: ls,drb,r2b (for ablations)")
     p.add_argument("--folder", type=Path, default=HOME, help="checkpoint, log and decoded images")
     p.add_argument("--images", type=Path, default=DATA / "train", help="folder of WebP images")
     p.add_argument("--resume", action="store_true", help="go on from FOLDER/PRESET.pt")
@@ -57,6 +59,15 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     return p.parse_args(argv)
 
 
+def switches(text: str) -> list[str]:
+    """The names in "ls,drb": switches of `Config`."""
+    names = list(filter(None, text.split(",")))
+    for name in names:
+        if name not in ("ls", "drb", "r2b"):
+            raise SystemExit(f"Expected ls, drb or r2b for --without but received {name}")
+    return names
+
+
 class Trainer:
     """Model, optimiser, averages and random state of one run."""
 
@@ -68,10 +79,10 @@ class Trainer:
         self.path: Path = args.folder / f"{args.preset}.pt"
         torch.manual_seed(args.seed)
         self.rng = np.random.default_rng(args.seed)
-        self.config: Config = PRESETS[args.preset]
+        self.config: Config = replace(PRESETS[args.preset], **{name: False for name in switches(args.without)})
         self.model = Cleric(self.config)
         initialise(self.model)
-        if args.start == "linear" and not (args.resume or args.init) and self.config.ls and self.config.levels:
+        if args.start == "linear" and not (args.resume or args.init) and self.config.levels:
             start_linear(self.model, images)
         self.counts: dict[str, float] = {"step": 0, "stage_step": 0, "pixels": 0, "stage_seconds": 0.0, "seconds": 0.0,
                                          "skipped": 0}

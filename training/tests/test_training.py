@@ -44,11 +44,12 @@ def test_images_hold_some_out_and_crop_in_range(images):
     assert {p.name for p in images.held}.isdisjoint(p.name for group in images.train for p in group)
 
 
-def test_the_linear_start_reconstructs(images, tmp_path):
+@pytest.mark.parametrize("without", ["", "ls", "drb"])
+def test_the_linear_start_reconstructs(images, tmp_path, without):
     x = images.validation(128)
     psnr, spread = {}, {}
     for start in ("linear", "random"):
-        model = trainer(images, tmp_path, "--start", start).model.eval()
+        model = trainer(images, tmp_path, "--start", start, "--without", without).model.eval()
         with torch.no_grad():
             y = model.g_a(x)
             psnr[start] = float(-10 * torch.log10((model.g_s(y) - x).pow(2).mean()))
