@@ -21,6 +21,7 @@ export {
   type UnreadableTile,
 } from './archive/compress.js'
 export { registerWithGeotiff } from './archive/geotiff.js'
+export type { SearchProgress } from './archive/target-bpp.js'
 export { type BadTile, type ValidateOptions, type Validation, validateArchive } from './archive/validate.js'
 export type { Codec, CodecOptions, DecodeOptions, EncodeOptions, ImageInput } from './codec/codec.js'
 export type { DeviceDescription, DeviceKind, DeviceList } from './codec/devices.js'

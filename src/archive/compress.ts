@@ -25,11 +25,18 @@ import { Compression } from './compression.js'
 import { LAYOUTS, type Layout } from './layout.js'
 import { openAny } from './open-any.js'
 import { ON_BAD_TILE, type OnBadTile, SlideReader } from './slide-reader.js'
+import { qualityForTarget, type SearchProgress } from './target-bpp.js'
 import { TILE_MULTIPLE } from './tile-index.js'
 
 export interface CompressOptions extends CodecChoice {
   /** 0 (smallest) to 100 (best), default 60. */
   readonly quality?: number | undefined
+  /**
+   * Instead of a quality: the bits a pixel that the archive is to have, 0 to 24, as {@link CompressResult.bpp} counts
+   * them. The quality is found first, on a sample of at most 24 tiles: if these are all that are stored, the archive
+   * is within 1 % of the target, else within about 5 %.
+   */
+  readonly targetBpp?: number | undefined
   /** Levels of the slide to keep, level 0 among them; default all. */
   readonly levels?: 'all' | readonly number[] | undefined
   /** Side of a tile, a multiple of 16 from 16 to 1024; default 512. */
@@ -50,6 +57,8 @@ export interface CompressOptions extends CodecChoice {
   /** An open codec to encode with; it isn't closed. Default: one that all of the program shares. */
   readonly codec?: PayloadCodec | undefined
   readonly onProgress?: ((progress: CompressProgress) => void) | undefined
+  /** Hears how far the search for the quality is, with `targetBpp`. */
+  readonly onSearch?: ((progress: SearchProgress) => void) | undefined
   /** Hears of each tile that can't be read from the slide, with `onBadTile: "background"`. */
   readonly onUnreadable?: ((tile: UnreadableTile) => void) | undefined
   readonly signal?: AbortSignal | undefined
@@ -83,6 +92,8 @@ export interface CompressResult {
   readonly sourceBytes: number
   /** Bits a pixel of all levels kept. */
   readonly bpp: number
+  /** The one given, or found for `targetBpp`. */
+  readonly quality: number
   readonly seconds: number
   readonly tiles: number
   readonly blankTiles: number
@@ -103,8 +114,8 @@ export interface CompressResult {
  * Compresses a slide: a path (of an archive too), "synthetic:WIDTHxHEIGHT", or a slide that is open (it stays open).
  * The same slide, model, device and options give the same bytes, also if the run is interrupted at any moment and resumed.
  *
- * @throws SlideError; ClericError ERR_FILE_EXISTS, ERR_RESUME_MISMATCH, ERR_DISK_FULL; AbortedError; TypeError and RangeError
- * for wrong options. Once tiles are written they stay, beside the output, for a call with `resume`.
+ * @throws SlideError; ClericError ERR_FILE_EXISTS, ERR_RESUME_MISMATCH, ERR_DISK_FULL, ERR_TARGET_UNREACHABLE if no quality
+ * gives that many bits a pixel; AbortedError; TypeError and RangeError for wrong options. Once tiles are written they stay, beside the output, for a call with `resume`.
  * @example
  * const { bytes, bpp } = await compressSlide('slide.svs', 'slide.cleric.tif', { quality: 50 })
  */
@@ -117,7 +128,8 @@ export async function compressSlide(
   checkString(output, 'output')
   checkOptions(options)
   const {
-    quality = defaultQuality,
+    quality: givenQuality,
+    targetBpp,
     tile = 512,
     background = 'auto',
     layout = 'compat',
@@ -127,15 +139,21 @@ export async function compressSlide(
     overwrite = false,
     resume = false,
     onProgress,
+    onSearch,
     onUnreadable,
   } = options
-  checkNumber(quality, 'quality', 0, 100)
+  if (givenQuality !== undefined) checkNumber(givenQuality, 'quality', 0, 100)
+  if (targetBpp !== undefined) {
+    checkNumber(targetBpp, 'targetBpp', 0, 24)
+    if (givenQuality !== undefined) throw outOfRange('no quality with a targetBpp', 'quality', givenQuality)
+  }
   checkTile(tile)
   checkOneOf(background, 'background', BACKGROUND_MODES)
   checkOneOf(layout, 'layout', LAYOUTS)
   checkOneOf(onBadTile, 'onBadTile', ON_BAD_TILE)
   for (const name of ['label', 'macro', 'overwrite', 'resume'] as const) checkFlag(options[name], name)
   checkCallback(onProgress, 'onProgress')
+  checkCallback(onSearch, 'onSearch')
   checkCallback(onUnreadable, 'onUnreadable')
   const signal = checkSignal(options.signal) ?? new AbortController().signal
   throwIfAborted(signal)
@@ -153,14 +171,19 @@ export async function compressSlide(
     const loan = given ? { codec: given, release() {} } : await borrowCodec({ model, device, adapter })
     try {
       const clocks = { read: new BusyClock(), codec: new BusyClock(), write: new BusyClock() }
-      const own = { quality, tile, background, layout, label, macro, overwrite, resume, onProgress, onUnreadable }
+      const own = { tile, background, layout, label, macro, overwrite, resume, onProgress, onUnreadable }
       const run = new Compression(new SlideReader(source, onBadTile), levels, loan.codec, clocks, own)
-      const bytes = await run.write(output, signal)
+      const quality =
+        targetBpp === undefined
+          ? (givenQuality ?? defaultQuality)
+          : await qualityForTarget(run, targetBpp, onSearch ?? (() => {}), signal)
+      const bytes = await run.write(output, quality, signal)
       return {
         output,
         bytes,
         sourceBytes: source.bytes,
         bpp: (8 * bytes) / run.totalPixels,
+        quality,
         seconds: (performance.now() - started) / 1000,
         tiles: run.tiles,
         blankTiles: run.blankTiles,

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { outOfRange } from '../arguments.js'
+import type { Image } from '../codec/image.js'
 import { SlideError, throwIfAborted } from '../errors.js'
 import { fromImage } from '../slide/image-file.js'
 import { type Colour, fill, type Level } from '../slide/source.js'
@@ -22,7 +23,6 @@ import { emptyIndex, TILE, type TileIndex } from './tile-index.js'
 import { ArchiveWriter } from './writer.js'
 
 export interface CompressionOptions {
-  readonly quality: number
   readonly tile: number
   readonly background: BackgroundMode
   readonly layout: Layout
@@ -45,7 +45,7 @@ export interface StageClocks {
 }
 
 /** Tiles between being read and being written: enough to feed the codec while others are read. */
-const TILES_IN_FLIGHT = 6
+export const TILES_IN_FLIGHT = 6
 
 const ASSOCIATED_JPEG = { quality: 85, chromaSubsampling: '4:4:4' } as const
 /** A thumbnail shows nothing that the levels don't show better. */
@@ -58,8 +58,13 @@ interface Place {
   readonly row: number
 }
 
-/** A tile's bytes, or the colour that stands for it. */
-type Made = { readonly payload: Uint8Array } | { readonly colour: Colour; readonly error?: SlideError }
+/** What stands for a tile that isn't stored. */
+interface Absent {
+  readonly colour: Colour
+  readonly error?: SlideError
+}
+
+type Made = { readonly payload: Uint8Array } | Absent
 
 interface Jpeg {
   readonly name: string
@@ -70,6 +75,7 @@ interface Jpeg {
 
 export class Compression {
   readonly totalPixels: number
+  readonly totalTiles: number
   readonly unreadable: UnreadableTile[] = []
   tiles = 0
   blankTiles = 0
@@ -83,8 +89,9 @@ export class Compression {
   readonly #options: CompressionOptions
   readonly #kept: Kept
   readonly #indexes: readonly TileIndex[]
-  readonly #totalTiles: number
   #pixels = 0
+  #images: readonly Jpeg[] | null = null
+  #overview: Overview | null = null
 
   constructor(
     reader: SlideReader,
@@ -101,27 +108,45 @@ export class Compression {
     this.#options = options
     this.#kept = keptOf(reader.slide, options)
     this.#indexes = this.#levels.map((level) => emptyIndex(level, options.tile))
-    this.#totalTiles = this.#indexes.reduce((sum, { length }) => sum + length.length, 0)
+    this.totalTiles = this.#indexes.reduce((sum, { length }) => sum + length.length, 0)
     this.totalPixels = this.#levels.reduce((sum, { width, height }) => sum + width * height, 0)
   }
 
+  /** Bytes of the archive that aren't the slide's own tiles: head, overview and associated images. */
+  async bytesAside(quality: number, signal: AbortSignal): Promise<number> {
+    const images = await this.#associatedImages(signal)
+    const contents = this.#contents(images, quality)
+    const overview = await this.#makeOverview(contents.overview, signal)
+    const parts = [this.#head(contents), ...images.map(({ bytes }) => bytes), ...overview.flat()]
+    return parts.reduce((sum, { length }) => sum + length, 0)
+  }
+
+  /** What the codec gets of tile 0 .. totalTiles - 1, level by level and row by row; null if it isn't stored. */
+  async tileImage(number: number, signal: AbortSignal): Promise<Image | null> {
+    const image = await this.#read(this.#place(number), signal)
+    return 'colour' in image ? null : image
+  }
+
+  /** The payload of such a tile. */
+  encode(image: Image, quality: number, signal: AbortSignal): Promise<Uint8Array> {
+    return this.#clocks.codec.while(() => this.#codec.encodePayload(image, quality, signal))
+  }
+
   /** Writes the archive; returns its size. */
-  async write(output: string, signal: AbortSignal): Promise<number> {
+  async write(output: string, quality: number, signal: AbortSignal): Promise<number> {
     const { overwrite, resume } = this.#options
     const images = await this.#associatedImages(signal)
-    const contents = this.#contents(images)
-    const head = encodeHead(contents)
-    if (head.length > MAX_HEAD_BYTES)
-      throw outOfRange('larger tiles for a slide of this size', 'tile', this.#options.tile)
+    const contents = this.#contents(images, quality)
+    const head = this.#head(contents)
     const fingerprint = this.#fingerprint(head)
-    const start = { overwrite, resume, fingerprint, headLength: head.length, tiles: this.#totalTiles }
+    const start = { overwrite, resume, fingerprint, headLength: head.length, tiles: this.totalTiles }
     const writer = await ArchiveWriter.open(output, start)
     try {
       const overview = await this.#writeTiles(writer, contents, signal)
       throwIfAborted(signal)
       this.#refuseNothing()
       for (const [i, { index }] of contents.overview.entries()) {
-        for (const [at, bytes] of (overview?.tiles[i] ?? []).entries()) {
+        for (const [at, bytes] of (overview[i] ?? []).entries()) {
           index.offset[at] = await this.#clocks.write.while(() => writer.append(bytes))
           index.length[at] = bytes.length
         }
@@ -140,24 +165,25 @@ export class Compression {
   }
 
   /** The slide's tiles, and at the same time the overview, which is made from the slide too. */
-  async #writeTiles(writer: ArchiveWriter, contents: Contents, signal: AbortSignal): Promise<Overview | null> {
+  async #writeTiles(writer: ArchiveWriter, contents: Contents, signal: AbortSignal): Promise<Uint8Array[][]> {
     const stop = new AbortController()
     const either = AbortSignal.any([signal, stop.signal])
     const failures: unknown[] = []
-    const guard = (work: Promise<void>) =>
+    const guard = <T>(work: Promise<T>) =>
       work.catch((error: unknown) => {
         failures.push(error)
         stop.abort()
       })
-    const overview = contents.overview.length > 0 ? this.#overview(contents.overview, either) : null
-    await Promise.all([guard(this.#writeOwnTiles(writer, either)), guard(overview?.make() ?? Promise.resolve())])
+    const { overview: levels, description } = contents
+    const own = this.#writeOwnTiles(writer, description.quality, either)
+    const [overview] = await Promise.all([guard(this.#makeOverview(levels, either)), guard(own)])
     // The first is the cause of the other.
-    if (failures.length > 0) throw failures[0]
+    if (failures.length > 0 || !overview) throw failures[0]
     return overview
   }
 
   /** Several tiles are on their way at once, and written in order, so that the bytes don't depend on timing. */
-  async #writeOwnTiles(writer: ArchiveWriter, signal: AbortSignal): Promise<void> {
+  async #writeOwnTiles(writer: ArchiveWriter, quality: number, signal: AbortSignal): Promise<void> {
     const places = this.#places()
     this.resumedTiles = writer.resumed.length
     for (const { offset, length, colour } of writer.resumed) {
@@ -167,7 +193,7 @@ export class Compression {
     await inOrder(
       places,
       TILES_IN_FLIGHT,
-      (place, either) => this.#make(place, either),
+      (place, either) => this.#make(place, quality, either),
       async (place, made) => {
         const [bytes, colour] =
           'payload' in made ? [made.payload, new Uint8Array(4)] : [new Uint8Array(0), blankBytes(made)]
@@ -180,12 +206,24 @@ export class Compression {
   }
 
   *#places(): Generator<Place, undefined> {
-    for (const [level, { columns, rows }] of this.#indexes.entries()) {
-      for (let row = 0; row < rows; row++) {
-        for (let column = 0; column < columns; column++) yield { level, column, row }
-      }
-    }
+    for (let number = 0; number < this.totalTiles; number++) yield this.#place(number)
     return undefined
+  }
+
+  /** Of a tile by its number among all: level by level, row by row. */
+  #place(number: number): Place {
+    let at = number
+    let level = 0
+    for (let tiles = this.#tilesOf(level); at >= tiles; tiles = this.#tilesOf(level)) {
+      at -= tiles
+      level++
+    }
+    const { columns } = this.#indexes[level] as TileIndex
+    return { level, column: at % columns, row: Math.floor(at / columns) }
+  }
+
+  #tilesOf(level: number): number {
+    return (this.#indexes[level] as TileIndex).length.length
   }
 
   /** Where a tile is in its level. */
@@ -203,17 +241,20 @@ export class Compression {
     }
   }
 
-  async #make(place: Place, signal: AbortSignal): Promise<Made> {
+  async #make(place: Place, quality: number, signal: AbortSignal): Promise<Made> {
+    const image = await this.#read(place, signal)
+    return 'colour' in image ? image : { payload: await this.encode(image, quality, signal) }
+  }
+
+  /** The pixels of a tile as they are stored. */
+  async #read(place: Place, signal: AbortSignal): Promise<Image | Absent> {
     const image = await this.#clocks.read.while(() => this.#reader.read(this.#area(place), signal))
     if (image instanceof SlideError) return { colour: this.#reader.slide.background, error: image }
     const colour = blankColour(image, this.#options.background)
     if (colour) return { colour }
     const { tileWidth, tileHeight } = this.#indexes[place.level] as TileIndex
     // A TIFF's tiles are whole, also at the edge.
-    const whole = padTile(image, tileWidth, tileHeight)
-    return {
-      payload: await this.#clocks.codec.while(() => this.#codec.encodePayload(whole, this.#options.quality, signal)),
-    }
+    return padTile(image, tileWidth, tileHeight)
   }
 
   /** Enters a tile that is written into index and counts. */
@@ -237,7 +278,7 @@ export class Compression {
 
   /** An archive of nothing but background would pass for one of an empty slide. */
   #refuseNothing(): void {
-    if (this.unreadable.length < this.#totalTiles) return
+    if (this.unreadable.length < this.totalTiles) return
     const { path } = this.#reader.slide
     throw new SlideError('ERR_OPENSLIDE_READ', `${path}: no tile can be read; the first: ${this.unreadable[0]?.reason}`)
   }
@@ -245,7 +286,7 @@ export class Compression {
   #report(writer: ArchiveWriter): void {
     this.#options.onProgress?.({
       tiles: this.tiles,
-      totalTiles: this.#totalTiles,
+      totalTiles: this.totalTiles,
       blankTiles: this.blankTiles,
       pixels: this.#pixels,
       totalPixels: this.totalPixels,
@@ -253,15 +294,23 @@ export class Compression {
     })
   }
 
-  #overview(levels: readonly OverviewLevel[], signal: AbortSignal): Overview {
-    const { slide } = this.#reader
-    return new Overview(slide.levels, levels, async (level, area) => {
-      const image = await this.#clocks.read.while(() => this.#reader.read({ level, ...area }, signal))
-      return image instanceof SlideError ? fill(area.width, area.height, slide.background) : image
-    })
+  /** The JPEGs of each level of the overview. Made once: they don't depend on the quality. */
+  async #makeOverview(levels: readonly OverviewLevel[], signal: AbortSignal): Promise<Uint8Array[][]> {
+    if (levels.length === 0) return []
+    if (!this.#overview) {
+      const { slide } = this.#reader
+      const overview = new Overview(slide.levels, levels, async (level, area) => {
+        const image = await this.#clocks.read.while(() => this.#reader.read({ level, ...area }, signal))
+        return image instanceof SlideError ? fill(area.width, area.height, slide.background) : image
+      })
+      await overview.make()
+      this.#overview = overview
+    }
+    return this.#overview.tiles
   }
 
-  async #associatedImages(signal: AbortSignal): Promise<Jpeg[]> {
+  async #associatedImages(signal: AbortSignal): Promise<readonly Jpeg[]> {
+    if (this.#images) return this.#images
     const { slide } = this.#reader
     const images: Jpeg[] = []
     for (const name of this.#kept.images) {
@@ -271,13 +320,20 @@ export class Compression {
         .toBuffer()
       images.push({ name, width: image.width, height: image.height, bytes })
     }
+    this.#images = images
     return images
   }
 
+  #head(contents: Contents): Uint8Array {
+    const head = encodeHead(contents)
+    if (head.length <= MAX_HEAD_BYTES) return head
+    throw outOfRange('larger tiles for a slide of this size', 'tile', this.#options.tile)
+  }
+
   /** All that the archive says but for where things are. */
-  #contents(images: readonly Jpeg[]): Contents {
+  #contents(images: readonly Jpeg[], quality: number): Contents {
     const { slide } = this.#reader
-    const { layout, quality, tile } = this.#options
+    const { layout, tile } = this.#options
     const { mpp, objectivePower, background, format, bytes } = slide
     const description: Description = {
       model: { name: this.#codec.model.name, hash: this.#codec.model.hash },

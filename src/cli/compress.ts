@@ -1,4 +1,5 @@
 import { basename } from 'node:path'
+import { type Command, Option } from 'commander'
 import { BACKGROUND_MODES, type BackgroundMode } from '../archive/blank.js'
 import { type CompressOptions, type CompressResult, compressSlide } from '../archive/compress.js'
 import { LAYOUTS, type Layout } from '../archive/layout.js'
@@ -11,7 +12,8 @@ import { byteSize, duration, levelList, numberFrom, oneOf, rateText, tileSide } 
 
 interface Options extends CodecChoice {
   readonly output?: string
-  readonly quality: number
+  readonly quality?: number
+  readonly targetBpp?: number
   readonly levels: 'all' | number[]
   readonly tile: number
   readonly background: BackgroundMode
@@ -29,9 +31,9 @@ export function addCompress(cli: Cli): void {
     'Compress a slide into an archive',
     (command) =>
       codecOptions(
-        command
-          .option('-o, --output <file>', 'archive to write (default: the name of the slide with .cleric.tif)')
-          .option('--quality <number>', '0 (smallest) to 100 (best)', numberFrom(0, 100), defaultQuality)
+        rateOptions(
+          command.option('-o, --output <file>', 'archive to write (default: the name of the slide with .cleric.tif)'),
+        )
           .option('--levels <list>', '"all", or the levels to keep, such as 0,2', levelList, 'all' as const)
           .option('--tile <pixels>', 'side of a tile', tileSide, 512)
           .option(
@@ -65,12 +67,21 @@ export function addCompress(cli: Cli): void {
   )
 }
 
+/** How much is kept. */
+export function rateOptions(command: Command): Command {
+  const target = new Option('--target-bpp <number>', 'instead of a quality: the bits a pixel that the file is to have')
+  return command
+    .option('--quality <number>', `0 (smallest) to 100 (best) (default: ${defaultQuality})`, numberFrom(0, 100))
+    .addOption(target.argParser(numberFrom(0, 24)).conflicts('quality'))
+}
+
 export async function compressWithProgress(
   session: Session,
   slide: Parameters<typeof compressSlide>[0],
   output: string,
   options: CompressOptions,
 ): Promise<CompressResult> {
+  const search = session.progress('find the quality')
   const progress = session.progress('compress')
   let hasBegun = false
   try {
@@ -79,8 +90,13 @@ export async function compressWithProgress(
       ...session.codec(options),
       signal: session.signal,
       onProgress: ({ tiles, totalTiles, pixels, totalPixels, bytes }) => {
+        if (!hasBegun) search.end()
         hasBegun = true
         progress.update(pixels, totalPixels, `tile ${tiles} of ${totalTiles}, ${byteSize(bytes)}`)
+      },
+      onSearch: ({ done, total, tried }) => {
+        const last = tried && `quality ${tried.quality} gives ${tried.bpp.toPrecision(3)} bpp`
+        search.update(done, total, last ?? 'looking at tiles')
       },
       onUnreadable: ({ level, column, row, reason }) => {
         progress.end()
@@ -92,12 +108,13 @@ export async function compressWithProgress(
     const isOwn = hasBegun && isResumable(output) && (error as { code?: unknown }).code !== 'ERR_FILE_EXISTS'
     throw isOwn ? new WithHint(error, '; to go on from there, give the same command with --resume') : error
   } finally {
+    search.end()
     progress.end()
   }
 }
 
 export function compressOutcome(result: CompressResult) {
-  const { output, bytes, sourceBytes, bpp, seconds, tiles, blankTiles, device, deviceBusy } = result
+  const { output, bytes, sourceBytes, bpp, quality, seconds, tiles, blankTiles, device, deviceBusy } = result
   const { resumedTiles, unreadableTiles } = result
   const counts = [
     `${blankTiles} blank`,
@@ -107,7 +124,7 @@ export function compressOutcome(result: CompressResult) {
   return {
     json: result,
     text: [
-      `${output}: ${byteSize(bytes)}, ${rateText(bpp, sourceBytes > 0 ? sourceBytes / bytes : null)}`,
+      `${output}: ${byteSize(bytes)}, quality ${quality}, ${rateText(bpp, sourceBytes > 0 ? sourceBytes / bytes : null)}`,
       `${tiles} tiles (${counts.join(', ')}) in ${duration(seconds)} on ${device}, busy ${(100 * deviceBusy).toFixed(0)} %`,
     ].join('\n'),
   }

@@ -1,13 +1,13 @@
-import { defaultQuality } from '../codec/gain.js'
 import type { CodecChoice } from '../default-codec.js'
 import { ImageFile } from '../slide/image-file.js'
 import { type Cli, codecOptions } from './cli.js'
-import { compressOutcome, compressWithProgress } from './compress.js'
-import { numberFrom, tileSide } from './quantities.js'
+import { compressOutcome, compressWithProgress, rateOptions } from './compress.js'
+import { tileSide } from './quantities.js'
 
 interface Options extends CodecChoice {
   readonly output?: string
-  readonly quality: number
+  readonly quality?: number
+  readonly targetBpp?: number
   readonly tile: number
   readonly resume?: boolean
   readonly overwrite?: boolean
@@ -19,9 +19,9 @@ export function addEncode(cli: Cli): void {
     'Compress one image of any size',
     (command) =>
       codecOptions(
-        command
-          .option('-o, --output <file>', 'file to write (default: the name of the image with .cleric)')
-          .option('--quality <number>', '0 (smallest) to 100 (best)', numberFrom(0, 100), defaultQuality)
+        rateOptions(
+          command.option('-o, --output <file>', 'file to write (default: the name of the image with .cleric)'),
+        )
           .option('--tile <pixels>', 'side of a tile', tileSide, 512)
           .option('--resume', 'go on from an interrupted run with the same image, model and options')
           .option('--overwrite', 'replace an existing file'),

@@ -3,11 +3,13 @@ import { execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
 import sharp from 'sharp'
 import { compressSlide } from '../../src/archive/compress.js'
 import { createCli } from '../../src/cli/commands.js'
+import { openCodec } from '../../src/codec/codec.js'
 import { fill, WHITE } from '../../src/slide/source.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { firstTile } from '../archive/head.js'
@@ -32,6 +34,9 @@ async function run(...argv: string[]) {
   return { status, stdout, stderr, json: () => JSON.parse(stdout) }
 }
 
+const WHOLE = { x: 0, y: 0, level: 0, width: 256, height: 192 }
+const RAW = { width: 256, height: 192, channels: 3 } as const
+
 /** An archive of a small drawn slide. */
 async function archive(name: string, ...options: string[]): Promise<string> {
   const { status, stderr } = await run('compress', 'synthetic:400x300:5', '-o', at(name), '--tile', '128', ...options)
@@ -51,6 +56,7 @@ test('compress prints the fields that scripts rely on, and nothing else on stdou
     'deviceBusy',
     'output',
     'peakRssBytes',
+    'quality',
     'readSeconds',
     'resumedTiles',
     'seconds',
@@ -250,6 +256,25 @@ test('Ctrl-C says how to go on, and --resume does', async (t) => {
   t.true(readFileSync(at('stopped.cleric.tif')).equals(readFileSync(at('whole.cleric.tif'))))
 })
 
+test('--target-bpp shows how the search goes, and --json what it found', async (t) => {
+  const model = fileURLToPath(new URL('../fixtures/nano.safetensors', import.meta.url))
+  using codec = await openCodec({ model, device: 'cpu' })
+  await sharp(Buffer.from((await new SyntheticSlide('synthetic:256x192:4').readRegion(WHOLE)).data), { raw: RAW })
+    .png()
+    .toFile(at('target.png'))
+  let stdout = ''
+  let stderr = ''
+  const terminal = { write: (text: string) => (stderr += text), isTTY: true, columns: 200 }
+  const cli = createCli({ stdout: { write: (text: string) => (stdout += text) }, stderr: terminal, codec })
+  const argv = ['encode', at('target.png'), '-o', at('target.cleric'), '--tile', '64', '--target-bpp', '1', '--json']
+  t.is(await cli.run(argv), 0, stderr)
+  const { quality, bpp } = JSON.parse(stdout)
+  t.true(quality > 0 && quality < 100 && Math.abs(bpp - 1) < 0.01, `${quality}: ${bpp}`)
+  t.is((await run('info', at('target.cleric'), '--json')).json().quality, quality)
+  t.regex(stderr, /find the quality \[[#.]+\] +0 %, looking at tiles/)
+  t.regex(stderr, / *\r *compress \[/)
+})
+
 test('--layout strict puts the levels first; the archive of an archive has the same pixels', async (t) => {
   const [compat, strict] = [await archive('one.cleric.tif', '--background', 'keep'), at('two.cleric.tif')]
   t.is((await run('compress', compat, '-o', strict, '--layout', 'strict', '--background', 'keep')).status, 0)
@@ -264,6 +289,9 @@ for (const argv of [
   ['compress'],
   ['compress', 'synthetic:300x200', '--quality', '101'],
   ['compress', 'synthetic:300x200', '--quality', ''],
+  ['compress', 'synthetic:300x200', '--target-bpp', '25'],
+  ['compress', 'synthetic:300x200', '--target-bpp', '1', '--quality', '60'],
+  ['encode', 'x.png', '--target-bpp', '1', '--quality', '60'],
   ['compress', 'synthetic:300x200', '--levels', 'some'],
   ['compress', 'synthetic:300x200', '--levels', '7'],
   ['compress', 'synthetic:300x200', '--background', 'pink'],
@@ -299,6 +327,10 @@ test('a failure has status 1 and one line that says what and where', async (t) =
     [['info', folder], /cleric-cli-/],
     [['region', 'synthetic:9x9', '-o', at('no/x.png'), '--width', '5', '--height', '5'], /no\/x\.png/],
     [['region', 'synthetic:9x9', '-o', at('x.webp'), '--width', '20000', '--height', '5'], /x\.webp: 20000 x 5/],
+    [
+      ['compress', 'synthetic:300x200', '-o', at('o.cleric.tif'), '--target-bpp', '0.01'],
+      /^cleric compress: Expected a target/,
+    ],
     [['compress', 'synthetic:0x9', '-o', at('o.cleric.tif')], /synthetic:0x9/],
   ] as const) {
     const { status, stdout, stderr } = await run(...argv)
