@@ -115,7 +115,8 @@ export interface CompressResult {
  * The same slide, model, device and options give the same bytes, also if the run is interrupted at any moment and resumed.
  *
  * @throws SlideError; ClericError ERR_FILE_EXISTS, ERR_RESUME_MISMATCH, ERR_DISK_FULL, ERR_TARGET_UNREACHABLE if no quality
- * gives that many bits a pixel; AbortedError; TypeError and RangeError for wrong options. Once tiles are written they stay, beside the output, for a call with `resume`.
+ * gives that many bits a pixel; AbortedError; TypeError and RangeError for wrong options. Once tiles are written they stay,
+ * beside the output, for a call with `resume`.
  * @example
  * const { bytes, bpp } = await compressSlide('slide.svs', 'slide.cleric.tif', { quality: 50 })
  */
