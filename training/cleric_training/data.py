@@ -19,8 +19,35 @@ HOME = Path.home() / ".cache" / "cleric-train"  # decoded images and checkpoints
 SMALLEST = 256  # least side of a reduced image that is still kept
 REDUCTIONS = (1, 2, 4)
 SHARES = (0.78, 0.18, 0.04)  # of the crops, by reduction
+MARKED = 0.08  # of the crops: partly or wholly one colour, see `mark`
 HELD_OUT = 8  # every so many images of a set one is kept for validation, up to HELD_OUT_MAX
 HELD_OUT_MAX = 10
+
+
+def mark(crop: np.ndarray, rng: np.random.Generator) -> None:
+    """Paints a part of a crop [side, side, 3] uint8, or all of it, in one or two colours, many of them saturated.
+
+    Slides have glass, pen marks, black borders and labels, the training images none: a network that
+    has never seen them may answer with anything at all.
+    """
+    side = len(crop)
+    y, x = np.mgrid[0:side, 0:side] / side
+    for _ in range(int(rng.integers(1, 3))):
+        colour = rng.integers(0, 2, 3) * 255 if rng.random() < 0.6 else rng.integers(0, 256, 3)
+        kind = rng.random()
+        if kind < 0.3:
+            where = np.ones((side, side), bool)
+        elif kind < 0.6:
+            angle, edge = rng.uniform(0, 2 * np.pi), rng.uniform(-0.4, 0.4)
+            where = (x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle) > edge
+        elif kind < 0.8:
+            top, left, height, width = rng.uniform(0, 0.8), rng.uniform(0, 0.8), *rng.uniform(0.05, 0.8, 2)
+            where = (y >= top) & (y < top + height) & (x >= left) & (x < left + width)
+        else:
+            cell = int(2 ** rng.integers(2, 6))
+            coarse = rng.random((side // cell + 1, side // cell + 1)) < 0.5
+            where = coarse.repeat(cell, 0).repeat(cell, 1)[:side, :side]
+        crop[where] = colour
 
 
 @dataclass(frozen=True)
@@ -104,6 +131,8 @@ class Images:
             piece = self.pixels(plane)[top:top + crop, left:left + crop]
             piece = np.rot90(piece, int(rng.integers(4)))
             out[n] = piece[:, ::-1] if rng.integers(2) else piece
+            if rng.random() < MARKED:
+                mark(out[n], rng)
         return torch.from_numpy(out).permute(0, 3, 1, 2).float().div_(255)
 
     def validation(self, side: int = 256) -> torch.Tensor:
