@@ -148,13 +148,14 @@ struct PointwiseArgs {
   View input;
   /// add: addend; gain: factors; quantise, dequantise: entropy parameters.
   View second;
-  /// dequantise: values of the other half, if any.
-  View base;
+  /// dequantise: values of the other half, if any; quantise: indexes of the scales.
+  View third;
   View output;
   float factor = 1;
   Half keep = Half::all;
   /// quantise: first channel of the input.
   int first = 0;
+  /// scale_index: thresholds; quantise: dead zones.
   const float* table = nullptr;
   int table_size = 0;
   /// Interleaved: rows; planar: channels x rows.

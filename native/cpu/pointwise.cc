@@ -46,6 +46,22 @@ CLERIC_INLINE Floats to_symbol(Floats v) {
   return smaller(larger(nearest(v), splat(-32767.0f)), splat(32767.0f));
 }
 
+/// Entries of the table; an index outside it, which no model makes, means the nearest one.
+CLERIC_INLINE Floats looked_up(const PointwiseArgs& a, Floats index) {
+  const Floats last = splat(static_cast<float>(a.table_size - 1));
+  const Ints at = __builtin_convertvector(smaller(larger(index, splat(0.0f)), last), Ints);
+  Floats found{};
+  for (int i = 0; i < kWidth; i++) found[i] = a.table[at[i]];
+  return found;
+}
+
+/// v rounded with a dead zone (QuantiseNode); NaN, whose comparisons are false, to 0.
+CLERIC_INLINE Floats symbol_past(Floats zone, Floats v) {
+  const Floats size = larger(v, -v) + (splat(1.0f) - zone);
+  const Ints floor = __builtin_convertvector(smaller(larger(size, splat(0.0f)), splat(32767.0f)), Ints);
+  return __builtin_convertvector(v < splat(0.0f) ? -floor : floor, Floats);
+}
+
 }  // namespace
 
 void pointwise(const PointwiseArgs& a, int item, float*) {
@@ -77,7 +93,8 @@ void pointwise(const PointwiseArgs& a, int item, float*) {
       each_pixel(a, item, [&](int y, int x, ptrdiff_t c) {
         if (!kept(a.keep, y, x)) return zero;
         const Floats means = splat(1.0f / kLatentSteps) * load(a.second.at(y, x) + mean + c);
-        return to_symbol(load(a.input.at(y, x) + a.first + c) - means);
+        const Floats zones = looked_up(a, load(a.third.at(y, x) + c));
+        return symbol_past(zones, load(a.input.at(y, x) + a.first + c) - means);
       });
       break;
     case Pointwise::dequantise:
@@ -85,7 +102,7 @@ void pointwise(const PointwiseArgs& a, int item, float*) {
         if (kept(a.keep, y, x)) {
           return splat(kLatentSteps) * load(a.input.at(y, x) + c) + load(a.second.at(y, x) + mean + c);
         }
-        return a.base.data ? load(a.base.at(y, x) + c) : zero;
+        return a.third.data ? load(a.third.at(y, x) + c) : zero;
       });
       break;
   }

@@ -7,6 +7,8 @@ namespace cleric::cpu {
 namespace {
 
 constexpr std::size_t kCachedWeights = 400 << 10;
+/// Scales that the coder has a table for.
+constexpr std::size_t kScales = 64;
 
 }  // namespace
 
@@ -149,6 +151,16 @@ std::unique_ptr<Step> StepBuilder::pointwise(Pointwise op) {
   const auto interleaved = [&](std::initializer_list<View> views) {
     for (const View& view : views) require(!view.planar() && same_size(view, out), "layouts of a pointwise node");
   };
+  const auto look_up_in = [&](const char* kind, const auto& table, std::size_t length) {
+    packed = cache_.get<Packed>(kind + table.key, [&] {
+      Packed made;
+      made.weights = allocate(length);
+      for (std::size_t k = 0; k < length; k++) made.weights[k] = static_cast<float>(table.data[k]);
+      return made;
+    });
+    args.table = packed->weights.get();
+    args.table_size = static_cast<int>(length);
+  };
   switch (op) {
     case Pointwise::scale:
       arity(1, 1, 0, 0, 1);
@@ -172,23 +184,19 @@ std::unique_ptr<Step> StepBuilder::pointwise(Pointwise op) {
       half();
       const std::size_t length = plan_.parameters[static_cast<std::size_t>(node_->parameters[0])].length;
       require(length >= 1 && length <= 4096, "a table of scales");
-      const Values<int32_t> table = integers(0, length);
       // Scales are below 2^24, where floats are exact; rounding leaves larger thresholds above them.
-      packed = cache_.get<Packed>("scales:" + table.key, [&] {
-        Packed made;
-        made.weights = allocate(length);
-        for (std::size_t k = 0; k < length; k++) made.weights[k] = static_cast<float>(table.data[k]);
-        return made;
-      });
-      args.table = packed->weights.get();
-      args.table_size = static_cast<int>(length);
+      look_up_in("scales:", integers(0, length), length);
       break;
     }
     case Pointwise::quantise:
-      arity(2, 1, 0, 2, 0);
+      arity(3, 1, 1, 2, 0);
       half();
       args.first = integer(1, 0, args.input.channels - 1);
       args.second = input(1);
+      args.third = input(2);
+      interleaved({args.third});
+      require(same_shape(args.third, out), "indexes of a quantisation");
+      look_up_in("zones:", reals(0, kScales), kScales);
       break;
     case Pointwise::dequantise:
       require(node_->inputs.size() == 3 || node_->inputs.size() == 2, "inputs of a dequantisation");
@@ -196,9 +204,9 @@ std::unique_ptr<Step> StepBuilder::pointwise(Pointwise op) {
       half();
       args.second = input(1);
       if (node_->inputs.size() == 3) {
-        args.base = input(2);
-        interleaved({args.base});
-        require(same_shape(args.base, out), "base of a dequantisation");
+        args.third = input(2);
+        interleaved({args.third});
+        require(same_shape(args.third, out), "base of a dequantisation");
       }
       break;
   }

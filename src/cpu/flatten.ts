@@ -234,7 +234,7 @@ class Flattener {
       case 'scaleIndex':
         return { integerParameters: [node.table], integers: [halves.indexOf(node.keep)] }
       case 'quantise':
-        return { integers: [halves.indexOf(node.keep), node.first] }
+        return { parameters: [node.deadZones], integers: [halves.indexOf(node.keep), node.first] }
       case 'slice':
         return { integers: [node.first] }
       default:

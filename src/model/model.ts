@@ -5,8 +5,9 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { CdfTables } from '../entropy/rans.js'
 import { CorruptDataError, UnsupportedError } from '../errors.js'
-import type { Parameters } from '../network/graph.js'
+import { deadZoneTable, type Parameters } from '../network/graph.js'
 import { type ModelConfig, parseConfig } from './config.js'
+import { deadZones } from './dead-zones.js'
 import { readSafetensors, type Safetensors, type StoredTensor } from './safetensors.js'
 
 export interface Model {
@@ -15,6 +16,7 @@ export interface Model {
   /** See {@link modelHash}; 64 hex digits. */
   readonly hash: string
   readonly config: ModelConfig
+  /** The file's, and the dead zones of `yTables`. */
   readonly parameters: Parameters
   /** One table for each of the 64 scales. */
   readonly yTables: CdfTables
@@ -65,14 +67,15 @@ export function parseModel(bytes: Uint8Array): Model {
     )
   }
   const config = parseConfig(configText)
-  const parameters = parametersOf(file)
+  const yTables = readTables(file, 'cdf.y', scaleCount)
+  const parameters = parametersOf(file, yTables)
   if (config.levels > 0) checkGains(parameters, config)
   return {
     name: metadata.name ?? 'unnamed',
     hash,
     config,
     parameters,
-    yTables: readTables(file, 'cdf.y', scaleCount),
+    yTables,
     zTables: readTables(file, 'cdf.z', config.Z),
   }
 }
@@ -108,7 +111,7 @@ function isFiniteThroughout(data: Float32Array): boolean {
 }
 
 /** All tensors by kind; a float that is not finite would only show as a tile that can't be decoded. */
-function parametersOf({ tensors }: Safetensors): Parameters {
+function parametersOf({ tensors }: Safetensors, yTables: CdfTables): Parameters {
   for (const [name, { data }] of tensors) {
     if (data instanceof Float32Array && !isFiniteThroughout(data)) {
       throw new CorruptDataError('ERR_MODEL_CORRUPT', `Parameter ${name} is not finite`)
@@ -116,8 +119,10 @@ function parametersOf({ tensors }: Safetensors): Parameters {
   }
   const missing = (kind: string, name: string) =>
     new CorruptDataError('ERR_MODEL_CORRUPT', `The model file has no ${kind} tensor ${JSON.stringify(name)}`)
+  const zones = { shape: [scaleCount], data: deadZones(yTables) }
   return {
     get(name) {
+      if (name === deadZoneTable) return zones
       const tensor = tensors.get(name)
       if (!(tensor?.data instanceof Float32Array)) throw missing('float', name)
       return { shape: tensor.shape, data: tensor.data }

@@ -6,6 +6,7 @@
 
 import { CorruptDataError, UnsupportedError } from '../errors.js'
 import type { Activation, Axis, Graph, Half, Node, Parameters, Port, Range, Shape, Stage, Tensor } from './graph.js'
+import { deadZoneTable } from './graph.js'
 import { expectShape, IntegerParameters, misfit } from './integer-parameters.js'
 
 export interface ConvOptions {
@@ -309,9 +310,12 @@ export class GraphBuilder {
     return this.#add({ op: 'scaleIndex', params, output, table, keep }, output)
   }
 
-  quantise(name: string, latent: Tensor, first: number, params: Tensor, keep: Half): Tensor {
-    const output = this.#tensor(name, halved(params.shape))
-    return this.#add({ op: 'quantise', latent, first, params, output, keep }, output)
+  /** @param indexes from {@link scaleIndex} */
+  quantise(name: string, latent: Tensor, first: number, params: Tensor, indexes: Tensor, keep: Half): Tensor {
+    this.#expect(deadZoneTable, [scaleCount])
+    this.#meet(name, indexes.shape, halved(params.shape))
+    const output = this.#tensor(name, indexes.shape)
+    return this.#add({ op: 'quantise', latent, first, params, indexes, deadZones: deadZoneTable, output, keep }, output)
   }
 
   dequantise(name: string, symbols: Tensor, params: Tensor, base: Tensor | null, keep: Half): Tensor {

@@ -53,10 +53,10 @@ export function encoderGraph(config: ModelConfig, parameters: Parameters, height
   const mem = new EntropyModel(g, config, hyperSynthesis(g, z))
 
   const slices = Array.from({ length: config.slices }, (_, i) => {
-    const code = (half: Half, params: Tensor) => ({
-      symbols: g.quantise(`r.${i} ${half}`, y, i * mem.width, params, half),
-      indexes: g.scaleIndex(`index.${i} ${half}`, params, half),
-    })
+    const code = (half: Half, params: Tensor) => {
+      const indexes = g.scaleIndex(`index.${i} ${half}`, params, half)
+      return { indexes, symbols: g.quantise(`r.${i} ${half}`, y, i * mem.width, params, indexes, half) }
+    }
     const paramsA = mem.anchorParams()
     const a = code('anchor', paramsA)
     const anchors = mem.decodeHalf(a.symbols, paramsA, 'anchor', null)

@@ -315,7 +315,7 @@ export function nodeInputs(node: Node): readonly Tensor[] {
     case 'scaleIndex':
       return [node.params]
     case 'quantise':
-      return [node.latent, node.params]
+      return [node.latent, node.params, node.indexes]
     case 'dequantise':
       return node.base ? [node.symbols, node.params, node.base] : [node.symbols, node.params]
     default:

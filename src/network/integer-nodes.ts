@@ -135,15 +135,25 @@ export interface ScaleIndexNode {
   readonly keep: Half
 }
 
+/** Name of the parameter `deadZones` of {@link QuantiseNode}, which is no tensor of a model file: it follows from the coder's tables. */
+export const deadZoneTable = 'dead zones'
+
 /** Steps of a mean and of y_hat in one step of the latent. */
 export const latentSteps = 64
 
-/** r = y - mean / 64, rounded as in RoundNode, on one half, zero elsewhere; y, a float, is channels [first, first + d) of `latent`. */
+/**
+ * Symbols on one half, zero elsewhere: with v = y - mean / 64 and t the entry of `deadZones` at the scale's index,
+ * r = sign(v) floor(|v| + 1 - t), or 0 for |v| < t, clamped as in RoundNode. y, a float, is channels
+ * [first, first + d) of `latent`. Parameter: deadZones, float [64], 0.5 (plain rounding) to 1.25.
+ */
 export interface QuantiseNode {
   readonly op: 'quantise'
   readonly latent: Tensor
   readonly first: number
   readonly params: Tensor
+  /** Of a ScaleIndexNode. */
+  readonly indexes: Tensor
+  readonly deadZones: string
   readonly output: Tensor
   readonly keep: Half
 }

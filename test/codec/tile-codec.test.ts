@@ -5,7 +5,7 @@ import type { Image } from '../../src/codec/image.js'
 import { TileCodec } from '../../src/codec/tile-codec.js'
 import { CorruptDataError } from '../../src/errors.js'
 import { encoderGraph } from '../../src/network/cleric.js'
-import type { PortData, Tensor } from '../../src/network/graph.js'
+import { deadZoneTable, type PortData, type Tensor } from '../../src/network/graph.js'
 import { nanoGolden, nanoModel, rgbOf } from '../network/golden.js'
 import { Interpreter, interpreter } from '../network/interpreter.js'
 import { tableBits } from './estimate.js'
@@ -52,6 +52,26 @@ test('unsound tables are the fault of the model', (t) => {
       message: /tables are unsound: CDF table 0/,
     })
   }
+})
+
+test('dead zones take fewer bits than plain rounding', async (t) => {
+  const plain = { shape: [64], data: new Float32Array(64).fill(0.5) }
+  const { parameters } = model
+  const rounding = {
+    integers: parameters.integers,
+    get: (name: string) => (name === deadZoneTable ? plain : parameters.get(name)),
+  }
+  const lengths = []
+  for (const one of [model, { ...model, parameters: rounding }]) {
+    const codec = new TileCodec(one, interpreter())
+    const payload = await codec.encode(image, golden.quality)
+    // The decoder has no part in it.
+    await t.notThrowsAsync(newCodec().decode(payload, image, golden.quality))
+    lengths.push(payload.length)
+  }
+  const [zones, nearest] = lengths as [number, number]
+  t.log(`${zones} bytes, ${nearest} with plain rounding`)
+  t.true(zones < 0.98 * nearest)
 })
 
 test('any size is padded and cropped', async (t) => {

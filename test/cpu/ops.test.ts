@@ -201,6 +201,17 @@ for (const channels of [4, 19]) {
     const factors = f.tensor(channels, 1, 1)
     const params = f.tensor(2 * channels, 3, 5)
     const output = () => f.tensor(channels, 3, 5)
+    const indexes = output()
+    const table = f.integerValues(
+      'thresholds',
+      [64],
+      Int32Array.from({ length: 64 }, (_, i) => 40 * i),
+    )
+    const deadZones = f.values(
+      'zones',
+      [64],
+      Float32Array.from({ length: 64 }, (_, i) => 0.5 + i / 90),
+    )
     return {
       nodes: [
         { op: 'add', input: a, addend: b, output: output() },
@@ -209,9 +220,13 @@ for (const channels of [4, 19]) {
         { op: 'round', input: b, output: output() },
         { op: 'mask', input: a, output: output(), keep: 'anchor' },
         { op: 'mask', input: a, output: output(), keep: 'nonAnchor' },
-        { op: 'quantise', latent: b, first: 0, params, output: output(), keep: 'anchor' },
+        { op: 'scaleIndex', params, table, output: indexes, keep: 'anchor' },
+        { op: 'quantise', latent: b, first: 0, params, indexes, deadZones, output: output(), keep: 'anchor' },
       ],
-      scales: new Map([[b, 5]]),
+      scales: new Map([
+        [b, 5],
+        [params, 2500],
+      ]),
     }
   })
   check(`pooling, ${channels} channels`, (f) => ({

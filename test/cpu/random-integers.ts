@@ -1,7 +1,7 @@
 /** Random networks of integer layers, with parameters as large as the proofs of their sums allow. */
 import { GraphBuilder } from '../../src/network/builder.js'
 import type { Graph, Half, PortData, Shape, Tensor } from '../../src/network/graph.js'
-import { rsqrtTable } from '../../src/network/graph.js'
+import { deadZoneTable, rsqrtTable } from '../../src/network/graph.js'
 import { Fixture, size } from './random-graph.js'
 
 /** Integers, the same for the same seed. */
@@ -53,6 +53,8 @@ export function randomNetwork(
 
 class Maker {
   readonly #dice: Dice
+  /** Of what an encoder quantises. */
+  readonly #latents: Dice
   readonly #fixture = new Fixture()
   readonly #g = new GraphBuilder(this.#fixture)
   readonly #inputs = new Map<Tensor, PortData>()
@@ -65,6 +67,7 @@ class Maker {
 
   constructor(seed: number, height: number, width: number, headUnit: number) {
     this.#dice = new Dice(seed)
+    this.#latents = new Dice(seed + 1000)
     this.#shape = { height, width }
     this.#headUnit = headUnit
     const { list, of } = { list: this.#dice.list.bind(this.#dice), of: this.#dice.of.bind(this.#dice) }
@@ -86,6 +89,9 @@ class Maker {
     this.#fixture.integerValues(rsqrtTable, [384], roots)
     const thresholds = Int32Array.from({ length: 64 }, (_, i) => (i === 63 ? 2 ** 30 : 3 + 41 * i))
     this.#fixture.integerValues('scales.thresholds', [64], thresholds)
+    // Halfway between two steps of a mean, so that no device meets a tie.
+    const zones = Float32Array.from({ length: 64 }, (_, i) => (65 + 2 * Math.floor(i / 1.4)) / 128)
+    this.#fixture.values(deadZoneTable, [64], zones)
     for (let i = 0; i < 3; i++) this.#wide.push(this.#input(of([1, 4, 19, 48]), of([300, 2 ** 12, 2 ** 22])))
     for (const tensor of [...this.#wide]) this.#requantise(tensor)
   }
@@ -111,9 +117,9 @@ class Maker {
     return { graph: this.#g.finish(), parameters: this.#fixture, inputs: this.#inputs }
   }
 
-  #input(channels: number, most: number): Tensor {
+  #input(channels: number, most: number, dice = this.#dice): Tensor {
     const tensor = this.#g.input(`input ${this.#inputs.size}`, { ...this.#shape, channels }, 'float')
-    this.#inputs.set(tensor, Float32Array.from(this.#dice.list(size(tensor.shape), -most, most)))
+    this.#inputs.set(tensor, Float32Array.from(dice.list(size(tensor.shape), -most, most)))
     return tensor
   }
 
@@ -256,12 +262,16 @@ class Maker {
     this.#made(this.#g.mask(this.#activation(), this.#dice.of(['anchor', 'nonAnchor'])))
   }
 
-  /** Symbols, as the host would read them, and the latent that follows. */
+  /** Symbols, as an encoder finds them and as the host would read them, and the latent that follows. */
   #entropy(): void {
     const params = this.#dice.of(this.#wide.filter(({ shape }) => shape.channels % 2 === 0).concat(this.#params()))
     const channels = this.#read(params).shape.channels / 2
     const keep = this.#dice.of(['anchor', 'nonAnchor'] as const)
-    this.#unread.add(this.#g.scaleIndex(this.#name(), params, keep))
+    const indexes = this.#g.scaleIndex(this.#name(), params, keep)
+    this.#unread.add(indexes)
+    const first = this.#latents.next(0, 5)
+    const latent = this.#input(first + channels + this.#latents.next(0, 3), 300, this.#latents)
+    this.#unread.add(this.#g.quantise(this.#name(), latent, first, params, indexes, keep))
     const symbols = this.#input(channels, 300)
     const base = this.#dice.chance(0.5) ? this.#input(channels, 2 ** 15) : null
     this.#made(this.#g.dequantise(this.#name(), symbols, params, base, keep), true)

@@ -1,14 +1,20 @@
 /** What `round` and `quantise` make of any float, on a backend: an int16 symbol, which the host reads as the network does. */
 import type { ExecutionContext } from 'ava'
-import type { Backend, Graph, Tensor } from '../../src/network/graph.js'
+import { type Backend, deadZoneTable, type Graph, type Tensor } from '../../src/network/graph.js'
 
 const { NaN: nan, POSITIVE_INFINITY: infinity } = Number
-/** Values and their symbols; null where the device decides which. */
-const cases: readonly (readonly [value: number, symbol: number | null])[] = [
+/** The dead zone of the index in use; others are of no use. */
+const [zone, index] = [0.75, 63]
+/** Values, their symbols, and those with the dead zone if others; null where the device decides which. */
+const cases: readonly (readonly [value: number, symbol: number | null, past?: number])[] = [
   [0.5, 0],
-  [1.5, 2],
+  [1.5, 2, 1],
   [-2.5, -2],
-  [-3.6, -4],
+  [-3.6, -4, -3],
+  [-3.75, -4],
+  [0.74, 1, 0],
+  [-0.76, -1],
+  [0, 0],
   [32766.5, 32766],
   [32767.4, 32767],
   [32768, 32767],
@@ -30,16 +36,25 @@ export async function checkSymbols(t: ExecutionContext, backend: Backend): Promi
     tensors.push(made)
     return made
   }
-  const [input, params, rounded, anchors] = [tensor(), tensor(2), tensor(), tensor()]
+  const [input, params, indexes, rounded, anchors] = [tensor(), tensor(2), tensor(), tensor(), tensor()]
   const graph: Graph = {
     tensors,
     stages: [
       {
         name: 'all',
-        inputs: [input, params].map((each) => ({ tensor: each, format: 'float' })),
+        inputs: [input, params, indexes].map((each) => ({ tensor: each, format: 'float' })),
         nodes: [
           { op: 'round', input, output: rounded },
-          { op: 'quantise', latent: input, first: 0, params, output: anchors, keep: 'anchor' },
+          {
+            op: 'quantise',
+            latent: input,
+            first: 0,
+            params,
+            indexes,
+            deadZones: deadZoneTable,
+            output: anchors,
+            keep: 'anchor',
+          },
         ],
         outputs: [rounded, anchors].map((each) => ({ tensor: each, format: 'int16' })),
       },
@@ -58,12 +73,15 @@ export async function checkSymbols(t: ExecutionContext, backend: Backend): Promi
   const inputs = new Map([
     [input, values],
     [params, new Float32Array(2 * width)],
+    [indexes, new Float32Array(width).fill(index)],
   ])
   const run = async (of: Graph) => {
     const absent = (name: string) => {
       throw new Error(`no parameter ${name}`)
     }
-    const executable = await backend.compile(of, { get: absent, integers: absent })
+    const zones = { shape: [64], data: new Float32Array(64).fill(Number.NaN).fill(zone, index) }
+    const get = (name: string) => (name === deadZoneTable ? zones : absent(name))
+    const executable = await backend.compile(of, { get, integers: absent })
     const outputs = await executable.run(0, inputs)
     executable.close()
     return outputs
@@ -76,7 +94,8 @@ export async function checkSymbols(t: ExecutionContext, backend: Backend): Promi
       Array.from(floats.get(output) as Float32Array, (v) => v + 0),
     )
     for (const [i, symbol] of symbols.entries()) {
-      const [value, expected] = cases[i >> 1] as (typeof cases)[number]
+      const [value, nearest, past = nearest] = cases[i >> 1] as (typeof cases)[number]
+      const expected = output === anchors ? past : nearest
       const what = `${output === rounded ? 'round' : 'quantise'} of ${value} gives ${symbol}`
       if (output === anchors && i % 2 === 0) t.is(symbol, 0, what)
       else if (expected === null) t.true(symbol >= -32767 && symbol <= 32767, what)

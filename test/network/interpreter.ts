@@ -190,10 +190,13 @@ export class Interpreter implements Executable {
       }
       case 'quantise': {
         const d = node.output.shape.channels
+        const zones = this.#parameter(node.deadZones)
         return (c, y, x) => {
           if (!kept(node.keep, y, x)) return 0
           const mean = this.#at(node.params, d + c, y, x) / latentSteps
-          return toSymbol(this.#at(node.latent, node.first + c, y, x) - mean)
+          const v = this.#at(node.latent, node.first + c, y, x) - mean
+          const zone = zones[this.#at(node.indexes, c, y, x)] as number
+          return Math.abs(v) < zone ? 0 : toSymbol(Math.sign(v) * Math.floor(Math.abs(v) + 1 - zone))
         }
       }
       case 'dequantise': {

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 
 from . import integer
 from .model import Cleric
+from .prior import dead_zone_round
 from .steps import query_scale
 from .walk import walk
 
@@ -171,7 +172,8 @@ def run_float(ops: FloatOps, model: Cleric, latents: Latents) -> torch.Tensor:
 
     def code(i: int, keep: str, params: torch.Tensor) -> torch.Tensor:
         at = torch.from_numpy(integer.half(keep, *y.shape[2:]))
-        return torch.round(y[:, d * i:d * (i + 1)] - params.chunk(2, 1)[1]) * at
+        scale, mean = params.chunk(2, 1)
+        return dead_zone_round(y[:, d * i:d * (i + 1)] - mean, scale) * at
 
     return walk(ops, model.config, torch.round(torch.from_numpy(latents.z)), code)
 

@@ -19,11 +19,12 @@ from . import safetensors
 from .config import PRESETS, Config
 from .data import drawn_image
 from .export import calibration
-from .integer import anchors
+from .integer import anchors, tie_margin
 from .integer_model import encode
 from .model import Cleric
 from .modelfile import rounded, save_model
 from .quantise import quantise
+from .tables import dead_zones, y_tables
 
 FIXTURES = Path(__file__).resolve().parents[2] / "test" / "fixtures"
 TIE = 4e-4  # no rounded value may lie closer than this to a tie, or float noise would flip symbols
@@ -96,13 +97,13 @@ def trace(model: Cleric, tensors: dict[str, np.ndarray], x: torch.Tensor) -> dic
 
 def distance_to_tie(config: Config, values: dict[str, np.ndarray]) -> float:
     """How close any rounded value comes to a tie."""
-    d = config.d
-    margins = [values["z"]]
+    d, zones = config.d, dead_zones(y_tables())
+    margins = [0.5 - np.abs(values["z"] - np.round(values["z"]))]
     for i in range(config.slices):
         ys = values["y"][d * i:d * (i + 1)]
         means = np.where(anchors(*ys.shape[1:]), values[f"params_a.{i}"][d:], values[f"params_n.{i}"][d:])
-        margins.append(ys - means / 64)
-    return min(float((0.5 - np.abs(m - np.round(m))).min()) for m in margins)
+        margins.append(tie_margin(ys - means / 64, zones[values[f"index.{i}"]]))
+    return min(float(m.min()) for m in margins)
 
 
 def stored(value: np.ndarray) -> np.ndarray:

@@ -250,11 +250,21 @@ def scale_index(params: np.ndarray, thresholds: np.ndarray, keep: str) -> np.nda
     return np.searchsorted(thresholds, scale, side="left") * half(keep, *scale.shape[2:])
 
 
-def quantise(y: np.ndarray, params: np.ndarray, keep: str) -> np.ndarray:
-    """Symbols of float32 latents `y`: round(y - mean), ties to even, on one half."""
+def quantise(y: np.ndarray, params: np.ndarray, index: np.ndarray, zones: np.ndarray, keep: str) -> np.ndarray:
+    """Symbols of float32 latents `y` on one half: y - mean rounded, with the dead zone of each scale's `index`.
+
+    `zones`: tables.dead_zones.
+    """
     mean = params[:, params.shape[1] // 2:]
-    r = np.round(y.astype(np.float32) - (mean / 64).astype(np.float32)).astype(np.int64)
-    return np.clip(r, -32767, 32767) * half(keep, *y.shape[2:])
+    v = y.astype(np.float32) - (mean / 64).astype(np.float32)
+    r = np.sign(v) * np.floor(np.maximum(np.abs(v) + (1 - zones[index]), 0))
+    return np.clip(r, -32767, 32767).astype(np.int64) * half(keep, *y.shape[2:])
+
+
+def tie_margin(v: np.ndarray, zone: np.ndarray) -> np.ndarray:
+    """How far each y - mean lies from where it becomes another symbol, of the same shape or one that broadcasts."""
+    reach = np.abs(v) + (1 - zone)
+    return np.abs(reach - np.maximum(np.round(reach), 1))
 
 
 def dequantise(symbols: np.ndarray, params: np.ndarray, keep: str, base: Optional[np.ndarray] = None) -> np.ndarray:

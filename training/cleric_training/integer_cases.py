@@ -17,6 +17,7 @@ import numpy as np
 from . import integer
 from .op_cases import Cases
 from .safetensors import write
+from .tables import dead_zones, y_tables
 
 SEED = 20241124
 
@@ -198,6 +199,7 @@ def coding(c: Cases, r: Random) -> None:
     """From entropy parameters to what the coder needs, and back."""
     thresholds = np.round(2048 * np.exp(np.linspace(np.log(0.117), np.log(240), 64))).astype(np.int32)
     thresholds[-1] = 1 << 30
+    zones = dead_zones(y_tables())
     for keep, d in (("anchor", 5), ("nonAnchor", 8)):
         h, w = 6, 7
         scale = np.clip(np.exp(r.rng.normal(7, 2.5, (1, d, h, w))), 0, integer.WIDE).astype(np.int64)
@@ -206,15 +208,23 @@ def coding(c: Cases, r: Random) -> None:
         mean[0, 0, :2, 6] = [integer.WIDE, -integer.WIDE]
         params = np.concatenate([scale, mean], 1)
         name = f"scaleIndex {keep}"
-        c.add(name, "scaleIndex", {"params": params[0]}, {"output": integer.scale_index(params, thresholds, keep)[0]},
+        indexes = integer.scale_index(params, thresholds, keep)
+        c.add(name, "scaleIndex", {"params": params[0]}, {"output": indexes[0]},
               {"table": f"{name}/table", "keep": keep}, {"table": thresholds}, {"output": "int16"})
         first = 3
         latent = r.rng.normal(0, 5, (1, d + 6, h, w)).astype(np.float32)
         latent[0, 3, :2, :2] = [[1e6, -1e6]] * 2
-        latent[0, first + 1] = mean[0, 1] / 64 + 0.5 + r.whole(-3, 3, h, w)  # ties
-        symbols = integer.quantise(latent[:, first:first + d], params, keep)
-        c.add(f"quantise {keep}", "quantise", {"latent": latent[0], "params": params[0]}, {"output": symbols[0]},
-              {"first": first, "keep": keep}, formats={"output": "int16"})
+        # On either side of where a symbol becomes the next one, of every sign.
+        ends = zones[indexes[0, 1:3]] + r.whole(0, 3, 2, h, w) + r.rng.choice([-2e-3, 2e-3], (2, h, w))
+        latent[0, first + 1:first + 3] = mean[0, 1:3] / 64 + ends * r.rng.choice([-1, 1], (2, h, w))
+        symbols = integer.quantise(latent[:, first:first + d], params, indexes, zones, keep)
+        v = latent[:, first:first + d].astype(np.float64) - mean / 64
+        coded = integer.half(keep, h, w) & (np.abs(v) < 100)
+        assert integer.tie_margin(v, zones[indexes])[coded].min() > 5e-5, "devices may differ in a tie"
+        name = f"quantise {keep}"
+        c.add(name, "quantise", {"latent": latent[0], "params": params[0], "indexes": indexes[0]},
+              {"output": symbols[0]}, {"first": first, "deadZones": f"{name}/zones", "keep": keep}, {"zones": zones},
+              {"output": "int16", "indexes": "int16"})
         base = r.whole(-(1 << 21), 1 << 21, 1, d, h, w)
         for label, rest in (("", None), (" base", base)):
             y = integer.dequantise(symbols, params, keep, rest)

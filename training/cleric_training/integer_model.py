@@ -8,6 +8,7 @@ import numpy as np
 
 from . import integer
 from .config import Config
+from .tables import dead_zones
 from .walk import walk
 
 
@@ -94,12 +95,13 @@ def encode(config: Config, tensors: Mapping[str, np.ndarray], y: np.ndarray, z: 
     `trace`, if given, receives every intermediate integer tensor by name.
     """
     ops = IntegerOps(tensors, trace is not None)
-    d, thresholds = config.d, tensors["scales.thresholds"]
+    d, thresholds, zones = config.d, tensors["scales.thresholds"], dead_zones(tensors)
     found: dict[str, np.ndarray] = {}
 
     def code(i: int, keep: str, params: np.ndarray) -> np.ndarray:
-        symbols = integer.quantise(y[:, d * i:d * (i + 1)], params, keep)
-        for name, value in ((f"r.{i}", symbols), (f"index.{i}", integer.scale_index(params, thresholds, keep))):
+        index = integer.scale_index(params, thresholds, keep)
+        symbols = integer.quantise(y[:, d * i:d * (i + 1)], params, index, zones, keep)
+        for name, value in ((f"r.{i}", symbols), (f"index.{i}", index)):
             found[name] = found.get(name, 0) + value
         return symbols
 

@@ -17,7 +17,7 @@ from . import integer, steps
 from .calibrate import FloatOps, Latents, samples
 from .dequantise import NORM_UNIT, query_rows, runs
 from .model import Cleric
-from .tables import scale_table
+from .tables import dead_zones, scale_table, y_tables
 from .walk import walk
 
 BITS = 8
@@ -265,12 +265,14 @@ def quantise(model: Cleric, latents: Latents, bits: Callable[[str], int] = lambd
     """The integer entropy model of a float one, fitted to latents."""
     chosen = steps.choose(model.config, samples(model, latents))
     ops = Quantiser(model, chosen, bits)
-    d = model.config.d
+    ops.out.tensors.update(y_tables())
+    ops.out.tensors["scales.thresholds"] = thresholds()
+    d, zones = model.config.d, dead_zones(ops.out.tensors)
 
     def code(i: int, keep: str, params: Pair) -> Pair:
-        return ops.exact(integer.quantise(latents.y[:, d * i:d * (i + 1)], params.whole, keep), 0)
+        index = integer.scale_index(params.whole, ops.out.tensors["scales.thresholds"], keep)
+        return ops.exact(integer.quantise(latents.y[:, d * i:d * (i + 1)], params.whole, index, zones, keep), 0)
 
     with torch.no_grad():
         walk(ops, model.config, ops.exact(np.round(latents.z).astype(np.int64), 0), code)
-    ops.out.tensors["scales.thresholds"] = thresholds()
     return ops.out

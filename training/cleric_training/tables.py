@@ -6,11 +6,13 @@ mass of both tails. Frequencies are at least 1 and sum to 2^16.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from typing import Mapping
 
 import numpy as np
 import torch
 
-from .prior import Factorized
+from .prior import DEAD_ZONE, Factorized
 
 TOTAL = 65536
 LEVELS = 64
@@ -83,6 +85,32 @@ def pack(name: str, tables: list[tuple[int, np.ndarray]]) -> dict[str, np.ndarra
             f"cdf.{name}.min": np.array([m for m, _ in tables], np.int32)}
 
 
+@lru_cache(maxsize=None)
+def y_tables() -> Mapping[str, np.ndarray]:
+    """The tables of the 64 scales, the same in every model."""
+    return pack("y", [gauss_table(float(s)) for s in scale_table()])
+
+
 def all_tables(prior: Factorized) -> dict[str, np.ndarray]:
     """Everything about coding that a model file holds besides the weights."""
-    return {**pack("y", [gauss_table(float(s)) for s in scale_table()]), **pack("z", z_tables(prior))}
+    return {**y_tables(), **pack("z", z_tables(prior))}
+
+
+def dead_zones(tensors: Mapping[str, np.ndarray]) -> np.ndarray:
+    """From what |y - mean| on an encoder no longer makes it 0, by each table `cdf.y.*`: float32 [64], 0.5 .. 1.25.
+
+    The trade of prior.dead_zone_round, with the coder's frequencies; see src/model/dead-zones.ts.
+    """
+    values, offset, size, least = (tensors[f"cdf.y.{part}"].astype(np.int64) for part in ("values", "offset", "size", "min"))
+
+    def frequency(symbol: int) -> np.ndarray:
+        at, escape = symbol - least, size - 1
+        inside = (at >= 0) & (at < escape)
+        slot = offset + np.where(inside, at, escape)
+        # After the escape a sign and an Exp-Golomb code of order 0.
+        beyond = np.where(inside, 0, np.where(at < 0, -at - 1, at - escape))
+        bypass = np.where(inside, 0, 2 + 2 * np.floor(np.log2(beyond + 1)))
+        return (values[slot + 1] - values[slot]) * 2.0**-bypass
+
+    gap = np.log2(2 * frequency(0) / (frequency(1) + frequency(-1)))
+    return np.clip(0.5 + gap / (2 * DEAD_ZONE), 0.5, 1.25).astype(np.float32)

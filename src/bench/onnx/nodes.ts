@@ -149,6 +149,7 @@ export class OnnxNodes {
         b.node('Mul', [this.#slice(nameOf(node.params), 1, 0, channels), this.#half(node.keep, node.output)], {}, out)
         return
       case 'quantise': {
+        // To the nearest: dead zones go by the index of the scale, which is left out too.
         const y = this.#slice(nameOf(node.latent), 1, node.first, node.first + channels)
         const rest = b.node('Round', [b.node('Sub', [y, this.#means(node.params, 1 / latentSteps)])])
         b.node('Mul', [rest, this.#half(node.keep, node.output)], {}, out)

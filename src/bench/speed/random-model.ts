@@ -5,13 +5,22 @@
  */
 import type { ModelConfig } from '../../model/config.js'
 import { loadModel, type Model } from '../../model/model.js'
-import { type IntegerParameter, type Parameter, type Parameters, rsqrtTable } from '../../network/graph.js'
+import {
+  deadZoneTable,
+  type IntegerParameter,
+  type Parameter,
+  type Parameters,
+  rsqrtTable,
+} from '../../network/graph.js'
 import { parameterShapes } from './presets.js'
 
 /** Magnitude of all integer weights: what the largest layer of `paper` can have without leaving 32 bits. */
 const integerMost = 64
 /** All integer weights are the beginning of one list, as 85 million would fill memory otherwise: as long as `paper` needs it. */
 const poolLength = 2 ** 23
+
+/** Plain rounding: scales mean nothing here. */
+const zones: Parameter = { shape: [64], data: new Float32Array(64).fill(0.5) }
 
 let pool: Int32Array | null = null
 
@@ -32,7 +41,7 @@ export function randomParameters(config: ModelConfig): Parameters {
   const floats = new Map<string, Parameter>()
   const integers = new Map<string, IntegerParameter>()
   return {
-    get: (name) => kept(floats, name, () => floatOf(name, shapeOf(shapes, name))),
+    get: (name) => kept(floats, name, () => (name === deadZoneTable ? zones : floatOf(name, shapeOf(shapes, name)))),
     integers: (name) => kept(integers, name, () => integerOf(name, shapes)),
   }
 }

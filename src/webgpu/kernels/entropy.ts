@@ -1,5 +1,5 @@
 import type { DequantiseNode, QuantiseNode, ScaleIndexNode } from '../../network/graph.js'
-import { checkShape, type Dispatch, type KernelContext, keepNumber, texelGrid } from '../dispatch.js'
+import { checkShape, type Dispatch, type KernelContext, keepNumber, parameterData, texelGrid } from '../dispatch.js'
 
 /** Shapes: params 2 d x H x W, output d x H x W; table of up to some thousand rising thresholds. */
 export function scaleIndex(node: ScaleIndexNode, context: KernelContext): Dispatch[] {
@@ -30,17 +30,30 @@ export function scaleIndex(node: ScaleIndexNode, context: KernelContext): Dispat
   ]
 }
 
-/** Shapes: latent at least first + d channels, params 2 d x H x W, output d x H x W. */
-export function quantise(node: QuantiseNode): Dispatch[] {
-  const { latent, params, output, first } = node
+/** Shapes: latent at least first + d channels, params 2 d x H x W, indexes and output d x H x W; 64 dead zones. */
+export function quantise(node: QuantiseNode, context: KernelContext): Dispatch[] {
+  const { latent, params, indexes, output, first } = node
   const { channels, height, width } = output.shape
   checkShape(params, 2 * channels, height, width)
+  checkShape(indexes, channels, height, width)
   checkShape(latent, Math.max(latent.shape.channels, first + channels), height, width)
+  const zones = parameterData(context.parameters, node.deadZones, 64)
   return [
     {
       shader: 'quantise',
       constants: {},
-      reads: { latent, params },
+      reads: {
+        latent,
+        params,
+        indexes,
+        zones: {
+          key: `${node.deadZones}|texels`,
+          width: zones.length,
+          height: 1,
+          layers: 1,
+          build: () => Float32Array.from({ length: 4 * zones.length }, (_, i) => zones[i >> 2] as number),
+        },
+      },
       writes: { output },
       params: { width, height, first, channels, keep: keepNumber(node.keep) },
       invocations: texelGrid(output),

@@ -52,7 +52,7 @@ export function describe(node: Node, context: KernelContext): Action[] {
     case 'scaleIndex':
       return scaleIndex(node, context)
     case 'quantise':
-      return quantise(node)
+      return quantise(node, context)
     case 'dequantise':
       return dequantise(node)
     case 'slice':
