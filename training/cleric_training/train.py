@@ -28,6 +28,7 @@ from .objective import balance, proxy_rate, rate_distortion, rate_lambda
 from .optimise import Optimiser, group_of
 
 TRANSFORMS = frozenset({"g_a", "g_s", "gain", "lift", "offset"})
+PATIENCE = 20  # steps in a row without a finite gradient, after which a run gives up
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -52,11 +53,15 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--freeze", default="", help="comma-separated groups: lift,offset,g_a,g_s,entropy,gain")
     p.add_argument("--proxy-steps", type=int, default=0, help="first steps without the entropy model")
     p.add_argument("--float32", action="store_true", help="no bf16 (slower; for the last stage)")
-    p.add_argument("--shards", type=int, default=2, help="threads, each with a share of the batch")
+    p.add_argument("--shards", type=int, default=2, help="threads, each with a share of the batch; with --float32 always 1")
     p.add_argument("--save-every", type=float, default=240, help="seconds")
     p.add_argument("--validate-every", type=float, default=600, help="seconds")
     p.add_argument("--seed", type=int, default=1)
-    return p.parse_args(argv)
+    args = p.parse_args(argv)
+    if args.float32:
+        # Two threads in OpenBLAS at once (0.3.21, Zen 4) gave gradients that were not numbers; one at a time doesn't.
+        args.shards = 1
+    return args
 
 
 def switches(text: str) -> list[str]:
@@ -77,6 +82,7 @@ class Trainer:
         # another process wants the core every conv would wait for the scheduler.
         self.pool = ThreadPoolExecutor(args.shards, initializer=torch.set_num_threads, initargs=(1,))
         self.path: Path = args.folder / f"{args.preset}.pt"
+        self.idle = 0  # steps in a row without an update
         torch.manual_seed(args.seed)
         self.rng = np.random.default_rng(args.seed)
         self.config: Config = replace(PRESETS[args.preset], **{name: False for name in switches(args.without)})
@@ -133,8 +139,10 @@ class Trainer:
         self.counts["step"] += 1
         self.counts["stage_step"] += 1
         self.counts["pixels"] += x.shape[0] * x.shape[2] * x.shape[3]
-        if norms is None:
-            self.counts["skipped"] += 1
+        self.idle = self.idle + 1 if norms is None else 0
+        self.counts["skipped"] += norms is None
+        if self.idle >= PATIENCE:
+            raise ArithmeticError(f"Expected finite gradients but received {self.idle} batches in a row without")
         return {"loss": result["loss"].detach(), "bpp": result["bpp"].mean(), "mse": result["mse"].mean(),
                 "psnr": -10 * torch.log10(result["mse"]).mean(), "norms": norms or {}}
 
@@ -265,7 +273,7 @@ class Trainer:
 
 def main() -> None:
     args = parse()
-    torch.set_num_threads(args.shards)
+    torch.set_num_threads(2 if args.float32 else args.shards)
     torch.set_flush_denormal(True)  # denormals make the first steps ten times slower
     args.images, args.folder = args.images.expanduser(), args.folder.expanduser()
     args.folder.mkdir(parents=True, exist_ok=True)

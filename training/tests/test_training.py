@@ -203,3 +203,13 @@ def test_a_runaway_sample_weighs_little():
     tamed(mse).sum().backward()
     assert torch.allclose(tamed(mse)[:2], mse[:2]) and tamed(mse)[2] < 0.25
     assert torch.allclose(mse.grad, torch.tensor([1.0, 1.0, RUNAWAY / 1e6]))
+
+
+def test_a_run_gives_up_when_no_gradient_is_finite(images, tmp_path):
+    run = trainer(images, tmp_path)
+    with torch.no_grad():
+        run.model.log_gain.fill_(float("nan"))
+    with pytest.raises(ArithmeticError, match="20 batches in a row"):
+        for _ in range(30):
+            run.step()
+    assert run.counts["skipped"] == 20
