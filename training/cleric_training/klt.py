@@ -21,7 +21,7 @@ from .data import Images
 from .dcn import DeformConv
 from .model import Cleric
 
-OFFSET = 6.0  # bias that keeps GELU linear: 7 standard deviations
+OFFSET = 6.0  # bias that keeps GELU linear: 7.5 standard deviations
 SPREAD = 0.8  # standard deviation of every feature
 SMALL = 0.1  # scale of the paths that start idle
 GAMMA = 3e-4

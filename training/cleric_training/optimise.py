@@ -120,16 +120,17 @@ class Optimiser:
         def update(name: str) -> None:
             group = group_of(name)
             own = 0.0 if group in self.frozen else rate * self.shares[group] * (1.0 if group == "entropy" else slow)
+            clip = min(1.0, CLIP / (norms[group] + 1e-6))
             p, m, v = self.parameters[name], self.m[name], self.v[name]
             if group in BALANCED and p.dim() == 4:
-                g = grads[name] * min(1.0, CLIP / (norms[group] + 1e-6))
+                g = grads[name] * clip
                 m.lerp_(g, 1 - BETA1)
                 v.mul_(BETA2).addcmul_(g, g, value=1 - BETA2)
                 p.sub_(balanced(m / (1 - BETA1**self.count), v / (1 - BETA2**self.count)), alpha=own)
                 self.average[name].lerp_(p, 1 - decay)
                 return
-            adam(self.parameters[name], grads[name], self.m[name], self.v[name], self.average[name],
-                 clip=min(1.0, CLIP / (norms[group] + 1e-6)), rate=own / (1 - BETA1**self.count), decay=decay, **correct)
+            adam(p, grads[name], m, v, self.average[name], clip=clip, rate=own / (1 - BETA1**self.count), decay=decay,
+                 **correct)
 
         list(pool.map(update, grads))
         return norms

@@ -103,8 +103,8 @@ def test_a_run_starts_from_a_model_file(images, tmp_path):
 
 def test_training_lowers_the_loss(images, tmp_path):
     run = trainer(images, tmp_path, "--no-lift-nets", "--no-deform", "--lr", "2e-3", "--shares", "g_a=1,g_s=1,gain=1")
-    psnr = [float(run.step()["psnr"]) for _ in range(40)]
-    assert np.mean(psnr[-10:]) > np.mean(psnr[:10]) + 1
+    errors = [float(run.step()["mse"]) for _ in range(40)]  # the loss flattens below 20 dB, see `tamed`
+    assert np.mean(errors[-10:]) < 0.7 * np.mean(errors[:10])
 
 
 def test_run_logs_and_stops(images, tmp_path):
