@@ -118,8 +118,8 @@ class Images:
         size = plane.height * plane.width * 3
         return self._bytes[plane.offset:plane.offset + size].reshape(plane.height, plane.width, 3)
 
-    def batch(self, rng: np.random.Generator, count: int, crop: int) -> torch.Tensor:
-        """`count` random crops, flipped and turned at random: [count, 3, crop, crop] in [0, 1]."""
+    def batch(self, rng: np.random.Generator, count: int, crop: int, marked: float = MARKED) -> torch.Tensor:
+        """`count` random crops, flipped and turned at random, a share of them `marked`: [count, 3, crop, crop] in [0, 1]."""
         out = np.empty((count, crop, crop, 3), np.uint8)
         for n in range(count):
             group = int(rng.choice(len(REDUCTIONS), p=SHARES))
@@ -131,7 +131,7 @@ class Images:
             piece = self.pixels(plane)[top:top + crop, left:left + crop]
             piece = np.rot90(piece, int(rng.integers(4)))
             out[n] = piece[:, ::-1] if rng.integers(2) else piece
-            if rng.random() < MARKED:
+            if rng.random() < marked:
                 mark(out[n], rng)
         return torch.from_numpy(out).permute(0, 3, 1, 2).float().div_(255)
 

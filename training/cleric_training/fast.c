@@ -1,5 +1,5 @@
-// The two loops of training that PyTorch 1.13 runs far below memory speed on a CPU: exact GELU on
-// bfloat16, and Adam with the average of the weights in one pass. Compiled by fast.py; plain C that
+// The loops of training that PyTorch 1.13 runs far below memory speed on a CPU: exact GELU on bfloat16, the
+// optimiser's steps with the average of the weights, deformable sampling (deform.c) and the lifting nets (lift.c). Compiled by fast.py; plain C that
 // the compiler vectorises (no intrinsics), so any x86-64 or ARM machine may build it.
 #include <math.h>
 #include <stdint.h>
@@ -68,6 +68,43 @@ void adam(float *restrict w, const float *restrict g, float *restrict m, float *
   }
 }
 
+// One step of BALANCED (optimise.py) on n weights: m / v at the length of Adam's m / sqrt(v). `correct1` and `correct2`
+// are 1 / (1 - beta^count); `damping` is a share of the mean of v.
+void balanced(float *restrict w, const float *restrict g, float *restrict m, float *restrict v, float *restrict average,
+              int64_t n, float clip, float rate, float correct1, float correct2, float beta1, float beta2, float eps,
+              float damping, float decay) {
+  double length = 0, total = 0, norm = 0;
+  for (int64_t start = 0; start < n; start += 4096) {
+    int64_t end = start + 4096 < n ? start + 4096 : n;
+    float some_length = 0.f, some_total = 0.f;
+    for (int64_t i = start; i < end; i++) {
+      float d = g[i] * clip;
+      m[i] = beta1 * m[i] + (1.f - beta1) * d;
+      v[i] = beta2 * v[i] + (1.f - beta2) * d * d;
+      float root = sqrtf(v[i] * correct2), step = m[i] * correct1 / (root + eps);
+      some_length += step * step;
+      some_total += v[i] * correct2;
+    }
+    length += some_length;
+    total += some_total;
+  }
+  float floor = damping * (float)(total / (double)n) + 1.17549435e-38f;
+  for (int64_t start = 0; start < n; start += 4096) {
+    int64_t end = start + 4096 < n ? start + 4096 : n;
+    float some = 0.f;
+    for (int64_t i = start; i < end; i++) {
+      float step = m[i] * correct1 / (v[i] * correct2 + floor);
+      some += step * step;
+    }
+    norm += some;
+  }
+  float scale = norm > 0 ? rate * (float)sqrt(length / norm) : 0.f;
+  for (int64_t i = 0; i < n; i++) {
+    w[i] -= scale * (m[i] * correct1 / (v[i] * correct2 + floor));
+    average[i] += (1.f - decay) * (w[i] - average[i]);
+  }
+}
+
 // The four pixels round a sample point; one outside the image has weight and `inside` 0 and index 0.
 struct corners {
   int64_t index[4];
@@ -105,3 +142,5 @@ static inline struct corners locate(float y, float x, int64_t h, int64_t w) {
 #define STORE(v) (v)
 #define NAME(f) f##_f32
 #include "deform.c"
+
+#include "lift.c"

@@ -17,8 +17,8 @@ FLAGS = ["-O3", "-march=native", "-mprefer-vector-width=512", "-ffast-math", "-f
 
 
 def _build() -> Optional[ctypes.CDLL]:
-    """Compiles fast.c (which includes deform.c) into the user's cache, once for every version of it."""
-    sources = b"".join(path.read_bytes() for path in (SOURCE, SOURCE.with_name("deform.c")))
+    """Compiles fast.c (which includes deform.c and lift.c) into the user's cache, once for every version of it."""
+    sources = b"".join(path.read_bytes() for path in (SOURCE, SOURCE.with_name("deform.c"), SOURCE.with_name("lift.c")))
     digest = hashlib.sha256(sources + " ".join(FLAGS).encode()).hexdigest()[:16]
     target = Path.home() / ".cache" / "cleric-train" / f"fast-{digest}.so"
     try:
@@ -27,7 +27,9 @@ def _build() -> Optional[ctypes.CDLL]:
             part = target.with_suffix(f".{os.getpid()}.part")
             subprocess.run(["cc", *FLAGS, str(SOURCE), "-o", str(part), "-lm"], check=True, capture_output=True)
             os.replace(part, target)
-        return ctypes.CDLL(str(target))
+        library = ctypes.CDLL(str(target))
+        library.lift_kept.restype = ctypes.c_int64
+        return library
     except (OSError, subprocess.CalledProcessError):
         return None
 
@@ -97,6 +99,27 @@ def adam(w: torch.Tensor, g: torch.Tensor, m: torch.Tensor, v: torch.Tensor, ave
     average.lerp_(w, 1 - decay)
 
 
+def balanced(w: torch.Tensor, g: torch.Tensor, m: torch.Tensor, v: torch.Tensor, average: torch.Tensor, *, clip: float,
+             rate: float, correct1: float, correct2: float, beta1: float, beta2: float, eps: float, damping: float,
+             decay: float) -> None:
+    """One step in place along m / v at the length of Adam's m / sqrt(v), see fast.c; tensors as for `adam`."""
+    if LIBRARY is not None and w.dtype == torch.float32:
+        if _layout(g) != _layout(w):
+            g = torch.empty_like(w).copy_(g)
+        if all(_layout(t) == _layout(w) for t in (m, v, average)):
+            numbers = (clip, rate, correct1, correct2, beta1, beta2, eps, damping, decay)
+            LIBRARY.balanced(_at(w), _at(g), _at(m), _at(v), _at(average), ctypes.c_int64(w.numel()), *map(ctypes.c_float, numbers))
+            return
+    g = g * clip
+    m.lerp_(g, 1 - beta1)
+    v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+    first, second = m * correct1, v * correct2
+    direction = first / (second + damping * second.mean() + torch.finfo(v.dtype).tiny)
+    length = (first / (second.sqrt() + eps)).norm()
+    w.sub_(direction, alpha=rate * float(length / direction.norm().clamp_min(1e-30)))
+    average.lerp_(w, 1 - decay)
+
+
 class _DeformColumns(torch.autograd.Function):
     """Samples of a 3x3 DCNv2, see deform.c: x [B, C, H, W], shift [B, P, 27] float32 -> [B, P, 9 C]."""
 
@@ -134,3 +157,40 @@ def deform_columns(x: torch.Tensor, shift: torch.Tensor, stride: int) -> torch.T
     P = ceil(H / stride) * ceil(W / stride). Gives [B, P, 9 * C], taps row-major, in x's type.
     """
     return _DeformColumns.apply(x, shift, stride)
+
+
+class _Lift(torch.autograd.Function):
+    """A lifting net, see lift.c: x [n, 1, h, w] float32 and the six parameters of the net -> like x."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
+        x = x.contiguous()
+        weights = torch.cat([p.detach().contiguous().flatten() for p in parameters])
+        n, _, h, w = x.shape
+        sizes = (n, h, w, len(parameters[1]))
+        kept = x.new_empty(n * LIBRARY.lift_kept(*map(ctypes.c_int64, sizes[1:])))
+        y = torch.empty_like(x)
+        LIBRARY.lift_forward(_at(x), _at(weights), _at(kept), _at(y), *map(ctypes.c_int64, sizes))
+        ctx.save_for_backward(x, weights, kept)
+        ctx.sizes, ctx.shapes = sizes, [p.shape for p in parameters]
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[Optional[torch.Tensor], ...]:
+        x, weights, kept = ctx.saved_tensors
+        grad = grad.float().contiguous()
+        dx, dweights = torch.empty_like(x), torch.zeros_like(weights)
+        LIBRARY.lift_backward(_at(x), _at(weights), _at(kept), _at(grad), _at(dx), _at(dweights),
+                              *map(ctypes.c_int64, ctx.sizes))
+        parts = dweights.split([shape.numel() for shape in ctx.shapes])
+        return dx, *(part.view(shape) for part, shape in zip(parts, ctx.shapes))
+
+
+def lifts(x: torch.Tensor, hidden: int) -> bool:
+    """Whether `lift` takes x [n, 1, h, w] and this hidden width."""
+    return LIBRARY is not None and x.dtype == torch.float32 and x.shape[-1] % 16 == 0 and hidden in (4, 8, 16, 32)
+
+
+def lift(x: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
+    """conv3x3(1->c), tanh, conv3x3(c->c), tanh, conv1x1(c->1) of x [n, 1, h, w], where `lifts` says yes."""
+    return _Lift.apply(x, *parameters)

@@ -157,7 +157,7 @@ def _start_analysis(model: Cleric, x: torch.Tensor) -> tuple[torch.Tensor, torch
 @torch.no_grad()
 def start_linear(model: Cleric, images: Images, crops: int = 96) -> None:
     """Sets g_a and g_s of a new model, whose lifting nets and offsets are still zero."""
-    x = images.batch(np.random.default_rng(0), crops, 128)
+    x = images.batch(np.random.default_rng(0), crops, 128, marked=0)
     for part in (model.g_a, model.g_s):
         _quieten(part)
     y, s, mean, weights = _start_analysis(model, x)

@@ -41,12 +41,3 @@ def rate_distortion(x: torch.Tensor, out: Output, q: torch.Tensor, levels: int) 
     bpp = out.bits() / (x.shape[2] * x.shape[3])
     loss = ((rate_lambda(q, levels) * 255**2 * tamed(mse) + bpp) * balance(q, levels)).mean()
     return {"loss": loss, "bpp": bpp.detach(), "mse": mse.detach()}
-
-
-def proxy_rate(y: torch.Tensor) -> torch.Tensor:
-    """A stand-in for the bits of y [B, M, h, w] while only the transforms warm up, [B].
-
-    Half the log-energy, as if every latent had a Gaussian of its own variance; like the true rate
-    it rewards few large latents over many middling ones.
-    """
-    return (0.5 * torch.log2(1 + 12 * y * y)).flatten(1).sum(1)

@@ -8,20 +8,23 @@ from typing import Any
 import torch
 from torch import nn
 
-from .fast import adam
+from .fast import adam, balanced
 from .model import Cleric
 
 # Share of the learning rate by group. The lifting nets are shared by twelve positions a pixel, so
 # their gradient dwarfs the rest; offsets move the sampling grid of whole layers; the transforms
 # start from a linear code (klt.py) that large steps spoil, the entropy model from nothing.
 SHARES = {"lift": 0.04, "offset": 0.04, "g_a": 0.08, "g_s": 0.13, "entropy": 1.0, "gain": 0.15}
-BALANCED = frozenset({"lift", "offset", "g_a", "g_s"})
 CLIP = 1.0
 LAST = 0.01  # learning rate at the end of the cosine, as a share of the first
 WARM_STEPS = 100
 SLOW_STEPS = 150  # the transforms start later: an entropy model yet to learn would only bend them
 BETA1, BETA2, EPSILON = 0.9, 0.99, 1e-9
 DECAY = 0.999  # of the average of the weights; quicker at first
+# Steps along m / v at the length of Adam's m / sqrt(v): where noise rules the gradients, sqrt(v) goes with the square
+# root of the curvature. Adam's steps all have one length, and the sharpest weight (a channel of the mean colour, of
+# which a per mille counts) sets it for all; at m / v each weight's jitter costs the same.
+BALANCED = frozenset({"lift", "offset", "g_a", "g_s"})
 DAMPING = 1e-4  # of the curvature, as a share of its mean over a tensor
 
 
@@ -36,20 +39,8 @@ def group_of(name: str) -> str:
     return name[:3] if name[:3] in ("g_a", "g_s") else "entropy"
 
 
-def balanced(m: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """The direction m / v at the length of Adam's m / sqrt(v), for (corrected) moments of one tensor, any shape.
-
-    Where noise rules the gradients, sqrt(v) goes with the square root of the curvature: Adam's steps all have one
-    length, and the sharpest weight (a channel of the mean colour, of which a per mille counts) sets it for all. At
-    m / v each weight's jitter costs the same.
-    """
-    adam_length = (m / (v.sqrt() + EPSILON)).norm()
-    direction = m / (v + DAMPING * v.mean() + torch.finfo(v.dtype).tiny)
-    return direction * (adam_length / direction.norm().clamp_min(1e-30))
-
-
 class Optimiser:
-    """Adam over the groups, its steps `balanced` in the weights of the transforms' convs.
+    """Adam over the groups, its steps balanced (`BALANCED`) in the weights of the transforms' convs.
 
     Each group's gradient is clipped by its own norm.
 
@@ -123,11 +114,9 @@ class Optimiser:
             clip = min(1.0, CLIP / (norms[group] + 1e-6))
             p, m, v = self.parameters[name], self.m[name], self.v[name]
             if group in BALANCED and p.dim() == 4:
-                g = grads[name] * clip
-                m.lerp_(g, 1 - BETA1)
-                v.mul_(BETA2).addcmul_(g, g, value=1 - BETA2)
-                p.sub_(balanced(m / (1 - BETA1**self.count), v / (1 - BETA2**self.count)), alpha=own)
-                self.average[name].lerp_(p, 1 - decay)
+                balanced(p, grads[name], m, v, self.average[name], clip=clip, rate=own, correct1=1 / (1 - BETA1**self.count),
+                         correct2=1 / (1 - BETA2**self.count), beta1=BETA1, beta2=BETA2, eps=EPSILON, damping=DAMPING,
+                         decay=decay)
                 return
             adam(p, grads[name], m, v, self.average[name], clip=clip, rate=own / (1 - BETA1**self.count), decay=decay,
                  **correct)

@@ -13,7 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import torch
@@ -24,8 +24,9 @@ from .data import DATA, HOME, Images, decode_all
 from .initialise import initialise
 from .klt import LATENT, start_linear
 from .model import Cleric, Output
-from .objective import balance, proxy_rate, rate_distortion, rate_lambda
+from .objective import balance, rate_distortion, rate_lambda
 from .optimise import Optimiser, group_of
+from .shards import Shards
 
 TRANSFORMS = frozenset({"g_a", "g_s", "gain", "lift", "offset"})
 PATIENCE = 20  # steps in a row without a finite gradient, after which a run gives up
@@ -51,17 +52,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--start", choices=("linear", "random"), default="linear", help="of a new model, see klt.py")
     p.add_argument("--shares", default="", help="of the learning rate by group, such as g_a=1,g_s=1 (for a random start)")
     p.add_argument("--freeze", default="", help="comma-separated groups: lift,offset,g_a,g_s,entropy,gain")
-    p.add_argument("--proxy-steps", type=int, default=0, help="first steps without the entropy model")
     p.add_argument("--float32", action="store_true", help="no bf16 (slower; for the last stage)")
-    p.add_argument("--shards", type=int, default=2, help="threads, each with a share of the batch; with --float32 always 1")
+    p.add_argument("--shards", type=int, default=2, help="processes, each with a share of the batch")
     p.add_argument("--save-every", type=float, default=240, help="seconds")
     p.add_argument("--validate-every", type=float, default=600, help="seconds")
     p.add_argument("--seed", type=int, default=1)
-    args = p.parse_args(argv)
-    if args.float32:
-        # Two threads in OpenBLAS at once (0.3.21, Zen 4) gave gradients that were not numbers; one at a time doesn't.
-        args.shards = 1
-    return args
+    return p.parse_args(argv)
 
 
 def switches(text: str) -> list[str]:
@@ -78,10 +74,11 @@ class Trainer:
 
     def __init__(self, args: argparse.Namespace, images: Images) -> None:
         self.args, self.images = args, images
-        # One thread a shard instead of two threads an operator: oneDNN's barriers spin, and where
-        # another process wants the core every conv would wait for the scheduler.
+        # One thread a tensor or image instead of two threads an operator: oneDNN's barriers spin, and
+        # where another process wants the core every conv would wait for the scheduler.
         self.pool = ThreadPoolExecutor(args.shards, initializer=torch.set_num_threads, initargs=(1,))
         self.path: Path = args.folder / f"{args.preset}.pt"
+        self.shards: Optional[Shards] = None  # made at the first step, of the model as it is then
         self.idle = 0  # steps in a row without an update
         torch.manual_seed(args.seed)
         self.rng = np.random.default_rng(args.seed)
@@ -133,8 +130,9 @@ class Trainer:
         a = self.args
         x = self.images.batch(self.rng, a.batch, a.crop).contiguous(memory_format=torch.channels_last)
         q = torch.from_numpy(self.rng.uniform(0, self.config.levels - 1, a.batch)).float()
-        proxy = self.counts["step"] < a.proxy_steps
-        result = self._gradient(x, q, proxy)
+        if self.shards is None:
+            self.shards = Shards(self.model, self._objective, a.shards)
+        result = self.shards.run(x, q, [int(seed) for seed in self.rng.integers(2**31, size=a.shards)])
         norms = self.optimiser.step(int(self.counts["stage_step"]), self.counts["stage_seconds"] / a.budget, self.pool)
         self.counts["step"] += 1
         self.counts["stage_step"] += 1
@@ -146,30 +144,14 @@ class Trainer:
         return {"loss": result["loss"].detach(), "bpp": result["bpp"].mean(), "mse": result["mse"].mean(),
                 "psnr": -10 * torch.log10(result["mse"]).mean(), "norms": norms or {}}
 
-    def _gradient(self, x: torch.Tensor, q: torch.Tensor, proxy: bool) -> dict[str, torch.Tensor]:
-        """Adds the batch's gradient to the parameters, each shard of the batch on a thread of its own."""
-        shards = self.args.shards
-
-        def objective(one: torch.Tensor, rate: torch.Tensor) -> dict[str, torch.Tensor]:
-            if proxy:
-                return self._proxy(one, rate)
+    def _objective(self, x: torch.Tensor, q: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The loss of a share of a batch, in this stage."""
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not self.args.float32):
             if {"g_a", "gain", "entropy"} <= self.optimiser.frozen:
-                return self._decoder_only(one, rate)
+                return self._decoder_only(x, q)
             if TRANSFORMS <= self.optimiser.frozen:
-                return self._latent_only(one, rate)
-            return rate_distortion(one, self.model(one, rate), rate, self.config.levels)
-
-        def work(one: torch.Tensor, rate: torch.Tensor) -> dict[str, torch.Tensor]:
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not self.args.float32):
-                result = objective(one, rate)
-            (result["loss"] / shards).backward()
-            return {k: v.detach() for k, v in result.items()}
-
-        if shards == 1:
-            return work(x, q)
-        results = list(self.pool.map(work, x.chunk(shards), q.chunk(shards)))
-        return {"loss": torch.stack([r["loss"] for r in results]).mean(),
-                **{k: torch.cat([r[k] for r in results]) for k in ("bpp", "mse")}}
+                return self._latent_only(x, q)
+            return rate_distortion(x, self.model(x, q), q, self.config.levels)
 
     def _latent_only(self, x: torch.Tensor, q: torch.Tensor) -> dict[str, torch.Tensor]:
         """Rate-distortion where only the entropy model learns: distortion in the latents, without g_s.
@@ -196,17 +178,6 @@ class Trainer:
         levels = self.config.levels
         loss = (rate_lambda(q, levels) * 255**2 * mse * balance(q, levels)).mean()
         return {"loss": loss, "bpp": torch.zeros(len(x)), "mse": mse.detach()}
-
-    def _proxy(self, x: torch.Tensor, q: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Rate-distortion of the transforms alone, the rate a stand-in."""
-        gain, inverse = self.model.gains(q)
-        y = self.model.g_a(x) * gain
-        x_hat = self.model.g_s((y + torch.empty_like(y).uniform_(-0.5, 0.5)) * inverse)
-        mse = (x_hat - x).pow(2).flatten(1).mean(1)
-        bpp = proxy_rate(y) / (x.shape[2] * x.shape[3])
-        levels = self.config.levels
-        loss = ((rate_lambda(q, levels) * 255**2 * mse + bpp) * balance(q, levels)).mean()
-        return {"loss": loss, "bpp": bpp.detach(), "mse": mse.detach()}
 
     @torch.no_grad()
     def validate(self, rates: tuple[float, ...] = (0.0, 3.5, 7.0)) -> dict[str, Any]:
@@ -273,7 +244,7 @@ class Trainer:
 
 def main() -> None:
     args = parse()
-    torch.set_num_threads(2 if args.float32 else args.shards)
+    torch.set_num_threads(args.shards)
     torch.set_flush_denormal(True)  # denormals make the first steps ten times slower
     args.images, args.folder = args.images.expanduser(), args.folder.expanduser()
     args.folder.mkdir(parents=True, exist_ok=True)
