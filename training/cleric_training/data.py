@@ -19,7 +19,7 @@ HOME = Path.home() / ".cache" / "cleric-train"  # decoded images and checkpoints
 SMALLEST = 256  # least side of a reduced image that is still kept
 REDUCTIONS = (1, 2, 4)
 SHARES = (0.78, 0.18, 0.04)  # of the crops, by reduction
-MARKED = 0.08  # of the crops: partly or wholly one colour, see `mark`
+MARKED = 0.03  # of the crops: partly or wholly one colour, see `mark`
 HELD_OUT = 8  # every so many images of a set one is kept for validation, up to HELD_OUT_MAX
 HELD_OUT_MAX = 10
 

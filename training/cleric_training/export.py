@@ -21,6 +21,7 @@ from .modelfile import rounded, save_model
 from .quantise import BITS, Quantised, quantise
 
 CROPS, SIDE = 32, 256
+MARKED = 0.08  # of the crops, see data.mark: the integers' ranges have to hold for such tiles too
 
 
 def model_of(path: Path) -> tuple[Cleric, dict[str, float]]:
@@ -36,7 +37,7 @@ def calibration_crops(folder: Optional[Path], count: int = CROPS, side: int = SI
     if folder is None:
         return torch.cat([drawn_image(n, side, side) for n in range(count)])
     decode_all(folder, HOME / "data")
-    return Images(HOME / "data").batch(np.random.default_rng(0), count, side)
+    return Images(HOME / "data").batch(np.random.default_rng(0), count, side, MARKED)
 
 
 def calibration(model: Cleric, images: torch.Tensor) -> Latents:

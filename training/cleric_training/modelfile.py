@@ -103,12 +103,14 @@ def _floats(model: Cleric, tensors: dict[str, np.ndarray], metadata: dict[str, s
     return {name: torch.from_numpy(values[name]).reshape(like.shape) for name, like in model.state_dict().items()}
 
 
-def load_weights(model: Cleric, path: Path) -> None:
-    """Loads a model file's weights into a model of the same configuration."""
+def load_weights(model: Cleric, path: Path) -> dict[str, float]:
+    """Loads a model file's weights into a model of the same configuration; gives what the file says of its training."""
     config, tensors, metadata = read_model(path)
     if config.to_json() != model.config.to_json():
         raise ModelFileError(f"Expected config {model.config.to_json()} for {path} but received {config.to_json()}")
     model.load_state_dict(_floats(model, tensors, metadata))
+    said = json.loads(metadata.get("training", "{}"))
+    return {name: said[name] for name in ("step", "pixels", "seconds") if isinstance(said.get(name), (int, float))}
 
 
 def load_model(path: Path) -> Cleric:

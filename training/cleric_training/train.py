@@ -92,7 +92,7 @@ class Trainer:
         self._set_up()
         if args.init:
             from .modelfile import load_weights
-            load_weights(self.model, args.init)
+            self.counts.update(load_weights(self.model, args.init))
             self.optimiser.restart_average()
         if args.entropy_from:
             average = checkpoint.load(args.entropy_from)["ema"]
