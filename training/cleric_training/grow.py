@@ -31,6 +31,8 @@ IDLE = ("conv2.weight", "conv2.bias")  # of the R2B of all latents: new channels
 
 def grown(config: Config) -> Config:
     """The configuration with a slice more."""
+    if not config.ls or not config.levels:
+        raise ValueError("Expected a model with lifting and of every rate")
     if config.slices % 2:
         raise ValueError(f"Expected an even number of slices but received {config.slices}")
     return replace(config, M=config.M + config.d, slices=config.slices + 1)
