@@ -244,7 +244,7 @@ class Trainer:
 
 def main() -> None:
     args = parse()
-    torch.set_num_threads(args.shards)
+    torch.set_num_threads(1)  # a process a shard, see shards.py
     torch.set_flush_denormal(True)  # denormals make the first steps ten times slower
     args.images, args.folder = args.images.expanduser(), args.folder.expanduser()
     args.folder.mkdir(parents=True, exist_ok=True)
