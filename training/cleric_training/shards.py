@@ -41,6 +41,7 @@ class Shards:
         self.objective, self.count = objective, count
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.pipes: list[Connection] = []
+        self.workers: list[multiprocessing.Process] = []
         self.gradients: list[list[torch.Tensor]] = []
         if count == 1:
             return
@@ -51,8 +52,10 @@ class Shards:
         for _ in range(count - 1):
             gradients = _shared([p.detach() for p in self.parameters])
             here, there = fork.Pipe()
-            fork.Process(target=self._serve, args=(there, here, gradients), daemon=True).start()
+            worker = fork.Process(target=self._serve, args=(there, here, gradients), daemon=True)
+            worker.start()
             there.close()
+            self.workers.append(worker)
             self.pipes.append(here)
             self.gradients.append(gradients)
 
@@ -93,7 +96,7 @@ class Shards:
         try:
             results = [_backward(self.objective, *pieces[0], self.count)]
         finally:
-            answers = [pipe.recv() for pipe in self.pipes]  # also where this process failed: none may stay in a pipe
+            answers = [self._answer(n) for n in range(len(self.pipes))]  # also if this process failed: none may stay in a pipe
         for answer, gradients in zip(answers, self.gradients):
             if isinstance(answer, Exception):
                 failure = answer
@@ -107,3 +110,11 @@ class Shards:
             raise failure
         return {"loss": torch.stack([r["loss"] for r in results]).mean(),
                 **{k: torch.cat([r[k] for r in results]) for k in results[0] if k != "loss"}}
+
+    def _answer(self, n: int) -> object:
+        """What a worker sends: its results, or what it failed with."""
+        try:
+            return self.pipes[n].recv()
+        except EOFError:
+            self.workers[n].join(5)
+            return RuntimeError(f"Expected an answer from process {self.workers[n].pid} but it ended with {self.workers[n].exitcode}")

@@ -53,11 +53,14 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--shares", default="", help="of the learning rate by group, such as g_a=1,g_s=1 (for a random start)")
     p.add_argument("--freeze", default="", help="comma-separated groups: lift,offset,g_a,g_s,entropy,gain")
     p.add_argument("--float32", action="store_true", help="no bf16 (slower; for the last stage)")
-    p.add_argument("--shards", type=int, default=2, help="processes, each with a share of the batch")
+    p.add_argument("--shards", type=int, default=2, help="processes, each with a share of the batch; with --float32 always 1")
     p.add_argument("--save-every", type=float, default=240, help="seconds")
     p.add_argument("--validate-every", type=float, default=600, help="seconds")
     p.add_argument("--seed", type=int, default=1)
-    return p.parse_args(argv)
+    args = p.parse_args(argv)
+    if args.float32:
+        args.shards = 1  # OpenBLAS 0.3.21 waits for ever in a forked process
+    return args
 
 
 def switches(text: str) -> list[str]:
@@ -244,7 +247,7 @@ class Trainer:
 
 def main() -> None:
     args = parse()
-    torch.set_num_threads(1)  # a process a shard, see shards.py
+    torch.set_num_threads(2 if args.float32 else 1)
     torch.set_flush_denormal(True)  # denormals make the first steps ten times slower
     args.images, args.folder = args.images.expanduser(), args.folder.expanduser()
     args.folder.mkdir(parents=True, exist_ok=True)
