@@ -70,7 +70,7 @@ class Config:
 
 PRESETS: dict[str, Config] = {
     "paper": Config(),
-    "s": Config(preset="s", N=48, deep=96, M=320, Z=64, slices=5, lift=8, chan=(64, 64), ep=(128, 96, 96),
+    "s": Config(preset="s", N=48, deep=96, M=256, Z=64, slices=4, lift=8, chan=(64, 64), ep=(128, 96, 96),
                 lrp=(64, 64), levels=8),
     "nano": Config(preset="nano", N=16, M=32, Z=16, slices=2, lift=4, chan=(16, 16), ep=(32, 24, 24),
                    lrp=(16, 16), levels=8),

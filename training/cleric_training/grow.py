@@ -20,9 +20,11 @@ import torch.nn.functional as F
 from . import checkpoint
 from .config import Config
 from .data import HOME, Images
+from .export import model_of
 from .initialise import initialise
 from .klt import start_linear
 from .model import Cleric
+from .modelfile import load_weights, read_model
 
 CROPS = 160
 RATE = 0.02  # of the descent in the synthesis' new weights
@@ -220,22 +222,25 @@ def grow(old: Cleric, images: Images, steps: int = 400, crops: int = CROPS) -> C
 
 def main() -> None:
     p = argparse.ArgumentParser(prog="cleric_training.grow", description=__doc__)
-    p.add_argument("--checkpoint", type=Path, required=True)
+    p.add_argument("--checkpoint", type=Path, required=True, help="or a model file")
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--folder", type=Path, default=HOME, help="with the decoded images")
     args = p.parse_args()
-    state = checkpoint.load(args.checkpoint)
-    old = Cleric(Config.from_json(state["config"])).eval()
-    old.load_state_dict({**old.state_dict(), **state["ema"]})
+    if args.checkpoint.suffix == ".safetensors":
+        old = Cleric(read_model(args.checkpoint)[0])
+        counts = {"stage_step": 0, "stage_seconds": 0.0, "skipped": 0, **load_weights(old, args.checkpoint)}
+    else:
+        old, counts = model_of(args.checkpoint)
     torch.set_flush_denormal(True)
     images = Images(args.folder / "data")
     model = grow(old, images)
     weights = model.state_dict()
-    checkpoint.save(args.out, {**state, "config": model.config.to_json(), "model": weights, "adam": None,
-                               "ema": {k: v.clone() for k, v in model.named_parameters()}})
+    checkpoint.save(args.out, {"config": model.config.to_json(), "counts": counts, "model": weights,
+                               "ema": {k: v.clone() for k, v in model.named_parameters()}, "adam": None,
+                               "torch_rng": torch.get_rng_state(), "numpy_rng": np.random.default_rng(1).bit_generator.state})
     x = images.validation()
     with torch.no_grad():
-        for name, one in (("before", old), ("after", model)):
+        for name, one in (("before", old.eval()), ("after", model.eval())):
             error = torch.cat([one.g_s(one.g_a(part)) for part in x.split(1)]) - x
             print(name, "unquantised PSNR:", round(float((-10 * torch.log10(error.pow(2).flatten(1).mean(1))).mean()), 2))
 

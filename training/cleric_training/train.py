@@ -24,6 +24,7 @@ from .data import DATA, HOME, Images, decode_all
 from .initialise import initialise
 from .klt import LATENT, start_linear
 from .model import Cleric, Output
+from .modelfile import load_weights, read_model
 from .objective import balance, rate_distortion, rate_lambda
 from .optimise import Optimiser, group_of
 from .shards import Shards
@@ -85,7 +86,8 @@ class Trainer:
         self.idle = 0  # steps in a row without an update
         torch.manual_seed(args.seed)
         self.rng = np.random.default_rng(args.seed)
-        self.config: Config = replace(PRESETS[args.preset], **{name: False for name in switches(args.without)})
+        state = checkpoint.load(self.path) if args.resume else None
+        self.config = self._config(state)
         self.model = Cleric(self.config)
         initialise(self.model)
         if args.start == "linear" and not (args.resume or args.init) and self.config.levels:
@@ -94,7 +96,6 @@ class Trainer:
                                          "skipped": 0}
         self._set_up()
         if args.init:
-            from .modelfile import load_weights
             self.counts.update(load_weights(self.model, args.init))
             self.optimiser.restart_average()
         if args.entropy_from:
@@ -102,8 +103,16 @@ class Trainer:
             parts = {k: v for k, v in average.items() if group_of(k) == "entropy"}
             self.model.load_state_dict(parts, strict=False)
             self.optimiser.restart_average()
-        if args.resume:
-            self._restore(checkpoint.load(self.path))
+        if state:
+            self._restore(state)
+
+    def _config(self, state: Optional[dict[str, Any]]) -> Config:
+        """The network's shape: of the checkpoint or model file that the run goes on from, else the preset's."""
+        if state:
+            return Config.from_json(state["config"])
+        if self.args.init:
+            return read_model(self.args.init)[0]
+        return replace(PRESETS[self.args.preset], **{name: False for name in switches(self.args.without)})
 
     def _set_up(self) -> None:
         self.model = self.model.to(memory_format=torch.channels_last)

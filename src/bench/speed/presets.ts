@@ -10,7 +10,7 @@ export const presets = {
     ...{ chan: [192, 128], ep: [320, 256, 128], lrp: [224, 128], levels: 0 },
   },
   s: {
-    ...{ preset: 's', N: 48, deep: 96, M: 320, Z: 64, slices: 5, lift: 8, ...all },
+    ...{ preset: 's', N: 48, deep: 96, M: 256, Z: 64, slices: 4, lift: 8, ...all },
     ...{ chan: [64, 64], ep: [128, 96, 96], lrp: [64, 64], levels: 8 },
   },
   nano: {
