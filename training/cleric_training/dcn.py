@@ -45,14 +45,10 @@ class DeformConv(nn.Module):
         return deform_conv2d(x.float(), shift, self.weight, self.bias, stride=self.stride, padding=1,
                              mask=torch.sigmoid(om[:, 18:27].float()))
 
-    def samples(self, x: torch.Tensor, om: torch.Tensor) -> torch.Tensor:
-        """What the weights are multiplied with: [B, P, 9 i], taps row-major; om is what `offset` gives."""
-        shift = torch.cat([om[:, :18], torch.sigmoid(om[:, 18:])], 1).flatten(2).transpose(1, 2)
-        return fast.deform_columns(x, shift, self.stride)
-
     def _columns(self, x: torch.Tensor, om: torch.Tensor) -> torch.Tensor:
         b, _, ho, wo = om.shape
-        columns = self.samples(x, om)
+        shift = torch.cat([om[:, :18], torch.sigmoid(om[:, 18:])], 1).flatten(2).transpose(1, 2)
+        columns = fast.deform_columns(x, shift, self.stride)
         weight = self.weight.permute(0, 2, 3, 1).flatten(1)  # [o, 9 i], as the columns run
         return F.linear(columns, weight.to(columns.dtype), self.bias.to(columns.dtype)).transpose(1, 2).reshape(b, -1, ho, wo)
 

@@ -1,6 +1,6 @@
 // The loops of training that PyTorch 1.13 runs far below memory speed on a CPU: exact GELU on bfloat16, the
-// optimiser's steps with the average of the weights, deformable sampling (deform.c) and the lifting nets (lift.c). Compiled by fast.py; plain C that
-// the compiler vectorises (no intrinsics), so any x86-64 or ARM machine may build it.
+// optimiser's steps with the average of the weights, deformable sampling (deform.c) and the lifting nets (lift.c).
+// Compiled by fast.py; plain C that the compiler vectorises (no intrinsics), so any x86-64 or ARM machine may build it.
 #include <math.h>
 #include <stdint.h>
 #include <string.h>

@@ -36,7 +36,7 @@ static inline void tanh_row(float *restrict p, int64_t n) {
   for (int64_t i = 0; i < n; i++) p[i] = tanh_fast(p[i]);
 }
 
-// out[p] (+)= sum over i, tap of w[i][tap] x[i][p + tap]: 3x3 from `from` maps to `to` maps at one row, both padded;
+// out[p] = sum over i, tap of w[i][tap] x[i][p + tap]: 3x3 from `from` maps to `to` maps at one row, both padded;
 // w [from][9][to]; starts from bias [to], or zeros.
 static inline __attribute__((always_inline)) void conv_row(const float *restrict x, const float *restrict w,
                                                            const float *restrict bias, float *restrict out,

@@ -119,7 +119,7 @@ def test_training_lowers_the_loss(images, tmp_path):
     before = loss()
     for _ in range(60):
         run.step()
-    assert loss() < 0.8 * before
+    assert loss() < 0.7 * before
 
 
 def test_run_logs_and_stops(images, tmp_path):
@@ -210,8 +210,9 @@ def test_balanced_steps_have_adams_length_and_spare_the_sharp_weights(monkeypatc
     monkeypatch.setattr(fast, "LIBRARY", fast.LIBRARY if in_c else None)
     m, v = torch.tensor([[1.0, 1.0]]), torch.tensor([[1.0, 100.0]])
     step, adam = balanced_step(m, v), m / v.sqrt()
-    assert torch.allclose(step.norm(), adam.norm(), rtol=1e-4)
+    assert torch.allclose(step.norm(), adam.norm(), rtol=1e-6)
     # A hundred times the curvature: a tenth of the step for Adam, about a hundredth here.
+    assert adam[0, 0] / adam[0, 1] == 10
     assert 95 < step[0, 0] / step[0, 1] < 100
     assert not balanced_step(torch.zeros(2, 2), torch.zeros(2, 2)).any()
 
