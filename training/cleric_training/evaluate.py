@@ -25,7 +25,7 @@ from .export import add_quantisation, model_of, quantised_of
 from .integer_model import encode
 from .model import Cleric
 from .modelfile import load_model, read_model, rounded
-from .tables import all_tables
+from .tables import prior_tables
 
 BLOCK = 64
 COST_RATES = "0,2.5,5,7"
@@ -130,7 +130,7 @@ def main() -> None:
         model = model_of(args.checkpoint or args.cost)[0]
     if args.cost:
         model = rounded(model)
-        tensors = {**quantised_of(model, args).tensors, **all_tables(model.z_prior)}
+        tensors = {**quantised_of(model, args).tensors, **prior_tables(model.z_prior)}
     model = model.to(memory_format=torch.channels_last)
     skip_idle_deformation(model)
     measures: list[Measure] = []

@@ -179,9 +179,11 @@ class _Lift(torch.autograd.Function):
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[Optional[torch.Tensor], ...]:
         x, weights, kept = ctx.saved_tensors
         grad = grad.float().contiguous()
-        dx, dweights = torch.empty_like(x), torch.zeros_like(weights)
-        LIBRARY.lift_backward(_at(x), _at(weights), _at(kept), _at(grad), _at(dx), _at(dweights),
+        dx, dweights = torch.empty_like(x), torch.zeros_like(weights) if any(ctx.needs_input_grad[1:]) else None
+        LIBRARY.lift_backward(_at(x), _at(weights), _at(kept), _at(grad), _at(dx), None if dweights is None else _at(dweights),
                               *map(ctypes.c_int64, ctx.sizes))
+        if dweights is None:
+            return dx, *(None for _ in ctx.shapes)
         parts = dweights.split([shape.numel() for shape in ctx.shapes])
         return dx, *(part.view(shape) for part, shape in zip(parts, ctx.shapes))
 

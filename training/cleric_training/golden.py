@@ -24,7 +24,7 @@ from .integer_model import encode
 from .model import Cleric
 from .modelfile import rounded, save_model
 from .quantise import quantise
-from .tables import dead_zones, y_tables
+from .tables import dead_zones
 
 FIXTURES = Path(__file__).resolve().parents[2] / "test" / "fixtures"
 TIE = 4e-4  # no rounded value may lie closer than this to a tie, or float noise would flip symbols
@@ -95,9 +95,9 @@ def trace(model: Cleric, tensors: dict[str, np.ndarray], x: torch.Tensor) -> dic
     return {**{k: v[0].numpy() for k, v in floats.items()}, **{k: v[0] for k, v in integers.items()}}
 
 
-def distance_to_tie(config: Config, values: dict[str, np.ndarray]) -> float:
+def distance_to_tie(config: Config, tensors: dict[str, np.ndarray], values: dict[str, np.ndarray]) -> float:
     """How close any rounded value comes to a tie."""
-    d, zones = config.d, dead_zones(y_tables())
+    d, zones = config.d, dead_zones(tensors)
     margins = [0.5 - np.abs(values["z"] - np.round(values["z"]))]
     for i in range(config.slices):
         ys = values["y"][d * i:d * (i + 1)]
@@ -120,7 +120,7 @@ def make(config: Config, stem: str, folder: Path, keep: tuple[str, ...] | None =
         model = rounded(model)
         quantised = quantise(model, calibration(model, torch.cat([test_image(1000 + n) for n in range(config.levels)])))
         values = trace(model, quantised.tensors, test_image(seed))
-        if distance_to_tie(config, values) > TIE:
+        if distance_to_tie(config, quantised.tensors, values) > TIE:
             break
     else:
         raise RuntimeError("no seed keeps clear of ties")

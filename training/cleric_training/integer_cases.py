@@ -17,7 +17,7 @@ import numpy as np
 from . import integer
 from .op_cases import Cases
 from .safetensors import write
-from .tables import dead_zones, y_tables
+from .tables import dead_zones, gauss_tables
 
 SEED = 20241124
 
@@ -199,7 +199,7 @@ def coding(c: Cases, r: Random) -> None:
     """From entropy parameters to what the coder needs, and back."""
     thresholds = np.round(2048 * np.exp(np.linspace(np.log(0.117), np.log(240), 64))).astype(np.int32)
     thresholds[-1] = 1 << 30
-    zones = dead_zones(y_tables())
+    zones = dead_zones(gauss_tables())
     for keep, d in (("anchor", 5), ("nonAnchor", 8)):
         h, w = 6, 7
         scale = np.clip(np.exp(r.rng.normal(7, 2.5, (1, d, h, w))), 0, integer.WIDE).astype(np.int64)

@@ -119,7 +119,6 @@ static inline __attribute__((always_inline)) void backward(const float *x, const
                                                            float *g1, float *g2, int64_t rows, int64_t width, int c) {
   int64_t stride = width + 2 * PAD;
   const float *w1 = weights, *w2 = w1 + 10 * c, *w3 = w2 + 9 * c * c + c;
-  float *dw1 = dweights, *db1 = dw1 + 9 * c, *dw2 = db1 + c, *db2 = dw2 + 9 * c * c, *dw3 = db2 + c, *db3 = dw3 + c;
   float k1[9 * 32], k2[9 * 32 * 32]; // turned by 180 degrees and transposed
   for (int o = 0; o < c; o++)
     for (int tap = 0; tap < 9; tap++) {
@@ -145,7 +144,7 @@ static inline __attribute__((always_inline)) void backward(const float *x, const
         store(g + o * stride + at, dz);
       }
     }
-    weights_row(a1 + r * c * stride, g - PAD, s2, width, c, c);
+    if (dweights) weights_row(a1 + r * c * stride, g - PAD, s2, width, c, c);
   }
   for (int64_t r = 0; r < rows; r++) {
     const float *a = a1 + (r + 1) * c * stride + PAD;
@@ -157,13 +156,18 @@ static inline __attribute__((always_inline)) void backward(const float *x, const
         t1[o] += dz;
         store(g + o * stride + at, dz);
       }
-    weights_row(x + r * stride, g - PAD, s1, width, 1, c);
+    if (dweights) weights_row(x + r * stride, g - PAD, s1, width, 1, c);
   }
   float out[PAD + width + PAD];
   for (int64_t r = 0; r < rows; r++) {
     conv_row(g1 + r * c * stride, k1, 0, out, width, c, 1);
     memcpy(dx + r * width, out + PAD, width * sizeof(float));
   }
+  if (!dweights) {
+    free(s2);
+    return;
+  }
+  float *dw1 = dweights, *db1 = dw1 + 9 * c, *dw2 = db1 + c, *db2 = dw2 + 9 * c * c, *dw3 = db2 + c, *db3 = dw3 + c;
   for (int o = 0; o < c; o++) {
     db1[o] += sum(t1[o]);
     db2[o] += sum(t2[o]);
@@ -216,7 +220,7 @@ void lift_forward(const float *x, const float *weights, float *kept, float *y, i
   free(in);
 }
 
-// dy, dx [n, rows, width]; dweights, laid out as the weights, is added to.
+// dy, dx [n, rows, width]; dweights, laid out as the weights, is added to, unless it is 0.
 void lift_backward(const float *x, const float *weights, const float *kept, const float *dy, float *dx, float *dweights,
                    int64_t n, int64_t rows, int64_t width, int64_t c) {
   int64_t map = c * (rows + 2) * (width + 2 * PAD);

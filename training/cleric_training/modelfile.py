@@ -18,7 +18,7 @@ from .gdn import BETA_MIN, GAMMA_MIN
 from .dequantise import dequantise
 from .model import Cleric
 from .quantise import Quantised
-from .tables import all_tables
+from .tables import prior_tables
 
 FORMAT = "cleric-model/2"
 INTEGER = ("h_s.", "mem.")  # parts of the network that a file holds in integers
@@ -73,7 +73,7 @@ def rounded(model: Cleric) -> Cleric:
 def save_model(path: Path, model: Cleric, quantised: Quantised, name: str, training: Optional[dict[str, object]] = None,
                created: Optional[str] = None) -> str:
     """Writes the model file and gives its hash. `quantised`: of `rounded(model)`, whose tables go in as well."""
-    tensors = {**half_weights(model), **quantised.tensors, **all_tables(rounded(model).z_prior)}
+    tensors = {**half_weights(model), **quantised.tensors, **prior_tables(rounded(model).z_prior)}
     config = model.config.to_json()
     digest = model_hash(config, tensors)
     metadata = {"format": FORMAT, "name": name, "config": config, "hash": digest,

@@ -16,12 +16,14 @@ import torch
 from . import integer, steps
 from .calibrate import FloatOps, Latents, samples
 from .dequantise import NORM_UNIT, query_rows, runs
+from .integer_model import encode
 from .model import Cleric
-from .tables import dead_zones, scale_table, y_tables
+from .tables import dead_zones, fitted_tables, gauss_tables, scale_table, size_counts
 from .walk import walk
 
 BITS = 8
 MOST_BITS = 12
+TABLE_ROUNDS = 2  # a table decides what is rounded to zero, and so what it is fitted to
 NORM_LIMIT = 32767  # of a layer norm's weights
 
 
@@ -265,7 +267,7 @@ def quantise(model: Cleric, latents: Latents, bits: Callable[[str], int] = lambd
     """The integer entropy model of a float one, fitted to latents."""
     chosen = steps.choose(model.config, samples(model, latents))
     ops = Quantiser(model, chosen, bits)
-    ops.out.tensors.update(y_tables())
+    ops.out.tensors.update(gauss_tables())
     ops.out.tensors["scales.thresholds"] = thresholds()
     d, zones = model.config.d, dead_zones(ops.out.tensors)
 
@@ -275,4 +277,7 @@ def quantise(model: Cleric, latents: Latents, bits: Callable[[str], int] = lambd
 
     with torch.no_grad():
         walk(ops, model.config, ops.exact(np.round(latents.z).astype(np.int64), 0), code)
+    for _ in range(TABLE_ROUNDS):
+        coded = encode(model.config, ops.out.tensors, latents.y, latents.z)
+        ops.out.tensors.update(fitted_tables(dead_zones(ops.out.tensors), size_counts(coded.symbols, coded.indexes)))
     return ops.out

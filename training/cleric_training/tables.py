@@ -16,7 +16,11 @@ from .prior import DEAD_ZONE, Factorized
 
 TOTAL = 65536
 LEVELS = 64
-REACH = 4.5  # of a Gaussian table, in standard deviations
+REACH = 4.5  # of a table, in standard deviations
+LIMIT = 1152  # the longest table's reach
+SPREAD = 2.0 ** np.arange(-2, 2.25, 0.5)  # standard deviations of a fitted table's density, as shares of its own scale
+ROUNDS = 50  # of expectation maximisation
+TRUST = 3000.0  # symbols that the fitted mixture is worth, next to those counted
 TAIL = 2.0**-16
 Z_LIMIT = 64
 
@@ -39,16 +43,52 @@ def quantise(mass: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(freq)]).astype(np.int32)
 
 
-def _gauss_cdf(x: np.ndarray, sigma: float) -> np.ndarray:
-    return 0.5 * (1 + np.array([math.erf(v / (sigma * math.sqrt(2))) for v in x]))
+def _reach(sigma: float) -> int:
+    return max(1, math.ceil(REACH * sigma))
+
+
+def _sides(edges: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """Mass of |v| between edges [n + 1], v normal with deviations sigma [s], then beyond the last: [s, n + 1]."""
+    within = torch.erf(torch.from_numpy(edges / (np.reshape(sigma, (-1, 1)) * math.sqrt(2)))).numpy()
+    return np.concatenate([np.diff(within, axis=1), 1 - within[:, -1:]], 1)
+
+
+def _table(sides: np.ndarray) -> tuple[int, np.ndarray]:
+    """(min, cumulative frequencies) of symbols whose sizes 0, 1, ... and beyond have the masses `sides`."""
+    reach = len(sides) - 2
+    one = sides[1:-1] / 2
+    return -reach, quantise(np.concatenate([one[::-1], sides[:1], one, sides[-1:]]))
 
 
 def gauss_table(sigma: float) -> tuple[int, np.ndarray]:
     """(min, cumulative frequencies) of a zero-mean Gaussian rounded to integers."""
-    reach = max(1, math.ceil(REACH * sigma))
-    edges = _gauss_cdf(np.arange(-reach, reach + 2) - 0.5, sigma)
-    mass = np.diff(edges)
-    return -reach, quantise(np.append(mass, 1 - mass.sum()))
+    edges = np.append(0, np.arange(_reach(sigma) + 1) + 0.5)
+    return _table(_sides(edges, np.array([sigma]))[0])
+
+
+def fitted_table(sigma: float, zone: float, counts: np.ndarray) -> tuple[int, np.ndarray]:
+    """(min, cumulative frequencies) of the symbols that were given the scale sigma, counted by size: counts [LIMIT + 1].
+
+    What is coded under one scale is no Gaussian of that deviation: scales are estimates, which makes tails heavier,
+    and the encoder rounds |v| < `zone` to 0. The table follows the counts, and where they are few a mixture of
+    Gaussians fitted to them, under that rounding.
+    """
+    reach = _reach(sigma)
+    seen = np.append(counts[:reach + 1], counts[reach + 1:].sum()).astype(np.float64)
+    parts = _sides(np.append(0, np.arange(reach + 1) + zone), sigma * SPREAD)
+    prior = np.where(SPREAD == 1, 20.0, 1.0)  # in symbols; without any the table is nearly Gaussian
+    share = prior / prior.sum()
+    for _ in range(ROUNDS):
+        mixed = np.maximum(share @ parts, 1e-30)
+        share = share * (parts @ (seen / mixed)) + prior
+        share /= share.sum()
+    return _table(seen + TRUST * (share @ parts))
+
+
+def size_counts(symbols: np.ndarray, indexes: np.ndarray) -> np.ndarray:
+    """How often each size of a symbol, of any shape, was coded under each table: [LEVELS, LIMIT + 1], the last for all beyond."""
+    at = indexes.astype(np.int64) * (LIMIT + 1) + np.minimum(np.abs(symbols), LIMIT)
+    return np.bincount(at.ravel(), minlength=LEVELS * (LIMIT + 1)).reshape(LEVELS, LIMIT + 1)
 
 
 @torch.no_grad()
@@ -86,14 +126,19 @@ def pack(name: str, tables: list[tuple[int, np.ndarray]]) -> dict[str, np.ndarra
 
 
 @lru_cache(maxsize=None)
-def y_tables() -> Mapping[str, np.ndarray]:
-    """The tables of the 64 scales, the same in every model."""
+def gauss_tables() -> Mapping[str, np.ndarray]:
+    """Tables of the 64 scales for latents that are as Gaussian as the model takes them to be."""
     return pack("y", [gauss_table(float(s)) for s in scale_table()])
 
 
-def all_tables(prior: Factorized) -> dict[str, np.ndarray]:
-    """Everything about coding that a model file holds besides the weights."""
-    return {**y_tables(), **pack("z", z_tables(prior))}
+def fitted_tables(zones: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Tables of the 64 scales for symbols counted by `size_counts`, rounded with the dead zones [64]."""
+    return pack("y", [fitted_table(float(s), float(zone), row) for s, zone, row in zip(scale_table(), zones, counts)])
+
+
+def prior_tables(prior: Factorized) -> dict[str, np.ndarray]:
+    """The tables of the hyper-latents."""
+    return pack("z", z_tables(prior))
 
 
 def dead_zones(tensors: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -119,6 +119,8 @@ class Trainer:
         self.model.stage(not self.args.no_lift_nets, not self.args.no_deform)
         self.optimiser = Optimiser(self.model, self.args.lr, frozenset(filter(None, self.args.freeze.split(","))),
                                    {k: float(v) for k, v in (s.split("=") for s in filter(None, self.args.shares.split(",")))})
+        for name, p in self.model.named_parameters():
+            p.requires_grad_(group_of(name) not in self.optimiser.frozen)  # gradients that nothing needs take a tenth of a step
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])

@@ -10,7 +10,7 @@ from cleric_training.golden import randomise
 from cleric_training.model import Cleric
 from cleric_training.modelfile import ModelFileError, load_model, load_weights, read_model, rounded, save_model
 from cleric_training.quantise import quantise as integers_of
-from cleric_training.tables import TOTAL, gauss_table, quantise, scale_table
+from cleric_training.tables import LEVELS, LIMIT, TOTAL, fitted_table, gauss_table, quantise, scale_table, size_counts
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +107,30 @@ def test_gauss_tables_follow_the_density():
         if sigma >= 1:
             assert abs(np.sqrt((mass[:-1] * symbols**2).sum()) / np.sqrt(sigma**2 + 1 / 12) - 1) < 0.06  # rare symbols get more than their due
     assert scale_table()[0] == pytest.approx(0.11) and scale_table()[-1] == pytest.approx(256, rel=1e-6)
+
+
+def test_fitted_tables_follow_what_was_coded():
+    """Laplacian latents under an estimated scale, with a dead zone: bits of other symbols than those it was fitted to."""
+    random = np.random.default_rng(3)
+    for sigma, zone, most in ((0.4, 0.7, 0.98), (3.0, 0.55, 0.98), (40.0, 0.5, 1.0)):
+        v = random.laplace(0, sigma / np.sqrt(2), (2, 50000))
+        symbols = (np.sign(v) * np.floor(np.maximum(0, np.abs(v) + 1 - zone))).astype(int)
+        counts = size_counts(symbols[0], np.full(50000, 7))
+        assert counts.shape == (LEVELS, LIMIT + 1) and counts.sum() == counts[7].sum() == 50000
+        least, fitted = fitted_table(sigma, zone, counts[7])
+        assert (least, len(fitted)) == (gauss_table(sigma)[0], len(gauss_table(sigma)[1]))
+        at = np.clip(symbols[1] - least, 0, len(fitted) - 2)
+        gauss, ours = (-np.log2(np.diff(table)[at] / TOTAL).sum() for table in (gauss_table(sigma)[1], fitted))
+        share = np.bincount(at) / len(at)
+        entropy = -(share[share > 0] * np.log2(share[share > 0])).sum() * len(at)
+        assert ours < 1.005 * entropy and ours < most * gauss, sigma
+
+
+def test_a_table_without_counts_is_nearly_gaussian():
+    for sigma in (0.11, 1.0, 30.0):
+        gauss, fitted = (np.diff(table) / TOTAL for table in (gauss_table(sigma)[1], fitted_table(sigma, 0.5, np.zeros(LIMIT + 1))[1]))
+        assert np.abs(gauss - fitted).max() < 0.1
+        assert (np.diff(fitted_table(sigma, 0.5, np.zeros(LIMIT + 1))[1]) >= 1).all()
 
 
 def test_quantise_handles_many_rare_symbols():

@@ -19,7 +19,7 @@ from cleric_training.modelfile import load_model, load_weights, read_model, roun
 from cleric_training.quantise import QuantiseError, check_accumulator, quantise
 from cleric_training.safetensors import read
 from cleric_training.prior import dead_zone_round
-from cleric_training.tables import all_tables, dead_zones, scale_table, y_tables
+from cleric_training.tables import dead_zones, gauss_tables, prior_tables, scale_table
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,8 @@ def test_the_walk_is_the_network(nano, latents):
 def test_integers_are_close_to_floats(nano, latents):
     model, quantised = nano
     found, seen, d = {}, {}, model.config.d
-    coded = encode(model.config, quantised.tensors, latents.y, latents.z, found)
+    tensors = {**quantised.tensors, **gauss_tables()}  # whose dead zones are the float model's
+    coded = encode(model.config, tensors, latents.y, latents.z, found)
     with torch.no_grad():
         y_hat = model.entropy(torch.from_numpy(latents.y), False, seen.__setitem__)[0]
     # The first slice's parameters see no symbols, later ones symbols that may differ by a rounding.
@@ -128,7 +129,7 @@ def test_integers_are_close_to_floats(nano, latents):
     symbols = torch.cat([seen[f"r.{i}"] for i in range(model.config.slices)], 1).numpy()
     # Dead zones differ a little too, as a coding table stands for a range of scales.
     assert (coded.symbols == symbols).mean() > 0.96
-    assert np.abs(coded.y_hat / 64 - latents.y).max() <= dead_zones(quantised.tensors).max() + 1 / 64 + 0.5
+    assert np.abs(coded.y_hat / 64 - latents.y).max() <= dead_zones(tensors).max() + 1 / 64 + 0.5
     assert np.abs(coded.y_hat / 64 - y_hat.numpy()).mean() < 0.07
     assert max(quantised.noise.values()) < 0.1
 
@@ -281,7 +282,7 @@ def test_dead_zones_by_hand(frequencies, least, bits):
 
 
 def test_dead_zones_of_the_gaussian_tables():
-    zones = dead_zones(y_tables())
+    zones = dead_zones(gauss_tables())
     assert zones.shape == (64,) and zones.min() == 0.5 and 1 < zones.max() <= 1.25
     assert (np.diff(zones) < 1e-4).all() and zones[40:].max() < 0.501
     # The float model's, whose probabilities are exact where the tables' are frequencies.
@@ -295,7 +296,7 @@ def test_dead_zones_of_the_gaussian_tables():
 
 
 def test_latents_in_the_dead_zone_are_zero():
-    zones, at = dead_zones(y_tables()), np.array([0, 20, 63])
+    zones, at = dead_zones(gauss_tables()), np.array([0, 20, 63])
     index, params = at[None, :, None, None], np.zeros((1, 6, 1, 1), np.int64)
     for size, symbols in ((0.505, [0, 0, 1]), (0.9, [0, 1, 1]), (1.05, [0, 1, 1]), (1.2, [1, 1, 1]), (7.51, [7, 8 - (zones[20] > 0.51), 8])):
         for sign in (1, -1):
@@ -305,12 +306,20 @@ def test_latents_in_the_dead_zone_are_zero():
 
 def test_the_dead_zone_takes_fewer_bits(nano, latents, monkeypatch):
     model, quantised = nano
-    tensors = {**quantised.tensors, **all_tables(model.z_prior)}
+    tensors = {**quantised.tensors, **prior_tables(model.z_prior)}
     bits = []
     for zones in (dead_zones, lambda tensors: np.full(64, 0.5, np.float32)):
         monkeypatch.setattr(integer_model, "dead_zones", zones)
         bits.append(coded_bits(tensors, encode(model.config, tensors, latents.y, latents.z)))
     assert bits[0] < 0.98 * bits[1]
+
+
+def test_fitted_tables_take_fewer_bits(nano, latents):
+    """Of other images than those they were fitted to."""
+    model, quantised = nano
+    fitted = {**quantised.tensors, **prior_tables(model.z_prior)}
+    bits = [coded_bits(tensors, encode(model.config, tensors, latents.y, latents.z)) for tensors in (fitted, {**fitted, **gauss_tables()})]
+    assert bits[0] < 0.99 * bits[1]
 
 
 def test_code_length_counts_escapes():
@@ -323,7 +332,7 @@ def test_code_length_counts_escapes():
 
 def test_code_length_is_the_entropy():
     """Of symbols that follow their table's density."""
-    tensors, scale = all_tables(Cleric(PRESETS["nano"]).z_prior), scale_table()[30]
+    tensors, scale = gauss_tables(), scale_table()[30]
     symbols = np.round(np.random.default_rng(0).normal(0, scale, 20000)).astype(int)
     entropy = 20000 * 0.5 * np.log2(2 * np.pi * np.e * float(scale) ** 2)
     assert CodeLength(tensors, "y")(symbols, np.full(20000, 30)) == pytest.approx(entropy, rel=0.02)

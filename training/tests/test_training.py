@@ -253,6 +253,30 @@ def test_lifting_nets_in_c_are_lifting_nets(monkeypatch, hidden, shape):
         assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4 * float(theirs.abs().max()))
 
 
+@pytest.mark.skipif(fast.LIBRARY is None, reason="no C compiler")
+def test_frozen_lifting_nets_pass_the_gradient_on():
+    torch.manual_seed(0)
+    net = LiftNet(8)
+    torch.nn.init.normal_(net.conv3.weight)
+    x, found = torch.randn(2, 1, 6, 32, requires_grad=True), []
+    for learns in (True, False):
+        x.grad = None
+        net.requires_grad_(learns)(x).square().sum().backward()
+        found.append(x.grad.clone())
+    assert torch.equal(*found)
+
+
+def test_frozen_groups_stay_as_they_are(images, tmp_path):
+    run = trainer(images, tmp_path, "--freeze", "lift,g_a")
+    before = {k: v.detach().clone() for k, v in run.model.named_parameters()}
+    run.step()
+    run.step()
+    for name, value in run.model.named_parameters():
+        frozen = group_of(name) in ("lift", "g_a")
+        assert value.grad is None and (not frozen or torch.equal(value, before[name])), name
+    assert any(not torch.equal(v, before[k]) for k, v in run.model.named_parameters() if group_of(k) == "g_s")
+
+
 def test_shards_add_up_to_the_whole_batch():
     torch.manual_seed(0)
     model = torch.nn.Conv2d(3, 2, 3)
