@@ -1,4 +1,4 @@
-"""Cumulative-frequency tables of the entropy coder, from the model's densities.
+"""Cumulative-frequency tables of the entropy coder, from the model's densities and, of the latents, from what was coded.
 
 A table codes the integers min .. min + size - 2; its last symbol is the escape, which carries the
 mass of both tails. Frequencies are at least 1 and sum to 2^16.
@@ -17,7 +17,7 @@ from .prior import DEAD_ZONE, Factorized
 TOTAL = 65536
 LEVELS = 64
 REACH = 4.5  # of a table, in standard deviations
-LIMIT = 1152  # the longest table's reach
+LIMIT = 1153  # beyond the longest table
 SPREAD = 2.0 ** np.arange(-2, 2.25, 0.5)  # standard deviations of a fitted table's density, as shares of its own scale
 ROUNDS = 50  # of expectation maximisation
 TRUST = 3000.0  # symbols that the fitted mixture is worth, next to those counted
