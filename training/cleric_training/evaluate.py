@@ -21,10 +21,11 @@ from PIL import Image
 from .code_length import coded_bits
 from .data import DATA
 from .dcn import DeformConv
-from .export import add_quantisation, model_of, quantised_of
+from .export import add_quantisation, latents_for, model_of
 from .integer_model import encode
 from .model import Cleric
 from .modelfile import load_model, read_model, rounded
+from .quantise import quantise
 from .tables import prior_tables
 
 BLOCK = 64
@@ -130,7 +131,8 @@ def main() -> None:
         model = model_of(args.checkpoint or args.cost)[0]
     if args.cost:
         model = rounded(model)
-        tensors = {**quantised_of(model, args).tensors, **prior_tables(model.z_prior)}
+        # With the Gaussian tables, so that the integers alone differ.
+        tensors = {**quantise(model, latents_for(model, args), args.weight_bits).tensors, **prior_tables(model.z_prior)}
     model = model.to(memory_format=torch.channels_last)
     skip_idle_deformation(model)
     measures: list[Measure] = []

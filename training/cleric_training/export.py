@@ -18,7 +18,7 @@ from .config import Config
 from .data import DATA, HOME, Images, decode_all, drawn_image
 from .model import Cleric
 from .modelfile import rounded, save_model
-from .quantise import BITS, Quantised, quantise
+from .quantise import BITS, fit_tables, quantise
 
 CROPS, SIDE = 32, 256
 MARKED = 0.08  # of the crops, see data.mark: the integers' ranges have to hold for such tiles too
@@ -64,10 +64,9 @@ def add_quantisation(p: argparse.ArgumentParser, folder: str) -> None:
                    help=f"of the entropy model's weights, up to 12, also by layers; default {BITS}")
 
 
-def quantised_of(model: Cleric, args: argparse.Namespace) -> Quantised:
-    """The integer entropy model of `rounded(model)` by the options of `add_quantisation`."""
-    images = calibration_crops(None if args.drawn else args.calibration)
-    return quantise(model, calibration(model, images), args.weight_bits)
+def latents_for(model: Cleric, args: argparse.Namespace) -> Latents:
+    """What to fit the integer entropy model of `rounded(model)` to, by the options of `add_quantisation`."""
+    return calibration(model, calibration_crops(None if args.drawn else args.calibration))
 
 
 def main() -> None:
@@ -79,7 +78,10 @@ def main() -> None:
     args = p.parse_args()
     torch.set_num_threads(1)
     model, counts = model_of(args.checkpoint)
-    quantised = quantised_of(rounded(model), args)
+    as_stored = rounded(model)
+    latents = latents_for(as_stored, args)
+    quantised = quantise(as_stored, latents, args.weight_bits)
+    fit_tables(model.config, quantised.tensors, latents)
     name = args.name or f"cleric-{model.config.preset}"
     training = {k: round(v) for k, v in counts.items() if k in ("step", "pixels", "seconds")}
     created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

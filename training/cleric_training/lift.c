@@ -114,6 +114,22 @@ static inline __attribute__((always_inline)) void forward(const float *x, const 
   }
 }
 
+// What `backward` has summed by lanes, added to dweights.
+static inline void add_up(float *dweights, const vec *s1, const vec *s2, const vec *t1, const vec *t2, const vec *t3, vec last,
+                          int c) {
+  float *dw1 = dweights, *db1 = dw1 + 9 * c, *dw2 = db1 + c, *db2 = dw2 + 9 * c * c, *dw3 = db2 + c, *db3 = dw3 + c;
+  for (int o = 0; o < c; o++) {
+    db1[o] += sum(t1[o]);
+    db2[o] += sum(t2[o]);
+    dw3[o] += sum(t3[o]);
+    for (int tap = 0; tap < 9; tap++) {
+      dw1[o * 9 + tap] += sum(s1[tap * c + o]);
+      for (int i = 0; i < c; i++) dw2[(o * c + i) * 9 + tap] += sum(s2[(i * 9 + tap) * c + o]);
+    }
+  }
+  db3[0] += sum(last);
+}
+
 static inline __attribute__((always_inline)) void backward(const float *x, const float *weights, const float *a1,
                                                            const float *a2, const float *dy, float *dx, float *dweights,
                                                            float *g1, float *g2, int64_t rows, int64_t width, int c) {
@@ -163,21 +179,7 @@ static inline __attribute__((always_inline)) void backward(const float *x, const
     conv_row(g1 + r * c * stride, k1, 0, out, width, c, 1);
     memcpy(dx + r * width, out + PAD, width * sizeof(float));
   }
-  if (!dweights) {
-    free(s2);
-    return;
-  }
-  float *dw1 = dweights, *db1 = dw1 + 9 * c, *dw2 = db1 + c, *db2 = dw2 + 9 * c * c, *dw3 = db2 + c, *db3 = dw3 + c;
-  for (int o = 0; o < c; o++) {
-    db1[o] += sum(t1[o]);
-    db2[o] += sum(t2[o]);
-    dw3[o] += sum(t3[o]);
-    for (int tap = 0; tap < 9; tap++) {
-      dw1[o * 9 + tap] += sum(s1[tap * c + o]);
-      for (int i = 0; i < c; i++) dw2[(o * c + i) * 9 + tap] += sum(s2[(i * 9 + tap) * c + o]);
-    }
-  }
-  db3[0] += sum(last);
+  if (dweights) add_up(dweights, s1, s2, t1, t2, t3, last, c);
   free(s2);
 }
 

@@ -15,6 +15,7 @@ import torch
 
 from . import integer, steps
 from .calibrate import FloatOps, Latents, samples
+from .config import Config
 from .dequantise import NORM_UNIT, query_rows, runs
 from .integer_model import encode
 from .model import Cleric
@@ -264,7 +265,7 @@ def thresholds() -> np.ndarray:
 
 
 def quantise(model: Cleric, latents: Latents, bits: Callable[[str], int] = lambda name: BITS) -> Quantised:
-    """The integer entropy model of a float one, fitted to latents."""
+    """The integer entropy model of a float one, fitted to latents; its coding tables are Gaussian, see `fit_tables`."""
     chosen = steps.choose(model.config, samples(model, latents))
     ops = Quantiser(model, chosen, bits)
     ops.out.tensors.update(gauss_tables())
@@ -277,7 +278,11 @@ def quantise(model: Cleric, latents: Latents, bits: Callable[[str], int] = lambd
 
     with torch.no_grad():
         walk(ops, model.config, ops.exact(np.round(latents.z).astype(np.int64), 0), code)
-    for _ in range(TABLE_ROUNDS):
-        coded = encode(model.config, ops.out.tensors, latents.y, latents.z)
-        ops.out.tensors.update(fitted_tables(dead_zones(ops.out.tensors), size_counts(coded.symbols, coded.indexes)))
     return ops.out
+
+
+def fit_tables(config: Config, tensors: dict[str, np.ndarray], latents: Latents) -> None:
+    """Replaces the Gaussian tables of an integer entropy model by those that suit what it codes of latents."""
+    for _ in range(TABLE_ROUNDS):
+        coded = encode(config, tensors, latents.y, latents.z)
+        tensors.update(fitted_tables(dead_zones(tensors), size_counts(coded.symbols, coded.indexes)))
