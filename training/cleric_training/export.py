@@ -1,6 +1,6 @@
-"""Exports a checkpoint's averaged weights: `python3 -m cleric_training.export --checkpoint CKPT --out FILE`.
+"""Exports a checkpoint: `python3 -m cleric_training.export --checkpoint CKPT --out FILE`.
 
-The entropy model becomes integers, fitted to crops of training images at every rate (quantise.py).
+Of its averaged weights, or with `--last` of the last ones, see settle.py. The entropy model becomes integers, fitted to crops of training images at every rate (quantise.py).
 """
 from __future__ import annotations
 
@@ -19,25 +19,28 @@ from .data import DATA, HOME, Images, decode_all, drawn_image
 from .model import Cleric
 from .modelfile import rounded, save_model
 from .quantise import BITS, fit_tables, quantise
+from .settle import centre, round_to_bf16
 
 CROPS, SIDE = 32, 256
 MARKED = 0.08  # of the crops, see data.mark: the integers' ranges have to hold for such tiles too
 
 
-def model_of(path: Path) -> tuple[Cleric, dict[str, float]]:
-    """The model of a checkpoint with its averaged weights, and the run's counts."""
+def model_of(path: Path, last: bool = False) -> tuple[Cleric, dict[str, float]]:
+    """The model of a checkpoint with its averaged weights, or the last ones as bf16 has them, and the run's counts."""
     state = checkpoint.load(path)
     model = Cleric(Config.from_json(state["config"]))
-    model.load_state_dict(state["ema"])
+    model.load_state_dict(state["model"] if last else state["ema"])
+    if last:
+        round_to_bf16(model)
     return model.eval(), state["counts"]
 
 
-def calibration_crops(folder: Optional[Path], count: int = CROPS, side: int = SIDE) -> torch.Tensor:
+def calibration_crops(folder: Optional[Path], count: int = CROPS, side: int = SIDE, marked: float = MARKED) -> torch.Tensor:
     """Crops of the images of a folder as training draws them, or drawn images without one: [count, 3, side, side]."""
     if folder is None:
         return torch.cat([drawn_image(n, side, side) for n in range(count)])
     decode_all(folder, HOME / "data")
-    return Images(HOME / "data").batch(np.random.default_rng(0), count, side, MARKED)
+    return Images(HOME / "data").batch(np.random.default_rng(0), count, side, marked)
 
 
 def calibration(model: Cleric, images: torch.Tensor) -> Latents:
@@ -74,10 +77,13 @@ def main() -> None:
     p.add_argument("--checkpoint", type=Path, required=True)
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--name", help="default: cleric-PRESET")
+    p.add_argument("--last", action="store_true", help="the last weights, made ready for float32, instead of the averaged ones")
     add_quantisation(p, "--images")
     args = p.parse_args()
     torch.set_num_threads(1)
-    model, counts = model_of(args.checkpoint)
+    model, counts = model_of(args.checkpoint, args.last)
+    if args.last:
+        centre(model, calibration_crops(None if args.drawn else args.calibration, marked=0))
     as_stored = rounded(model)
     latents = latents_for(as_stored, args)
     quantised = quantise(as_stored, latents, args.weight_bits)

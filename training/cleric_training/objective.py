@@ -7,7 +7,7 @@ from .model import Output
 
 LAMBDA_LOW = 0.004
 LAMBDA_RANGE = 100.0
-BALANCE = 0.4
+BALANCE = 0.5
 RUNAWAY = 0.01  # 20 dB
 
 
@@ -17,7 +17,7 @@ def rate_lambda(q: torch.Tensor, levels: int) -> torch.Tensor:
 
 
 def balance(q: torch.Tensor, levels: int) -> torch.Tensor:
-    """Weight of a sample: lambda^-0.4, 1 at the middle rate.
+    """Weight of a sample: lambda^-0.5, 1 at the middle rate.
 
     A sample's loss grows with lambda (its bits do, and early on its distortion term more so), and
     without a weight the high rates would own the gradient. The exponent makes a per cent of rate
