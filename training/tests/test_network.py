@@ -5,6 +5,7 @@ from torchvision.ops import deform_conv2d
 
 from cleric_training import fast
 from cleric_training.attention import LocalContext, anchor_mask
+from cleric_training.blocks import DRBS
 from cleric_training.config import PRESETS
 from cleric_training.dcn import DeformConv
 from cleric_training.golden import randomise
@@ -202,3 +203,14 @@ def test_higher_rates_cost_more_bits(nano):
     with torch.no_grad():
         bits = [float(nano(x, torch.tensor([q]), noisy=False).bits()) for q in (0.0, 3.5, 7.0)]
     assert bits[0] < bits[1] < bits[2]
+
+
+@pytest.mark.parametrize("channels", [3, 16])
+def test_the_skip_of_a_drbs_is_a_conv_of_stride_2(channels):
+    torch.manual_seed(1)
+    block = DRBS(channels, 16, drb=False)
+    block.conv2.weight.data.zero_()
+    block.conv2.bias.data.zero_()
+    x = torch.randn(2, channels, 10, 14)
+    expected = torch.nn.functional.conv2d(x, block.skip.weight, block.skip.bias, stride=2)
+    assert torch.allclose(block(x), expected, atol=1e-6)
