@@ -1,6 +1,7 @@
 """Exports a checkpoint: `python3 -m cleric_training.export --checkpoint CKPT --out FILE`.
 
-Of its averaged weights, or with `--last` of the last ones, see settle.py. The entropy model becomes integers, fitted to crops of training images at every rate (quantise.py).
+Its averaged weights, or with `--last` the last ones, see settle.py. The entropy model becomes integers, fitted to crops
+of training images at every rate (quantise.py).
 """
 from __future__ import annotations
 
