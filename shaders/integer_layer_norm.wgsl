@@ -28,11 +28,12 @@ fn integerLayerNorm(@builtin(global_invocation_id) id: vec3u) {
   let at = vec3i(id);
   if (at.x >= p.width || at.y >= p.height) { return; }
   let groups = (p.channels + 3) / 4;
-  var magnitudes = vec4i(0);
-  for (var c = 0; c < groups; c++) { magnitudes = max(magnitudes, abs(loadInteger(source, at.x, at.y, c))); }
-  let largest = max(max(magnitudes.x, magnitudes.y), max(magnitudes.z, magnitudes.w));
+  // In floats, which hold all of them: for max(m, abs(integer)) NVIDIA's driver 580 leaves out abs on Hopper.
+  var magnitudes = vec4f(0.0);
+  for (var c = 0; c < groups; c++) { magnitudes = max(magnitudes, abs(load(source, at.x, at.y, c))); }
+  let largest = u32(max(max(magnitudes.x, magnitudes.y), max(magnitudes.z, magnitudes.w)));
   // To 11 bits and a sign: x' = (factor x + half) >> right.
-  let excess = bits(u32(largest)) - 11;
+  let excess = bits(largest) - 11;
   let right = u32(max(excess, 0));
   let half = (1 << right) >> 1u;
   let factor = 1 << u32(max(-excess, 0));
