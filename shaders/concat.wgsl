@@ -9,12 +9,14 @@
 struct Params {
   width: i32,
   height: i32,
+  first: i32, // layer of the output where they begin
   end0: i32, // channel after the last of each part; parts that aren't there end where the last one does
   end1: i32,
   end2: i32,
   end3: i32,
 }
 
+#define WHOLE 0 // 1: all parts but the last are of whole layers
 #include "tensor.wgsl"
 
 fn channel(x: i32, y: i32, c: i32) -> f32 {
@@ -29,9 +31,22 @@ fn channel(x: i32, y: i32, c: i32) -> f32 {
 fn concat(@builtin(global_invocation_id) id: vec3u) {
   let at = vec3i(id);
   if (at.x >= p.width || at.y >= p.height) { return; }
+  let c = 4 * at.z;
   var v = vec4f(0.0);
+#if WHOLE
+  if (c < p.end0) {
+    v = load(part0, at.x, at.y, at.z);
+  } else if (c < p.end1) {
+    v = load(part1, at.x, at.y, (c - p.end0) / 4);
+  } else if (c < p.end2) {
+    v = load(part2, at.x, at.y, (c - p.end1) / 4);
+  } else {
+    v = load(part3, at.x, at.y, (c - p.end2) / 4);
+  }
+#else
 #for i in 0..4
-  v.${xyzw(i)} = channel(at.x, at.y, 4 * at.z + ${i});
+  v.${xyzw(i)} = channel(at.x, at.y, c + ${i});
 #end
-  store(output, at.x, at.y, at.z, v);
+#end
+  store(output, at.x, at.y, p.first + at.z, v);
 }

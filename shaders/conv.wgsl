@@ -1,7 +1,12 @@
 // Convolution as register tiles: an invocation makes TX x TY positions x 4 TO channels, one group of 4 input channels
 // at a time. GDN = 1: the 1x1 sum over squares that divides (or multiplies) the input instead.
 @group(0) @binding(0) var source: texture_2d_array<f32>; // input channels / 4
+#define BUFFER 0
+#if BUFFER
+@group(0) @binding(1) var<storage, read> weights: array<vec4f>; // as the texture, one row after the other
+#else
 @group(0) @binding(1) var weights: texture_2d_array<f32>; // (K K x 4 inputs) x input groups x output blocks, texel = 4 outputs
+#end
 @group(0) @binding(2) var bias: texture_2d_array<f32>; // output blocks x 1
 @group(0) @binding(3) var residual: texture_2d_array<f32>; // shape of output; or unused
 @group(0) @binding(4) var<uniform> p: Params;
@@ -46,19 +51,44 @@ fn finish(sum: vec4f, x: i32, y: i32, block: i32) {
   store(output, at.x, at.y, at.z, v);
 }
 
+fn weight(k: i32, group: i32, block: i32) -> vec4f {
+#if BUFFER
+  return weights[(block * p.groups + group) * ${K * K * 4} + k];
+#else
+  return textureLoad(weights, vec2i(k, group), block, 0);
+#end
+}
+
+#if SPLIT > 1
+var<workgroup> parts: array<vec4f, ${GROUP * TX * TY * TO}>;
+#end
+
 @compute @workgroup_size(${GROUP})
 fn conv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
-  let t = tileOf(linearIndex(id, workgroups));
+  let index = linearIndex(id, workgroups);
+  let t = tileOf(tileNumber(index));
+#if SPLIT == 1
   if (!t.exists) { return; }
+#end
   let px = t.x * ${S} + p.origin;
   let py = t.y * ${S} + p.origin;
 #for o in 0..TO
+#if SPLIT == 1
   let bias${o} = textureLoad(bias, vec2i(t.block + ${o}, 0), 0, 0);
+#else
+  let bias${o} = vec4f(0.0);
+#end
 #for j in 0..TX * TY
   var a${o}_${j} = bias${o};
 #end
 #end
+#if SPLIT > 1
+  let lane = index % ${GROUP};
+  let share = lane / ${GROUP / SPLIT};
+  for (var c = share; c < p.groups; c += ${SPLIT}) {
+#else
   for (var c = 0; c < p.groups; c++) {
+#end
 #for y in 0..TY * S - S + K
 #for x in 0..TX * S - S + K
 #if GDN
@@ -71,7 +101,7 @@ fn conv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
 #end
 #for o in 0..TO
 #for k in 0..K * K * 4
-    let w${o}_${k} = textureLoad(weights, vec2i(${k}, c), t.block + ${o}, 0);
+    let w${o}_${k} = weight(${k}, c, t.block + ${o});
 #end
     // R positions at a time, so that their sums stay in registers over all taps.
 #for q in 0..TX * TY / R
@@ -85,6 +115,21 @@ fn conv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
 #end
 #end
   }
+#if SPLIT > 1
+  // What the shares bring is summed by all of them, each its part of the results.
+#for o in 0..TO
+#for j in 0..TX * TY
+  parts[${(o * TX * TY + j) * GROUP} + lane] = a${o}_${j};
+#end
+#end
+  workgroupBarrier();
+  for (var j = share; j < ${TX * TY * TO}; j += ${SPLIT}) {
+    let block = t.block + j / ${TX * TY};
+    var sum = textureLoad(bias, vec2i(block, 0), 0, 0);
+    for (var s = lane % ${GROUP / SPLIT}; s < ${GROUP}; s += ${GROUP / SPLIT}) { sum += parts[j * ${GROUP} + s]; }
+    if (t.exists) { finish(sum, t.x + j % ${TX}, t.y + j / ${TX} % ${TY}, block); }
+  }
+#else
   // A loop over rows, since unrolling the epilogue would double the time to compile.
   for (var y = 0; y < ${TY}; y++) {
 #for o in 0..TO
@@ -97,4 +142,5 @@ fn conv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
 #end
 #end
   }
+#end
 }

@@ -1,9 +1,20 @@
+#define SPLIT 1 // invocations of a workgroup that share a tile, each taking one of SPLIT input groups
+
 // The tile of an invocation of a convolution: TX x TY positions from (x, y) on, TO blocks of 4 channels from `block` on.
 struct Tile {
   x: i32,
   y: i32,
   block: i32,
   exists: bool,
+}
+
+// In a workgroup the first share of all tiles comes first, then the second.
+fn tileNumber(i: i32) -> i32 {
+#if SPLIT > 1
+  return i / ${GROUP} * ${GROUP / SPLIT} + i % ${GROUP / SPLIT};
+#else
+  return i;
+#end
 }
 
 // Runs of neighbouring tiles, and for each run all blocks: the run's input stays in the cache.
@@ -13,7 +24,9 @@ fn tileOf(i: i32) -> Tile {
   let rounds = (p.blocks + ${TO - 1}) / ${TO};
   let within = i % (p.run * rounds);
   let tile = i / (p.run * rounds) * p.run + within % p.run;
-  return Tile(tile % tilesX * ${TX}, tile / tilesX * ${TY}, within / p.run * ${TO}, tile < tiles);
+  let exists = tile < tiles;
+  // One that doesn't exist still has to read something where it waits for others.
+  return Tile(tile % tilesX * ${TX}, select(0, tile / tilesX * ${TY}, exists), within / p.run * ${TO}, exists);
 }
 
 // Where a result is stored: shuffled, and what lies outside the image or the channels parked beyond the border.

@@ -1,7 +1,12 @@
 // Convolution of integers, to the bit. Products are summed in f32 as long as no sum can leave the integers that f32
 // holds (the host proves it from the weights), then go into 32 bit integers. Tiles as in conv.wgsl.
 @group(0) @binding(0) var source: texture_2d_array<f32>; // input channels / 4, activations
+#define BUFFER 0
+#if BUFFER
+@group(0) @binding(1) var<storage, read> weights: array<vec4f>; // as the texture, one row after the other
+#else
 @group(0) @binding(1) var weights: texture_2d_array<f32>; // (K K x 4 inputs) x input groups x output blocks, texel = 4 outputs
+#end
 @group(0) @binding(2) var scalars: texture_2d_array<i32>; // output blocks x (bias and half a step of the shift, shift)
 @group(0) @binding(3) var residual: texture_2d_array<f32>; // shape of output; or unused
 @group(0) @binding(4) var<uniform> p: Params;
@@ -69,15 +74,38 @@ fn finish(sum: vec4i, shift: vec4u, x: i32, y: i32, block: i32) {
   store(output, at.x, at.y, at.z, vec4f(v));
 }
 
+fn weight(k: i32, group: i32, block: i32) -> vec4f {
+#if BUFFER
+  return weights[(block * p.groups + group) * ${K * K * 4} + k];
+#else
+  return textureLoad(weights, vec2i(k, group), block, 0);
+#end
+}
+
+#if SPLIT > 1
+var<workgroup> parts: array<vec4i, ${GROUP * TX * TY * TO}>;
+#end
+
 @compute @workgroup_size(${GROUP})
 fn integerConv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
-  let t = tileOf(linearIndex(id, workgroups));
+  let index = linearIndex(id, workgroups);
+  let t = tileOf(tileNumber(index));
+#if SPLIT > 1
+  let lane = index % ${GROUP};
+  let share = lane / ${GROUP / SPLIT};
+#else
+  let share = 0;
   if (!t.exists) { return; }
+#end
   let px = t.x * ${S} + p.origin;
   let py = t.y * ${S} + p.origin;
 #for o in 0..TO
+#if SPLIT == 1
   let bias${o} = textureLoad(scalars, vec2i(t.block + ${o}, 0), 0, 0);
   let shift${o} = vec4u(textureLoad(scalars, vec2i(t.block + ${o}, 1), 0, 0));
+#else
+  let bias${o} = vec4i(0);
+#end
 #for j in 0..TX * TY
   var a${o}_${j} = bias${o};
 #end
@@ -89,13 +117,13 @@ fn integerConv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups
     var s${o}_${j} = vec4f(0.0);
 #end
 #end
-    for (var c = first; c < min(first + p.exact, p.groups); c++) {
+    for (var c = first + share; c < min(first + p.exact, p.groups); c += ${SPLIT}) {
 #for j in 0..TX * TY
       let i${j} = textureLoad(source, vec2i(px + ${j % TX * S}, py + ${j / TX * S}), c, 0);
 #end
 #for o in 0..TO
 #for k in 0..4
-      let w${o}_${k} = textureLoad(weights, vec2i(${k}, c), t.block + ${o}, 0);
+      let w${o}_${k} = weight(${k}, c, t.block + ${o});
 #end
 #for j in 0..TX * TY
 #for ic in 0..4
@@ -111,7 +139,7 @@ fn integerConv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups
 #end
   }
 #else
-  for (var c = 0; c < p.groups; c++) {
+  for (var c = share; c < p.groups; c += ${SPLIT}) {
 #for y in 0..TY * S - S + K
 #for x in 0..TX * S - S + K
     let i${y}_${x} = textureLoad(source, vec2i(px + ${x}, py + ${y}), c, 0);
@@ -119,7 +147,7 @@ fn integerConv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups
 #end
 #for o in 0..TO
 #for k in 0..K * K * 4
-    let w${o}_${k} = textureLoad(weights, vec2i(${k}, c), t.block + ${o}, 0);
+    let w${o}_${k} = weight(${k}, c, t.block + ${o});
 #end
     // R positions at a time, so that their sums stay in registers over all taps.
 #for q in 0..TX * TY / R
@@ -144,6 +172,22 @@ fn integerConv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups
 #end
   }
 #end
+#if SPLIT > 1
+  // What the shares bring is summed by all of them, each its part of the results.
+#for o in 0..TO
+#for j in 0..TX * TY
+  parts[${(o * TX * TY + j) * GROUP} + lane] = a${o}_${j};
+#end
+#end
+  workgroupBarrier();
+  for (var j = share; j < ${TX * TY * TO}; j += ${SPLIT}) {
+    let block = t.block + j / ${TX * TY};
+    var sum = textureLoad(scalars, vec2i(block, 0), 0, 0);
+    let shift = vec4u(textureLoad(scalars, vec2i(block, 1), 0, 0));
+    for (var s = lane % ${GROUP / SPLIT}; s < ${GROUP}; s += ${GROUP / SPLIT}) { sum += parts[j * ${GROUP} + s]; }
+    if (t.exists) { finish(sum, shift, t.x + j % ${TX}, t.y + j / ${TX} % ${TY}, block); }
+  }
+#else
   // A loop over rows, since unrolling the epilogue would double the time to compile.
   for (var y = 0; y < ${TY}; y++) {
 #for o in 0..TO
@@ -156,4 +200,5 @@ fn integerConv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups
 #end
 #end
   }
+#end
 }

@@ -28,7 +28,7 @@ export class WebGpuBackend implements Backend {
 
   /** Opens a device on a found adapter, which must not have been opened before. */
   static async open({ description, adapter }: FoundAdapter): Promise<WebGpuBackend> {
-    return new WebGpuBackend(description, await Device.open(adapter))
+    return new WebGpuBackend(description, await Device.open(adapter, description.software))
   }
 
   async compile(graph: Graph, parameters: Parameters): Promise<Executable> {

@@ -59,6 +59,7 @@ export class ErrorScopes {
 /** A device that throws DeviceError for everything that goes wrong on it. */
 export class Device {
   readonly gpu: GPUDevice
+  readonly #napMilliseconds: number
   readonly #cell = new Int32Array(new SharedArrayBuffer(4))
   #failure: DeviceError | null = null
   #fail: (error: DeviceError) => void = () => {}
@@ -66,8 +67,9 @@ export class Device {
   #waits = 0
   #napping = false
 
-  private constructor(gpu: GPUDevice) {
+  private constructor(gpu: GPUDevice, napMilliseconds: number) {
     this.gpu = gpu
+    this.#napMilliseconds = napMilliseconds
     this.#failed = new Promise<never>((_, reject) => {
       this.#fail = (error) => {
         this.#failure ??= error
@@ -83,11 +85,15 @@ export class Device {
     })
   }
 
-  /** Opens a device on `adapter` with the limits that we use raised as far as it goes. */
-  static async open(adapter: GPUAdapter): Promise<Device> {
+  /**
+   * Opens a device on `adapter` with the limits that we use raised as far as it goes.
+   *
+   * @param software whether a processor pretends to be a GPU
+   */
+  static async open(adapter: GPUAdapter, software: boolean): Promise<Device> {
     const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]))
     try {
-      return new Device(await adapter.requestDevice({ requiredLimits }))
+      return new Device(await adapter.requestDevice({ requiredLimits }), software ? 0.5 : 0.05)
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause)
       throw new DeviceError('ERR_DEVICE_FAILED', `The adapter gives no device: ${reason}`, { cause })
@@ -116,14 +122,14 @@ export class Device {
   }
 
   /**
-   * Naps while anything is awaited: Dawn's binding spins a core meanwhile, which a software adapter's workers need.
-   * However many wait, it is one nap a turn of the event loop.
+   * Naps while anything is awaited: Dawn's binding spins a core meanwhile, which a software adapter's workers need. For a
+   * GPU naps are short: a tile's decoding waits for it a dozen times. However many wait, it is one nap a turn of the event loop.
    */
   async #nap(): Promise<void> {
     this.#napping = true
     while (this.#waits > 0) {
       await nextTurn()
-      if (this.#waits > 0) Atomics.wait(this.#cell, 0, 0, 0.5)
+      if (this.#waits > 0) Atomics.wait(this.#cell, 0, 0, this.#napMilliseconds)
     }
     this.#napping = false
   }

@@ -15,6 +15,8 @@ export interface Weights {
   readonly build: () => Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Int16Array<ArrayBuffer>
   /** Default: of 4 floats. */
   readonly format?: 'rgba32float' | 'rgba32sint' | 'r16sint'
+  /** Whether a storage buffer holds them, of 4 floats, layer after layer and row after row, not a texture. */
+  readonly inBuffer?: boolean
 }
 
 /** The storage buffer behind a port, on its way to or from the host. */

@@ -145,7 +145,8 @@ export class Maker {
     if (source === null) return this.#unused
     if (isPortBuffer(source)) return { buffer: this.#portBuffer(source) }
     if (!isTensor(source)) {
-      return arrayView(this.#scopes, this.#shared.weights.get(this.#parameters, source, this.#scopes))
+      if (source.inBuffer) return { buffer: this.#shared.weights.buffer(this.#parameters, source, this.#scopes) }
+      return arrayView(this.#scopes, this.#shared.weights.texture(this.#parameters, source, this.#scopes))
     }
     return this.#slot(source).view
   }

@@ -87,44 +87,66 @@ export function arrayView(scopes: ErrorScopes, texture: GPUTexture): GPUTextureV
 /** Constants on the device, made once for a model and layout. */
 export class WeightCache {
   readonly #device: Device
-  readonly #models = new Map<Parameters, Map<string, GPUTexture>>()
+  readonly #models = new Map<Parameters, Map<string, GPUTexture | GPUBuffer>>()
 
   constructor(device: Device) {
     this.#device = device
   }
 
-  get(parameters: Parameters, weights: Weights, scopes: ErrorScopes): GPUTexture {
-    let textures = this.#models.get(parameters)
-    if (!textures) {
-      textures = new Map()
-      this.#models.set(parameters, textures)
-    }
-    let texture = textures.get(weights.key)
-    if (!texture) {
+  /** The texture of weights that aren't in a buffer. */
+  texture(parameters: Parameters, weights: Weights, scopes: ErrorScopes): GPUTexture {
+    const make = (forget: () => void) => {
       const { key, width, height, layers, format } = weights
       const usage = GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST
-      const size = weightsSize(weights)
-      const forget = () => this.#forget(parameters, key)
-      const made = createTexture(this.#device, scopes, key, size, usage, format, forget)
+      const texture = createTexture(this.#device, scopes, key, weightsSize(weights), usage, format, forget)
       const layout = { bytesPerRow: (format === 'r16sint' ? 2 : 16) * width, rowsPerImage: height }
       const write = () =>
-        this.#device.gpu.queue.writeTexture({ texture: made }, weights.build(), layout, [width, height, layers])
+        this.#device.gpu.queue.writeTexture({ texture }, weights.build(), layout, [width, height, layers])
       scopes.run(key, write, forget)
-      texture = made
-      textures.set(key, made)
+      return texture
     }
-    return texture
+    return this.#cached(parameters, weights.key, make)
   }
 
-  /** Of a texture that couldn't be made: the next graph tries again. */
+  /** The buffer of weights that are in one. */
+  buffer(parameters: Parameters, weights: Weights, scopes: ErrorScopes): GPUBuffer {
+    const make = (forget: () => void) => {
+      const { key, width, height, layers } = weights
+      const { gpu } = this.#device
+      const descriptor = {
+        label: key,
+        size: 16 * width * height * layers,
+        usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
+      }
+      const buffer = scopes.run(key, () => gpu.createBuffer(descriptor), forget)
+      scopes.run(key, () => gpu.queue.writeBuffer(buffer, 0, weights.build()), forget)
+      return buffer
+    }
+    return this.#cached(parameters, `${weights.key}|buffer`, make)
+  }
+
+  #cached<T extends GPUTexture | GPUBuffer>(parameters: Parameters, key: string, make: (forget: () => void) => T): T {
+    let made = this.#models.get(parameters)
+    if (!made) {
+      made = new Map()
+      this.#models.set(parameters, made)
+    }
+    const known = made.get(key)
+    if (known) return known as T
+    const fresh = make(() => this.#forget(parameters, key))
+    made.set(key, fresh)
+    return fresh
+  }
+
+  /** What couldn't be made: the next graph tries again. */
   #forget(parameters: Parameters, key: string): void {
-    const textures = this.#models.get(parameters)
-    textures?.get(key)?.destroy()
-    textures?.delete(key)
+    const made = this.#models.get(parameters)
+    made?.get(key)?.destroy()
+    made?.delete(key)
   }
 
   close(): void {
-    for (const textures of this.#models.values()) for (const texture of textures.values()) texture.destroy()
+    for (const made of this.#models.values()) for (const resource of made.values()) resource.destroy()
     this.#models.clear()
   }
 }

@@ -1,6 +1,6 @@
 /** The nano network on every WebGPU adapter of this machine. */
 import test from 'ava'
-import { findAdapters } from '../../src/webgpu/adapters.js'
+import { findAdapters, pickAdapter } from '../../src/webgpu/adapters.js'
 import { WebGpuBackend } from '../../src/webgpu/backend.js'
 import { checkNetwork } from './check-backend.js'
 import { checkSymbols } from './check-symbols.js'
@@ -17,5 +17,18 @@ test('every adapter rounds to symbols, and meets the golden vectors', async (t) 
     } finally {
       backend.close()
     }
+  }
+})
+
+test("a GPU's kernels meet them too, or a software adapter's on a GPU", async (t) => {
+  const { description, adapter } = await pickAdapter()
+  const backend = await WebGpuBackend.open({
+    description: { ...description, software: !description.software },
+    adapter,
+  })
+  try {
+    await checkNetwork(t, backend)
+  } finally {
+    backend.close()
   }
 })

@@ -123,7 +123,8 @@ onEachAdapter('a texture beyond the limits is refused with names and numbers', a
 })
 
 onEachAdapter('a shader that does not compile says so, with its line', async (t, _, name) => {
-  const device = await Device.open((await pickAdapter(name)).adapter)
+  const { adapter, description } = await pickAdapter(name)
+  const device = await Device.open(adapter, description.software)
   const code = '@compute @workgroup_size(8)\nfn broken() {\n  let x = nothing;\n}'
   await t.throwsAsync(compilePipeline(device, parseShader('broken', code)), {
     instanceOf: DeviceError,
@@ -139,7 +140,8 @@ onEachAdapter('a shader that does not compile says so, with its line', async (t,
 })
 
 onEachAdapter("a create call's error rejects with its own name", async (t, _, name) => {
-  const device = await Device.open((await pickAdapter(name)).adapter)
+  const { adapter, description } = await pickAdapter(name)
+  const device = await Device.open(adapter, description.software)
   const scopes = device.scopes()
   scopes.run('a strange buffer', () =>
     device.gpu.createBuffer({ size: 4, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.MAP_WRITE }),
@@ -189,7 +191,8 @@ onEachAdapter('a closed backend and a lost device reject', async (t, _, name) =>
   await t.throwsAsync(backend.compile(graph, parameters), { code: 'ERR_CLOSED' })
   await t.throwsAsync(executable.run(0, new Map([[x, data(x)]])), { code: 'ERR_CLOSED' })
 
-  const device = await Device.open((await pickAdapter(name)).adapter)
+  const { adapter, description } = await pickAdapter(name)
+  const device = await Device.open(adapter, description.software)
   device.gpu.destroy() // as a driver might, behind our back
   await device.gpu.lost
   await t.throwsAsync(device.wait(new Promise(() => {})), {
@@ -264,11 +267,11 @@ test('long grids fold into a second dimension', (t) => {
   t.true(x <= 65535 && x * y >= 200_000 && x * (y - 1) < 200_000)
 })
 
-test("a GPU's waves are filled: long grids run in workgroups of 64", (t) => {
+test("a GPU's waves are filled: long grids run in workgroups of whole waves", (t) => {
   const { graph } = chain(1, 8, 8)
   for (const [software, size] of [
     [true, 8],
-    [false, 64],
+    [false, 128],
   ] as const) {
     const action = plan(graph, { parameters, software }).stages[0]?.find((a) => !isCopy(a) && a.shader === 'conv')
     const { workgroup, code } = loadShader('conv', (action as Dispatch).constants)

@@ -16,7 +16,10 @@ import { onEachAdapter, withOtherTiles } from './adapters.js'
 const TOLERANCE = 2e-6
 
 /** Ops whose kernels come in other shapes for a GPU than for a software adapter. */
-const TILED: readonly Node['op'][] = ['conv', 'deform', 'gdn', 'liftStep', 'integerConv', 'integerLinearAttention']
+const TILED: readonly Node['op'][] = [
+  ...(['conv', 'deform', 'gdn', 'liftStep', 'concat', 'slice'] as const),
+  ...(['integerConv', 'integerLinearAttention'] as const),
+]
 
 const floats = opCases('ops')
 const integers = opCases('integer-ops')

@@ -26,8 +26,10 @@ export interface KernelTiming {
   readonly first: number
 }
 
-/** Runs of the layer in one stage, so that what a call costs weighs less. */
-const repeat = 4
+/** Runs of the layer in one stage: at least, and at most. */
+const [fewest, most] = [4, 256]
+/** Milliseconds that they take together, as far as `most` go: what a call costs, a few on a GPU, must weigh little. */
+const enough = 100
 
 /** A convolution with GELU, as the networks have them. */
 export function convolution(
@@ -71,6 +73,18 @@ export function convolution(
  * @param cores what processor time is divided by
  */
 export async function timeKernel(backend: Backend, kernel: Kernel, runs: number, cores = 1): Promise<KernelTiming> {
+  const { best, first } = await timeRepeated(backend, kernel, 1, fewest, cores)
+  const repeat = Math.ceil(Math.min(most, Math.max(fewest, enough / Math.max(best, enough / most))))
+  return { ...(await timeRepeated(backend, kernel, runs, repeat, cores)), first }
+}
+
+async function timeRepeated(
+  backend: Backend,
+  kernel: Kernel,
+  runs: number,
+  repeat: number,
+  cores: number,
+): Promise<KernelTiming> {
   const tensors: Tensor[] = []
   const tensor = (name: string, shape: Shape): Tensor => {
     const made = { id: tensors.length, name, shape }

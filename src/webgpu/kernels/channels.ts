@@ -1,13 +1,21 @@
 import type { ConcatNode, SliceNode, Tensor } from '../../network/graph.js'
-import { type Action, checkShape, type Dispatch, groupsOf, type KernelContext, texelGrid } from '../dispatch.js'
+import {
+  type Action,
+  type Copy,
+  checkShape,
+  type Dispatch,
+  groupsOf,
+  type KernelContext,
+  texelGrid,
+} from '../dispatch.js'
 
 /** Shapes: input C x H x W, output c x H x W with first + c <= C. */
-export function slice(node: SliceNode): Action[] {
+export function slice(node: SliceNode, { software }: KernelContext): Action[] {
   const { input, output, first } = node
   const { channels, height, width } = output.shape
   checkShape(input, Math.max(input.shape.channels, first + channels), height, width)
   const cost = 4 * channels * height * width
-  if (first % 4 === 0 && (channels % 4 === 0 || first + channels === input.shape.channels)) {
+  if (software && first % 4 === 0 && (channels % 4 === 0 || first + channels === input.shape.channels)) {
     const layers = groupsOf(channels)
     return [{ copy: { from: input, fromLayer: first / 4, to: output, toLayer: 0, layers }, cost }]
   }
@@ -30,21 +38,15 @@ export function concat(node: ConcatNode, context: KernelContext): Action[] {
 }
 
 /**
- * Copies of whole layers where the parts' channels allow it, which costs next
- * to nothing; else a kernel, by way of scratch tensors for more than four parts.
+ * Whole layers where the parts' channels allow it: by copies, which cost a software adapter next to nothing and a GPU
+ * more than its kernel. Else by way of scratch tensors for more than four parts.
  */
 export function concatInto(inputs: readonly Tensor[], output: Tensor, context: KernelContext): Action[] {
   const { height, width } = output.shape
   for (const input of inputs) checkShape(input, input.shape.channels, height, width)
   checkShape(output, total(inputs), height, width)
   if (inputs.slice(0, -1).every(({ shape }) => shape.channels % 4 === 0)) {
-    let toLayer = 0
-    return inputs.map((from) => {
-      const layers = groupsOf(from.shape.channels)
-      const copy = { from, fromLayer: 0, to: output, toLayer, layers }
-      toLayer += layers
-      return { copy, cost: 4 * from.shape.channels * height * width }
-    })
+    return context.software ? copies(inputs, output) : joins(inputs, output)
   }
   const actions: Action[] = []
   let parts = inputs
@@ -57,16 +59,36 @@ export function concatInto(inputs: readonly Tensor[], output: Tensor, context: K
   return [...actions, join(parts, output)]
 }
 
+function copies(inputs: readonly Tensor[], output: Tensor): Copy[] {
+  let toLayer = 0
+  return inputs.map((from) => {
+    const { channels, height, width } = from.shape
+    const layers = groupsOf(channels)
+    const copy = { from, fromLayer: 0, to: output, toLayer, layers }
+    toLayer += layers
+    return { copy, cost: 4 * channels * height * width }
+  })
+}
+
+/** Four parts at a time, each of whole layers but for the last. */
+function joins(inputs: readonly Tensor[], output: Tensor): Dispatch[] {
+  return Array.from({ length: Math.ceil(inputs.length / 4) }, (_, i) =>
+    join(inputs.slice(4 * i, 4 * i + 4), output, total(inputs.slice(0, 4 * i)) / 4),
+  )
+}
+
 function total(tensors: readonly Tensor[]): number {
   return tensors.reduce((sum, { shape }) => sum + shape.channels, 0)
 }
 
-function join(parts: readonly Tensor[], output: Tensor): Dispatch {
-  const { channels, height, width } = output.shape
+/** Up to four parts, from a layer of the output on; `layer`: they are of whole layers. */
+function join(parts: readonly Tensor[], output: Tensor, layer?: number): Dispatch {
+  const { height, width } = output.shape
+  const channels = total(parts)
   const end = (count: number) => total(parts.slice(0, count))
   return {
     shader: 'concat',
-    constants: {},
+    constants: { WHOLE: layer === undefined ? 0 : 1 },
     reads: {
       part0: parts[0] ?? null,
       part1: parts[1] ?? null,
@@ -74,8 +96,8 @@ function join(parts: readonly Tensor[], output: Tensor): Dispatch {
       part3: parts[3] ?? null,
     },
     writes: { output },
-    params: { width, height, end0: end(1), end1: end(2), end2: end(3), end3: end(4) },
-    invocations: texelGrid(output),
+    params: { width, height, first: layer ?? 0, end0: end(1), end1: end(2), end2: end(3), end3: end(4) },
+    invocations: [width, height, groupsOf(channels)],
     cost: 64 * channels * height * width,
   }
 }

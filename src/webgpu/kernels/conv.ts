@@ -13,24 +13,6 @@ import {
 } from '../dispatch.js'
 import { concatInto } from './channels.js'
 
-/** Positions and blocks of 4 channels that one invocation makes. */
-export interface Tile {
-  readonly TX: number
-  readonly TY: number
-  readonly TO: number
-}
-
-/**
- * Software adapters pay for every texel read and like big tiles; a GPU wants
- * enough invocations to fill it. Few shapes, as each is a pipeline to compile.
- */
-function convTile(software: boolean, kernel: number, stride: number): Tile {
-  if (!software) return kernel === 3 && stride === 1 ? { TX: 4, TY: 2, TO: 1 } : { TX: 2, TY: 2, TO: 1 }
-  if (kernel === 1) return { TX: 4, TY: 4, TO: 4 }
-  if (kernel === 3) return stride === 1 ? { TX: 8, TY: 4, TO: 1 } : { TX: 4, TY: 4, TO: 2 }
-  return { TX: 4, TY: 4, TO: 1 }
-}
-
 /** What a kernel of register tiles computes: the sizes that its grid and its weights follow from. */
 export interface Product {
   readonly kernel: number
@@ -44,24 +26,69 @@ export interface Product {
   readonly width: number
 }
 
+/** How conv_tile.wgsl divides a product, as constants of the shaders. */
+interface Tile {
+  /** Positions and blocks of 4 channels of a tile. */
+  readonly TX: number
+  readonly TY: number
+  readonly TO: number
+  /** Invocations that share a tile, each with its part of the input channels. */
+  readonly SPLIT: number
+  /** Invocations of a workgroup. */
+  readonly GROUP: number
+  /** 1: weights come from a storage buffer, which a GPU reads once for all invocations that want the same; 0: from a texture. */
+  readonly BUFFER: 0 | 1
+}
+
+/** Invocations of a workgroup whose sums of eight texels fit in the memory that every device has, 16 KiB. */
+const sharingGroup = 128
+/** Invocations that keep a large GPU busy. */
+const busy = 2 ** 15
+/** Input groups from which on it pays to share them even so. */
+const manyGroups = 64
+
+/**
+ * Software adapters pay for every texel read and like big tiles; a GPU wants enough invocations to fill it, whatever the
+ * size of the latent, so that several share a tile. Few shapes, as each is a pipeline to compile. Those for a GPU were the
+ * best, or nearly, of 15 for each of 27 layers of preset `s` on an H100.
+ */
+function convTile(software: boolean, { kernel, stride, height, width, inputs, outputs }: Product): Tile {
+  if (software) {
+    const tile = (TX: number, TY: number, TO: number) =>
+      ({ TX, TY, TO, SPLIT: 1, GROUP: groupSize(software), BUFFER: 0 }) as const
+    if (kernel === 1) return tile(4, 4, 4)
+    if (kernel === 3) return stride === 1 ? tile(8, 4, 1) : tile(4, 4, 2)
+    return tile(4, 4, 1)
+  }
+  const shared = (TO: number) => ({ TX: 2, TY: 2, TO, SPLIT: 8, GROUP: sharingGroup, BUFFER: 1 }) as const
+  if (kernel !== 1 && stride === 1) return shared(1)
+  const tiles = Math.ceil(width / 2) * Math.ceil(height / 2) * Math.ceil(outputs / 8)
+  const share = tiles < busy || groupsOf(inputs) >= manyGroups
+  return share ? shared(2) : { ...shared(2), SPLIT: 1, GROUP: groupSize(software) }
+}
+
 /** How conv_tile.wgsl divides a product among invocations. */
 export function convGrid(product: Product, software: boolean) {
   const { kernel, stride, padding, shuffle, inputs, outputs, height, width } = product
-  const tile = convTile(software, kernel, stride)
+  const tile = convTile(software, product)
+  const { TX, TY, TO, SPLIT, GROUP } = tile
   const blocks = blocksOf(outputs, shuffle)
-  const rounds = Math.ceil(blocks / tile.TO)
+  const rounds = Math.ceil(blocks / TO)
   const groups = groupsOf(inputs)
-  const tiles = Math.ceil(width / tile.TX) * Math.ceil(height / tile.TY)
-  const run = tileRun(tiles, tile.TX * tile.TY * stride * stride, groups)
+  const tiles = Math.ceil(width / TX) * Math.ceil(height / TY)
+  const run = tileRun(tiles, TX * TY * stride * stride, groups)
+  const wholeGroups = Math.ceil((Math.ceil(tiles / run) * run * rounds * SPLIT) / GROUP)
   return {
-    constants: { K: kernel, S: stride, ...tile, GROUP: groupSize(software) },
+    constants: { K: kernel, S: stride, ...tile },
     /** Output blocks that weights are padded to. */
-    layers: rounds * tile.TO,
+    layers: rounds * TO,
     params: { width, height, blocks, groups, origin: 2 - padding, run, shuffle },
-    invocations: [Math.ceil(tiles / run) * run * rounds, 1, 1] as const,
+    invocations: [wholeGroups * GROUP, 1, 1] as const,
     cost: width * height * outputs * inputs * kernel * kernel,
   }
 }
+
+type ConvGrid = ReturnType<typeof convGrid>
 
 /** The output channel that `lane` of `block` holds, or -1: blocks of a shuffled conv hold one sub-position each. */
 function outputChannel(block: number, lane: number, channels: number, shuffle: number): number {
@@ -77,12 +104,12 @@ function blocksOf(channels: number, shuffle: number): number {
   return shuffle === 1 ? groupsOf(channels) : 4 * groupsOf(channels / 4)
 }
 
-/** Weights as (taps x 4 inputs) x input groups x output blocks of 4 outputs. `data`: outputs x inputs x taps. */
+/** Weights as (taps x 4 inputs) x input groups x output blocks of 4 outputs, for a grid. `data`: outputs x inputs x taps. */
 export function convWeights(
   name: string,
   data: Float32Array | Int32Array,
   { kernel, shuffle, inputs, outputs }: Product,
-  layers: number,
+  { layers, constants }: Pick<ConvGrid, 'layers' | 'constants'>,
 ): Weights {
   const groups = groupsOf(inputs)
   const taps = kernel * kernel
@@ -101,7 +128,14 @@ export function convWeights(
     }
     return packed
   }
-  return { key: `${name}|conv ${layers} by ${shuffle}`, width: taps * 4, height: groups, layers, build }
+  return {
+    key: `${name}|conv ${layers} by ${shuffle}`,
+    width: taps * 4,
+    height: groups,
+    layers,
+    build,
+    inBuffer: constants.BUFFER === 1,
+  }
 }
 
 /** Values of each output channel in the order of the blocks, `none` where there is no channel. */
@@ -180,7 +214,7 @@ function convolve(
     constants: { ...grid.constants, ACT: activationNumber(activation), RES: residual ? 1 : 0 },
     reads: {
       source,
-      weights: convWeights(weight.name, weight.data, product, layers),
+      weights: convWeights(weight.name, weight.data, product, grid),
       bias: {
         key: `${bias}|blocks ${layers} by ${product.shuffle}`,
         width: layers,

@@ -21,7 +21,7 @@ export function gdn(node: GdnNode, context: KernelContext): Dispatch[] {
       constants: { ...grid.constants, GDN: 1, RES: residual ? 1 : 0 },
       reads: {
         source: input,
-        weights: convWeights(`${node.gamma}|gdn`, squared, product, layers),
+        weights: convWeights(`${node.gamma}|gdn`, squared, product, grid),
         bias: {
           key: `${node.beta}|gdn of ${layers}`,
           width: layers,

@@ -56,7 +56,7 @@ export function describe(node: Node, context: KernelContext): Action[] {
     case 'dequantise':
       return dequantise(node)
     case 'slice':
-      return slice(node)
+      return slice(node, context)
     case 'concat':
       return concat(node, context)
   }

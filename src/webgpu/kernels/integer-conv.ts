@@ -34,14 +34,25 @@ const PARTS = [1, 2, 3, 5]
 /** How many input groups may be summed in one run. */
 const GROUPS = [256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2]
 
+interface ExactRun {
+  readonly taps: number
+  readonly groups: number
+}
+
+/** What was found for a layer's weights: half of what compiling a graph anew would cost. */
+const exactRuns = new WeakMap<Int32Array, ExactRun>()
+
 /**
  * How many products f32 may sum: `taps` of one input group of 4, for a kernel of 1 also over several `groups`. Computed
  * from the weights, outputs x inputs x taps, for every output.
  */
-export function exactRun(
-  weight: Int32Array,
-  { inputs, kernel }: Pick<Product, 'inputs' | 'kernel'>,
-): { readonly taps: number; readonly groups: number } {
+export function exactRun(weight: Int32Array, product: Pick<Product, 'inputs' | 'kernel'>): ExactRun {
+  const run = exactRuns.get(weight) ?? findExactRun(weight, product)
+  exactRuns.set(weight, run)
+  return run
+}
+
+function findExactRun(weight: Int32Array, { inputs, kernel }: Pick<Product, 'inputs' | 'kernel'>): ExactRun {
   const all = kernel * kernel
   const groups = groupsOf(inputs)
   const outputs = weight.length / inputs / all
@@ -123,7 +134,7 @@ function convolve(
     constants: { ...grid.constants, T: taps, TABLE: table === null ? 0 : 1, RES: residual ? 1 : 0 },
     reads: {
       source,
-      weights: convWeights(weight.name, weight.data, product, layers),
+      weights: convWeights(weight.name, weight.data, product, grid),
       scalars: {
         key: `${node.bias}|scalars ${layers} by ${product.shuffle}`,
         width: layers,
