@@ -4,7 +4,7 @@ import { type AdapterDescription, type FoundAdapter, pickAdapter } from './adapt
 import { Device } from './device.js'
 import { GraphExecutable } from './executable.js'
 import { PipelineCache } from './pipelines.js'
-import { WeightCache } from './textures.js'
+import { WeightCache } from './weights.js'
 
 export class WebGpuBackend implements Backend {
   readonly kind = 'webgpu'

@@ -16,7 +16,8 @@ import { portBuffer } from './kernels/ports.js'
 import type { Pipeline, PipelineCache } from './pipelines.js'
 import type { Plan } from './plan.js'
 import { packParams } from './shader.js'
-import { arrayView, createTexture, type TextureSize, tensorSize, type WeightCache } from './textures.js'
+import { arrayView, createTexture, type TextureSize, tensorSize } from './textures.js'
+import type { WeightCache } from './weights.js'
 
 /** Offsets of uniform bindings are multiples of this on every device. */
 const UNIFORM_STEP = 256

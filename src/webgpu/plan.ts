@@ -7,7 +7,8 @@ import type { Graph, Parameters, Shape, Tensor } from '../network/graph.js'
 import { type Action, isCopy, isTensor, type KernelContext, touched } from './dispatch.js'
 import { describe } from './kernels/index.js'
 import { pack, unpack } from './kernels/ports.js'
-import { checkLimits, type TextureLimits, tensorSize, weightsSize } from './textures.js'
+import { checkLimits, tensorSize } from './textures.js'
+import { checkWeights, type WeightLimits } from './weights.js'
 
 export interface Plan {
   /** Actions of each stage: inputs unpacked, nodes, outputs packed. */
@@ -66,18 +67,18 @@ export function plan(graph: Graph, context: Omit<KernelContext, 'scratch'>): Pla
 }
 
 /**
- * Throws ERR_DEVICE_LIMIT if the graph needs a larger texture than an adapter has: what compiling it would find out,
+ * Throws ERR_DEVICE_LIMIT if the graph needs a larger texture or buffer than an adapter has: what compiling it would find out,
  * without a device.
  */
 export function checkFits(
   graph: Graph,
   parameters: Parameters,
-  { software, limits }: { readonly software: boolean; readonly limits: TextureLimits },
+  { software, limits }: { readonly software: boolean; readonly limits: WeightLimits },
 ): void {
   const { stages, slotOf } = plan(graph, { parameters, software })
   for (const { name, shape } of slotOf.keys()) checkLimits(name, tensorSize(shape), limits)
   for (const source of stages.flat().flatMap((action) => touched(action).reads)) {
-    if (source && 'build' in source) checkLimits(source.key, weightsSize(source), limits)
+    if (source && 'build' in source) checkWeights(source, limits)
   }
 }
 

@@ -1,6 +1,6 @@
-/** Texture arrays: the layout of a tensor, constants on the device, and the check of the device's limits. */
+/** Texture arrays: the layout of a tensor or of constants, and the check of the device's limits. */
 import { DeviceError } from '../errors.js'
-import type { Parameters, Shape } from '../network/graph.js'
+import type { Shape } from '../network/graph.js'
 import type { Device, ErrorScopes } from './device.js'
 import { groupsOf, type Weights } from './dispatch.js'
 
@@ -82,71 +82,4 @@ export function createTexture(
 /** In a scope, as a texture that there was no memory for has no view either. */
 export function arrayView(scopes: ErrorScopes, texture: GPUTexture): GPUTextureView {
   return scopes.run(texture.label, () => texture.createView({ dimension: '2d-array' }))
-}
-
-/** Constants on the device, made once for a model and layout. */
-export class WeightCache {
-  readonly #device: Device
-  readonly #models = new Map<Parameters, Map<string, GPUTexture | GPUBuffer>>()
-
-  constructor(device: Device) {
-    this.#device = device
-  }
-
-  /** The texture of weights that aren't in a buffer. */
-  texture(parameters: Parameters, weights: Weights, scopes: ErrorScopes): GPUTexture {
-    const make = (forget: () => void) => {
-      const { key, width, height, layers, format } = weights
-      const usage = GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST
-      const texture = createTexture(this.#device, scopes, key, weightsSize(weights), usage, format, forget)
-      const layout = { bytesPerRow: (format === 'r16sint' ? 2 : 16) * width, rowsPerImage: height }
-      const write = () =>
-        this.#device.gpu.queue.writeTexture({ texture }, weights.build(), layout, [width, height, layers])
-      scopes.run(key, write, forget)
-      return texture
-    }
-    return this.#cached(parameters, weights.key, make)
-  }
-
-  /** The buffer of weights that are in one. */
-  buffer(parameters: Parameters, weights: Weights, scopes: ErrorScopes): GPUBuffer {
-    const make = (forget: () => void) => {
-      const { key, width, height, layers } = weights
-      const { gpu } = this.#device
-      const descriptor = {
-        label: key,
-        size: 16 * width * height * layers,
-        usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
-      }
-      const buffer = scopes.run(key, () => gpu.createBuffer(descriptor), forget)
-      scopes.run(key, () => gpu.queue.writeBuffer(buffer, 0, weights.build()), forget)
-      return buffer
-    }
-    return this.#cached(parameters, `${weights.key}|buffer`, make)
-  }
-
-  #cached<T extends GPUTexture | GPUBuffer>(parameters: Parameters, key: string, make: (forget: () => void) => T): T {
-    let made = this.#models.get(parameters)
-    if (!made) {
-      made = new Map()
-      this.#models.set(parameters, made)
-    }
-    const known = made.get(key)
-    if (known) return known as T
-    const fresh = make(() => this.#forget(parameters, key))
-    made.set(key, fresh)
-    return fresh
-  }
-
-  /** What couldn't be made: the next graph tries again. */
-  #forget(parameters: Parameters, key: string): void {
-    const made = this.#models.get(parameters)
-    made?.get(key)?.destroy()
-    made?.delete(key)
-  }
-
-  close(): void {
-    for (const made of this.#models.values()) for (const resource of made.values()) resource.destroy()
-    this.#models.clear()
-  }
 }

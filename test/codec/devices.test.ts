@@ -47,6 +47,8 @@ test('a GPU whose limits are too small for the model is not picked, and the reas
   for (const [limit, value] of [
     ['maxTextureArrayLayers', 8],
     ['maxTextureDimension2D', 1024],
+    ['maxBufferSize', 4096],
+    ['maxStorageBufferBindingSize', 4096],
   ] as const) {
     const { gpu: picked, reason } = choose(gpu({ [limit]: value }), model)
     t.is(picked, null)

@@ -1,7 +1,7 @@
 /** What the backend promises beyond numbers: errors reject, aborts are heard, memory is reused and shared. */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import { AbortedError, DeviceError } from '../../src/errors.js'
 import type { Graph, Node, Parameters, PortData, Tensor } from '../../src/network/graph.js'
 import { pickAdapter } from '../../src/webgpu/adapters.js'
@@ -152,19 +152,20 @@ onEachAdapter("a create call's error rejects with its own name", async (t, _, na
   device.close()
 })
 
-onEachAdapter('what there is no memory for rejects, and the backend goes on', async (t, _, name) => {
+const noMemory = async (t: ExecutionContext, software: boolean, name: string) => {
   const { description, adapter } = await pickAdapter(name)
   let failing = 'none'
   const requestDevice = async (descriptor: GPUDeviceDescriptor) => {
     const device = await adapter.requestDevice(descriptor)
-    const create = device.createTexture.bind(device)
-    // An impossible number of levels stands for want of memory: both give an invalid texture.
-    device.createTexture = (texture) =>
-      create(texture.label?.startsWith(failing) ? { ...texture, mipLevelCount: 99 } : texture)
+    const fails = ({ label }: GPUObjectDescriptorBase) => label?.startsWith(failing)
+    const [createTexture, createBuffer] = [device.createTexture.bind(device), device.createBuffer.bind(device)]
+    // An impossible number of levels, or use, stands for want of memory: all of them give something invalid.
+    device.createTexture = (texture) => createTexture(fails(texture) ? { ...texture, mipLevelCount: 99 } : texture)
+    device.createBuffer = (buffer) => createBuffer(fails(buffer) ? { ...buffer, usage: 0 } : buffer)
     return device
   }
   const backend = await WebGpuBackend.open({
-    description,
+    description: { ...description, software },
     adapter: { limits: adapter.limits, requestDevice } as unknown as GPUAdapter,
   })
   const { graph, x, y } = chain(2, 6, 5)
@@ -178,7 +179,14 @@ onEachAdapter('what there is no memory for rejects, and the backend goes on', as
   const executable = await backend.compile(graph, parameters)
   t.is((await executable.run(0, new Map([[x, data(x)]]))).get(y)?.length, 240)
   backend.close()
-})
+}
+
+for (const software of [true, false]) {
+  const kernels = software ? "a software adapter's" : "a GPU's"
+  onEachAdapter(`what there is no memory for rejects, and the backend goes on, ${kernels} kernels`, (t, _, name) =>
+    noMemory(t, software, name),
+  )
+}
 
 onEachAdapter('a closed backend and a lost device reject', async (t, _, name) => {
   const backend = await openWebGpu({ adapter: name })

@@ -1,0 +1,92 @@
+/** Constants on the device, in textures or buffers. */
+import { DeviceError } from '../errors.js'
+import type { Parameters } from '../network/graph.js'
+import type { Device, ErrorScopes } from './device.js'
+import type { Weights } from './dispatch.js'
+import { checkLimits, createTexture, type TextureLimits, weightsSize } from './textures.js'
+
+/** The limits that constants are held to. */
+export type WeightLimits = TextureLimits & Pick<GPUSupportedLimits, 'maxBufferSize' | 'maxStorageBufferBindingSize'>
+
+function bufferBytes({ width, height, layers }: Weights): number {
+  return 16 * width * height * layers
+}
+
+/** Throws ERR_DEVICE_LIMIT with the name and the numbers if the device can't hold the constants. */
+export function checkWeights(weights: Weights, limits: WeightLimits): void {
+  if (!weights.inBuffer) {
+    checkLimits(weights.key, weightsSize(weights), limits)
+    return
+  }
+  const bytes = bufferBytes(weights)
+  for (const limit of ['maxBufferSize', 'maxStorageBufferBindingSize'] as const) {
+    if (bytes <= limits[limit]) continue
+    const over = `a buffer of ${bytes} bytes is over the device's ${limit} of ${limits[limit]}`
+    throw new DeviceError('ERR_DEVICE_LIMIT', `${weights.key}: ${over}`)
+  }
+}
+
+/** Constants, made once for a model and layout. */
+export class WeightCache {
+  readonly #device: Device
+  readonly #models = new Map<Parameters, Map<string, GPUTexture | GPUBuffer>>()
+
+  constructor(device: Device) {
+    this.#device = device
+  }
+
+  /** The texture of weights that aren't in a buffer. */
+  texture(parameters: Parameters, weights: Weights, scopes: ErrorScopes): GPUTexture {
+    const build = (forget: () => void) => {
+      const { key, width, height, layers, format } = weights
+      const usage = GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST
+      const texture = createTexture(this.#device, scopes, key, weightsSize(weights), usage, format, forget)
+      const layout = { bytesPerRow: (format === 'r16sint' ? 2 : 16) * width, rowsPerImage: height }
+      const write = () =>
+        this.#device.gpu.queue.writeTexture({ texture }, weights.build(), layout, [width, height, layers])
+      scopes.run(key, write, forget)
+      return texture
+    }
+    return this.#cached(parameters, weights.key, build)
+  }
+
+  /** The buffer of weights that are in one. */
+  buffer(parameters: Parameters, weights: Weights, scopes: ErrorScopes): GPUBuffer {
+    const build = (forget: () => void) => {
+      const { key } = weights
+      const { gpu } = this.#device
+      checkWeights(weights, gpu.limits)
+      const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST
+      const make = () => gpu.createBuffer({ label: key, size: bufferBytes(weights), usage })
+      const buffer = scopes.run(key, make, forget)
+      scopes.run(key, () => gpu.queue.writeBuffer(buffer, 0, weights.build()), forget)
+      return buffer
+    }
+    return this.#cached(parameters, `${weights.key}|buffer`, build)
+  }
+
+  #cached<T extends GPUTexture | GPUBuffer>(parameters: Parameters, key: string, build: (forget: () => void) => T): T {
+    let made = this.#models.get(parameters)
+    if (!made) {
+      made = new Map()
+      this.#models.set(parameters, made)
+    }
+    const known = made.get(key)
+    if (known) return known as T
+    const fresh = build(() => this.#forget(parameters, key))
+    made.set(key, fresh)
+    return fresh
+  }
+
+  /** What couldn't be made: the next graph tries again. */
+  #forget(parameters: Parameters, key: string): void {
+    const made = this.#models.get(parameters)
+    made?.get(key)?.destroy()
+    made?.delete(key)
+  }
+
+  close(): void {
+    for (const made of this.#models.values()) for (const resource of made.values()) resource.destroy()
+    this.#models.clear()
+  }
+}
