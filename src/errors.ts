@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'ERR_CLOSED'
   | 'ERR_CORRUPT_TILE'
   | 'ERR_DEVICE_FAILED'
+  | 'ERR_DEVICE_INEXACT'
   | 'ERR_DEVICE_LIMIT'
   | 'ERR_DISK_FULL'
   | 'ERR_EXPORT_FAILED'
@@ -58,7 +59,7 @@ export class CorruptDataError extends ClericError {}
 /** A file that is sound but that this version, model or build can't take. */
 export class UnsupportedError extends ClericError {}
 
-/** No adapter, a lost device, a refused shader, or too small limits. */
+/** No adapter, a lost device, a refused shader, too small limits, or wrong integers. */
 export class DeviceError extends ClericError {}
 
 /** A slide that can't be opened or read. */

@@ -1,11 +1,11 @@
 /**
  * Which device the network runs on: a GPU if there is one, else the processor. A software adapter, a processor
  * that pretends to be a GPU, is several times slower than the CPU backend, so it is used only when asked for; and so
- * is a GPU whose limits are too small for the model, as it would fail at the first tile.
+ * is a GPU whose limits are too small for the model, as it would fail at the first tile, or one that computes other integers.
  */
 import { cpus } from 'node:os'
 import { instructionSets, openCpu } from '../cpu/backend.js'
-import { ClericError } from '../errors.js'
+import { ClericError, DeviceError } from '../errors.js'
 import { loadModel, type Model } from '../model/model.js'
 import { decoderGraph, encoderGraph } from '../network/cleric.js'
 import type { Backend } from '../network/graph.js'
@@ -19,6 +19,7 @@ import {
 import { WebGpuBackend } from '../webgpu/backend.js'
 import { checkFits } from '../webgpu/plan.js'
 import { maxTileSide } from './bitstream.js'
+import { agreesWithProcessor } from './exactness.js'
 
 /** Where the network may run. */
 export const deviceKinds = ['auto', 'webgpu', 'cpu'] as const
@@ -83,24 +84,59 @@ export function choose(gpu: FoundAdapter | null, model: Model | null): Choice {
   return { gpu, reason: 'it is a GPU' }
 }
 
+const inexact = 'it computes other integers than the processor, so that what it encodes would not decode elsewhere'
+
+/** The GPU that was found, opened, if "auto" picks it; null for the processor. */
+export async function openGpu(
+  found: FoundAdapter | null,
+  model: Model,
+): Promise<{ readonly backend: WebGpuBackend | null; readonly reason: string }> {
+  const { gpu, reason } = choose(found, model)
+  if (!gpu) return { backend: null, reason }
+  const refused = (why: string) => ({ backend: null, reason: `the GPU, ${gpu.description.name}, is no use: ${why}` })
+  let backend: WebGpuBackend | null = null
+  try {
+    backend = await WebGpuBackend.open(gpu)
+    if (await agreesWithProcessor(model, backend)) return { backend, reason }
+    backend.close()
+    return refused(inexact)
+  } catch (error) {
+    backend?.close()
+    if (error instanceof DeviceError) return refused(error.message)
+    throw error
+  }
+}
+
 /**
  * Opens a device.
  *
  * @param model what will run there, which "auto" considers
  * @param adapter part of a WebGPU adapter's name; with "auto" it asks for WebGPU
- * @throws ERR_NO_DEVICE, ERR_ADDON_MISSING, ERR_DEVICE_FAILED
+ * @throws ERR_NO_DEVICE, ERR_ADDON_MISSING, ERR_DEVICE_FAILED; ERR_DEVICE_INEXACT for a GPU that computes other integers
  */
 export async function openBackend(device: DeviceKind, model: Model, adapter?: string): Promise<Backend> {
-  if (device === 'webgpu' || adapter !== undefined) return WebGpuBackend.open(await pickAdapter(adapter))
-  const { gpu } = device === 'auto' ? choose(await findGpu(), model) : { gpu: null }
-  return gpu ? WebGpuBackend.open(gpu) : openCpu()
+  if (device === 'cpu') return openCpu()
+  if (device === 'auto' && adapter === undefined) return (await openGpu(await findGpu(), model)).backend ?? openCpu()
+  const backend = await WebGpuBackend.open(await pickAdapter(adapter))
+  try {
+    // Of software adapters there are few, which our tests run on, and most are slow.
+    if (backend.adapter.software || (await agreesWithProcessor(model, backend))) return backend
+    throw new DeviceError('ERR_DEVICE_INEXACT', `${backend.name} can't be used: ${inexact}`)
+  } catch (error) {
+    backend.close()
+    throw error
+  }
 }
 
 /** All devices of this machine, and what "auto" picks for the model that ships with cleric. */
 export async function listDevices(): Promise<DeviceList> {
   const found = await findGpu()
   // Without the model "auto" gets nowhere, but the devices are there.
-  const { gpu, reason } = choose(found, found && (await loadModel().catch(() => null)))
+  const model = found && (await loadModel().catch(() => null))
+  const opened = model && (await openGpu(found, model))
+  opened?.backend?.close()
+  const gpu = opened ? opened.backend : found?.description
+  const { reason } = opened ?? choose(found, null)
   const cpu = await openCpu()
   const clockMHz = cpus()[0]?.speed ?? 0
   const devices: DeviceDescription[] = [
@@ -115,5 +151,5 @@ export async function listDevices(): Promise<DeviceList> {
     },
   ]
   cpu.close()
-  return { auto: gpu?.description.name ?? cpu.name, reason, devices }
+  return { auto: gpu?.name ?? cpu.name, reason, devices }
 }
