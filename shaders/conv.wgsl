@@ -51,14 +51,6 @@ fn finish(sum: vec4f, x: i32, y: i32, block: i32) {
   store(output, at.x, at.y, at.z, v);
 }
 
-fn weight(k: i32, group: i32, block: i32) -> vec4f {
-#if BUFFER
-  return weights[(block * p.groups + group) * ${K * K * 4} + k];
-#else
-  return textureLoad(weights, vec2i(k, group), block, 0);
-#end
-}
-
 #if SPLIT > 1
 var<workgroup> parts: array<vec4f, ${GROUP * TX * TY * TO}>;
 #end
@@ -116,13 +108,7 @@ fn conv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
 #end
   }
 #if SPLIT > 1
-  // What the shares bring is summed by all of them, each its part of the results.
-#for o in 0..TO
-#for j in 0..TX * TY
-  parts[${(o * TX * TY + j) * GROUP} + lane] = a${o}_${j};
-#end
-#end
-  workgroupBarrier();
+#include "conv_parts.wgsl"
   for (var j = share; j < ${TX * TY * TO}; j += ${SPLIT}) {
     let block = t.block + j / ${TX * TY};
     var sum = textureLoad(bias, vec2i(block, 0), 0, 0);

@@ -40,3 +40,12 @@ fn placeOf(x: i32, y: i32, block: i32) -> vec3i {
   if (block >= p.blocks) { at = vec3i(size, 0); }
   return vec3i(parked(at.xy, size), at.z);
 }
+
+// Of tap and input channel k, for four outputs.
+fn weight(k: i32, group: i32, block: i32) -> vec4f {
+#if BUFFER
+  return weights[(block * p.groups + group) * ${K * K * 4} + k];
+#else
+  return textureLoad(weights, vec2i(k, group), block, 0);
+#end
+}
