@@ -59,7 +59,11 @@ var<workgroup> parts: array<vec4f, ${GROUP * TX * TY * TO}>;
 fn conv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
   let index = linearIndex(id, workgroups);
   let t = tileOf(tileNumber(index));
-#if SPLIT == 1
+#if SPLIT > 1
+  let lane = index % ${GROUP};
+  let share = lane / ${GROUP / SPLIT};
+#else
+  let share = 0;
   if (!t.exists) { return; }
 #end
   let px = t.x * ${S} + p.origin;
@@ -74,13 +78,7 @@ fn conv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
   var a${o}_${j} = bias${o};
 #end
 #end
-#if SPLIT > 1
-  let lane = index % ${GROUP};
-  let share = lane / ${GROUP / SPLIT};
   for (var c = share; c < p.groups; c += ${SPLIT}) {
-#else
-  for (var c = 0; c < p.groups; c++) {
-#end
 #for y in 0..TY * S - S + K
 #for x in 0..TX * S - S + K
 #if GDN

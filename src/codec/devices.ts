@@ -84,7 +84,18 @@ export function choose(gpu: FoundAdapter | null, model: Model | null): Choice {
   return { gpu, reason: 'it is a GPU' }
 }
 
-const inexact = 'it computes other integers than the processor, so that what it encodes would not decode elsewhere'
+/** Opens a GPU, or a software adapter, and tries the former: of the latter there are few, which our tests run on. */
+async function openTried(found: FoundAdapter, model: Model): Promise<WebGpuBackend> {
+  const backend = await WebGpuBackend.open(found)
+  try {
+    if (found.description.software || (await agreesWithProcessor(model, backend))) return backend
+    const harm = 'what it encodes would not decode elsewhere'
+    throw new DeviceError('ERR_DEVICE_INEXACT', `The GPU computes other integers than the processor, so that ${harm}`)
+  } catch (error) {
+    backend.close()
+    throw error
+  }
+}
 
 /** The GPU that was found, opened, if "auto" picks it; null for the processor. */
 export async function openGpu(
@@ -93,18 +104,20 @@ export async function openGpu(
 ): Promise<{ readonly backend: WebGpuBackend | null; readonly reason: string }> {
   const { gpu, reason } = choose(found, model)
   if (!gpu) return { backend: null, reason }
-  const refused = (why: string) => ({ backend: null, reason: `the GPU, ${gpu.description.name}, is no use: ${why}` })
-  let backend: WebGpuBackend | null = null
   try {
-    backend = await WebGpuBackend.open(gpu)
-    if (await agreesWithProcessor(model, backend)) return { backend, reason }
-    backend.close()
-    return refused(inexact)
+    return { backend: await openTried(gpu, model), reason }
   } catch (error) {
-    backend?.close()
-    if (error instanceof DeviceError) return refused(error.message)
-    throw error
+    if (!(error instanceof DeviceError)) throw error
+    return { backend: null, reason: `the GPU, ${gpu.description.name}, is no use: ${error.message}` }
   }
+}
+
+/** What "auto" opens. A GPU that is there but isn't used is told of by a warning of the process. */
+export async function openAuto(found: FoundAdapter | null, model: Model): Promise<Backend> {
+  const { backend, reason } = await openGpu(found, model)
+  if (backend) return backend
+  if (found) process.emitWarning(`cleric runs on the processor: ${reason}`)
+  return openCpu()
 }
 
 /**
@@ -116,16 +129,8 @@ export async function openGpu(
  */
 export async function openBackend(device: DeviceKind, model: Model, adapter?: string): Promise<Backend> {
   if (device === 'cpu') return openCpu()
-  if (device === 'auto' && adapter === undefined) return (await openGpu(await findGpu(), model)).backend ?? openCpu()
-  const backend = await WebGpuBackend.open(await pickAdapter(adapter))
-  try {
-    // Of software adapters there are few, which our tests run on, and most are slow.
-    if (backend.adapter.software || (await agreesWithProcessor(model, backend))) return backend
-    throw new DeviceError('ERR_DEVICE_INEXACT', `${backend.name} can't be used: ${inexact}`)
-  } catch (error) {
-    backend.close()
-    throw error
-  }
+  if (device === 'auto' && adapter === undefined) return openAuto(await findGpu(), model)
+  return openTried(await pickAdapter(adapter), model)
 }
 
 /** All devices of this machine, and what "auto" picks for the model that ships with cleric. */

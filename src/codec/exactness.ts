@@ -7,6 +7,7 @@ import { openCpu } from '../cpu/backend.js'
 import { CorruptDataError } from '../errors.js'
 import type { Model } from '../model/model.js'
 import type { Backend } from '../network/graph.js'
+import { hash } from '../slide/noise.js'
 import type { Image } from './image.js'
 import { TileCodec } from './tile-codec.js'
 
@@ -17,11 +18,9 @@ const quality = 50
 /** Flat, striped, shaded and noisy quarters: symbols and scales of all sizes. */
 function probe(): Image {
   const data = new Uint8Array(3 * side * side)
-  let state = 1
   for (let y = 0; y < side; y++) {
     for (let x = 0; x < side; x++) {
-      state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-      const noise = state >>> 24
+      const noise = hash(x, y, 1) >>> 24
       const quarter = 2 * Number(y >= side / 2) + Number(x >= side / 2)
       const value = [230, (x >> 2) & 1 ? 60 : 200, x + y, noise][quarter] as number
       data.set([value, value >> 1, 255 - (value >> 2)], 3 * (y * side + x))

@@ -1,6 +1,7 @@
 /** A GPU that computes other integers than the processor is not used: what it encodes would decode nowhere else. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
-import { openGpu } from '../../src/codec/devices.js'
+import { openAuto, openGpu } from '../../src/codec/devices.js'
 import { agreesWithProcessor } from '../../src/codec/exactness.js'
 import { instructionSets, openCpu } from '../../src/cpu/backend.js'
 import { type FoundAdapter, pickAdapter } from '../../src/webgpu/adapters.js'
@@ -58,6 +59,22 @@ test.serial('one whose driver leaves out abs is not', async (t) => {
 test.serial('nor is one whose driver refuses a shader', async (t) => {
   t.timeout(120_000)
   await checkRefused(t, await gpuThatCompiles('integer_conv', () => 'nonsense'), /integer_conv\.wgsl: /)
+})
+
+test.serial('then the processor is, with a warning; without a GPU there is nothing to tell', async (t) => {
+  t.timeout(120_000)
+  const told: string[] = []
+  const hear = ({ message }: Error) => told.push(message)
+  process.on('warning', hear)
+  t.teardown(() => process.off('warning', hear))
+  for (const found of [await gpuThatCompiles('integer_conv', () => 'nonsense'), null]) {
+    const backend = await openAuto(found, model)
+    t.is(backend.kind, 'cpu')
+    backend.close()
+  }
+  await nextTurn()
+  t.is(told.length, 1)
+  t.regex(told[0] ?? '', /^cleric runs on the processor: the GPU, .* is no use: integer_conv\.wgsl: /)
 })
 
 test.serial('nor one that gives no device; what fails for another reason is passed on', async (t) => {

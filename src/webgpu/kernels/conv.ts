@@ -62,8 +62,8 @@ function convTile(software: boolean, { kernel, stride, height, width, inputs, ou
   }
   const shared = (TO: number) => ({ TX: 2, TY: 2, TO, SPLIT: 8, GROUP: sharingGroup, BUFFER: 1 }) as const
   if (kernel !== 1 && stride === 1) return shared(1)
-  const tiles = Math.ceil(width / 2) * Math.ceil(height / 2) * Math.ceil(outputs / 8)
-  const share = tiles < busy || groupsOf(inputs) >= manyGroups
+  const alone = Math.ceil(width / 2) * Math.ceil(height / 2) * Math.ceil(outputs / 8)
+  const share = alone < busy || groupsOf(inputs) >= manyGroups
   return share ? shared(2) : { ...shared(2), SPLIT: 1, GROUP: groupSize(software) }
 }
 
@@ -71,19 +71,18 @@ function convTile(software: boolean, { kernel, stride, height, width, inputs, ou
 export function convGrid(product: Product, software: boolean) {
   const { kernel, stride, padding, shuffle, inputs, outputs, height, width } = product
   const tile = convTile(software, product)
-  const { TX, TY, TO, SPLIT, GROUP } = tile
+  const { TX, TY, TO, SPLIT } = tile
   const blocks = blocksOf(outputs, shuffle)
   const rounds = Math.ceil(blocks / TO)
   const groups = groupsOf(inputs)
   const tiles = Math.ceil(width / TX) * Math.ceil(height / TY)
   const run = tileRun(tiles, TX * TY * stride * stride, groups)
-  const wholeGroups = Math.ceil((Math.ceil(tiles / run) * run * rounds * SPLIT) / GROUP)
   return {
     constants: { K: kernel, S: stride, ...tile },
     /** Output blocks that weights are padded to. */
     layers: rounds * TO,
     params: { width, height, blocks, groups, origin: 2 - padding, run, shuffle },
-    invocations: [wholeGroups * GROUP, 1, 1] as const,
+    invocations: [Math.ceil(tiles / run) * run * rounds * SPLIT, 1, 1] as const,
     cost: width * height * outputs * inputs * kernel * kernel,
   }
 }

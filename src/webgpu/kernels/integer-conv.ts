@@ -47,7 +47,9 @@ const exactRuns = new WeakMap<Int32Array, ExactRun>()
  * from the weights, outputs x inputs x taps, for every output.
  */
 export function exactRun(weight: Int32Array, product: Pick<Product, 'inputs' | 'kernel'>): ExactRun {
-  const run = exactRuns.get(weight) ?? findExactRun(weight, product)
+  const known = exactRuns.get(weight)
+  if (known) return known
+  const run = findExactRun(weight, product)
   exactRuns.set(weight, run)
   return run
 }
