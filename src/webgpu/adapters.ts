@@ -115,7 +115,7 @@ async function request(
 /** Names of the adapters that the native API has. WebGPU has no list, but Dawn's binding names them all to refuse one. */
 async function nativeNames(): Promise<string[]> {
   try {
-    await create([`backend=${NATIVE}`, 'adapter=\0']).requestAdapter()
+    await instance(`backend=${NATIVE}`, 'adapter=\0').requestAdapter()
     return []
   } catch (error) {
     const message = error instanceof Error ? error.message : ''
