@@ -80,17 +80,7 @@ var<workgroup> parts: array<vec4i, ${GROUP * TX * TY * TO}>;
 
 @compute @workgroup_size(${GROUP})
 fn integerConv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
-  let index = linearIndex(id, workgroups);
-  let t = tileOf(tileNumber(index));
-#if SPLIT > 1
-  let lane = index % ${GROUP};
-  let share = lane / ${GROUP / SPLIT};
-#else
-  let share = 0;
-  if (!t.exists) { return; }
-#end
-  let px = t.x * ${S} + p.origin;
-  let py = t.y * ${S} + p.origin;
+#include "conv_share.wgsl"
 #for o in 0..TO
 #if SPLIT == 1
   let bias${o} = textureLoad(scalars, vec2i(t.block + ${o}, 0), 0, 0);

@@ -1,5 +1,4 @@
 /** Makes what a plan needs on the device: textures, buffers, bind groups, and from them the steps to encode. */
-import { DeviceError } from '../errors.js'
 import type { Parameters, Port, Tensor } from '../network/graph.js'
 import type { Device, ErrorScopes } from './device.js'
 import {
@@ -13,6 +12,7 @@ import {
   type Weights,
 } from './dispatch.js'
 import { portBuffer } from './kernels/ports.js'
+import { checkLimit } from './limits.js'
 import type { Pipeline, PipelineCache } from './pipelines.js'
 import type { Plan } from './plan.js'
 import { packParams } from './shader.js'
@@ -123,10 +123,7 @@ export class Maker {
 
   #buffer(label: string, size: number, usage: GPUBufferUsageFlags): GPUBuffer {
     const { gpu } = this.#shared.device
-    if (size > gpu.limits.maxBufferSize) {
-      const limit = `the device's maxBufferSize of ${gpu.limits.maxBufferSize}`
-      throw new DeviceError('ERR_DEVICE_LIMIT', `${label}: a buffer of ${size} bytes is over ${limit}`)
-    }
+    checkLimit(label, `a buffer of ${size} bytes`, size, 'maxBufferSize', gpu.limits)
     const buffer = this.#scopes.run(label, () => gpu.createBuffer({ label, size, usage }))
     this.#resources.push(buffer)
     return buffer

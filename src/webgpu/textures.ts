@@ -1,8 +1,8 @@
 /** Texture arrays: the layout of a tensor or of constants, and the check of the device's limits. */
-import { DeviceError } from '../errors.js'
 import type { Shape } from '../network/graph.js'
 import type { Device, ErrorScopes } from './device.js'
 import { groupsOf, type Weights } from './dispatch.js'
+import { checkLimit } from './limits.js'
 
 /** Zero texels on each side of a tensor: as far as a 5x5 kernel reaches. Also in tensor.wgsl. */
 export const PAD = 2
@@ -46,13 +46,8 @@ export type TextureLimits = Pick<GPUSupportedLimits, 'maxTextureDimension2D' | '
 
 /** Throws ERR_DEVICE_LIMIT with the name and the numbers if the device can't hold the texture. */
 export function checkLimits(name: string, size: TextureSize, limits: TextureLimits): void {
-  const check = (value: number, limit: keyof TextureLimits, what: string) => {
-    if (value <= limits[limit]) return
-    throw new DeviceError(
-      'ERR_DEVICE_LIMIT',
-      `${name}: ${what} of ${value} is over the device's ${limit} of ${limits[limit]}`,
-    )
-  }
+  const check = (value: number, limit: keyof TextureLimits, what: string) =>
+    checkLimit(name, `${what} of ${value}`, value, limit, limits)
   check(size.width, 'maxTextureDimension2D', 'a texture width')
   check(size.height, 'maxTextureDimension2D', 'a texture height')
   check(size.layers, 'maxTextureArrayLayers', 'a number of texture layers')

@@ -1,8 +1,8 @@
 /** Constants on the device, in textures or buffers. */
-import { DeviceError } from '../errors.js'
 import type { Parameters } from '../network/graph.js'
 import type { Device, ErrorScopes } from './device.js'
 import type { Weights } from './dispatch.js'
+import { checkLimit } from './limits.js'
 import { checkLimits, createTexture, type TextureLimits, weightsSize } from './textures.js'
 
 /** The limits that constants are held to. */
@@ -20,9 +20,7 @@ export function checkWeights(weights: Weights, limits: WeightLimits): void {
   }
   const bytes = bufferBytes(weights)
   for (const limit of ['maxBufferSize', 'maxStorageBufferBindingSize'] as const) {
-    if (bytes <= limits[limit]) continue
-    const over = `a buffer of ${bytes} bytes is over the device's ${limit} of ${limits[limit]}`
-    throw new DeviceError('ERR_DEVICE_LIMIT', `${weights.key}: ${over}`)
+    checkLimit(weights.key, `a buffer of ${bytes} bytes`, bytes, limit, limits)
   }
 }
 

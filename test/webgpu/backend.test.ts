@@ -124,9 +124,13 @@ onEachAdapter('a texture beyond the limits is refused with names and numbers', a
   })
 })
 
-onEachAdapter('a shader that does not compile says so, with its line', async (t, _, name) => {
+async function openDevice(name: string): Promise<Device> {
   const { adapter, description } = await pickAdapter(name)
-  const device = await Device.open(adapter, description.software)
+  return Device.open(adapter, description.software)
+}
+
+onEachAdapter('a shader that does not compile says so, with its line', async (t, _, name) => {
+  const device = await openDevice(name)
   const code = '@compute @workgroup_size(8)\nfn broken() {\n  let x = nothing;\n}'
   await t.throwsAsync(compilePipeline(device, parseShader('broken', code)), {
     instanceOf: DeviceError,
@@ -142,8 +146,7 @@ onEachAdapter('a shader that does not compile says so, with its line', async (t,
 })
 
 onEachAdapter("a create call's error rejects with its own name", async (t, _, name) => {
-  const { adapter, description } = await pickAdapter(name)
-  const device = await Device.open(adapter, description.software)
+  const device = await openDevice(name)
   const scopes = device.scopes()
   scopes.run('a strange buffer', () =>
     device.gpu.createBuffer({ size: 4, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.MAP_WRITE }),
@@ -201,8 +204,7 @@ onEachAdapter('a closed backend and a lost device reject', async (t, _, name) =>
   await t.throwsAsync(backend.compile(graph, parameters), { code: 'ERR_CLOSED' })
   await t.throwsAsync(executable.run(0, new Map([[x, data(x)]])), { code: 'ERR_CLOSED' })
 
-  const { adapter, description } = await pickAdapter(name)
-  const device = await Device.open(adapter, description.software)
+  const device = await openDevice(name)
   device.gpu.destroy() // as a driver might, behind our back
   await device.gpu.lost
   await t.throwsAsync(device.wait(new Promise(() => {})), {
