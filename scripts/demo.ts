@@ -19,6 +19,8 @@ interface Options extends CodecChoice {
 
 const REAL = fileURLToPath(new URL('../../shared/data/slides/CMU-1-Small-Region.svs', import.meta.url))
 const DRAWN = 'synthetic:1536x1024'
+/** The clone's own command, from its root. */
+const COMMAND = 'node_modules/.bin/cleric'
 const FOLDER = fileURLToPath(new URL('../build/demo', import.meta.url))
 /** Enough for the tiles of a small slide: they are checked and then compared, and decoded only once. */
 const CACHE = 2 ** 29
@@ -61,7 +63,7 @@ cli.add<Options>(
     slide.close()
 
     const { bytes, sourceBytes, bpp } = result
-    const serve = `npx cleric serve ${output}${options.model ? ` --model ${options.model}` : ''}`
+    const serve = `${COMMAND} serve ${output}${options.model ? ` --model ${options.model}` : ''}`
     const quality = levels.map(({ level, psnr, msSsim }) => {
       const similarity = msSsim === null ? '' : `, MS-SSIM ${msSsim.toFixed(4)}`
       return `Level ${level}   PSNR ${decibels(psnr)}${similarity}`
@@ -73,7 +75,7 @@ cli.add<Options>(
       ...quality,
       validation.ok
         ? `Checked   all ${validation.tiles} tiles decode (${result.blankTiles} blank), in ${duration(seconds)}`
-        : `BROKEN    ${validation.bad.length} of ${validation.tiles} tiles don't decode; see: npx cleric validate ${output}`,
+        : `BROKEN    ${validation.bad.length} of ${validation.tiles} tiles don't decode; see: ${COMMAND} validate ${output}`,
       `View      ${serve}`,
     ].join('\n')
     return { json: { ...result, decodeSeconds: seconds, validation, levels, serve }, text, ok: validation.ok }

@@ -58,7 +58,7 @@ test('a folder that CMake has not made is left alone', (t) => {
   rmSync(clone, { recursive: true })
 })
 
-test('npx finds the command in node_modules, and so has nothing to install', (t) => {
+test('the clone has its own command in node_modules, so that nothing needs installing to run it', (t) => {
   const command = join(root, 'node_modules', '.bin', 'cleric')
   t.is(realpathSync(command), join(realpathSync(root), 'dist', 'cli', 'main.js'))
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
