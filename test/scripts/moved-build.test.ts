@@ -1,6 +1,15 @@
 /** What a set-up clone does after it was moved or copied. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,7 +22,10 @@ const script = join(root, 'scripts', 'wipe-moved-build.mjs')
 function wipe(clone: string, configuredAt: string, cwd = clone): { kept: boolean; stderr: string } {
   const build = join(clone, 'build')
   mkdirSync(build, { recursive: true })
-  writeFileSync(join(build, 'CMakeCache.txt'), `# a cache\nCMAKE_CACHEFILE_DIR:INTERNAL=${configuredAt}\nOTHER:STRING=1\n`)
+  writeFileSync(
+    join(build, 'CMakeCache.txt'),
+    `# a cache\nCMAKE_CACHEFILE_DIR:INTERNAL=${configuredAt}\nOTHER:STRING=1\n`,
+  )
   const { status, stderr } = spawnSync(process.execPath, [script], { cwd, encoding: 'utf8' })
   if (status !== 0) throw new Error(stderr)
   return { kept: existsSync(build), stderr }
