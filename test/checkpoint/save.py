@@ -35,9 +35,9 @@ def tensors() -> None:
 
 def training() -> None:
     """What a training writes."""
-    from cleric_training.config import PRESETS
+    from cleric_training.network.config import PRESETS
     from cleric_training.golden import randomise
-    from cleric_training.model import Cleric
+    from cleric_training.network.model import Cleric
 
     config = PRESETS["nano"]
     model = Cleric(config)

@@ -18,15 +18,16 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from .code_length import coded_bits
-from .data import DATA
-from .dcn import DeformConv
-from .export import add_quantisation, latents_for, model_of
-from .integer_model import encode
-from .model import Cleric
-from .modelfile import load_model, read_model, rounded
-from .quantise import quantise
-from .tables import prior_tables
+from .export import add_quantisation, latents_for
+from .files.checkpoint import model_of
+from .files.modelfile import load_model, read_model, rounded
+from .integer.oracle import encode
+from .integer.quantise import quantise
+from .integer.tables import prior_tables
+from .measure.code_length import coded_bits
+from .network.dcn import DeformConv
+from .network.model import Cleric
+from .train.data import DATA
 
 BLOCK = 64
 COST_RATES = "0,2.5,5,7"

@@ -13,27 +13,16 @@ from typing import Callable, Optional
 import numpy as np
 import torch
 
-from . import checkpoint
-from .calibrate import Latents, latents_of
-from .config import Config
-from .data import DATA, HOME, Images, decode_all, drawn_image
-from .model import Cleric
-from .modelfile import rounded, save_model
-from .quantise import BITS, fit_tables, quantise
-from .settle import centre, round_to_bf16
+from .files.checkpoint import model_of
+from .files.modelfile import rounded, save_model
+from .files.settle import centre
+from .integer.calibrate import Latents, latents_of
+from .integer.quantise import BITS, fit_tables, quantise
+from .network.model import Cleric
+from .train.data import DATA, HOME, Images, decode_all, drawn_image
 
 CROPS, SIDE = 32, 256
 MARKED = 0.08  # of the crops, see data.mark: the integers' ranges have to hold for such tiles too
-
-
-def model_of(path: Path, last: bool = False) -> tuple[Cleric, dict[str, float]]:
-    """The model of a checkpoint with its averaged weights, or the last ones as bf16 has them, and the run's counts."""
-    state = checkpoint.load(path)
-    model = Cleric(Config.from_json(state["config"]))
-    model.load_state_dict(state["model"] if last else state["ema"])
-    if last:
-        round_to_bf16(model)
-    return model.eval(), state["counts"]
 
 
 def calibration_crops(folder: Optional[Path], count: int = CROPS, side: int = SIDE, marked: float = MARKED) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 `python3 -m cleric_training.golden` writes nano.safetensors and nano-golden.safetensors (and with
 `--ablations` one pair of a smaller network for each switch) into test/fixtures. The transforms run in float32 from
-the float16 weights of the model file, the entropy model in integers (integer_model.py).
+the float16 weights of the model file, the entropy model in integers (oracle.py).
 """
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from . import safetensors
-from .config import PRESETS, Config
-from .data import drawn_image
 from .export import calibration
-from .integer import anchors, tie_margin
-from .integer_model import encode
-from .model import Cleric
-from .modelfile import rounded, save_model
-from .quantise import quantise
-from .tables import dead_zones
+from .files import safetensors
+from .files.modelfile import rounded, save_model
+from .integer.arithmetic import anchors, tie_margin
+from .integer.oracle import encode
+from .integer.quantise import quantise
+from .integer.tables import dead_zones
+from .network.config import PRESETS, Config
+from .network.model import Cleric
+from .train.data import drawn_image
 
 FIXTURES = Path(__file__).resolve().parents[2] / "test" / "fixtures"
 TIE = 4e-4  # no rounded value may lie closer than this to a tie, or float noise would flip symbols

@@ -17,14 +17,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from . import checkpoint
-from .config import Config
-from .data import HOME, Images
-from .export import model_of
-from .initialise import initialise
-from .klt import start_linear
-from .model import Cleric
-from .modelfile import load_weights, read_model
+from .files import checkpoint
+from .files.checkpoint import model_of
+from .files.modelfile import load_weights, read_model
+from .network.config import Config
+from .network.model import Cleric
+from .train.data import HOME, Images
+from .train.initialise import initialise
+from .train.klt import start_linear
 
 CROPS = 160
 RATE = 0.02  # of the descent in the synthesis' new weights

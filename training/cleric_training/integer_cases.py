@@ -14,10 +14,10 @@ from typing import Optional
 
 import numpy as np
 
-from . import integer
+from .files.safetensors import write
+from .integer import arithmetic
+from .integer.tables import dead_zones, gauss_tables
 from .op_cases import Cases
-from .safetensors import write
-from .tables import dead_zones, gauss_tables
 
 SEED = 20241124
 
@@ -31,8 +31,8 @@ class Random:
     def activation(self, *shape: int, std: float = 500.0, extremes: float = 0.05) -> np.ndarray:
         """Normal, clamped to 12 bits; some values are at either end."""
         v = np.round(self.rng.normal(0, std, shape))
-        ends = self.rng.choice([-integer.ACTIVATION, integer.ACTIVATION - 1], shape)
-        return integer.clamp12(np.where(self.rng.random(shape) < extremes, ends, v)).astype(np.int64)
+        ends = self.rng.choice([-arithmetic.ACTIVATION, arithmetic.ACTIVATION - 1], shape)
+        return arithmetic.clamp12(np.where(self.rng.random(shape) < extremes, ends, v)).astype(np.int64)
 
     def whole(self, low: int, high: int, *shape: int) -> np.ndarray:
         """Uniform in low..high."""
@@ -43,9 +43,9 @@ class Random:
 
     def table(self) -> np.ndarray:
         """A GELU-like table of 4096 entries: rising, with noise, over the whole range."""
-        x = np.arange(-integer.ACTIVATION, integer.ACTIVATION)
+        x = np.arange(-arithmetic.ACTIVATION, arithmetic.ACTIVATION)
         noise = self.rng.integers(-3, 4, x.shape)
-        return integer.clamp12(np.where(x > -1000, x, x // 16) + noise).astype(np.int16)
+        return arithmetic.clamp12(np.where(x > -1000, x, x // 16) + noise).astype(np.int16)
 
 
 def conv(c: Cases, r: Random, name: str, ins: list[int], out: int, h: int, w: int, kernel: int, stride: int = 1,
@@ -64,9 +64,9 @@ def conv(c: Cases, r: Random, name: str, ins: list[int], out: int, h: int, w: in
     rest = None
     if residual:
         shape = (1, out, oh * shuffle, ow * shuffle)
-        rest = r.whole(-integer.WIDE, integer.WIDE, *shape) if wide else r.activation(*shape)
+        rest = r.whole(-arithmetic.WIDE, arithmetic.WIDE, *shape) if wide else r.activation(*shape)
     values = r.table() if table else None
-    y = integer.conv(inputs, weight, bias, shifts, values, stride, pad, shuffle, wide, rest, keep)
+    y = arithmetic.conv(inputs, weight, bias, shifts, values, stride, pad, shuffle, wide, rest, keep)
     parameters: dict[str, object] = {"weight": weight, "bias": bias, "shift": shifts}
     if values is not None:
         parameters["table"] = values
@@ -106,7 +106,7 @@ def convs(c: Cases, r: Random) -> None:
     shift = np.array([24, 9], np.int32)
     room = 2**31 - 1 - 2048 * np.abs(weight.astype(np.int64)).sum((1, 2, 3)) - (1 << (shift.astype(np.int64) - 1))
     bias = (room * [-1, 1]).astype(np.int32)
-    y = integer.conv([inputs], weight, bias, shift)
+    y = arithmetic.conv([inputs], weight, bias, shift)
     c.add(name, "integerConv", {"inputs": [inputs[0]], "residual": None}, {"output": y[0]},
           {**{key: f"{name}/{key}" for key in ("weight", "bias", "shift")}, "table": None, "kernel": 3, "stride": 1,
            "padding": 1, "shuffle": 1, "range": "activation", "keep": None},
@@ -121,7 +121,7 @@ def depthwise(c: Cases, r: Random) -> None:
         bias = r.whole(-20000, 20000, channels).astype(np.int32)
         shift = (r.whole(6, 9, channels) + (4 if limit > 127 else 0)).astype(np.int32)
         values = r.table() if table else None
-        y = integer.depthwise(x, weight, bias, shift, values)
+        y = arithmetic.depthwise(x, weight, bias, shift, values)
         parameters: dict[str, object] = {"weight": weight, "bias": bias, "shift": shift}
         if values is not None:
             parameters["table"] = values
@@ -131,7 +131,7 @@ def depthwise(c: Cases, r: Random) -> None:
 
 
 def norms(c: Cases, r: Random) -> None:
-    c.tensors["rsqrt"] = integer.rsqrt_table()
+    c.tensors["rsqrt"] = arithmetic.rsqrt_table()
     for channels, h, w, limit, epsilon in ((7, 5, 9, 3000, 0), (12, 4, 5, 2**24 - 1, 2**20 - 1), (64, 6, 7, 20000, 2684),
                                            (128, 5, 4, 2047, 20), (512, 3, 5, 2**22, 2**20 - 1)):
         name = f"integerLayerNorm {channels}"
@@ -153,7 +153,7 @@ def norms(c: Cases, r: Random) -> None:
         quiet = np.arange(channels) % 3 == 1  # values as a model has them
         weight = np.where(quiet, weight >> 3, weight).astype(np.int16)
         bias = np.where(quiet, bias >> 8, bias).astype(np.int32)
-        y = integer.layer_norm(x, weight, bias, shift, epsilon, c.tensors["rsqrt"])
+        y = arithmetic.layer_norm(x, weight, bias, shift, epsilon, c.tensors["rsqrt"])
         c.add(name, "integerLayerNorm", {"input": x[0]}, {"output": y[0]},
               {key: f"{name}/{key}" for key in ("weight", "bias", "shift", "epsilon")},
               {"weight": weight, "bias": bias, "shift": shift, "epsilon": np.array([epsilon], np.int32)})
@@ -166,8 +166,8 @@ def attention(c: Cases, r: Random) -> None:
         qkv = r.activation(1, 3 * d, h, w, std=std)
         bias = r.whole(-400, 400, 81, heads).astype(np.int16)
         shift = np.array([max(1, int(np.round(np.log2(std * std * np.sqrt(d / heads) * step))))], np.int32)
-        exp = integer.exp_table(step)
-        y = integer.window_attention(qkv, bias, int(shift[0]), exp, heads)
+        exp = arithmetic.exp_table(step)
+        y = arithmetic.window_attention(qkv, bias, int(shift[0]), exp, heads)
         c.add(name, "integerWindowAttention", {"qkv": qkv[0]}, {"output": y[0]},
               {**{key: f"{name}/{key}" for key in ("bias", "shift", "exp")}, "heads": heads},
               {"bias": bias, "shift": shift, "exp": exp})
@@ -176,8 +176,8 @@ def attention(c: Cases, r: Random) -> None:
             (False, 64, 2, 9, 11, 150, 14), (True, 64, 2, 8, 10, 500, 17), (False, 12, 1, 3, 5, 5, 13)):
         name = f"integerLinearAttention{' split' if split else ''} {channels}"
         q, k, v = (r.activation(1, channels, h, w, std=std) for _ in range(3))
-        exp = integer.exp_table(2**-7)
-        y = integer.linear_attention(q, k, v, shift, exp, heads, split)
+        exp = arithmetic.exp_table(2**-7)
+        y = arithmetic.linear_attention(q, k, v, shift, exp, heads, split)
         c.add(name, "integerLinearAttention", {"query": q[0], "key": k[0], "value": v[0]}, {"output": y[0]},
               {"shift": f"{name}/shift", "exp": f"{name}/exp", "heads": heads, "split": split},
               {"shift": np.array([shift], np.int32), "exp": exp})
@@ -188,11 +188,11 @@ def elementwise(c: Cases, r: Random) -> None:
         name = f"requantise by {shift}"
         x = r.whole(-limit, limit, 1, 5, 7, 9)
         x[0, 0, 0, :4] = [-limit, limit, (1 << shift) // 2, -((1 << shift) // 2)]
-        c.add(name, "requantise", {"input": x[0]}, {"output": integer.requantise(x, shift)[0]},
+        c.add(name, "requantise", {"input": x[0]}, {"output": arithmetic.requantise(x, shift)[0]},
               {"shift": f"{name}/shift"}, {"shift": np.array([shift], np.int32)})
     x = r.activation(5, 7, 9)
     for keep in ("anchor", "nonAnchor"):
-        c.add(f"mask {keep}", "mask", {"input": x}, {"output": x * integer.half(keep, 7, 9)}, {"keep": keep})
+        c.add(f"mask {keep}", "mask", {"input": x}, {"output": x * arithmetic.half(keep, 7, 9)}, {"keep": keep})
 
 
 def coding(c: Cases, r: Random) -> None:
@@ -202,13 +202,13 @@ def coding(c: Cases, r: Random) -> None:
     zones = dead_zones(gauss_tables())
     for keep, d in (("anchor", 5), ("nonAnchor", 8)):
         h, w = 6, 7
-        scale = np.clip(np.exp(r.rng.normal(7, 2.5, (1, d, h, w))), 0, integer.WIDE).astype(np.int64)
-        scale[0, 0, :2, :6] = [[-5, integer.WIDE, 0, thresholds[20], thresholds[20] + 1, thresholds[0]]] * 2
+        scale = np.clip(np.exp(r.rng.normal(7, 2.5, (1, d, h, w))), 0, arithmetic.WIDE).astype(np.int64)
+        scale[0, 0, :2, :6] = [[-5, arithmetic.WIDE, 0, thresholds[20], thresholds[20] + 1, thresholds[0]]] * 2
         mean = np.round(r.rng.normal(0, 200, (1, d, h, w))).astype(np.int64)
-        mean[0, 0, :2, 6] = [integer.WIDE, -integer.WIDE]
+        mean[0, 0, :2, 6] = [arithmetic.WIDE, -arithmetic.WIDE]
         params = np.concatenate([scale, mean], 1)
         name = f"scaleIndex {keep}"
-        indexes = integer.scale_index(params, thresholds, keep)
+        indexes = arithmetic.scale_index(params, thresholds, keep)
         c.add(name, "scaleIndex", {"params": params[0]}, {"output": indexes[0]},
               {"table": f"{name}/table", "keep": keep}, {"table": thresholds}, {"output": "int16"})
         first = 3
@@ -217,17 +217,17 @@ def coding(c: Cases, r: Random) -> None:
         # On either side of where a symbol becomes the next one, of every sign.
         ends = zones[indexes[0, 1:3]] + r.whole(0, 3, 2, h, w) + r.rng.choice([-2e-3, 2e-3], (2, h, w))
         latent[0, first + 1:first + 3] = mean[0, 1:3] / 64 + ends * r.rng.choice([-1, 1], (2, h, w))
-        symbols = integer.quantise(latent[:, first:first + d], params, indexes, zones, keep)
+        symbols = arithmetic.quantise(latent[:, first:first + d], params, indexes, zones, keep)
         v = latent[:, first:first + d].astype(np.float64) - mean / 64
-        coded = integer.half(keep, h, w) & (np.abs(v) < 100)
-        assert integer.tie_margin(v, zones[indexes])[coded].min() > 5e-5, "devices may differ in a tie"
+        coded = arithmetic.half(keep, h, w) & (np.abs(v) < 100)
+        assert arithmetic.tie_margin(v, zones[indexes])[coded].min() > 5e-5, "devices may differ in a tie"
         name = f"quantise {keep}"
         c.add(name, "quantise", {"latent": latent[0], "params": params[0], "indexes": indexes[0]},
               {"output": symbols[0]}, {"first": first, "deadZones": f"{name}/zones", "keep": keep}, {"zones": zones},
               {"output": "int16", "indexes": "int16"})
         base = r.whole(-(1 << 21), 1 << 21, 1, d, h, w)
         for label, rest in (("", None), (" base", base)):
-            y = integer.dequantise(symbols, params, keep, rest)
+            y = arithmetic.dequantise(symbols, params, keep, rest)
             c.add(f"dequantise {keep}{label}", "dequantise",
                   {"symbols": symbols[0], "params": params[0], "base": None if rest is None else rest[0]},
                   {"output": y[0]}, {"keep": keep}, formats={"symbols": "int16"})

@@ -20,8 +20,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads don't take t
 
 import torch
 
-from .model import Cleric
-from .modelfile import load_model
+from .files.modelfile import load_model
+from .network.model import Cleric
 
 LEVEL = 4.0  # of the gains; the work is the same at all
 

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torchvision.ops import deform_conv2d
 
-from cleric_training.safetensors import write
+from .files.safetensors import write
 
 CDF97 = (-1.586134342059924, -0.052980118572961, 0.882911075530934, 0.443506852043971)
 

@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import pytest
 
-from cleric_training.config import PRESETS, Config
-from cleric_training.counting import multiply_adds, parameters
-from cleric_training.model import Cleric
+from cleric_training.measure.counting import multiply_adds, parameters
+from cleric_training.network.config import PRESETS, Config
+from cleric_training.network.model import Cleric
 
 # ls, drb, r2b -> parameters (M) and GMACs at 256 x 256: as the paper prints them, and to three
 # decimals as architecture.md has them.

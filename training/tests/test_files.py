@@ -3,14 +3,14 @@ import numpy as np
 import pytest
 import torch
 
-from cleric_training import safetensors
-from cleric_training.config import PRESETS
 from cleric_training.export import calibration, calibration_crops
+from cleric_training.files import safetensors
+from cleric_training.files.modelfile import ModelFileError, load_model, load_weights, read_model, rounded, save_model
 from cleric_training.golden import randomise
-from cleric_training.model import Cleric
-from cleric_training.modelfile import ModelFileError, load_model, load_weights, read_model, rounded, save_model
-from cleric_training.quantise import quantise as integers_of
-from cleric_training.tables import LEVELS, LIMIT, TOTAL, fitted_table, gauss_table, quantise, scale_table, size_counts
+from cleric_training.integer.quantise import quantise as integers_of
+from cleric_training.integer.tables import LEVELS, LIMIT, TOTAL, fitted_table, gauss_table, quantise, scale_table, size_counts
+from cleric_training.network.config import PRESETS
+from cleric_training.network.model import Cleric
 
 
 @pytest.fixture(scope="module")

@@ -6,20 +6,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cleric_training import integer, integer_model, steps
-from cleric_training.calibrate import FloatOps, latents_of, run_float
-from cleric_training.code_length import CodeLength, coded_bits
-from cleric_training.config import PRESETS
-from cleric_training.dequantise import runs, unroll
 from cleric_training.export import bits_by_layer, calibration, calibration_crops
+from cleric_training.files.modelfile import load_model, load_weights, read_model, rounded, save_model
+from cleric_training.files.safetensors import read
 from cleric_training.golden import FIXTURES, randomise, test_image as image
-from cleric_training.integer_model import encode
-from cleric_training.model import Cleric
-from cleric_training.modelfile import load_model, load_weights, read_model, rounded, save_model
-from cleric_training.quantise import QuantiseError, check_accumulator, fit_tables, quantise
-from cleric_training.safetensors import read
-from cleric_training.prior import dead_zone_round
-from cleric_training.tables import dead_zones, gauss_tables, prior_tables, scale_table
+from cleric_training.integer import arithmetic, exponents, oracle
+from cleric_training.integer.calibrate import FloatOps, latents_of, run_float
+from cleric_training.integer.dequantise import runs, unroll
+from cleric_training.integer.oracle import encode
+from cleric_training.integer.quantise import QuantiseError, check_accumulator, fit_tables, quantise
+from cleric_training.integer.tables import dead_zones, gauss_tables, prior_tables, scale_table
+from cleric_training.measure.code_length import CodeLength, coded_bits
+from cleric_training.network.config import PRESETS
+from cleric_training.network.model import Cleric
+from cleric_training.network.prior import dead_zone_round
 
 
 @pytest.fixture(scope="module")
@@ -44,25 +44,25 @@ def half_up(v, s):
 def test_shifts_round_halves_up():
     v = np.array([-(2**30), -5, -3, -2, -1, 0, 1, 2, 3, 2**30])
     for s in (0, 1, 2, 29):
-        assert integer.rshift(v, s).tolist() == [half_up(int(x), s) for x in v]
+        assert arithmetic.rshift(v, s).tolist() == [half_up(int(x), s) for x in v]
     with pytest.raises(AssertionError):
-        integer.rshift(np.array([2**31 - 1]), 1)
+        arithmetic.rshift(np.array([2**31 - 1]), 1)
 
 
 def test_a_layer_norm_is_close_to_the_real_one():
     random = np.random.default_rng(1)
     for channels, scale, epsilon in ((64, 40, 0), (64, 30000, 0), (128, 2**21, 0), (64, 1.2, 64 * 1e-5 * 2**22)):
         x = np.round(random.normal(0.3, scale, (1, channels, 6, 7))).astype(np.int64)
-        n = integer.normalise(x, int(epsilon), integer.rsqrt_table()) * 2.0**-14
+        n = arithmetic.normalise(x, int(epsilon), arithmetic.rsqrt_table()) * 2.0**-14
         y = x - x.mean(1, keepdims=True)
         exact = y / np.sqrt((y**2).sum(1, keepdims=True) + epsilon / 1024)
         assert np.abs(n - exact).max() < 2e-3
-    assert not integer.normalise(np.zeros((1, 8, 1, 1), np.int64), 5, integer.rsqrt_table()).any()
+    assert not arithmetic.normalise(np.zeros((1, 8, 1, 1), np.int64), 5, arithmetic.rsqrt_table()).any()
 
 
 def test_a_layer_norm_by_hand():
     """One position in Python's own integers, along the words of the specification."""
-    x, epsilon, rsqrt = [5, -7, 1000, 3, 0, -400, 77], 900, integer.rsqrt_table().tolist()
+    x, epsilon, rsqrt = [5, -7, 1000, 3, 0, -400, 77], 900, arithmetic.rsqrt_table().tolist()
     c, a = len(x), 1000
     e = a.bit_length() - 11
     coarse = [half_up(v, e) if e > 0 else v << -e for v in x]
@@ -75,19 +75,19 @@ def test_a_layer_norm_by_hand():
     g0 = rsqrt[(w >> 7) - 128]
     g = (g0 * ((3 << 14) - (w * ((g0 * g0) >> 16) >> 16))) >> 15
     expected = [half_up(value * g, t + 11) for value in u]
-    assert integer.normalise(np.array(x)[None, :, None, None], epsilon, np.array(rsqrt)).ravel().tolist() == expected
+    assert arithmetic.normalise(np.array(x)[None, :, None, None], epsilon, np.array(rsqrt)).ravel().tolist() == expected
 
 
 def test_attention_is_close_to_the_real_one():
     random = np.random.default_rng(2)
     q, k, v = (np.round(random.normal(0, 300, (1, 16, 6, 8))).astype(np.int64) for _ in range(3))
     for split in (False, True):
-        found = integer.linear_attention(q, k, v, 17, integer.exp_table(2.0**-7), 2, split)
+        found = arithmetic.linear_attention(q, k, v, 17, arithmetic.exp_table(2.0**-7), 2, split)
         real = FloatOps.linear_attention(_Plain(), "", *(torch.from_numpy(t / 128).float() for t in (q, k, v)), 2, split)
         assert np.abs(found / 2 / 128 - real.numpy()).max() < 0.02
     qkv = np.round(random.normal(0, 300, (1, 24, 6, 8))).astype(np.int64)
     bias = np.round(random.normal(0, 100, (81, 2))).astype(np.int16)
-    found = integer.window_attention(qkv, bias, 7, integer.exp_table(2.0**-8), 2)
+    found = arithmetic.window_attention(qkv, bias, 7, arithmetic.exp_table(2.0**-8), 2)
     plain = _Plain()
     plain.weights = {"n.bias": torch.from_numpy(bias / 256).float()}
     # Logits in 2^-8: products of two steps of 2^-7 over the root of 4 channels a head are 2^-15 = 2^-7 2^-8.
@@ -172,7 +172,7 @@ def test_a_proof_that_holds_is_true():
     bias, shift = np.array([-room, room], np.int32), np.array([8, 8], np.int32)
     check_accumulator("edge", weight, bias, shift)
     for x in (-2048, 2047):
-        integer.conv([np.full((1, 582, 1, 1), x)], weight, bias, shift)
+        arithmetic.conv([np.full((1, 582, 1, 1), x)], weight, bias, shift)
     with pytest.raises(QuantiseError):
         check_accumulator("edge", weight, bias + np.array([-1, 0], np.int32), shift)
 
@@ -255,11 +255,11 @@ def test_runs_unroll():
 
 
 def test_tables_round_to_nearest():
-    table = steps.table("gelu", -8, -9)
+    table = exponents.table("gelu", -8, -9)
     x = np.array([-2048, -700, 0, 513, 2047])
     exact = F.gelu(torch.from_numpy(x / 256)).numpy() * 512
     assert np.abs(table[x + 2048] - np.clip(exact, -2048, 2047)).max() <= 0.5
-    tanh = steps.table("tanh", -8, steps.MEAN)
+    tanh = exponents.table("tanh", -8, exponents.MEAN)
     assert tanh.min() == -32 and tanh.max() == 32
 
 
@@ -290,7 +290,8 @@ def test_dead_zones_of_the_gaussian_tables():
         scale = torch.full_like(v, float(scale_table()[i]))
         params = np.zeros((1, 2, 1, len(v)), np.int64)
         index = np.full((1, 1, 1, len(v)), i)
-        found = sum(integer.quantise(v.numpy()[None, None, None], params, index, zones, keep) for keep in ("anchor", "nonAnchor"))
+        found = sum(arithmetic.quantise(v.numpy()[None, None, None], params, index, zones, keep)
+                    for keep in ("anchor", "nonAnchor"))
         assert (found.ravel() == dead_zone_round(v, scale).numpy()).mean() > 0.985, i
 
 
@@ -300,7 +301,7 @@ def test_latents_in_the_dead_zone_are_zero():
     for size, symbols in ((0.505, [0, 0, 1]), (0.9, [0, 1, 1]), (1.05, [0, 1, 1]), (1.2, [1, 1, 1]), (7.51, [7, 8 - (zones[20] > 0.51), 8])):
         for sign in (1, -1):
             y = np.full((1, 3, 1, 1), sign * size, np.float32)
-            assert integer.quantise(y, params, index, zones, "nonAnchor").ravel().tolist() == [sign * r for r in symbols], size
+            assert arithmetic.quantise(y, params, index, zones, "nonAnchor").ravel().tolist() == [sign * r for r in symbols], size
 
 
 def test_the_dead_zone_takes_fewer_bits(nano, latents, monkeypatch):
@@ -308,7 +309,7 @@ def test_the_dead_zone_takes_fewer_bits(nano, latents, monkeypatch):
     tensors = {**quantised.tensors, **prior_tables(model.z_prior)}
     bits = []
     for zones in (dead_zones, lambda tensors: np.full(64, 0.5, np.float32)):
-        monkeypatch.setattr(integer_model, "dead_zones", zones)
+        monkeypatch.setattr(oracle, "dead_zones", zones)
         bits.append(coded_bits(tensors, encode(model.config, tensors, latents.y, latents.z)))
     assert bits[0] < 0.98 * bits[1]
 

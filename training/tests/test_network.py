@@ -3,15 +3,15 @@ import pytest
 import torch
 from torchvision.ops import deform_conv2d
 
-from cleric_training import fast
-from cleric_training.attention import LocalContext, anchor_mask
-from cleric_training.blocks import DRBS
-from cleric_training.config import PRESETS
-from cleric_training.dcn import DeformConv
 from cleric_training.golden import randomise
-from cleric_training.lifting import Lifting
-from cleric_training.model import Cleric
-from cleric_training.prior import dead_zone_round
+from cleric_training.loops import fast
+from cleric_training.network.attention import LocalContext, anchor_mask
+from cleric_training.network.blocks import DRBS
+from cleric_training.network.config import PRESETS
+from cleric_training.network.dcn import DeformConv
+from cleric_training.network.lifting import Lifting
+from cleric_training.network.model import Cleric
+from cleric_training.network.prior import dead_zone_round
 
 
 @pytest.fixture(scope="module")

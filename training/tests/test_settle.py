@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cleric_training.config import PRESETS
-from cleric_training.data import drawn_image
-from cleric_training.initialise import initialise
-from cleric_training.model import Cleric
-from cleric_training.settle import centre, mean_error, round_to_bf16
+from cleric_training.files.settle import centre, mean_error, round_to_bf16
+from cleric_training.network.config import PRESETS
+from cleric_training.network.model import Cleric
+from cleric_training.train.data import drawn_image
+from cleric_training.train.initialise import initialise
 
 
 def model(ls):

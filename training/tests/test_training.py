@@ -8,21 +8,21 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from cleric_training import fast
-from cleric_training.config import PRESETS
-from cleric_training.data import Images, decode_all, mark, split
-from cleric_training.export import model_of
+from cleric_training.files.checkpoint import model_of
+from cleric_training.files.modelfile import load_model
 from cleric_training.golden import FIXTURES
 from cleric_training.grow import grow, grown
-from cleric_training.initialise import initialise
-from cleric_training.klt import start_linear
-from cleric_training.lifting import LiftNet
-from cleric_training.model import Cleric
-from cleric_training.modelfile import load_model
-from cleric_training.objective import RUNAWAY, rate_distortion, rate_lambda, tamed
-from cleric_training.optimise import Optimiser, group_of
-from cleric_training.shards import Shards
-from cleric_training.train import Trainer, parse
+from cleric_training.loops import fast
+from cleric_training.network.config import PRESETS
+from cleric_training.network.lifting import LiftNet
+from cleric_training.network.model import Cleric
+from cleric_training.train.data import Images, decode_all, mark, split
+from cleric_training.train.initialise import initialise
+from cleric_training.train.klt import start_linear
+from cleric_training.train.objective import RUNAWAY, rate_distortion, rate_lambda, tamed
+from cleric_training.train.optimise import Optimiser, group_of
+from cleric_training.train.shards import Shards
+from cleric_training.train.trainer import Trainer, parse
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """The entropy model's graph from z_hat to y_hat, once for every arithmetic: `Ops` says what a value is.
 
-Three kinds of ops walk it: the oracle's integers (integer_model.py), floating point that keeps samples of every
+Three kinds of ops walk it: the oracle's integers (oracle.py), floating point that keeps samples of every
 layer (calibrate.py), and both at once while weights are chosen (quantise.py). mem.py is the same network for
 training; a test compares the two.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Callable, Generic, Optional, Protocol, Sequence, TypeVar
 
-from .config import Config
+from ..network.config import Config
 
 CHANNELS_PER_HEAD = 32  # of the inter-slice attention
 HEADS = 2  # of the local and the intra-slice attention

@@ -4,7 +4,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .model import Cleric
+from ..network.model import Cleric
 
 CONV_GAIN = 1.6  # over PyTorch's default, whose signal fades by a factor 0.58 a layer
 MEAN_COLOUR = (0.72, 0.53, 0.69)  # of H&E in [0, 1]

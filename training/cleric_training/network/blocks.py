@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..loops.fast import gelu
 from .dcn import deformable
-from .fast import gelu
 from .gdn import GDN
 from .layers import conv1, conv3
 

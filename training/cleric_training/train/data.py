@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"  # beside the repository
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data"  # beside the repository
 HOME = Path.home() / ".cache" / "cleric-train"  # decoded images and checkpoints, outside the tree
 SMALLEST = 256  # least side of a reduced image that is still kept
 REDUCTIONS = (1, 2, 4)

@@ -8,7 +8,10 @@ from typing import Any
 
 import torch
 
+from ..network.config import Config
+from ..network.model import Cleric
 from . import safetensors
+from .settle import round_to_bf16
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -28,3 +31,13 @@ def load(path: Path) -> dict[str, Any]:
         average = {name: torch.from_numpy(value.astype("f4")) for name, value in tensors.items()}
         return {"config": metadata["config"], "counts": json.loads(metadata["counts"]), "ema": average}
     return torch.load(path, map_location="cpu")
+
+
+def model_of(path: Path, last: bool = False) -> tuple[Cleric, dict[str, float]]:
+    """The model of a checkpoint with its averaged weights, or the last ones as bf16 has them, and the run's counts."""
+    state = load(path)
+    model = Cleric(Config.from_json(state["config"]))
+    model.load_state_dict(state["model"] if last else state["ema"])
+    if last:
+        round_to_bf16(model)
+    return model.eval(), state["counts"]

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from . import integer
-from .config import Config
-from .walk import HEADS
+from ..network.config import Config
+from . import arithmetic
+from .entropy_graph import HEADS
 
 MEAN = -6  # of means and y_hat: 1/64
 SCALE = -11  # of scales: up to 2^20 units = 512, which is beyond the last of the 64
@@ -46,20 +46,20 @@ def epsilon(count: int, e: int) -> int:
 
 def table(kind: str, before: int, after: int) -> np.ndarray:
     """An activation's values for units -2048..2047 of step 2^before, in units of 2^after: int16 [4096]."""
-    x = np.arange(-integer.ACTIVATION, integer.ACTIVATION) * 2.0**before
-    return integer.clamp12(np.round(ACTIVATIONS[kind](x) * 2.0**-after)).astype(np.int16)
+    x = np.arange(-arithmetic.ACTIVATION, arithmetic.ACTIVATION) * 2.0**before
+    return arithmetic.clamp12(np.round(ACTIVATIONS[kind](x) * 2.0**-after)).astype(np.int16)
 
 
 def rounded(x: np.ndarray, e: np.ndarray | int) -> np.ndarray:
     """x as an activation of step 2^e has it."""
     unit = np.exp2(np.asarray(e, np.float32))
-    return np.clip(np.round(x / unit), -integer.ACTIVATION, integer.ACTIVATION - 1) * unit
+    return np.clip(np.round(x / unit), -arithmetic.ACTIVATION, arithmetic.ACTIVATION - 1) * unit
 
 
 def largest(x: np.ndarray) -> np.ndarray:
     """Exponents whose steps clip nothing along the last axis."""
     most = np.maximum(np.abs(x).max(-1), 1e-9)
-    return np.ceil(np.log2(most / (integer.ACTIVATION - 1))).astype(int)
+    return np.ceil(np.log2(most / (arithmetic.ACTIVATION - 1))).astype(int)
 
 
 def relative(error: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from . import steps
+from .exponents import LOGIT, query_scale
 
 NORM_UNIT = 2.0**-14  # of a normalised vector's integers, times the root of its channels
 
@@ -24,7 +24,7 @@ def unroll(pairs: Sequence[Sequence[int]]) -> np.ndarray:
 def query_rows(count: int) -> np.ndarray:
     """What the rows of a window attention's qkv are multiplied by: the queries' scale, then 1."""
     d = count // 3
-    return np.where(np.arange(count) < d, steps.query_scale(d), 1.0)
+    return np.where(np.arange(count) < d, query_scale(d), 1.0)
 
 
 def dequantise(tensors: Mapping[str, np.ndarray], layers: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -48,5 +48,5 @@ def dequantise(tensors: Mapping[str, np.ndarray], layers: Mapping[str, Any]) -> 
         out[f"{name}.weight"], out[f"{name}.bias"] = weight.astype(np.float32), (bias * unit * rows).astype(np.float32)
     for name, value in tensors.items():
         if name.endswith(".attention.bias"):
-            out[f"{name.removesuffix('.attention.bias')}.bias"] = (value * 2.0**steps.LOGIT).astype(np.float32)
+            out[f"{name.removesuffix('.attention.bias')}.bias"] = (value * 2.0**LOGIT).astype(np.float32)
     return out

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from . import integer
-from .model import Cleric
-from .prior import dead_zone_round
-from .steps import query_scale
-from .walk import walk
+from ..network.model import Cleric
+from ..network.prior import dead_zone_round
+from . import arithmetic
+from .entropy_graph import walk
+from .exponents import query_scale
 
 SAMPLES = 128  # positions kept of an image
 
@@ -44,7 +44,7 @@ def latents_of(model: Cleric, images: torch.Tensor, q: torch.Tensor) -> Latents:
 def _windows(x: torch.Tensor) -> torch.Tensor:
     """5x5 windows round every position, zero outside: [B, C, h, w] -> [B, C, 25, h * w]."""
     b, c, h, w = x.shape
-    return F.unfold(x, integer.WINDOW, padding=integer.WINDOW // 2).reshape(b, c, integer.WINDOW**2, h * w)
+    return F.unfold(x, arithmetic.WINDOW, padding=arithmetic.WINDOW // 2).reshape(b, c, arithmetic.WINDOW**2, h * w)
 
 
 class FloatOps:
@@ -61,7 +61,7 @@ class FloatOps:
 
     def see(self, name: str, value: torch.Tensor, matters: Optional[str] = None) -> None:
         if self._see is not None:
-            at = torch.from_numpy(integer.half(matters, *value.shape[2:]))
+            at = torch.from_numpy(arithmetic.half(matters, *value.shape[2:]))
             self._see(name, value[..., at])
 
     def note(self, name: str, x: torch.Tensor) -> None:
@@ -94,7 +94,7 @@ class FloatOps:
         if activation is not None:
             x = F.gelu(x) if activation == "gelu" else 0.5 * torch.tanh(x)
             self.see(f"{name}.out", x, matters)
-        x = F.pixel_shuffle(x * torch.from_numpy(integer.half(keep, *x.shape[2:])), shuffle)
+        x = F.pixel_shuffle(x * torch.from_numpy(arithmetic.half(keep, *x.shape[2:])), shuffle)
         if residual is not None:
             x = residual + x
             self.see(f"{name}.sum", x, matters)
@@ -119,26 +119,26 @@ class FloatOps:
 
     def window_attention(self, name: str, qkv: torch.Tensor, heads: int) -> torch.Tensor:
         b, channels, h, w = qkv.shape
-        d, k = channels // 3, integer.WINDOW**2
+        d, k = channels // 3, arithmetic.WINDOW**2
         hd = d // heads
-        is_anchor = torch.from_numpy(integer.anchors(h, w))
+        is_anchor = torch.from_numpy(arithmetic.anchors(h, w))
         at = torch.nonzero(~is_anchor.flatten())[:, 0]
         seen = _windows(is_anchor[None, None].float())[0, 0][:, at].t()
         far = (1 - seen[:, :, None] * seen[:, None, :]) * -100
         q, key, v = _windows(qkv)[..., at].reshape(b, 3, heads, hd, k, len(at)).permute(1, 0, 5, 2, 4, 3)
-        relative = torch.from_numpy(integer.relative_positions())
+        relative = torch.from_numpy(arithmetic.relative_positions())
         bias = self.weights[f"{name.removesuffix('.attention')}.bias"][relative].permute(2, 0, 1)
         p = torch.softmax(q @ key.transpose(-1, -2) * hd**-0.5 + bias + far[:, None], -1)
         out = torch.zeros(b, d, k, h * w)
         out[..., at] = (p @ v).permute(0, 2, 4, 3, 1).reshape(b, d, k, len(at))
-        blocks = out.reshape(b, d, integer.WINDOW, integer.WINDOW, h, w)
-        return blocks.permute(0, 1, 4, 2, 5, 3).reshape(b, d, h * integer.WINDOW, w * integer.WINDOW)
+        blocks = out.reshape(b, d, arithmetic.WINDOW, arithmetic.WINDOW, h, w)
+        return blocks.permute(0, 1, 4, 2, 5, 3).reshape(b, d, h * arithmetic.WINDOW, w * arithmetic.WINDOW)
 
     def linear_attention(self, name: str, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int,
                          split: bool) -> torch.Tensor:
         b, c, h, w = query.shape
-        counted = torch.from_numpy(integer.half("anchor" if split else None, h, w)).flatten()
-        asking = torch.from_numpy(integer.half("nonAnchor" if split else None, h, w)).flatten()
+        counted = torch.from_numpy(arithmetic.half("anchor" if split else None, h, w)).flatten()
+        asking = torch.from_numpy(arithmetic.half("nonAnchor" if split else None, h, w)).flatten()
         parts = (b, heads, c // heads, -1)
         k, v = (t.flatten(2)[:, :, counted].reshape(parts) for t in (key, value))
         q = query.flatten(2)[:, :, asking].reshape(parts)
@@ -150,7 +150,7 @@ class FloatOps:
         return out
 
     def mask(self, x: torch.Tensor, keep: str) -> torch.Tensor:
-        return x * torch.from_numpy(integer.half(keep, *x.shape[2:]))
+        return x * torch.from_numpy(arithmetic.half(keep, *x.shape[2:]))
 
     def slice(self, x: torch.Tensor, first: int, count: int) -> torch.Tensor:
         return x[:, first:first + count]
@@ -158,7 +158,7 @@ class FloatOps:
     def dequantise(self, symbols: torch.Tensor, params: torch.Tensor, keep: str,
                    base: Optional[torch.Tensor]) -> torch.Tensor:
         rest = torch.zeros_like(symbols) if base is None else base
-        at = torch.from_numpy(integer.half(keep, *symbols.shape[2:]))
+        at = torch.from_numpy(arithmetic.half(keep, *symbols.shape[2:]))
         return torch.where(at, symbols + params.chunk(2, 1)[1], rest)
 
     def concat(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -171,7 +171,7 @@ def run_float(ops: FloatOps, model: Cleric, latents: Latents) -> torch.Tensor:
     y, d = torch.from_numpy(latents.y), model.config.d
 
     def code(i: int, keep: str, params: torch.Tensor) -> torch.Tensor:
-        at = torch.from_numpy(integer.half(keep, *y.shape[2:]))
+        at = torch.from_numpy(arithmetic.half(keep, *y.shape[2:]))
         scale, mean = params.chunk(2, 1)
         return dead_zone_round(y[:, d * i:d * (i + 1)] - mean, scale) * at
 

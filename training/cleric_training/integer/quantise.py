@@ -13,14 +13,14 @@ from typing import Any, Callable, Mapping, Optional, Sequence
 import numpy as np
 import torch
 
-from . import integer, steps
+from ..network.config import Config
+from ..network.model import Cleric
+from . import arithmetic, exponents
 from .calibrate import FloatOps, Latents, samples
-from .config import Config
 from .dequantise import NORM_UNIT, query_rows, runs
-from .integer_model import encode
-from .model import Cleric
+from .entropy_graph import walk
+from .oracle import encode
 from .tables import dead_zones, fitted_tables, gauss_tables, scale_table, size_counts
-from .walk import walk
 
 BITS = 8
 MOST_BITS = 12
@@ -39,7 +39,7 @@ def check_accumulator(name: str, weight: np.ndarray, bias: np.ndarray, shift: np
     if shift.min() < 1 or shift.max() > 30:
         raise QuantiseError(f"Expected shifts of 1..30 for {name} but received {shift.min()}..{shift.max()}")
     sums = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(1)
-    bound = integer.ACTIVATION * sums + np.abs(bias.astype(np.int64)) + (1 << (shift.astype(np.int64) - 1))
+    bound = arithmetic.ACTIVATION * sums + np.abs(bias.astype(np.int64)) + (1 << (shift.astype(np.int64) - 1))
     if bound.max() >= 1 << 31:
         raise QuantiseError(f"Expected sums below 2^31 for {name} but channel {int(bound.argmax())} may reach {bound.max()}")
 
@@ -72,7 +72,7 @@ class Quantiser:
         self.float = FloatOps(model)
         self.steps, self.bits = chosen, bits
         self.out = Quantised()
-        self.out.tensors["rsqrt"] = integer.rsqrt_table()
+        self.out.tensors["rsqrt"] = arithmetic.rsqrt_table()
         self._tables: dict[tuple[str, int, int], int] = {}
 
     def note(self, name: str, x: Pair) -> None:
@@ -85,7 +85,7 @@ class Quantiser:
     def _table(self, name: str, kind: str) -> np.ndarray:
         key = (kind, int(self.steps[name][0]), int(self.steps[f"{name}.out"][0]))
         number = self._tables.setdefault(key, len(self._tables))
-        self.out.tensors[f"table.{number}"] = steps.table(*key)
+        self.out.tensors[f"table.{number}"] = exponents.table(*key)
         self._store(name, table=np.array([number], np.int32))
         return self.out.tensors[f"table.{number}"]
 
@@ -129,7 +129,7 @@ class Quantiser:
         energy = (x.astype(np.float64) ** 2).mean((0, 2, 3))
         whole, a = self._scaled(name, weight, e_in, e_out, energy if weight.shape[1] > 1 else np.ones(1))
         acc = sums(whole)
-        at = integer.half(matters, *acc.shape[2:])
+        at = arithmetic.half(matters, *acc.shape[2:])
         gap = (acc * np.exp2(a)[:, None, None] - real.numpy())[..., at].mean((0, 2))  # = -bias, were all exact
         offset = np.round(-gap * np.exp2(-a))
         if np.abs(offset).max() >= 1 << 31:
@@ -142,7 +142,7 @@ class Quantiser:
         return acc, offset, shift, e_out
 
     def _record(self, name: str, pair: Pair, matters: Optional[str] = None) -> Pair:
-        at = integer.half(matters, *pair.whole.shape[2:])
+        at = arithmetic.half(matters, *pair.whole.shape[2:])
         signal = pair.real.numpy()[..., at].std() or 1.0
         self.out.noise[name] = float(np.sqrt((pair.error()[..., at] ** 2).mean()) / signal)
         return pair
@@ -160,9 +160,9 @@ class Quantiser:
             weight = weight * rows[:, None, None, None]
             target = exact * torch.from_numpy(rows).float()[:, None, None]
         acc, offset, shift, e = self._fit(name, weight, x, e_in, target,
-                                          lambda w: integer.accumulate(x, w, stride, pad), matters)
+                                          lambda w: arithmetic.accumulate(x, w, stride, pad), matters)
         table = self._table(name, activation) if activation else None
-        whole = integer.finish(acc, offset, shift, table, shuffle, wide, residual.whole if residual else None, keep)
+        whole = arithmetic.finish(acc, offset, shift, table, shuffle, wide, residual.whole if residual else None, keep)
         real = self.float.finish(name, exact, activation, shuffle, residual.real if residual else None, keep)
         if activation:
             e = self.steps[f"{name}.out"]
@@ -174,19 +174,19 @@ class Quantiser:
         weight = self.float.weight(name).double().numpy() * np.exp2(x.e)[:, None, None, None]
         exact = self.float.filtered(name, x.real)
         acc, offset, shift, e = self._fit(name, weight, x.whole, np.zeros(1, int), exact,
-                                          lambda w: integer.accumulate_depthwise(x.whole, w), None)
+                                          lambda w: arithmetic.accumulate_depthwise(x.whole, w), None)
         self.out.layers[name]["in"] = runs(x.e)
         table = self._table(name, activation) if activation else None
         if activation:
             e = self.steps[f"{name}.out"]
-        return self._record(name, Pair(integer.finish(acc, offset, shift, table),
+        return self._record(name, Pair(arithmetic.finish(acc, offset, shift, table),
                                        self.float.finish(name, exact, activation), e))
 
     def requantise(self, name: str, x: Pair) -> Pair:
         e = self.steps[name]
         shift = int(e[0] - x.e[0])
         self._store(name, shift=np.array([shift], np.int32))
-        return Pair(integer.requantise(x.whole, shift), x.real, e)
+        return Pair(arithmetic.requantise(x.whole, shift), x.real, e)
 
     def layer_norm(self, name: str, x: Pair, matters: Optional[str] = None) -> Pair:
         assert (x.e == x.e[0]).all()
@@ -201,24 +201,24 @@ class Quantiser:
             raise QuantiseError(f"Expected weights below {NORM_LIMIT} for {name}: its step is too small")
         whole = np.clip(np.round(weight * np.exp2(-a)), -NORM_LIMIT, NORM_LIMIT).astype(np.int16)
         offset, shift = np.round(bias * np.exp2(-a)).astype(np.int32), (e - a).astype(np.int32)
-        epsilon = steps.epsilon(count, int(x.e[0]))
-        assert epsilon < 1 << steps.EPSILON_BITS
+        epsilon = exponents.epsilon(count, int(x.e[0]))
+        assert epsilon < 1 << exponents.EPSILON_BITS
         self._store(name, weight=whole, bias=offset, shift=shift, epsilon=np.array([epsilon], np.int32))
         self.out.layers[name] = {"out": runs(e)}
-        normed = integer.layer_norm(x.whole, whole, offset, shift, epsilon, self.out.tensors["rsqrt"])
+        normed = arithmetic.layer_norm(x.whole, whole, offset, shift, epsilon, self.out.tensors["rsqrt"])
         return self._record(name, Pair(normed, self.float.layer_norm(name, x.real), e), matters)
 
     def window_attention(self, name: str, qkv: Pair, heads: int) -> Pair:
         d = len(qkv.e) // 3
-        shift = steps.LOGIT - int(qkv.e[0] + qkv.e[d])
+        shift = exponents.LOGIT - int(qkv.e[0] + qkv.e[d])
         if not 0 <= shift <= 30:
             raise QuantiseError(f"Expected queries and keys finer than their logits for {name}")
-        bias = np.round(self.float.weights[f"{name.removesuffix('.attention')}.bias"].double().numpy() * 2.0**-steps.LOGIT)
+        bias = np.round(self.float.weights[f"{name.removesuffix('.attention')}.bias"].double().numpy() * 2.0**-exponents.LOGIT)
         if np.abs(bias).max() > 32767:
             raise QuantiseError(f"Expected biases of at most 128 for {name}")
-        exp = integer.exp_table(2.0**steps.LOGIT)
+        exp = arithmetic.exp_table(2.0**exponents.LOGIT)
         self._store(name, bias=bias.astype(np.int16), shift=np.array([shift], np.int32), exp=exp)
-        whole = integer.window_attention(qkv.whole, bias.astype(np.int16), shift, exp, heads)
+        whole = arithmetic.window_attention(qkv.whole, bias.astype(np.int16), shift, exp, heads)
         return self._record(name, Pair(whole, self.float.window_attention(name, qkv.real, heads), qkv.e[2 * d:]))
 
     def linear_attention(self, name: str, query: Pair, key: Pair, value: Pair, heads: int, split: bool) -> Pair:
@@ -227,14 +227,14 @@ class Quantiser:
         shift = int(e[0] - value.e[0] + 18)
         if not 0 <= shift <= 30:
             raise QuantiseError(f"Expected a shift of 0..30 for {name} but received {shift}")
-        exp = integer.exp_table(2.0 ** int(key.e[0]))
+        exp = arithmetic.exp_table(2.0 ** int(key.e[0]))
         self._store(name, shift=np.array([shift], np.int32), exp=exp)
-        whole = integer.linear_attention(query.whole, key.whole, value.whole, shift, exp, heads, split)
+        whole = arithmetic.linear_attention(query.whole, key.whole, value.whole, shift, exp, heads, split)
         real = self.float.linear_attention(name, query.real, key.real, value.real, heads, split)
         return self._record(name, Pair(whole, real, e), "nonAnchor" if split else None)
 
     def mask(self, x: Pair, keep: str) -> Pair:
-        return Pair(x.whole * integer.half(keep, *x.whole.shape[2:]), self.float.mask(x.real, keep), x.e)
+        return Pair(x.whole * arithmetic.half(keep, *x.whole.shape[2:]), self.float.mask(x.real, keep), x.e)
 
     def slice(self, x: Pair, first: int, count: int) -> Pair:
         at = slice(first, first + count)
@@ -242,7 +242,7 @@ class Quantiser:
 
     def dequantise(self, symbols: Pair, params: Pair, keep: str, base: Optional[Pair]) -> Pair:
         """Both ways alike: the next layers are fitted to what a decoder will hand them."""
-        return self.exact(integer.dequantise(symbols.whole, params.whole, keep, base.whole if base else None), steps.MEAN)
+        return self.exact(arithmetic.dequantise(symbols.whole, params.whole, keep, base.whole if base else None), exponents.MEAN)
 
     def concat(self, parts: Sequence[Pair]) -> Pair:
         return Pair(np.concatenate([p.whole for p in parts], 1), torch.cat([p.real for p in parts], 1),
@@ -261,20 +261,20 @@ def thresholds() -> np.ndarray:
     cent of the bits. The last entry is out of reach.
     """
     scales = scale_table().astype(np.float64)
-    return np.append(np.round(np.sqrt(scales[:-1] * scales[1:]) * 2.0**-steps.SCALE), 1 << 30).astype(np.int32)
+    return np.append(np.round(np.sqrt(scales[:-1] * scales[1:]) * 2.0**-exponents.SCALE), 1 << 30).astype(np.int32)
 
 
 def quantise(model: Cleric, latents: Latents, bits: Callable[[str], int] = lambda name: BITS) -> Quantised:
     """The integer entropy model of a float one, fitted to latents; its coding tables are Gaussian, see `fit_tables`."""
-    chosen = steps.choose(model.config, samples(model, latents))
+    chosen = exponents.choose(model.config, samples(model, latents))
     ops = Quantiser(model, chosen, bits)
     ops.out.tensors.update(gauss_tables())
     ops.out.tensors["scales.thresholds"] = thresholds()
     d, zones = model.config.d, dead_zones(ops.out.tensors)
 
     def code(i: int, keep: str, params: Pair) -> Pair:
-        index = integer.scale_index(params.whole, ops.out.tensors["scales.thresholds"], keep)
-        return ops.exact(integer.quantise(latents.y[:, d * i:d * (i + 1)], params.whole, index, zones, keep), 0)
+        index = arithmetic.scale_index(params.whole, ops.out.tensors["scales.thresholds"], keep)
+        return ops.exact(arithmetic.quantise(latents.y[:, d * i:d * (i + 1)], params.whole, index, zones, keep), 0)
 
     with torch.no_grad():
         walk(ops, model.config, ops.exact(np.round(latents.z).astype(np.int64), 0), code)

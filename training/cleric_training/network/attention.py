@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .fast import GELU
+from ..loops.fast import GELU
 
 
 def anchor_mask(h: int, w: int) -> torch.Tensor:

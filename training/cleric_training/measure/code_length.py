@@ -5,8 +5,8 @@ from typing import Mapping
 
 import numpy as np
 
-from .integer_model import Coded
-from .tables import TOTAL
+from ..integer.oracle import Coded
+from ..integer.tables import TOTAL
 
 
 class CodeLength:

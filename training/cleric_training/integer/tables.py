@@ -12,7 +12,7 @@ from typing import Mapping
 import numpy as np
 import torch
 
-from .prior import DEAD_ZONE, Factorized
+from ..network.prior import DEAD_ZONE, Factorized
 
 TOTAL = 65536
 LEVELS = 64

@@ -12,13 +12,13 @@ from typing import Optional
 import numpy as np
 import torch
 
+from ..integer.dequantise import dequantise
+from ..integer.quantise import Quantised
+from ..integer.tables import prior_tables
+from ..network.config import Config
+from ..network.gdn import BETA_MIN, GAMMA_MIN
+from ..network.model import Cleric
 from . import safetensors
-from .config import Config
-from .gdn import BETA_MIN, GAMMA_MIN
-from .dequantise import dequantise
-from .model import Cleric
-from .quantise import Quantised
-from .tables import prior_tables
 
 FORMAT = "cleric-model/2"
 INTEGER = ("h_s.", "mem.")  # parts of the network that a file holds in integers

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from .fast import GELU
+from ..loops.fast import GELU
 
 
 def conv3(i: int, o: int, stride: int = 1) -> nn.Conv2d:

@@ -6,10 +6,10 @@ from typing import Mapping, Optional, Sequence
 
 import numpy as np
 
-from . import integer
-from .config import Config
+from ..network.config import Config
+from . import arithmetic
+from .entropy_graph import walk
 from .tables import dead_zones
-from .walk import walk
 
 
 class IntegerOps:
@@ -33,41 +33,41 @@ class IntegerOps:
              padding: Optional[int] = None, shuffle: int = 1, wide: bool = False,
              residual: Optional[np.ndarray] = None, keep: Optional[str] = None,
              matters: Optional[str] = None) -> np.ndarray:
-        return self.note(name, integer.conv(inputs, *self._layer(name, activation), stride, padding, shuffle, wide,
-                                            residual, keep))
+        return self.note(name, arithmetic.conv(inputs, *self._layer(name, activation), stride, padding, shuffle, wide,
+                                               residual, keep))
 
     def depthwise(self, name: str, x: np.ndarray, activation: Optional[str] = None) -> np.ndarray:
-        return self.note(name, integer.depthwise(x, *self._layer(name, activation)))
+        return self.note(name, arithmetic.depthwise(x, *self._layer(name, activation)))
 
     def _shift(self, name: str) -> int:
         return int(self.tensors[f"{name}.shift"][0])
 
     def requantise(self, name: str, x: np.ndarray) -> np.ndarray:
-        return integer.requantise(x, self._shift(name))
+        return arithmetic.requantise(x, self._shift(name))
 
     def layer_norm(self, name: str, x: np.ndarray, matters: Optional[str] = None) -> np.ndarray:
         weight, bias, shift = (self.tensors[f"{name}.{part}"] for part in ("weight", "bias", "shift"))
         epsilon = int(self.tensors[f"{name}.epsilon"][0])
-        return self.note(name, integer.layer_norm(x, weight, bias, shift, epsilon, self.tensors["rsqrt"]))
+        return self.note(name, arithmetic.layer_norm(x, weight, bias, shift, epsilon, self.tensors["rsqrt"]))
 
     def window_attention(self, name: str, qkv: np.ndarray, heads: int) -> np.ndarray:
         bias, exp = self.tensors[f"{name}.bias"], self.tensors[f"{name}.exp"]
-        return self.note(name, integer.window_attention(qkv, bias, self._shift(name), exp, heads))
+        return self.note(name, arithmetic.window_attention(qkv, bias, self._shift(name), exp, heads))
 
     def linear_attention(self, name: str, query: np.ndarray, key: np.ndarray, value: np.ndarray, heads: int,
                          split: bool) -> np.ndarray:
         exp = self.tensors[f"{name}.exp"]
-        return self.note(name, integer.linear_attention(query, key, value, self._shift(name), exp, heads, split))
+        return self.note(name, arithmetic.linear_attention(query, key, value, self._shift(name), exp, heads, split))
 
     def mask(self, x: np.ndarray, keep: str) -> np.ndarray:
-        return x * integer.half(keep, *x.shape[2:])
+        return x * arithmetic.half(keep, *x.shape[2:])
 
     def slice(self, x: np.ndarray, first: int, count: int) -> np.ndarray:
         return x[:, first:first + count]
 
     def dequantise(self, symbols: np.ndarray, params: np.ndarray, keep: str,
                    base: Optional[np.ndarray]) -> np.ndarray:
-        return integer.dequantise(symbols, params, keep, base)
+        return arithmetic.dequantise(symbols, params, keep, base)
 
     def concat(self, parts: Sequence[np.ndarray]) -> np.ndarray:
         return np.concatenate(parts, 1)
@@ -99,8 +99,8 @@ def encode(config: Config, tensors: Mapping[str, np.ndarray], y: np.ndarray, z: 
     found: dict[str, np.ndarray] = {}
 
     def code(i: int, keep: str, params: np.ndarray) -> np.ndarray:
-        index = integer.scale_index(params, thresholds, keep)
-        symbols = integer.quantise(y[:, d * i:d * (i + 1)], params, index, zones, keep)
+        index = arithmetic.scale_index(params, thresholds, keep)
+        symbols = arithmetic.quantise(y[:, d * i:d * (i + 1)], params, index, zones, keep)
         for name, value in ((f"r.{i}", symbols), (f"index.{i}", index)):
             found[name] = found.get(name, 0) + value
         return symbols

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..loops.fast import GELU
 from .blocks import DRBS, DRBU, R2B
 from .config import Config
-from .fast import GELU
 from .layers import conv3
 from .lifting import Lifting
 

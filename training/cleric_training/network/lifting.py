@@ -4,7 +4,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from . import fast
+from ..loops import fast
 
 FILTERS = (-1.586134342059924, -0.052980118572961, 0.882911075530934, 0.443506852043971)
 K = 1.230174104914001

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.ops import deform_conv2d
 
-from . import fast
+from ..loops import fast
 from .layers import conv3
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import torch
 
-from .model import Output
+from ..network.model import Output
 
 LAMBDA_LOW = 0.004
 LAMBDA_RANGE = 100.0

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from .fast import adam, balanced
-from .model import Cleric
+from ..loops.fast import adam, balanced
+from ..network.model import Cleric
 
 # Share of the learning rate by group. The lifting nets are shared by twelve positions a pixel, so
 # their gradient dwarfs the rest; offsets move the sampling grid of whole layers; the transforms

@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .dcn import DeformConv
-from .lifting import Lifting
-from .model import Cleric
+from ..network.dcn import DeformConv
+from ..network.lifting import Lifting
+from ..network.model import Cleric
 
 ROUNDS = 3  # of the correction, which is linear but for the lifting nets
 

@@ -18,13 +18,13 @@ from typing import Any, Optional
 import numpy as np
 import torch
 
-from . import checkpoint
-from .config import PRESETS, Config
+from ..files import checkpoint
+from ..files.modelfile import load_weights, read_model
+from ..network.config import PRESETS, Config
+from ..network.model import Cleric, Output
 from .data import DATA, HOME, Images, decode_all
 from .initialise import initialise
 from .klt import LATENT, start_linear
-from .model import Cleric, Output
-from .modelfile import load_weights, read_model
 from .objective import balance, rate_distortion, rate_lambda
 from .optimise import Optimiser, group_of
 from .shards import Shards
@@ -267,7 +267,3 @@ def main() -> None:
     trainer = Trainer(args, Images(args.folder / "data"))
     print(json.dumps(arguments), flush=True)
     trainer.run()
-
-
-if __name__ == "__main__":
-    main()

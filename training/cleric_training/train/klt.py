@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .blocks import DRBS, DRBU, R2B
+from ..network.blocks import DRBS, DRBU, R2B
+from ..network.dcn import DeformConv
+from ..network.model import Cleric
 from .data import Images
-from .dcn import DeformConv
-from .model import Cleric
 
 OFFSET = 6.0  # bias that keeps GELU linear: 7.5 standard deviations
 SPREAD = 0.8  # standard deviation of every feature

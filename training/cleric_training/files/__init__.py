@@ -1,0 +1,1 @@
+"""What lies on disk: safetensors, model files, checkpoints, and what makes one of the other."""

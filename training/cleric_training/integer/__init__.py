@@ -1,0 +1,1 @@
+"""The integer entropy model: its arithmetic, its graph, and the way from floats to integers and back."""

@@ -1,0 +1,1 @@
+"""Loops in C with their Python sides."""

@@ -1,0 +1,1 @@
+"""What a network costs: bits that a coder spends, parameters, multiply-adds."""

@@ -1,0 +1,1 @@
+"""The network as PyTorch trains it: transforms, entropy model, presets."""

@@ -1,0 +1,1 @@
+"""Training: images, the start, the objective, the optimiser and the run itself."""
