@@ -14,7 +14,7 @@
 
 namespace cleric {
 
-/// An Error with `code`; src/native.ts turns it into the class of that code.
+/// An Error with `code`; src/native/addon.ts turns it into the class of that code.
 inline Napi::Error coded_error(Napi::Env env, const char* code, const std::string& message) {
   Napi::Error error = Napi::Error::New(env, message);
   error.Set("code", code);

@@ -5,7 +5,7 @@
 //   cancel(job)    a job that hasn't begun is rejected with ERR_ABORTED instead
 //   close()        reads under way go on and keep the slide until they are done
 //
-// src/native.ts has the types. background is 0xRRGGBB.
+// src/native/addon.ts has the types. background is 0xRRGGBB.
 
 #include <atomic>
 #include <cstring>

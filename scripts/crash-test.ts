@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { crashTest, seededRandom } from '../test/archive/crash.js'
+import { crashTest, seededRandom } from '../test/compress/crash.js'
 
 const { values } = parseArgs({
   options: {

@@ -8,24 +8,22 @@
  * const { data } = await archive.readRegion({ x: 0, y: 0, level: 0, width: 512, height: 512 })
  */
 import type { Codec, DecodeOptions, EncodeOptions, ImageInput } from './codec/codec.js'
+import { borrowCodec } from './codec/default-codec.js'
 import type { DeviceList } from './codec/devices.js'
-import type { Image } from './codec/image.js'
-import { borrowCodec } from './default-codec.js'
+import type { Image } from './image/image.js'
 
 export { type Archive, type ArchiveLevel, type ArchiveOptions, openArchive } from './archive/archive.js'
-export {
-  type CompressOptions,
-  type CompressProgress,
-  type CompressResult,
-  compressSlide,
-  type UnreadableTile,
-} from './archive/compress.js'
 export { registerWithGeotiff } from './archive/geotiff.js'
-export type { SearchProgress } from './archive/target-bpp.js'
 export { type BadTile, type ValidateOptions, type Validation, validateArchive } from './archive/validate.js'
 export type { Codec, CodecOptions, DecodeOptions, EncodeOptions, ImageInput } from './codec/codec.js'
 export type { DeviceDescription, DeviceKind, DeviceList } from './codec/devices.js'
-export type { Image } from './codec/image.js'
+export {
+  type CompressOptions,
+  type CompressResult,
+  compressSlide,
+} from './compress/compress.js'
+export type { CompressProgress, UnreadableTile } from './compress/progress.js'
+export type { SearchProgress } from './compress/target-bpp.js'
 export {
   AbortedError,
   ClericError,
@@ -35,13 +33,16 @@ export {
   SlideError,
   UnsupportedError,
 } from './errors.js'
-export { type ExportOptions, type ExportProgress, type ExportResult, exportSlide } from './export/export.js'
+export { type ExportOptions, type ExportResult, exportSlide } from './export/export.js'
+export type { ExportProgress } from './export/progress.js'
 export type { ExportCompression } from './export/tile-codec.js'
+export type { Colour } from './image/draw.js'
+export type { Image } from './image/image.js'
 export { type CompareOptions, compareSlides, type LevelComparison } from './metrics/compare.js'
 export { msSsim } from './metrics/ms-ssim.js'
 export { psnr } from './metrics/psnr.js'
 export { type OpenSlideOptions, openSlide } from './slide/open.js'
-export type { Colour, Level, Region, Resolution, SlideSource } from './slide/source.js'
+export type { Level, Region, Resolution, SlideSource } from './slide/source.js'
 
 /**
  * Opens a model on a device, for callers that choose them or want to say when the device is freed.

@@ -1,8 +1,8 @@
 /** A lossless stand-in for the codec, for tests of what stands around it. */
 import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib'
 import type { PayloadCodec } from '../src/archive/archive.js'
-import type { Image } from '../src/codec/image.js'
 import { CorruptDataError, throwIfAborted } from '../src/errors.js'
+import type { Image } from '../src/image/image.js'
 
 export interface TestCodec extends PayloadCodec {
   encoded: number

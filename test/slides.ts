@@ -1,15 +1,7 @@
 /** Slides made of images in memory, for tests. */
-import type { Image } from '../src/codec/image.js'
-import {
-  checkRegion,
-  fill,
-  type Level,
-  levelPosition,
-  paste,
-  type Region,
-  type SlideSource,
-  WHITE,
-} from '../src/slide/source.js'
+import { fill, paste, WHITE } from '../src/image/draw.js'
+import type { Image } from '../src/image/image.js'
+import { checkRegion, type Level, levelPosition, type Region, type SlideSource } from '../src/slide/source.js'
 
 /** A slide whose levels are the given images. */
 export function memorySlide(images: readonly Image[], facts: Partial<SlideSource> = {}): SlideSource {

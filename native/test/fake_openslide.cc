@@ -1,5 +1,5 @@
 // A libopenslide for tests: the same C interface over slides that no scanner makes.
-// CLERIC_OPENSLIDE points to it. test/native/openslide-double.test.ts is its only user.
+// CLERIC_OPENSLIDE points to it. test/slide/openslide-double.test.ts is its only user.
 //
 // Its "slides" are text files that begin with "fake"; the words after it are options:
 //   damaged           opens, but in the error state

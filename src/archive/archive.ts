@@ -1,19 +1,21 @@
 /** Reads archives, region by region. */
+
 import sharp from 'sharp'
 import { checkInteger, checkOptions, checkSignal } from '../arguments.js'
 import type { Codec } from '../codec/codec.js'
-import { cropImage, type Image } from '../codec/image.js'
-import { borrowCodec, type CodecChoice } from '../default-codec.js'
+import { borrowCodec, type CodecChoice } from '../codec/default-codec.js'
 import { ClericError, CorruptDataError, throwIfAborted, UnsupportedError } from '../errors.js'
-import { toImage } from '../slide/image-file.js'
-import { checkRegion, fill, type Level, levelPosition, paste, type Region, type SlideSource } from '../slide/source.js'
-import { type ByteSource, openBytes } from './byte-source.js'
+import { type ByteSource, openBytes } from '../files/byte-source.js'
+import { fill, paste } from '../image/draw.js'
+import { cropImage, type Image } from '../image/image.js'
+import { toImage } from '../image/sharp.js'
+import { checkRegion, type Level, levelPosition, type Region, type SlideSource } from '../slide/source.js'
+import type { StoredImage } from '../tiff/image-fields.js'
+import { colourOf, kindOf, TILE, type TileIndex } from '../tiff/tile-index.js'
 import type { Description } from './description.js'
-import type { Layout } from './layout.js'
-import { type OpenedHead, readHead } from './reader.js'
-import type { StoredImage } from './tiff-image.js'
+import { type OpenedHead, readHead } from './head-reader.js'
+import type { Layout } from './head-writer.js'
 import { TileCache } from './tile-cache.js'
-import { colourOf, kindOf, TILE, type TileIndex } from './tile-index.js'
 
 /** The part of a codec that an archive uses. */
 export type PayloadCodec = Pick<Codec, 'model' | 'device' | 'encodePayload' | 'decodePayload'>

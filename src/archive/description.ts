@@ -1,5 +1,6 @@
 /** What an archive says of itself and its slide, apart from pixels: two pieces of JSON (docs/format.md). */
-import type { Colour, Level, Resolution } from '../slide/source.js'
+import type { Colour } from '../image/draw.js'
+import type { Level, Resolution } from '../slide/source.js'
 
 /** Version of the format; a reader refuses later ones. */
 export const FORMAT_VERSION = 1

@@ -1,10 +1,10 @@
 /** Lets geotiff.js read the levels of archives. */
 import { checkOptions, wrongType } from '../arguments.js'
-import { borrowCodec, type CodecChoice } from '../default-codec.js'
+import { borrowCodec, type CodecChoice } from '../codec/default-codec.js'
 import { UnsupportedError } from '../errors.js'
+import { COMPRESSION, TAGS } from '../tiff/tags.js'
 import type { PayloadCodec } from './archive.js'
 import { readTileHead, type TileHead } from './description.js'
-import { COMPRESSION, TAGS } from './tiff-tags.js'
 
 /** What is used of geotiff.js, version 3. */
 export interface GeotiffModule {

@@ -1,8 +1,8 @@
+import { firstBytes } from '../files/byte-source.js'
 import { openSlide } from '../slide/open.js'
 import type { SlideSource } from '../slide/source.js'
 import { type Archive, type ArchiveOptions, openArchive } from './archive.js'
-import { firstBytes } from './byte-source.js'
-import { isArchive } from './reader.js'
+import { isArchive } from './head-reader.js'
 
 /**
  * Opens an archive (told by its first bytes), a slide, an image, or a drawn slide. Of an archive OpenSlide would show no more than

@@ -2,8 +2,9 @@
  * Decoded tiles, the least recently used dropped first, bounded in bytes. A tile asked for twice at once is decoded once,
  * and no longer when all who asked have given up.
  */
-import type { Image } from '../codec/image.js'
+
 import { untilAborted } from '../errors.js'
+import type { Image } from '../image/image.js'
 
 interface Entry {
   readonly image: Promise<Image>

@@ -1,7 +1,7 @@
 import { checkCallback, checkOptions, checkSignal, wrongType } from '../arguments.js'
+import { inOrder } from '../concurrency/in-order.js'
 import { ClericError, type ErrorCode } from '../errors.js'
 import { Archive } from './archive.js'
-import { inOrder } from './in-order.js'
 
 export interface TilePlace {
   readonly level: number

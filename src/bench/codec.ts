@@ -1,5 +1,5 @@
 /** What the bench asks of a codec. Which there are: tool-codecs.ts, sharp-codecs.ts, cleric-codec.ts. */
-import type { Image } from '../codec/image.js'
+import type { Image } from '../image/image.js'
 
 export interface CodecFacts {
   /** As in `--codecs`, e.g. "jpeg-xl". */

@@ -2,9 +2,10 @@
  * A crop of one image by several codecs at the same rate, each above a map of its errors, as in the paper's Figure 7.
  * An SVG that holds its images as PNG.
  */
-import type { Image } from '../codec/image.js'
+
+import type { Image } from '../image/image.js'
+import { fromImage } from '../image/sharp.js'
 import { psnr } from '../metrics/psnr.js'
-import { fromImage } from '../slide/image-file.js'
 import type { BenchCodec } from './codec.js'
 import { centre, type TestImage } from './image-set.js'
 import { type Quality, quality } from './quality.js'

@@ -4,14 +4,17 @@
  * A level is the image halved that many times by the mean of 2 x 2 pixels, as the levels of a pyramid are. From a
  * slide, every level has patches of the same size, as in the paper; the images of a folder get smaller.
  */
+
 import { createHash } from 'node:crypto'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Image } from '../codec/image.js'
 import { SlideError } from '../errors.js'
+import { paste } from '../image/draw.js'
+import { cropImage, type Image } from '../image/image.js'
+import { halve } from '../image/shrink.js'
 import { ImageFile } from '../slide/image-file.js'
 import { openSlide } from '../slide/open.js'
-import { paste, type SlideSource } from '../slide/source.js'
+import type { SlideSource } from '../slide/source.js'
 import { clericMaxSide } from './cleric-codec.js'
 
 export interface TestImage {
@@ -60,7 +63,7 @@ async function openFolder(path: string, limit = Number.POSITIVE_INFINITY): Promi
       using file = await ImageFile.open(join(path, name))
       const { width, height } = file.levels[0] as SlideSource['levels'][0]
       const image = await file.readRegion({ x: 0, y: 0, level: 0, width, height }, signal)
-      return levels.map((level) => testImage(name, level, centre(halve(image, level), clericMaxSide)))
+      return levels.map((level) => testImage(name, level, centre(halved(image, level), clericMaxSide)))
     },
     [Symbol.dispose]() {},
   }
@@ -79,7 +82,7 @@ async function openPatches(path: string, maxLevel: number, limit: number): Promi
       names,
       async read(index, levels, signal) {
         const image = await readPlace(slide, places[index] as Place, side, signal)
-        return levels.map((level) => testImage(names[index] as string, level, centre(halve(image, level), PATCH)))
+        return levels.map((level) => testImage(names[index] as string, level, centre(halved(image, level), PATCH)))
       },
       [Symbol.dispose]: () => slide.close(),
     }
@@ -134,26 +137,12 @@ function tissueShare({ data }: Image): number {
 }
 
 /** Halved `times` times by the mean of 2 x 2, rounded to nearest; a last odd row or column is dropped. */
-export function halve(image: Image, times: number): Image {
-  let { data, width, height } = image
-  for (let i = 0; i < times && width > 1 && height > 1; i++) {
-    const half = { width: width >> 1, height: height >> 1 }
-    const to = new Uint8Array(half.width * half.height * 3)
-    const stride = 3 * width
-    for (let y = 0, j = 0; y < half.height; y++) {
-      for (let x = 0, k = 2 * y * stride; x < half.width; x++, k += 6) {
-        for (let c = 0; c < 3; c++, j++) {
-          const at = k + c
-          const top = (data[at] as number) + (data[at + 3] as number)
-          to[j] = (top + (data[at + stride] as number) + (data[at + stride + 3] as number) + 2) >> 2
-        }
-      }
-    }
-    data = to
-    width = half.width
-    height = half.height
+export function halved(image: Image, times: number): Image {
+  let half = image
+  for (let i = 0; i < times && half.width > 1 && half.height > 1; i++) {
+    half = halve(cropImage(half, half.width & ~1, half.height & ~1))
   }
-  return { data, width, height, channels: 3 }
+  return half
 }
 
 /** The middle of an image, at most `side` wide and high. */

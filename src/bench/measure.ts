@@ -1,4 +1,4 @@
-import type { Image } from '../codec/image.js'
+import type { Image } from '../image/image.js'
 
 /** What a sweep finds out about decoded images. */
 export interface Measure<T extends object> {

@@ -1,5 +1,5 @@
 /** Binary PPM, 8 bit: what command-line codecs read and write. */
-import type { Image } from '../codec/image.js'
+import type { Image } from '../image/image.js'
 
 export function writePpm({ data, width, height }: Image): Uint8Array {
   return Buffer.concat([Buffer.from(`P6\n${width} ${height}\n255\n`), data])

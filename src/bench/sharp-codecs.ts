@@ -1,8 +1,9 @@
 /** Codecs that sharp carries. To add one, add an entry to the table. */
+
 import sharp, { type Sharp } from 'sharp'
-import type { Image } from '../codec/image.js'
 import { ClericError, throwIfAborted } from '../errors.js'
-import { fromImage, toImage } from '../slide/image-file.js'
+import type { Image } from '../image/image.js'
+import { fromImage, toImage } from '../image/sharp.js'
 import type { BenchCodec, CodecFacts } from './codec.js'
 
 interface SharpCodec extends CodecFacts {

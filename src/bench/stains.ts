@@ -2,7 +2,7 @@
  * How much haematoxylin and eosin each pixel holds: Ruifrok and Johnston, "Quantification of histochemical staining by color
  * deconvolution" (2001). Optical density is linear in the stains; what neither explains goes to a third direction.
  */
-import type { Image } from '../codec/image.js'
+import type { Image } from '../image/image.js'
 import { EOSIN, HAEMATOXYLIN } from '../slide/synthetic.js'
 
 /** Densities, natural logarithm, one value a pixel. Noise makes some slightly negative. */

@@ -6,7 +6,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Image } from '../codec/image.js'
+import type { Image } from '../image/image.js'
 import type { BenchCodec, CodecFacts, MissingCodec, Size } from './codec.js'
 import { readPpm, writePpm } from './ppm.js'
 import { runTool, toolFailed, tryTool } from './run-tool.js'

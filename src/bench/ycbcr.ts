@@ -2,7 +2,7 @@
  * Full-range YCbCr 4:4:4 of 10 bits, ITU-R BT.601 as in JFIF, planar, little-endian (FFmpeg's yuv444p10le): for codecs
  * that take no RGB. Ten bits, so that the conversion costs next to nothing: 8-bit RGB comes back with an error of 0.
  */
-import type { Image } from '../codec/image.js'
+import type { Image } from '../image/image.js'
 import type { Size } from './codec.js'
 
 const [KR, KB] = [0.299, 0.114]

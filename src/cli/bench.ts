@@ -10,7 +10,7 @@ import { benchRateDistortion, type RdReport } from '../bench/rate-distortion.js'
 import { defaultCachePath } from '../bench/result-cache.js'
 import type { BenchFacts, BenchOptions, BenchRun } from '../bench/run.js'
 import { benchTissue, type TissueReport } from '../bench/tissue-report.js'
-import { borrowCodec, type CodecChoice, type Loan } from '../default-codec.js'
+import { borrowCodec, type CodecChoice, type Loan } from '../codec/default-codec.js'
 import { type Cli, codecOptions, type Session } from './cli.js'
 import { integerFrom, table } from './quantities.js'
 

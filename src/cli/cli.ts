@@ -4,7 +4,7 @@
  */
 import { Command, CommanderError } from 'commander'
 import type { PayloadCodec } from '../archive/archive.js'
-import { type CodecChoice, closeIdleCodecs } from '../default-codec.js'
+import { type CodecChoice, closeIdleCodecs } from '../codec/default-codec.js'
 import { ClericError } from '../errors.js'
 import { Progress } from './progress.js'
 

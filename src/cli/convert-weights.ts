@@ -1,7 +1,7 @@
 import { convertWeights } from '../checkpoint/convert.js'
 import { ClericError } from '../errors.js'
-import { refuseExisting } from '../partial-file.js'
-import { isSameFile } from '../same-file.js'
+import { refuseExisting } from '../files/partial-file.js'
+import { isSameFile } from '../files/same-file.js'
 import type { Cli } from './cli.js'
 import { byteSize } from './quantities.js'
 

@@ -1,8 +1,9 @@
 import { type Archive, openArchive } from '../archive/archive.js'
-import type { Image } from '../codec/image.js'
-import type { CodecChoice } from '../default-codec.js'
+import type { CodecChoice } from '../codec/default-codec.js'
 import { UnsupportedError } from '../errors.js'
-import { fill, type Level, paste } from '../slide/source.js'
+import { fill, paste } from '../image/draw.js'
+import type { Image } from '../image/image.js'
+import type { Level } from '../slide/source.js'
 import { type Cli, codecOptions } from './cli.js'
 import { imagePath, writeImage } from './write-image.js'
 

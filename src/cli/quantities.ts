@@ -1,7 +1,7 @@
 /** Numbers as people read them, and as they write them on a command line. */
 import { InvalidArgumentError } from 'commander'
-import { TILE_MULTIPLE } from '../archive/tile-index.js'
 import { maxTileSide } from '../codec/bitstream.js'
+import { TILE_MULTIPLE } from '../tiff/tile-index.js'
 
 /** 1536 -> "1.5 KB". Powers of 1000, as disks and file managers count. */
 export function byteSize(bytes: number): string {

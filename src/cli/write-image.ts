@@ -1,18 +1,20 @@
 /** The image that a command writes: its format is told by its name. */
+
 import { writeFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { InvalidArgumentError } from 'commander'
 import type { Sharp } from 'sharp'
-import type { Image } from '../codec/image.js'
 import { ClericError, UnsupportedError } from '../errors.js'
-import { isSameFile } from '../same-file.js'
-import { fromImage } from '../slide/image-file.js'
+import { isSameFile } from '../files/same-file.js'
+import type { Image } from '../image/image.js'
+import { JPEG } from '../image/jpeg.js'
+import { fromImage } from '../image/sharp.js'
 
 /** Without further loss, but for JPEG, which has no such mode. */
 const FORMATS: Record<string, (pipeline: Sharp) => Sharp> = {
   '.png': (pipeline) => pipeline.png(),
   '.tif': (pipeline) => pipeline.tiff({ compression: 'deflate', predictor: 'horizontal' }),
-  '.jpg': (pipeline) => pipeline.jpeg({ quality: 95, chromaSubsampling: '4:4:4' }),
+  '.jpg': (pipeline) => pipeline.jpeg(JPEG.file),
   '.webp': (pipeline) => pipeline.webp({ lossless: true }),
 }
 const ALIASES: Record<string, string> = { '.tiff': '.tif', '.jpeg': '.jpg' }

@@ -11,15 +11,15 @@ import {
   outOfRange,
   wrongType,
 } from '../arguments.js'
+import { Turns } from '../concurrency/turns.js'
 import { ClericError, throwIfAborted, UnsupportedError, untilAborted } from '../errors.js'
+import type { Image } from '../image/image.js'
 import { loadModel } from '../model/model.js'
 import type { Backend } from '../network/graph.js'
 import { maxTileSide, modelId, readTile, writeTile } from './bitstream.js'
 import { type DeviceKind, deviceKinds, openBackend } from './devices.js'
 import { defaultQuality } from './gain.js'
-import type { Image } from './image.js'
 import { TileCodec } from './tile-codec.js'
-import { Turns } from './turns.js'
 
 export interface CodecOptions {
   /** Path of a model file; default: the model that ships with cleric. */

@@ -5,10 +5,10 @@
  */
 import { openCpu } from '../cpu/backend.js'
 import { CorruptDataError } from '../errors.js'
+import type { Image } from '../image/image.js'
+import { hash } from '../image/noise.js'
 import type { Model } from '../model/model.js'
 import type { Backend } from '../network/graph.js'
-import { hash } from '../slide/noise.js'
-import type { Image } from './image.js'
 import { TileCodec } from './tile-codec.js'
 
 /** Of the probe: 8 x 8 latents of every channel. */

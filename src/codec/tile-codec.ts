@@ -4,7 +4,7 @@
 import { crc32c } from '../entropy/crc32c.js'
 import { type CdfTables, RansDecoder, RansEncoder, RansTables, type TableIndexes } from '../entropy/rans.js'
 import { CorruptDataError, UnsupportedError } from '../errors.js'
-import type { ModelConfig } from '../model/config.js'
+import { cropImage, type Image, padImage } from '../image/image.js'
 import type { Model } from '../model/model.js'
 import {
   checkParameters,
@@ -14,12 +14,12 @@ import {
   encoderGraph,
   padMultiple,
 } from '../network/cleric.js'
+import type { ModelConfig } from '../network/config.js'
 import type { Backend, Executable, Parameters, PortData, Tensor } from '../network/graph.js'
 import { type Payload, readPayload, writePayload } from './bitstream.js'
 import { type CodingOrder, codingOrder, gather, scatter } from './coding-order.js'
 import { ExecutablePool } from './executable-pool.js'
 import { gainsAt } from './gain.js'
-import { cropImage, type Image, padImage } from './image.js'
 import { Recent } from './recent.js'
 
 /** Executables kept: a slide needs one a tile in flight and one for the tiles at its edge. */

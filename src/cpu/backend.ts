@@ -4,7 +4,7 @@
 import { availableParallelism, cpus } from 'node:os'
 import { checkInteger, checkOneOf, wrongType } from '../arguments.js'
 import { AbortedError, ClericError, DeviceError, throwIfAborted } from '../errors.js'
-import { addon, asClericError, type NativeCpuBackend, type NativeCpuExecutable } from '../native.js'
+import { addon, asClericError, type NativeCpuBackend, type NativeCpuExecutable } from '../native/addon.js'
 import type { Backend, Executable, Graph, Node, Parameters, Port, PortData, Stage, Tensor } from '../network/graph.js'
 import { flatten } from './flatten.js'
 

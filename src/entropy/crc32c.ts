@@ -1,5 +1,5 @@
 import { checkBytes, checkInteger } from '../arguments.js'
-import { addon } from '../native.js'
+import { addon } from '../native/addon.js'
 
 /**
  * CRC-32C (Castagnoli, RFC 3720) of `bytes`, an unsigned 32-bit number.

@@ -17,7 +17,7 @@ import {
   type NativeTables,
   translated,
   translatedLater,
-} from '../native.js'
+} from '../native/addon.js'
 
 /**
  * A set of cumulative tables, as the model file has them. Table t:

@@ -1,7 +1,6 @@
 /** Slide to a TIFF that every reader of slides opens. */
 
 import { Archive, type PayloadCodec } from '../archive/archive.js'
-import { keptOf } from '../archive/identity.js'
 import { openAny } from '../archive/open-any.js'
 import {
   checkCallback,
@@ -13,12 +12,14 @@ import {
   checkString,
   outOfRange,
 } from '../arguments.js'
-import type { CodecChoice } from '../default-codec.js'
+import type { CodecChoice } from '../codec/default-codec.js'
 import { ClericError, throwIfAborted } from '../errors.js'
-import { refuseExisting } from '../partial-file.js'
-import { isSameFile } from '../same-file.js'
+import { refuseExisting } from '../files/partial-file.js'
+import { isSameFile } from '../files/same-file.js'
+import { keptOf } from '../slide/identity.js'
 import { checkSlide, type Level, type SlideSource } from '../slide/source.js'
 import { describeSlide } from './head.js'
+import type { ExportProgress } from './progress.js'
 import { exportLevels } from './pyramid.js'
 import { ExportRun } from './run.js'
 import { EXPORT_COMPRESSIONS, type ExportCompression, tileCodec } from './tile-codec.js'
@@ -37,16 +38,6 @@ export interface ExportOptions extends CodecChoice {
   readonly codec?: PayloadCodec | undefined
   readonly onProgress?: ((progress: ExportProgress) => void) | undefined
   readonly signal?: AbortSignal | undefined
-}
-
-/** How far an export is. Counts the tiles of all levels. */
-export interface ExportProgress {
-  readonly tiles: number
-  readonly totalTiles: number
-  readonly pixels: number
-  readonly totalPixels: number
-  /** Written so far. */
-  readonly bytes: number
 }
 
 export interface ExportResult {

@@ -2,6 +2,8 @@
  * The directories of an export: the levels, finest first, then the associated images, in the order and with the words of an
  * Aperio SVS file, which OpenSlide, QuPath and Bio-Formats know label, macro image, resolution and objective power from.
  */
+
+import type { Level, SlideSource } from '../slide/source.js'
 import {
   type Fields,
   optionalField,
@@ -10,10 +12,9 @@ import {
   type StoredImage,
   stripFields,
   tileFields,
-} from '../archive/tiff-image.js'
-import { HORIZONTAL, MACRO, REDUCED, TAGS } from '../archive/tiff-tags.js'
-import { ascii, encodeTiff, short, undefinedBytes } from '../archive/tiff-writer.js'
-import type { Level, SlideSource } from '../slide/source.js'
+} from '../tiff/image-fields.js'
+import { HORIZONTAL, MACRO, REDUCED, TAGS } from '../tiff/tags.js'
+import { ascii, encodeTiff, short, undefinedBytes } from '../tiff/writer.js'
 import type { ExportLevel } from './pyramid.js'
 import type { TileCodec } from './tile-codec.js'
 

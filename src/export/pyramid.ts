@@ -1,6 +1,7 @@
 /** Which levels an export has: the slide's own, and coarser ones where a viewer would otherwise have to read too much at once. */
-import { emptyIndex, type TileIndex } from '../archive/tile-index.js'
+
 import type { Level } from '../slide/source.js'
+import { emptyIndex, type TileIndex } from '../tiff/tile-index.js'
 
 /** How much coarser a level that is made is than the one before it. A divisor of every tile's side. */
 export const STEP = 4

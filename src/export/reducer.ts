@@ -1,8 +1,7 @@
 /** Makes a coarser level of a finer one while that goes by, tile after tile, so that no pixel is read twice. */
-import type { Size } from '../archive/tile-index.js'
-import type { Image } from '../codec/image.js'
-import { shrink } from '../slide/shrink.js'
-import { fill, paste, WHITE } from '../slide/source.js'
+import { fill, paste, WHITE } from '../image/draw.js'
+import type { Image, Size } from '../image/image.js'
+import { shrink } from '../image/shrink.js'
 import { type ExportLevel, STEP } from './pyramid.js'
 
 /** Called with the pixels of the coarser level's tiles, row by row, cut to the level. */

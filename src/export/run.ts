@@ -1,14 +1,16 @@
 /** One export of a slide: what `exportSlide` does once its options are checked. */
-import { inOrder } from '../archive/in-order.js'
-import type { StoredImage } from '../archive/tiff-image.js'
-import { TIFF_HEADER_BYTES } from '../archive/tiff-writer.js'
-import { growImage, type Image } from '../codec/image.js'
+
+import { inOrder } from '../concurrency/in-order.js'
 import { throwIfAborted } from '../errors.js'
-import { PartialFile } from '../partial-file.js'
-import { fromImage } from '../slide/image-file.js'
+import { PartialFile } from '../files/partial-file.js'
+import { growImage, type Image } from '../image/image.js'
+import { JPEG } from '../image/jpeg.js'
+import { fromImage } from '../image/sharp.js'
 import { type Level, levelRegion, type SlideSource } from '../slide/source.js'
-import type { ExportProgress } from './export.js'
+import type { StoredImage } from '../tiff/image-fields.js'
+import { TIFF_HEADER_BYTES } from '../tiff/writer.js'
 import { encodeHead } from './head.js'
+import type { ExportProgress } from './progress.js'
 import type { ExportLevel } from './pyramid.js'
 import { Reducer } from './reducer.js'
 import type { TileCodec } from './tile-codec.js'
@@ -175,7 +177,7 @@ export class ExportRun {
     const jpegs = []
     for (const name of this.#plan.images) {
       const image = await this.#slide.readAssociatedImage(name, this.#signal)
-      const bytes = await fromImage(image).jpeg({ quality: 90, chromaSubsampling: '4:4:4' }).toBuffer()
+      const bytes = await fromImage(image).jpeg(JPEG.exportedAssociated).toBuffer()
       jpegs.push({ name, width: image.width, height: image.height, bytes })
     }
     return jpegs

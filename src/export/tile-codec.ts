@@ -1,9 +1,11 @@
 /** The codecs that every reader of TIFF slides has. */
+
 import { promisify } from 'node:util'
 import { deflate } from 'node:zlib'
-import { COMPRESSION, PHOTOMETRIC } from '../archive/tiff-tags.js'
-import type { Image } from '../codec/image.js'
-import { fromImage } from '../slide/image-file.js'
+import type { Image } from '../image/image.js'
+import { jpegOptions } from '../image/jpeg.js'
+import { fromImage } from '../image/sharp.js'
+import { COMPRESSION, PHOTOMETRIC } from '../tiff/tags.js'
 
 /** `jpeg` and `webp` lose something, `deflate` nothing. */
 export const EXPORT_COMPRESSIONS = ['jpeg', 'deflate', 'webp'] as const
@@ -27,8 +29,7 @@ export function tileCodec(compression: ExportCompression, quality: number): Tile
         compression: number,
         photometric: PHOTOMETRIC.ycbcr,
         isPredicted: false,
-        // Stains differ in colour more than in brightness: all of the chroma is kept.
-        encode: (tile) => fromImage(tile).jpeg({ quality, chromaSubsampling: '4:4:4' }).toBuffer(),
+        encode: (tile) => fromImage(tile).jpeg(jpegOptions(quality)).toBuffer(),
       }
     case 'webp':
       return {

@@ -6,7 +6,7 @@
  * Computed for each colour channel and averaged over the three, as pytorch-msssim does.
  * A negative mean of a scale counts as 0.
  */
-import type { Image } from '../codec/image.js'
+import type { Image } from '../image/image.js'
 import { checkSameSize } from './size.js'
 
 const WEIGHTS = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333] as const
@@ -66,8 +66,8 @@ export class MsSsimTotals {
         this.#full[at] = (this.#full[at] as number) + full
         if (channel === 0) this.#windows[scale] = (this.#windows[scale] as number) + columns * rows
         if (scale + 1 === SCALES) break
-        x = halve(x)
-        y = halve(y)
+        x = downsample(x)
+        y = downsample(y)
       }
     }
   }
@@ -102,7 +102,7 @@ function plane(image: Image, channel: number): Plane {
   return { data, width: image.width, height: image.height }
 }
 
-function halve({ data, width, height }: Plane): Plane {
+function downsample({ data, width, height }: Plane): Plane {
   const half = { data: new Float32Array((width >> 1) * (height >> 1)), width: width >> 1, height: height >> 1 }
   for (let row = 0, i = 0; row < half.height; row++) {
     for (let column = 0, j = 2 * row * width; column < half.width; column++, i++, j += 2) {

@@ -1,5 +1,5 @@
 /** Peak signal-to-noise ratio and largest error, summed piece by piece so that a slide of any size can be compared. */
-import type { Image } from '../codec/image.js'
+import type { Image } from '../image/image.js'
 import { checkSameSize } from './size.js'
 
 /**

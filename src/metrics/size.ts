@@ -1,5 +1,5 @@
 import { outOfRange, wrongType } from '../arguments.js'
-import type { Image } from '../codec/image.js'
+import type { Image } from '../image/image.js'
 
 /** Both arguments of a metric: 8-bit RGB images of the same size. */
 export function checkSameSize(a: Image, b: Image): void {

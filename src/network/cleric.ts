@@ -1,8 +1,9 @@
 /**
  * The two graphs of a tile: encoding in one stage, decoding in stages between which the host decodes symbols.
  */
-import type { ModelConfig } from '../model/config.js'
+
 import { GraphBuilder } from './builder.js'
+import type { ModelConfig } from './config.js'
 import { EntropyModel } from './entropy.js'
 import type { Graph, Half, Parameters, Port, Tensor } from './graph.js'
 import { analysis, hyperAnalysis, hyperSynthesis, synthesis } from './transforms.js'

@@ -5,8 +5,9 @@
  * build their graphs from this one class, so both compute the same distributions from the same symbols: in integers,
  * which come out the same on every device.
  */
-import type { ModelConfig } from '../model/config.js'
+
 import type { GraphBuilder } from './builder.js'
+import type { ModelConfig } from './config.js'
 import { type Half, latentSteps, type Tensor } from './graph.js'
 
 /** Channels a head of the inter-slice attention. */

@@ -1,8 +1,9 @@
 /**
  * The transforms g_a, g_s, h_a, h_s and their blocks (architecture.md, "Lifting", "Blocks", "Transforms").
  */
-import type { ModelConfig } from '../model/config.js'
+
 import type { ConvOptions, GraphBuilder } from './builder.js'
+import type { ModelConfig } from './config.js'
 import type { Axis, Tensor } from './graph.js'
 
 /** Lifting factors of the CDF 9/7 wavelet and its normalisation (Cohen, Daubechies, Feauveau 1992; Daubechies, Sweldens 1998). */

@@ -3,19 +3,17 @@
  * A pyramid level that the archive holds (or nearly) is read and resized; others are made from the four tiles
  * above, so that an overview never needs more than a few tiles in memory.
  */
+
 import type { Archive } from '../archive/archive.js'
 import { TileCache } from '../archive/tile-cache.js'
-import type { Image } from '../codec/image.js'
 import { throwIfAborted } from '../errors.js'
-import { fromImage, toImage } from '../slide/image-file.js'
-import { fill, type Level, paste } from '../slide/source.js'
+import { fill, paste } from '../image/draw.js'
+import type { Image, Size } from '../image/image.js'
+import { fromImage, toImage } from '../image/sharp.js'
+import { halve } from '../image/shrink.js'
+import type { Level } from '../slide/source.js'
 
 export const DEEP_ZOOM_TILE = 512
-
-interface Size {
-  readonly width: number
-  readonly height: number
-}
 
 /** Number of the level with the full image; level 0 is one pixel. */
 export function maxLevel({ width, height }: Size): number {
@@ -93,25 +91,4 @@ export class DeepZoom {
     }
     return halve(finer)
   }
-}
-
-/** Mean of 2 x 2. */
-function halve(image: Image): Image {
-  const [width, height] = [image.width >> 1, image.height >> 1]
-  const data = new Uint8Array(width * height * 3)
-  const stride = image.width * 3
-  for (let row = 0, i = 0; row < height; row++) {
-    for (let column = 0, j = 2 * row * stride; column < width; column++, j += 6) {
-      for (let channel = 0; channel < 3; channel++, i++) {
-        const at = j + channel
-        const sum =
-          (image.data[at] as number) +
-          (image.data[at + 3] as number) +
-          (image.data[at + stride] as number) +
-          (image.data[at + stride + 3] as number)
-        data[i] = (sum + 2) >> 2
-      }
-    }
-  }
-  return { data, width, height, channels: 3 }
 }

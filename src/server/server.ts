@@ -1,4 +1,5 @@
 /** The viewer's page, and tiles for it: DeepZoom, decoded here. */
+
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -6,7 +7,8 @@ import { fileURLToPath } from 'node:url'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Archive, ArchiveOptions } from '../archive/archive.js'
 import { ClericError } from '../errors.js'
-import { fromImage } from '../slide/image-file.js'
+import { JPEG } from '../image/jpeg.js'
+import { fromImage } from '../image/sharp.js'
 import { DeepZoom } from './deep-zoom.js'
 import { Library } from './library.js'
 
@@ -104,7 +106,7 @@ export async function createViewerServer(path: string, options: ArchiveOptions =
       if (!image) return missing(reply)
       const pipeline = fromImage(image)
       const png = tile[5] === 'png'
-      const encoded = png ? pipeline.png() : pipeline.jpeg({ quality: 92, chromaSubsampling: '4:4:4' })
+      const encoded = png ? pipeline.png() : pipeline.jpeg(JPEG.viewer)
       return reply.type(png ? 'image/png' : 'image/jpeg').send(await encoded.toBuffer())
     })
     return answer ?? missing(reply)

@@ -1,9 +1,12 @@
 /** A PNG, JPEG, TIFF, WebP ... as a slide of one level, read by sharp. */
+
 import { statSync } from 'node:fs'
-import sharp, { type Sharp } from 'sharp'
-import type { Image } from '../codec/image.js'
+import sharp from 'sharp'
 import { SlideError, throwIfAborted } from '../errors.js'
-import { checkRegion, fill, type Level, paste, type Region, type SlideSource, WHITE } from './source.js'
+import { fill, paste, WHITE } from '../image/draw.js'
+import type { Image } from '../image/image.js'
+import { toImage } from '../image/sharp.js'
+import { checkRegion, type Level, type Region, type SlideSource } from './source.js'
 
 /** Up to this size an image is decoded once and kept; larger ones are decoded again for every region. */
 const KEEP_BYTES = 2 ** 28
@@ -83,26 +86,6 @@ export class ImageFile implements SlideSource, Disposable {
 }
 
 const OPTIONS = { failOn: 'error', limitInputPixels: 2 ** 34, autoOrient: true } as const
-
-/** Pixels of a sharp pipeline as 8-bit RGB; transparency on white. */
-export async function toImage(pipeline: Sharp): Promise<Image> {
-  const { data, info } = await pipeline
-    .flatten({ background: '#ffffff' })
-    .toColourspace('srgb')
-    .raw({ depth: 'uchar' })
-    .toBuffer({ resolveWithObject: true })
-  if (info.channels === 3) return { data, width: info.width, height: info.height, channels: 3 }
-  const rgb = new Uint8Array(info.width * info.height * 3)
-  for (let i = 0, j = 0; i < rgb.length; i += 3, j += info.channels) rgb.fill(data[j] as number, i, i + 3)
-  return { data: rgb, width: info.width, height: info.height, channels: 3 }
-}
-
-/** An image as input of a sharp pipeline. */
-export function fromImage(image: Image): Sharp {
-  // The pixels are here already, so their number is no danger.
-  const raw = { width: image.width, height: image.height, channels: 3 } as const
-  return sharp(image.data, { raw, limitInputPixels: false })
-}
 
 function reason(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n')[0] as string

@@ -5,17 +5,9 @@
  * level, as nearly all do if the downsample isn't integral (2.0005 is common). Two regions that overlap then differ where they
  * do. Here each pixel always comes from a read that begins at the corner of the same cell of the level.
  */
-import type { Image } from '../codec/image.js'
-import {
-  checkRegion,
-  fill,
-  type Level,
-  levelPosition,
-  levelRegion,
-  paste,
-  type Region,
-  type SlideSource,
-} from './source.js'
+import { fill, paste } from '../image/draw.js'
+import type { Image } from '../image/image.js'
+import { checkRegion, type Level, levelPosition, levelRegion, type Region, type SlideSource } from './source.js'
 
 /** The default side of a tile, so that reading one is a single read. */
 const CELL = 512

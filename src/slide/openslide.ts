@@ -5,21 +5,15 @@
  * OpenSlide is loaded when the first slide is opened. The environment variable
  * CLERIC_OPENSLIDE names the library's file where it isn't found by its usual name.
  */
+
 import { stat } from 'node:fs/promises'
 import sharp from 'sharp'
 import { checkOneOf, checkSignal, checkString } from '../arguments.js'
-import type { Image } from '../codec/image.js'
 import { ClericError, SlideError, throwIfAborted, untilAborted } from '../errors.js'
-import { addon, asClericError, type NativePixels, type NativeSlide, type NativeSlideInfo } from '../native.js'
-import {
-  type Colour,
-  checkRegion,
-  type Level,
-  type Region,
-  type Resolution,
-  type SlideSource,
-  WHITE,
-} from './source.js'
+import { type Colour, WHITE } from '../image/draw.js'
+import type { Image } from '../image/image.js'
+import { addon, asClericError, type NativePixels, type NativeSlide, type NativeSlideInfo } from '../native/addon.js'
+import { checkRegion, type Level, type Region, type Resolution, type SlideSource } from './source.js'
 
 /**
  * A slide that OpenSlide has open. Reads happen on libuv's threads; several at once are safe.

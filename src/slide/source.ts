@@ -3,14 +3,8 @@
  * OpenSlide, an image file, a drawn slide and an archive all look like this.
  */
 import { checkInteger, wrongType } from '../arguments.js'
-import type { Image } from '../codec/image.js'
-
-/** A colour, 8 bits a channel. */
-export interface Colour {
-  readonly red: number
-  readonly green: number
-  readonly blue: number
-}
+import type { Colour } from '../image/draw.js'
+import type { Image } from '../image/image.js'
 
 /** One resolution of a slide; level 0 is the finest. */
 export interface Level {
@@ -59,8 +53,6 @@ export interface SlideSource {
   close(): void
 }
 
-export const WHITE: Colour = { red: 255, green: 255, blue: 255 }
-
 /** Most pixels a region may have: 768 MiB of RGB. */
 const MAX_REGION_PIXELS = 2 ** 28
 
@@ -98,31 +90,4 @@ export function levelRegion(
 /** Column or row of a level that is nearest to a level-0 position; undoes the rounding of {@link levelRegion}. */
 export function levelPosition(position: number, downsample: number): number {
   return Math.round(position / downsample)
-}
-
-/** An image of one colour. */
-export function fill(width: number, height: number, colour: Colour): Image {
-  const data = new Uint8Array(width * height * 3)
-  if (colour.red === colour.green && colour.red === colour.blue) data.fill(colour.red)
-  else {
-    for (let i = 0; i < data.length; i += 3) {
-      data[i] = colour.red
-      data[i + 1] = colour.green
-      data[i + 2] = colour.blue
-    }
-  }
-  return { data, width, height, channels: 3 }
-}
-
-/** Copies the part of `from` that falls into `to`, with from's top left corner at (x, y) of `to`. */
-export function paste(from: Image, to: Image, x: number, y: number): void {
-  const left = Math.max(0, -x)
-  const right = Math.min(from.width, to.width - x)
-  if (right <= left) return
-  const top = Math.max(0, -y)
-  const bottom = Math.min(from.height, to.height - y)
-  for (let row = top; row < bottom; row++) {
-    const start = (row * from.width + left) * 3
-    to.data.set(from.data.subarray(start, start + (right - left) * 3), ((row + y) * to.width + x + left) * 3)
-  }
 }

@@ -6,10 +6,12 @@
  * Stains are optical densities (Beer-Lambert): a pixel is 255 exp(-(haematoxylin + eosin)), with
  * the directions of Ruifrok and Johnston, "Quantification of histochemical staining by color deconvolution" (2001).
  */
-import type { Image } from '../codec/image.js'
+
 import { SlideError, throwIfAborted } from '../errors.js'
-import { fractal, hash, random, smooth, step } from './noise.js'
-import { type Colour, checkRegion, fill, type Level, levelPosition, type Region, type SlideSource } from './source.js'
+import { type Colour, fill } from '../image/draw.js'
+import type { Image } from '../image/image.js'
+import { fractal, hash, random, smooth, step } from '../image/noise.js'
+import { checkRegion, type Level, levelPosition, type Region, type SlideSource } from './source.js'
 
 export const HAEMATOXYLIN = [0.65, 0.704, 0.286] as const
 export const EOSIN = [0.072, 0.99, 0.105] as const

@@ -1,7 +1,7 @@
 /** What the head of an archive says, for tests that need to know where things are. */
 import { readFileSync } from 'node:fs'
-import { openBytes } from '../../src/archive/byte-source.js'
-import { type OpenedHead, readHead } from '../../src/archive/reader.js'
+import { type OpenedHead, readHead } from '../../src/archive/head-reader.js'
+import { openBytes } from '../../src/files/byte-source.js'
 
 export async function headOf(archive: string | Uint8Array<ArrayBuffer>): Promise<OpenedHead> {
   const bytes = typeof archive === 'string' ? readFileSync(archive) : archive

@@ -1,4 +1,5 @@
 /** The sweep with its cache, the mean curves, and `cleric bench rd` from arguments to files. */
+
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,14 +7,14 @@ import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import type { BenchCodec } from '../../src/bench/codec.js'
 import { bdRates, meanCurves } from '../../src/bench/curves.js'
-import { halve, openImageSet } from '../../src/bench/image-set.js'
+import { halved, openImageSet } from '../../src/bench/image-set.js'
 import { type Quality, quality } from '../../src/bench/quality.js'
 import { ResultCache } from '../../src/bench/result-cache.js'
 import { type Point, sweep } from '../../src/bench/sweep.js'
 import { createCli } from '../../src/cli/commands.js'
-import type { Image } from '../../src/codec/image.js'
+import type { Image } from '../../src/image/image.js'
+import { fromImage } from '../../src/image/sharp.js'
 import { psnr } from '../../src/metrics/psnr.js'
-import { fromImage } from '../../src/slide/image-file.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { dataPath, testWithData } from '../data.js'
 import { losslessCodec } from '../payload-codec.js'
@@ -87,7 +88,7 @@ test('what is in the cache is not run again, unless version, setting or pixels d
 test('levels are halved by the mean of 2 x 2; a last odd column is dropped', (t) => {
   const values = [0, 10, 3, 20, 31, 7]
   const image: Image = { data: Uint8Array.from(values.flatMap((v) => [v, v, v])), width: 3, height: 2, channels: 3 }
-  t.deepEqual(halve(image, 1), { data: Uint8Array.of(15, 15, 15), width: 1, height: 1, channels: 3 })
+  t.deepEqual(halved(image, 1), { data: Uint8Array.of(15, 15, 15), width: 1, height: 1, channels: 3 })
 })
 
 test('a slide gives patches of tissue, of one size on every level', async (t) => {

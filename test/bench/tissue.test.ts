@@ -3,7 +3,7 @@ import test from 'ava'
 import { agreement, detectNuclei, type Nucleus } from '../../src/bench/nuclei.js'
 import { separateStains } from '../../src/bench/stains.js'
 import { tissue } from '../../src/bench/tissue.js'
-import type { Image } from '../../src/codec/image.js'
+import type { Image } from '../../src/image/image.js'
 import { EOSIN, HAEMATOXYLIN } from '../../src/slide/synthetic.js'
 
 /** An image with those densities, by Beer and Lambert's law. */

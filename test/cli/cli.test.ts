@@ -1,4 +1,5 @@
 /** The command line from arguments to exit status, in this process, with a lossless codec. */
+
 import { execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,10 +8,10 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
 import sharp from 'sharp'
-import { compressSlide } from '../../src/archive/compress.js'
 import { createCli } from '../../src/cli/commands.js'
 import { openCodec } from '../../src/codec/codec.js'
-import { fill, WHITE } from '../../src/slide/source.js'
+import { compressSlide } from '../../src/compress/compress.js'
+import { fill, WHITE } from '../../src/image/draw.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { firstTile } from '../archive/head.js'
 import { dataPath, testWithData } from '../data.js'

@@ -1,7 +1,7 @@
 import test from 'ava'
 import { modelId, readPayload, readTile, writePayload, writeTile } from '../../src/codec/bitstream.js'
 import { channelIndexes, gather, halfPositions, scatter } from '../../src/codec/coding-order.js'
-import { cropImage, type Image, padImage } from '../../src/codec/image.js'
+import { cropImage, type Image, padImage } from '../../src/image/image.js'
 
 const head = { width: 512, height: 37, quality: 62.5, modelId: '0123456789abcdef' }
 const stream = Uint8Array.from([1, 2, 3, 4, 5, 6])

@@ -3,7 +3,7 @@
  * what `scripts/cross-check.ts` does, as WebGPU is slow where a processor pretends to be a GPU.
  */
 import sharp from 'sharp'
-import type { Image } from '../../src/codec/image.js'
+import type { Image } from '../../src/image/image.js'
 import { loadModel } from '../../src/model/model.js'
 import { openWebGpu } from '../../src/webgpu/backend.js'
 import { dataPath, testWithModel } from '../data.js'

@@ -4,7 +4,7 @@
  */
 import test from 'ava'
 import { readTile, writeTile } from '../../src/codec/bitstream.js'
-import type { Image } from '../../src/codec/image.js'
+import type { Image } from '../../src/image/image.js'
 import { nanoModel } from '../network/golden.js'
 import { interpreter } from '../network/interpreter.js'
 import { adapters, checkPairs, type Device, deviceOf, processors } from './cross-device.js'

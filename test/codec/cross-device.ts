@@ -1,8 +1,8 @@
 /** The devices of this machine, and what must hold between any two of them. */
 import type { ExecutionContext } from 'ava'
-import type { Image } from '../../src/codec/image.js'
 import { TileCodec } from '../../src/codec/tile-codec.js'
 import { instructionSets, openCpu } from '../../src/cpu/backend.js'
+import type { Image } from '../../src/image/image.js'
 import { ErrorTotals } from '../../src/metrics/psnr.js'
 import type { Model } from '../../src/model/model.js'
 import type { Backend } from '../../src/network/graph.js'

@@ -1,9 +1,9 @@
 /** The codec on the interpreter: what holds on any backend. */
 import test from 'ava'
 import { gainsAt } from '../../src/codec/gain.js'
-import type { Image } from '../../src/codec/image.js'
 import { TileCodec } from '../../src/codec/tile-codec.js'
 import { CorruptDataError } from '../../src/errors.js'
+import type { Image } from '../../src/image/image.js'
 import { encoderGraph } from '../../src/network/cleric.js'
 import { deadZoneTable, type PortData, type Tensor } from '../../src/network/graph.js'
 import { nanoGolden, nanoModel, rgbOf } from '../network/golden.js'

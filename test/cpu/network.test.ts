@@ -1,9 +1,9 @@
 /** The nano network on the CPU backend: golden vectors, every instruction set, any number of threads, a round trip. */
 import test from 'ava'
 import { gainsAt } from '../../src/codec/gain.js'
-import { padImage } from '../../src/codec/image.js'
 import { TileCodec } from '../../src/codec/tile-codec.js'
 import { instructionSets, openCpu } from '../../src/cpu/backend.js'
+import { padImage } from '../../src/image/image.js'
 import { encoderGraph } from '../../src/network/cleric.js'
 import type { PortData, Tensor } from '../../src/network/graph.js'
 import { checkNetwork } from '../network/check-backend.js'

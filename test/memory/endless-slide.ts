@@ -2,18 +2,12 @@
  * A slide of any size made of a few drawn tiles, and a codec that knows them by number: both cost next to no time, so that what a
  * program does around them can be watched over tens of thousands of tiles.
  */
+
 import type { PayloadCodec } from '../../src/archive/archive.js'
-import type { Image } from '../../src/codec/image.js'
 import { CorruptDataError } from '../../src/errors.js'
-import {
-  checkRegion,
-  fill,
-  type Level,
-  levelPosition,
-  paste,
-  type Region,
-  type SlideSource,
-} from '../../src/slide/source.js'
+import { fill, paste } from '../../src/image/draw.js'
+import type { Image } from '../../src/image/image.js'
+import { checkRegion, type Level, levelPosition, type Region, type SlideSource } from '../../src/slide/source.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
 
 export const SIDE = 512

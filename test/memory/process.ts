@@ -6,9 +6,9 @@
  * stand-in.
  */
 import type { PayloadCodec } from '../../src/archive/archive.js'
-import { compressSlide } from '../../src/archive/compress.js'
 import { createCli } from '../../src/cli/commands.js'
 import { openCodec } from '../../src/codec/codec.js'
+import { compressSlide } from '../../src/compress/compress.js'
 import { drawPool, endlessSlide, numberCodec, SIDE } from './endless-slide.js'
 import type { Run } from './measure.js'
 

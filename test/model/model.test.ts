@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import { openCodec } from '../../src/codec/codec.js'
-import { parseConfig } from '../../src/model/config.js'
 import { modelHash, parseModel } from '../../src/model/model.js'
 import { readSafetensors } from '../../src/model/safetensors.js'
+import { parseConfig } from '../../src/network/config.js'
 import { nanoModelFile } from '../network/golden.js'
 
 const nano = readFileSync(nanoModelFile)

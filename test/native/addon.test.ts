@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import test from 'ava'
-import { addon } from '../../src/native.js'
+import { addon } from '../../src/native/addon.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const { RansTables, RansEncoder, RansDecoder, Slide, crc32c } = addon()

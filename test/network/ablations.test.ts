@@ -1,8 +1,8 @@
 /** The ablation switches (architecture: paper, Tables 2 and 3): each variant's graph against PyTorch. */
 import test from 'ava'
 import { gainsAt } from '../../src/codec/gain.js'
-import type { Image } from '../../src/codec/image.js'
 import { TileCodec } from '../../src/codec/tile-codec.js'
+import type { Image } from '../../src/image/image.js'
 import { encoderGraph } from '../../src/network/cleric.js'
 import type { PortData, Tensor } from '../../src/network/graph.js'
 import { fixtureGolden, fixtureModel, relativeError, rgbOf } from './golden.js'

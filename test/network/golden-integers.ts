@@ -2,7 +2,7 @@
  * Which tensor of a graph each integer golden vector is. Vectors are named after what they are (`params_a.1`) or after
  * the layer whose output they are (`mem.local.1.qkv`).
  */
-import type { ModelConfig } from '../../src/model/config.js'
+import type { ModelConfig } from '../../src/network/config.js'
 import type { Graph, Tensor } from '../../src/network/graph.js'
 import type { Golden } from './golden.js'
 import { kept } from './integer-ops.js'

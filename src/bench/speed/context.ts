@@ -1,6 +1,7 @@
 /** What the parts of a speed bench are given, and what several of them need. */
-import type { Image } from '../../codec/image.js'
+
 import { ClericError } from '../../errors.js'
+import type { Image } from '../../image/image.js'
 import type { Model } from '../../model/model.js'
 import { SyntheticSlide } from '../../slide/synthetic.js'
 import type { SpeedDevice } from './devices.js'

@@ -1,8 +1,8 @@
 /** A codec whose time can be told apart: the network, by parts, and the entropy coder. */
 import type { PayloadCodec } from '../../archive/archive.js'
-import { BusyClock } from '../../archive/busy-clock.js'
 import { TileCodec } from '../../codec/tile-codec.js'
-import { Turns } from '../../codec/turns.js'
+import { BusyClock } from '../../compress/busy-clock.js'
+import { Turns } from '../../concurrency/turns.js'
 import { CpuExecutable } from '../../cpu/backend.js'
 import type { Model } from '../../model/model.js'
 import { type Backend, type Executable, type Graph, nodeOutputs } from '../../network/graph.js'

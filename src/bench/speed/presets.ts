@@ -1,5 +1,5 @@
 /** The presets of architecture.md, and the shape of every parameter that their networks have. */
-import type { ModelConfig } from '../../model/config.js'
+import type { ModelConfig } from '../../network/config.js'
 
 const all = { drb: true, ls: true, iters: 2 } as const
 

@@ -3,8 +3,9 @@
  * decodes like a trained one, only badly: activations stay of the usual size, deformable convolutions look around the
  * pixel, and the integer layers keep what is asked of them (`integer-parameters.ts`).
  */
-import type { ModelConfig } from '../../model/config.js'
+
 import { loadModel, type Model } from '../../model/model.js'
+import type { ModelConfig } from '../../network/config.js'
 import {
   deadZoneTable,
   type IntegerParameter,

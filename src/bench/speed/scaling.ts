@@ -1,7 +1,7 @@
 /** How throughput grows: with the processor's threads, with tiles in flight, with the size of a slide. */
 import { join } from 'node:path'
-import { compressSlide } from '../../archive/compress.js'
-import type { Image } from '../../codec/image.js'
+import { compressSlide } from '../../compress/compress.js'
+import type { Image } from '../../image/image.js'
 import { measure, throughput } from './clock.js'
 import { attempt, megapixels, type SpeedContext, tissue } from './context.js'
 import type { SpeedDevice } from './devices.js'

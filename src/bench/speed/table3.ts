@@ -1,6 +1,7 @@
 /** The paper's Table 3 for presets of ours: parameters, multiply-adds and latencies with each module on and off. */
-import type { Image } from '../../codec/image.js'
+
 import { TileCodec } from '../../codec/tile-codec.js'
+import type { Image } from '../../image/image.js'
 import type { Model } from '../../model/model.js'
 import { measure, type Timing } from './clock.js'
 import { attempt, type SpeedContext, tissue } from './context.js'

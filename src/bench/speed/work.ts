@@ -1,7 +1,7 @@
 /** How much a network computes: parameters and multiply-adds, as the paper's Table 3 counts them and as a device runs them. */
 import { neededHalves } from '../../cpu/needed.js'
-import type { ModelConfig } from '../../model/config.js'
 import { decoderGraph, encoderGraph } from '../../network/cleric.js'
+import type { ModelConfig } from '../../network/config.js'
 import { type Graph, type Node, nodeOutputs, type Parameters, type Tensor } from '../../network/graph.js'
 
 /** Multiply-adds of a node's products, over all of its output. */

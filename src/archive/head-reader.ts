@@ -1,0 +1,191 @@
+/**
+ * Reads and checks the head of an archive: what `head-writer.ts` writes. What it returns holds: every tile and image lies in the file
+ * behind the head, none is longer than its pixels could cost, and the indexes have exactly the tiles that the levels need.
+ */
+
+import { maxTileSide } from '../codec/bitstream.js'
+import { crc32c } from '../entropy/crc32c.js'
+import { UnsupportedError } from '../errors.js'
+import { type ByteSource, START_BYTES } from '../files/byte-source.js'
+import type { Size } from '../image/image.js'
+import type { Level } from '../slide/source.js'
+import type { StoredImage } from '../tiff/image-fields.js'
+import { isBigTiff, type TiffDirectory, TiffHead } from '../tiff/reader.js'
+import { COMPRESSION, TAGS, TYPES } from '../tiff/tags.js'
+import { indexOf, TILE, TILE_MULTIPLE, type TileIndex } from '../tiff/tile-index.js'
+import { type Description, LaterVersion, MAX_LEVELS, readSlideFacts, readTileHead } from './description.js'
+import type { Layout } from './head-writer.js'
+
+/** 16 million tiles. */
+export const MAX_HEAD_BYTES = 2 ** 28
+const MAX_SIDE = 2 ** 31
+const MAX_IMAGES = 64
+const MAX_IMAGE_BYTES = 2 ** 28
+
+export interface OpenedHead {
+  readonly layout: Layout
+  readonly description: Description
+  readonly iccProfile: Uint8Array | null
+  readonly indexes: readonly TileIndex[]
+  readonly overview: readonly { readonly level: Level; readonly index: TileIndex }[]
+  readonly images: readonly StoredImage[]
+  readonly headLength: number
+}
+
+/** True for bytes that start as an archive does: a BigTIFF with our seal in its first directory. */
+export function isArchive(start: Uint8Array): boolean {
+  if (!isBigTiff(start)) return false
+  try {
+    return new TiffHead(start, '').first().has(TAGS.ClericSeal)
+  } catch {
+    return false
+  }
+}
+
+/** Fetches and checks the head. @throws CorruptDataError ERR_ARCHIVE_CORRUPT, UnsupportedError ERR_ARCHIVE_UNSUPPORTED */
+export async function readHead(source: ByteSource, signal?: AbortSignal): Promise<OpenedHead> {
+  const { name, size } = source
+  const start = await source.read(0, Math.min(START_BYTES, size), signal)
+  if (!isArchive(start)) throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${name} is no cleric archive`)
+  const beginning = new TiffHead(start, name)
+  const first = beginning.first()
+  const [length, fileLength, crc] = first.integers(TAGS.ClericSeal, SEAL_NUMBERS) as unknown as [number, number, number]
+  if (fileLength !== size) throw beginning.corrupt(`it should have ${fileLength} bytes but has ${size}`)
+  const crcAt = first.offset(TAGS.ClericSeal) + 8 * (SEAL_NUMBERS - 1)
+  if (length < crcAt + 8 || length > Math.min(size, MAX_HEAD_BYTES)) {
+    throw beginning.corrupt(`its head should have ${length} bytes`)
+  }
+  let bytes = start.subarray(0, length)
+  if (length > start.length) {
+    const rest = await source.read(start.length, length - start.length, signal)
+    bytes = new Uint8Array(length)
+    bytes.set(start)
+    bytes.set(rest, start.length)
+  }
+  // The checksum is of the head with a zero in its own place.
+  const before = crc32c(new Uint8Array(8), crc32c(bytes.subarray(0, crcAt)))
+  if (crc32c(bytes.subarray(crcAt + 8), before) !== crc) {
+    throw beginning.corrupt('the checksum of its head does not agree')
+  }
+  return interpret(new TiffHead(bytes, name), length, fileLength)
+}
+
+const SEAL_NUMBERS = 3
+
+function interpret(head: TiffHead, headLength: number, fileLength: number): OpenedHead {
+  const chain = head.chain()
+  const first = chain[0] as TiffDirectory
+  const isLevel = (directory: TiffDirectory) => directory.integer(TAGS.Compression) === COMPRESSION.cleric
+  const isTiled = (directory: TiffDirectory) => directory.has(TAGS.TileWidth)
+  const layout: Layout = isLevel(first) ? 'strict' : 'compat'
+  const levels =
+    layout === 'strict'
+      ? chain.filter(isLevel)
+      : // One more than may be, so that they are found to be too many.
+        Array.from(first.integers(TAGS.SubIFDs).subarray(0, MAX_LEVELS + 1), (at) => head.directory(at).directory)
+  const pyramid = layout === 'compat' ? chain.filter(isTiled) : []
+  const images = chain.filter((directory) => directory.has(TAGS.PageName))
+  if (levels.length === 0 || levels.length > MAX_LEVELS) throw head.corrupt(`it has ${levels.length} levels`)
+  if (images.length > MAX_IMAGES) throw head.corrupt(`it has ${images.length} associated images`)
+
+  const region: Region = { head, start: headLength, end: fileLength }
+  const tileHead = parse(head, (levels[0] as TiffDirectory).text(TAGS.ClericTileHead), readTileHead)
+  const facts = parse(head, first.text(TAGS.ClericSlide), readSlideFacts)
+  if (facts.downsamples.length !== levels.length) {
+    throw head.corrupt(`it has ${levels.length} levels and ${facts.downsamples.length} downsamples`)
+  }
+  const full = sizeOf(levels[0] as TiffDirectory)
+  const stored = levels.map((directory, i) => {
+    if (!isLevel(directory)) throw head.corrupt(`level ${i} has another compression`)
+    return levelOf(region, directory, facts.downsamples[i] as number, `level ${i}`)
+  })
+  return {
+    layout,
+    description: { ...tileHead, ...facts, levels: stored.map(({ level }) => level) },
+    iccProfile: first.has(TAGS.IccProfile) ? first.bytes(TAGS.IccProfile) : null,
+    indexes: stored.map(({ index, directory }, i) => {
+      const colours = directory.bytes(TAGS.ClericTileColours, 4 * index.length.length)
+      index.colours.set(colours)
+      for (const [at, length] of index.length.entries()) {
+        const isStored = index.colours[4 * at + 3] === TILE.stored
+        if (isStored === length > 0) continue
+        throw head.corrupt(`the ${place(index, at, `level ${i}`)} is both stored and left out`)
+      }
+      return index
+    }),
+    overview: pyramid.map((directory, i) => {
+      const downsample = full.width / sizeOf(directory).width
+      return levelOf(region, directory, downsample, `overview ${i}`)
+    }),
+    images: images.map((directory) => imageOf(region, directory)),
+    headLength,
+  }
+}
+
+/** Where tiles and images may lie. */
+interface Region {
+  readonly head: TiffHead
+  readonly start: number
+  readonly end: number
+}
+
+function sizeOf(directory: TiffDirectory): Size {
+  return {
+    width: directory.integer(TAGS.ImageWidth, 1, MAX_SIDE),
+    height: directory.integer(TAGS.ImageLength, 1, MAX_SIDE),
+  }
+}
+
+function levelOf(region: Region, directory: TiffDirectory, downsample: number, name: string) {
+  const { head } = region
+  const size = sizeOf(directory)
+  const tileWidth = directory.integer(TAGS.TileWidth, TILE_MULTIPLE, maxTileSide)
+  const tileHeight = directory.integer(TAGS.TileLength, TILE_MULTIPLE, maxTileSide)
+  const tiles = Math.ceil(size.width / tileWidth) * Math.ceil(size.height / tileHeight)
+  // Both are in the head, so that there are no more tiles than it has room for.
+  const offsets = directory.integers(TAGS.TileOffsets, tiles, TYPES.LONG8)
+  const lengths = directory.integers(TAGS.TileByteCounts, tiles, TYPES.LONG)
+  const index = indexOf(size, tileWidth, tileHeight)
+  for (let at = 0; at < tiles; at++) {
+    const [offset, length] = [offsets[at] as number, lengths[at] as number]
+    if (length > maxPayload(index)) throw head.corrupt(`the ${place(index, at, name)} is too long: ${length} bytes`)
+    if (length > 0 && !isInside(region, offset, length)) {
+      throw head.corrupt(`the ${place(index, at, name)} lies outside the file`)
+    }
+    index.offset[at] = offset
+    index.length[at] = length
+  }
+  return { level: { ...size, downsample }, index, directory }
+}
+
+function imageOf(region: Region, directory: TiffDirectory): StoredImage {
+  const name = directory.text(TAGS.PageName)
+  const offset = directory.integer(TAGS.StripOffsets)
+  const length = directory.integer(TAGS.StripByteCounts, 1, MAX_IMAGE_BYTES)
+  if (!isInside(region, offset, length)) throw region.head.corrupt(`the image ${name} lies outside the file`)
+  return { name, ...sizeOf(directory), offset, length }
+}
+
+function isInside({ start, end }: Region, offset: number, length: number): boolean {
+  return offset >= start && offset + length <= end
+}
+
+function place({ columns }: TileIndex, at: number, name: string): string {
+  return `tile at ${name}, column ${at % columns}, row ${Math.floor(at / columns)}`
+}
+
+/** More than any sound tile needs: a pixel costs one symbol or less, and a symbol, escaped, less than 8 bytes. */
+function maxPayload({ tileWidth, tileHeight }: TileIndex): number {
+  const padded = (side: number) => 64 * Math.ceil(side / 64)
+  return 4096 + 10 * padded(tileWidth) * padded(tileHeight)
+}
+
+function parse<T>(head: TiffHead, text: string, read: (text: string) => T): T {
+  try {
+    return read(text)
+  } catch (error) {
+    const { message } = error as Error
+    if (error instanceof LaterVersion) throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${head.name} ${message}`)
+    throw head.corrupt(`its description is wrong: ${message}`)
+  }
+}

@@ -1,0 +1,202 @@
+/** Slide to archive. */
+
+import type { PayloadCodec } from '../archive/archive.js'
+import { LAYOUTS, type Layout } from '../archive/head-writer.js'
+import { openAny } from '../archive/open-any.js'
+import {
+  checkCallback,
+  checkFlag,
+  checkInteger,
+  checkNumber,
+  checkOneOf,
+  checkOptions,
+  checkSignal,
+  checkString,
+  outOfRange,
+  wrongType,
+} from '../arguments.js'
+import { maxTileSide } from '../codec/bitstream.js'
+import { borrowCodec, type CodecChoice } from '../codec/default-codec.js'
+import { defaultQuality } from '../codec/gain.js'
+import { ClericError, throwIfAborted } from '../errors.js'
+import { refuseExisting } from '../files/partial-file.js'
+import { isSameFile } from '../files/same-file.js'
+import { checkSlide, type Level, type SlideSource } from '../slide/source.js'
+import { TILE_MULTIPLE } from '../tiff/tile-index.js'
+import { BACKGROUND_MODES, type BackgroundMode } from './blank.js'
+import { BusyClock } from './busy-clock.js'
+import type { CompressProgress, UnreadableTile } from './progress.js'
+import { Compression } from './run.js'
+import { ON_BAD_TILE, type OnBadTile, SlideReader } from './slide-reader.js'
+import { qualityForTarget, type SearchProgress } from './target-bpp.js'
+
+export interface CompressOptions extends CodecChoice {
+  /** 0 (smallest) to 100 (best), default 60. */
+  readonly quality?: number | undefined
+  /**
+   * Instead of a quality: the bits a pixel that the archive is to have, 0 to 24, as {@link CompressResult.bpp} counts
+   * them. The quality is found first, on a sample of at most 24 tiles: if these are all that are stored, the archive
+   * is within 1 % of the target, else within about 5 %.
+   */
+  readonly targetBpp?: number | undefined
+  /** Levels of the slide to keep, level 0 among them; default all. */
+  readonly levels?: 'all' | readonly number[] | undefined
+  /** Side of a tile, a multiple of 16 from 16 to 1024; default 512. */
+  readonly tile?: number | undefined
+  /** What becomes of tiles that show glass only; default "auto". */
+  readonly background?: BackgroundMode | undefined
+  /** false leaves the label out, and every property that may identify. */
+  readonly label?: boolean | undefined
+  /** false leaves the macro image out, and every property that may identify. */
+  readonly macro?: boolean | undefined
+  /** `compat` (default): other programs open the archive as a low-power slide. `strict`: the slide's levels come first. */
+  readonly layout?: Layout | undefined
+  /** What becomes of tiles that can't be read from the slide: `fail` (default), or `background`. */
+  readonly onBadTile?: OnBadTile | undefined
+  readonly overwrite?: boolean | undefined
+  /** Goes on from an interrupted run with the same slide, model and options, if there is one. */
+  readonly resume?: boolean | undefined
+  /** An open codec to encode with; it isn't closed. Default: one that all of the program shares. */
+  readonly codec?: PayloadCodec | undefined
+  readonly onProgress?: ((progress: CompressProgress) => void) | undefined
+  /** Hears how far the search for the quality is, with `targetBpp`. */
+  readonly onSearch?: ((progress: SearchProgress) => void) | undefined
+  /** Hears of each tile that can't be read from the slide, with `onBadTile: "background"`. */
+  readonly onUnreadable?: ((tile: UnreadableTile) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface CompressResult {
+  readonly output: string
+  readonly bytes: number
+  /** Size of the source file, 0 for a drawn slide. */
+  readonly sourceBytes: number
+  /** Bits a pixel of all levels kept. */
+  readonly bpp: number
+  /** The one given, or found for `targetBpp`. */
+  readonly quality: number
+  readonly seconds: number
+  readonly tiles: number
+  readonly blankTiles: number
+  readonly device: string
+  /** Share of the time, 0 to 1, during which the codec had a tile to work on. */
+  readonly deviceBusy: number
+  /** Time during which pixels of the slide were being read. */
+  readonly readSeconds: number
+  /** Time during which the archive was being written. */
+  readonly writeSeconds: number
+  readonly peakRssBytes: number
+  /** Tiles taken over from an interrupted run. */
+  readonly resumedTiles: number
+  readonly unreadableTiles: readonly UnreadableTile[]
+}
+
+/**
+ * Compresses a slide: a path (of an archive too), "synthetic:WIDTHxHEIGHT", or a slide that is open (it stays open).
+ * The same slide, model, device and options give the same bytes, also if the run is interrupted at any moment and resumed.
+ *
+ * @throws SlideError; ClericError ERR_FILE_EXISTS, ERR_RESUME_MISMATCH, ERR_DISK_FULL, ERR_TARGET_UNREACHABLE if no quality
+ * gives that many bits a pixel; AbortedError; TypeError and RangeError for wrong options. Once tiles are written they stay,
+ * beside the output, for a call with `resume`.
+ * @example
+ * const { bytes, bpp } = await compressSlide('slide.svs', 'slide.cleric.tif', { quality: 50 })
+ */
+export async function compressSlide(
+  slide: SlideSource | string,
+  output: string,
+  options: CompressOptions = {},
+): Promise<CompressResult> {
+  if (typeof slide !== 'string') checkSlide(slide, 'slide')
+  checkString(output, 'output')
+  checkOptions(options)
+  const {
+    quality: givenQuality,
+    targetBpp,
+    tile = 512,
+    background = 'auto',
+    layout = 'compat',
+    onBadTile = 'fail',
+    label = true,
+    macro = true,
+    overwrite = false,
+    resume = false,
+    onProgress,
+    onSearch,
+    onUnreadable,
+  } = options
+  if (givenQuality !== undefined) checkNumber(givenQuality, 'quality', 0, 100)
+  if (targetBpp !== undefined) {
+    checkNumber(targetBpp, 'targetBpp', 0, 24)
+    if (givenQuality !== undefined) throw outOfRange('no quality with a targetBpp', 'quality', givenQuality)
+  }
+  checkTile(tile)
+  checkOneOf(background, 'background', BACKGROUND_MODES)
+  checkOneOf(layout, 'layout', LAYOUTS)
+  checkOneOf(onBadTile, 'onBadTile', ON_BAD_TILE)
+  for (const name of ['label', 'macro', 'overwrite', 'resume'] as const) checkFlag(options[name], name)
+  checkCallback(onProgress, 'onProgress')
+  checkCallback(onSearch, 'onSearch')
+  checkCallback(onUnreadable, 'onUnreadable')
+  const signal = checkSignal(options.signal) ?? new AbortController().signal
+  throwIfAborted(signal)
+  refuseExisting(output, overwrite)
+  const started = performance.now()
+
+  const { codec: given, model, device, adapter } = options
+  const source =
+    typeof slide === 'string' ? await openAny(slide, { codec: given, model, device, adapter, signal }) : slide
+  try {
+    if (isSameFile(output, source.path)) {
+      throw new ClericError('ERR_FILE_EXISTS', `${output} is the slide itself; choose another name`)
+    }
+    const levels = chooseLevels(source.levels, options.levels ?? 'all')
+    const loan = given ? { codec: given, release() {} } : await borrowCodec({ model, device, adapter })
+    try {
+      const clocks = { read: new BusyClock(), codec: new BusyClock(), write: new BusyClock() }
+      const own = { tile, background, layout, label, macro, overwrite, resume, onProgress, onUnreadable }
+      const run = new Compression(new SlideReader(source, onBadTile), levels, loan.codec, clocks, own)
+      const quality =
+        targetBpp === undefined
+          ? (givenQuality ?? defaultQuality)
+          : await qualityForTarget(run, targetBpp, onSearch ?? (() => {}), signal)
+      const bytes = await run.write(output, quality, signal)
+      return {
+        output,
+        bytes,
+        sourceBytes: source.bytes,
+        bpp: (8 * bytes) / run.totalPixels,
+        quality,
+        seconds: (performance.now() - started) / 1000,
+        tiles: run.tiles,
+        blankTiles: run.blankTiles,
+        device: loan.codec.device.name,
+        deviceBusy: clocks.codec.share,
+        readSeconds: clocks.read.seconds,
+        writeSeconds: clocks.write.seconds,
+        peakRssBytes: process.resourceUsage().maxRSS * 1024,
+        resumedTiles: run.resumedTiles,
+        unreadableTiles: run.unreadable,
+      }
+    } finally {
+      loan.release()
+    }
+  } finally {
+    if (source !== slide) source.close()
+  }
+}
+
+/** A side that TIFF has. */
+export function checkTile(tile: number): number {
+  checkInteger(tile, 'tile', TILE_MULTIPLE, maxTileSide)
+  if (tile % TILE_MULTIPLE !== 0) throw outOfRange(`a multiple of ${TILE_MULTIPLE}`, 'tile', tile)
+  return tile
+}
+
+function chooseLevels(levels: readonly Level[], wanted: 'all' | readonly number[]): number[] {
+  if (wanted === 'all') return levels.map((_, i) => i)
+  if (!Array.isArray(wanted)) throw wrongType('"all" or a list of level numbers', 'levels', wanted)
+  const chosen = [...new Set(wanted as readonly number[])].sort((a, b) => a - b)
+  for (const level of chosen) checkInteger(level, 'levels', 0, levels.length - 1)
+  if (chosen[0] !== 0) throw outOfRange('a list with level 0', 'levels', wanted)
+  return chosen
+}

@@ -1,0 +1,189 @@
+/**
+ * Writes an archive so that there is never half a file. Tiles are appended to OUT.partial in order and recorded in OUT.journal, so
+ * that a run that was interrupted at any moment can go on, to the same bytes.
+ *
+ * Two runs that go on from the same journal share the files, but as the same run gives the same bytes at the same places,
+ * neither harms the other, and the first to be done has the name.
+ */
+import { existsSync } from 'node:fs'
+import { type FileHandle, open, rm } from 'node:fs/promises'
+import { crc32c } from '../entropy/crc32c.js'
+import { ClericError } from '../errors.js'
+import { PartialFile, partialOf, refuseExisting, writeFully } from '../files/partial-file.js'
+import { TIFF_HEADER_BYTES } from '../tiff/writer.js'
+import {
+  encodeJournalHead,
+  encodeRecord,
+  type Recorded,
+  readFingerprint,
+  readRecords,
+  recordPosition,
+} from './journal.js'
+
+/** Whether a run that was to write this file was interrupted and can go on. */
+export function isResumable(path: string): boolean {
+  return existsSync(partialOf(path)) && existsSync(journalOf(path))
+}
+
+export interface Start {
+  readonly overwrite: boolean
+  /** Go on from an interrupted run, if there is one. */
+  readonly resume: boolean
+  /** Of all that the bytes of the archive depend on. */
+  readonly fingerprint: Uint8Array
+  /** Room for the head. */
+  readonly headLength: number
+  /** In all. */
+  readonly tiles: number
+}
+
+export class ArchiveWriter {
+  /** Tiles that an interrupted run has written. */
+  readonly resumed: readonly Recorded[]
+  readonly #overwrite: boolean
+  readonly #file: PartialFile
+  readonly #journal: FileHandle
+  #tiles: number
+  #position: number
+
+  private constructor(start: Start, file: PartialFile, journal: FileHandle, resumed: readonly Recorded[]) {
+    this.#overwrite = start.overwrite
+    this.#file = file
+    this.#journal = journal
+    this.resumed = resumed
+    this.#tiles = resumed.length
+    this.#position = resumed.reduce((sum, { length }) => sum + length, start.headLength)
+  }
+
+  /** @throws ClericError ERR_FILE_EXISTS; ERR_RESUME_MISMATCH if what was interrupted was another run */
+  static async open(path: string, start: Start): Promise<ArchiveWriter> {
+    refuseExisting(path, start.overwrite)
+    const resumed = start.resume && isResumable(path) ? await ArchiveWriter.#resume(path, start) : null
+    return resumed ?? ArchiveWriter.#create(path, start)
+  }
+
+  static async #create(path: string, start: Start): Promise<ArchiveWriter> {
+    const file = await PartialFile.create(path)
+    const journal = await replaceFile(journalOf(path)).catch(async (error: unknown) => {
+      await file.close()
+      throw error
+    })
+    const writer = new ArchiveWriter(start, file, journal, [])
+    try {
+      await writer.#record(encodeJournalHead(start.fingerprint, start.tiles), 0)
+    } catch (error) {
+      await writer.leave()
+      throw error
+    }
+    return writer
+  }
+
+  /** Null if the journal hasn't begun. */
+  static async #resume(path: string, start: Start): Promise<ArchiveWriter | null> {
+    const journal = await open(journalOf(path), 'r+')
+    let file: PartialFile | null = null
+    try {
+      const fingerprint = await readFingerprint(journal)
+      if (fingerprint && !Buffer.from(fingerprint).equals(start.fingerprint)) {
+        const what = 'was begun with another slide, model, device or other options'
+        const remedy = 'give the same, or start over without --resume'
+        throw new ClericError('ERR_RESUME_MISMATCH', `${partialOf(path)} ${what}; ${remedy}`)
+      }
+      if (fingerprint) {
+        file = await PartialFile.reopen(path)
+        return new ArchiveWriter(start, file, journal, await verifiedTiles(file.handle, journal, start))
+      }
+    } catch (error) {
+      await file?.close()
+      await journal.close()
+      throw error
+    }
+    await journal.close()
+    return null
+  }
+
+  /** Bytes written, with the room for the head. */
+  get position(): number {
+    return this.#position
+  }
+
+  /** Appends the next tile, or records what stands for it. Calls must not overlap. */
+  async appendTile(bytes: Uint8Array, colour: Uint8Array): Promise<Recorded> {
+    const record = { offset: bytes.length > 0 ? this.#position : 0, length: bytes.length, colour, crc: crc32c(bytes) }
+    await this.append(bytes)
+    await this.#record(encodeRecord(this.#tiles, record), recordPosition(this.#tiles))
+    this.#tiles++
+    return record
+  }
+
+  /** Appends bytes that are no tile, and tells where they are. They aren't recorded: a resumed run makes them anew. */
+  async append(bytes: Uint8Array): Promise<number> {
+    const offset = this.#position
+    await this.#file.write(bytes, offset)
+    this.#position += bytes.length
+    return offset
+  }
+
+  /** Writes the head and gives the file its name. */
+  async finish(head: Uint8Array): Promise<void> {
+    // An interrupted run may have come further than its journal: what is beyond the position goes.
+    await this.#file.publish(head, TIFF_HEADER_BYTES, this.#position, this.#overwrite)
+    await this.#journal.close()
+    await rm(journalOf(this.#file.path), { force: true })
+  }
+
+  /** Gives up. What is written stays, for a run that goes on, unless it is nothing. Harmless after {@link finish}. */
+  async leave(): Promise<void> {
+    const hasName = await this.#file.hasName().catch(() => false)
+    await this.#journal.close().catch(() => {})
+    if (this.#tiles > 0) {
+      await this.#file.close().catch(() => {})
+      return
+    }
+    await this.#file.discard()
+    if (hasName) await rm(journalOf(this.#file.path), { force: true })
+  }
+
+  #record(bytes: Uint8Array, position: number): Promise<void> {
+    return writeFully(this.#journal, bytes, position, journalOf(this.#file.path))
+  }
+}
+
+/** The tiles that the journal records and whose bytes are in the file. */
+async function verifiedTiles(file: FileHandle, journal: FileHandle, start: Start): Promise<Recorded[]> {
+  const tiles: Recorded[] = []
+  let position = start.headLength
+  const { size } = await file.stat()
+  for await (const record of readRecords(journal)) {
+    if (tiles.length === start.tiles || !(await isInFile(record, position, size, file))) break
+    tiles.push(record)
+    position += record.length
+  }
+  return tiles
+}
+
+/** Whether the bytes at `position` are those of the tile. */
+async function isInFile(record: Recorded, position: number, size: number, file: FileHandle): Promise<boolean> {
+  const { offset, length, crc } = record
+  if (length === 0) return offset === 0
+  if (offset !== position || position + length > size) return false
+  const bytes = new Uint8Array(length)
+  const { bytesRead } = await file.read(bytes, 0, length, position)
+  return bytesRead === length && crc32c(bytes) === crc
+}
+
+function journalOf(path: string): string {
+  return `${path}.journal`
+}
+
+/** A new file under a name, whoever else may be about to make one. */
+async function replaceFile(name: string): Promise<FileHandle> {
+  for (;;) {
+    await rm(name, { force: true })
+    try {
+      return await open(name, 'wx')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+  }
+}

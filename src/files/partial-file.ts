@@ -1,0 +1,120 @@
+/**
+ * A file that is written so that there is never half of it under its name: its bytes go to OUT.partial, what makes them
+ * a TIFF (the offset of the first directory) comes last, then fsync, then the name.
+ *
+ * Of two runs that write the same file the later one takes OUT.partial over, and the earlier one fails in the end: each
+ * has a file of its own, so that their bytes never mix.
+ */
+import { existsSync } from 'node:fs'
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { ClericError } from '../errors.js'
+
+/** @throws ClericError ERR_FILE_EXISTS */
+export function refuseExisting(path: string, overwrite: boolean): void {
+  if (!overwrite && existsSync(path)) {
+    throw new ClericError(
+      'ERR_FILE_EXISTS',
+      `${path} exists already; choose another name, or overwrite it (--overwrite)`,
+    )
+  }
+}
+
+export class PartialFile {
+  /** The name that the file is to have. */
+  readonly path: string
+  readonly handle: FileHandle
+
+  private constructor(path: string, handle: FileHandle) {
+    this.path = path
+    this.handle = handle
+  }
+
+  /** Begins a file, in place of what an interrupted run left or another is still writing to. */
+  static async create(path: string): Promise<PartialFile> {
+    await rm(partialOf(path), { force: true })
+    const handle = await open(partialOf(path), 'wx').catch((error: NodeJS.ErrnoException) => {
+      throw error.code === 'EEXIST' ? takenOver(path) : error
+    })
+    return new PartialFile(path, handle)
+  }
+
+  /** Goes on with what an interrupted run left. */
+  static async reopen(path: string): Promise<PartialFile> {
+    return new PartialFile(path, await open(partialOf(path), 'r+'))
+  }
+
+  /** @throws ClericError ERR_DISK_FULL */
+  write(bytes: Uint8Array, position: number): Promise<void> {
+    return writeFully(this.handle, bytes, position, partialOf(this.path))
+  }
+
+  /**
+   * Writes the head, its first `header` bytes last, cuts the file after byte `length` and gives it its name.
+   *
+   * @throws ClericError ERR_FILE_EXISTS, ERR_DISK_FULL
+   */
+  async publish(head: Uint8Array, header: number, length: number, overwrite: boolean): Promise<void> {
+    await this.handle.truncate(length)
+    await this.write(head.subarray(header), header)
+    // All on disk before the header that makes it a file.
+    await this.handle.datasync()
+    await this.write(head.subarray(0, header), 0)
+    await this.handle.sync()
+    refuseExisting(this.path, overwrite)
+    if (!(await this.hasName())) throw takenOver(this.path)
+    await this.handle.close()
+    await rename(partialOf(this.path), this.path)
+    await syncFolder(dirname(this.path))
+  }
+
+  /** Whether OUT.partial is still the file of this run. */
+  async hasName(): Promise<boolean> {
+    const own = await this.handle.stat({ bigint: true })
+    const named = await stat(partialOf(this.path), { bigint: true }).catch(() => null)
+    return named?.ino === own.ino && named.dev === own.dev
+  }
+
+  async close(): Promise<void> {
+    await this.handle.close()
+  }
+
+  /** Closes the file and removes it, unless it is another run's by now. Harmless after {@link publish}. */
+  async discard(): Promise<void> {
+    const hasName = await this.hasName().catch(() => false)
+    await this.handle.close().catch(() => {})
+    if (hasName) await rm(partialOf(this.path), { force: true })
+  }
+}
+
+/** No room on the disk, none left to this user, none allowed to this process. */
+const DISK_FULL = ['ENOSPC', 'EDQUOT', 'EFBIG']
+
+/** @param name of the file, for the message. @throws ClericError ERR_DISK_FULL */
+export async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number, name: string): Promise<void> {
+  try {
+    for (let done = 0; done < bytes.length; ) {
+      const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done)
+      done += bytesWritten
+    }
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException
+    if (!DISK_FULL.includes(code ?? '')) throw cause
+    throw new ClericError('ERR_DISK_FULL', `${name} can't grow beyond byte ${position}: ${message}`, { cause })
+  }
+}
+
+export function partialOf(path: string): string {
+  return `${path}.partial`
+}
+
+function takenOver(path: string): ClericError {
+  return new ClericError('ERR_FILE_EXISTS', `${partialOf(path)} was taken over by another run that writes ${path} too`)
+}
+
+/** Makes a rename last. Not every file system can sync a folder. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r').catch(() => null)
+  await folder?.sync().catch(() => {})
+  await folder?.close()
+}

@@ -1,0 +1,168 @@
+/**
+ * Loads the C++ addon and gives its exports their types.
+ *
+ * The addon is `build/Release/cleric.node` under the package root. The environment
+ * variable CLERIC_ADDON names another file: the sanitizer build, for one.
+ */
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { ClericError, CorruptDataError, DeviceError, type ErrorCode, SlideError } from '../errors.js'
+
+/** Checked cumulative tables inside the addon. Opaque here. */
+export interface NativeTables {
+  readonly __nativeTables: never
+}
+
+/** Arrays are copied before a call returns. */
+export interface NativeRansEncoder {
+  push(symbols: Int16Array, tableIndexes: Uint8Array | Uint16Array, tables: NativeTables): void
+  finish(): Promise<Uint8Array>
+}
+
+export interface NativeRansDecoder {
+  decode(tableIndexes: Uint8Array | Uint16Array, tables: NativeTables): Promise<Int16Array>
+  finish(): void
+  close(): void
+}
+
+/** What `Slide.open` in slide_binding.cc resolves to. */
+export interface NativeSlideInfo {
+  libraryVersion: string
+  /** width, height, downsample of each level, flat. */
+  levels: number[]
+  /** Name and value by turns. */
+  properties: string[]
+  associatedImages: string[]
+  /** Empty: the slide has none, or OpenSlide is older than 4.0. */
+  iccProfile: Uint8Array
+  /** Why the profile couldn't be read; empty if it could. */
+  iccError: string
+}
+
+export interface NativePixels {
+  data: Uint8Array
+  width: number
+  height: number
+}
+
+/** See slide_binding.cc. `job` is a number that `cancel` knows the call by; `background` is 0xRRGGBB. */
+export interface NativeSlide {
+  open(path: string, library: string): Promise<NativeSlideInfo>
+  readRegion(
+    job: number,
+    x: number,
+    y: number,
+    level: number,
+    width: number,
+    height: number,
+    background: number,
+  ): Promise<NativePixels>
+  readAssociatedImage(job: number, name: string, background: number): Promise<NativePixels>
+  cancel(job: number): void
+  close(): void
+}
+
+/** What `native/cpu/cpu_binding.cc` exports; see there, and `src/cpu/flatten.ts` for the plan. */
+export interface NativeCpuBackend {
+  readonly threads: number
+  readonly isa: string
+  compile(
+    tensors: Int32Array,
+    program: Int32Array,
+    reals: Float32Array,
+    keys: readonly string[],
+    values: readonly (Float32Array | Int32Array)[],
+  ): NativeCpuExecutable
+  peak(): Promise<number>
+  close(): void
+}
+
+export interface NativeCpuExecutable {
+  readonly bytes: number
+  run(stage: number, inputs: readonly PortArray[]): Promise<PortArray[]>
+  cancel(): void
+  seconds(stage: number): Float64Array
+  close(): void
+}
+
+type PortArray = Float32Array | Uint8Array | Int16Array
+
+export interface Addon {
+  CpuBackend: new (threads: number, isa: string) => NativeCpuBackend
+  cpuInstructionSets(): string[]
+  RansTables: new (values: Int32Array, offset: Int32Array, size: Int32Array, min: Int32Array) => NativeTables
+  RansEncoder: new () => NativeRansEncoder
+  RansDecoder: new (bytes: Uint8Array) => NativeRansDecoder
+  Slide: new () => NativeSlide
+  crc32c(bytes: Uint8Array, seed: number): number
+  crc32cPortable(bytes: Uint8Array, seed: number): number
+}
+
+let loaded: Addon | undefined
+
+/**
+ * The addon, loaded at the first call.
+ *
+ * @throws ClericError ERR_ADDON_MISSING if it was never built, or was built for
+ *   another platform; the message has the cause and the command that builds it
+ */
+export function addon(): Addon {
+  if (loaded === undefined) {
+    const path = process.env.CLERIC_ADDON || fileURLToPath(new URL('../../build/Release/cleric.node', import.meta.url))
+    try {
+      loaded = createRequire(import.meta.url)(path) as Addon
+    } catch (cause) {
+      const reason = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause)
+      throw new ClericError(
+        'ERR_ADDON_MISSING',
+        `Can't load the native addon for ${process.platform}-${process.arch}, Node ${process.version}: ${reason}. ` +
+          'Build it with `npm run build:addon` (needs a C++20 compiler and CMake; on Debian: apt-get install g++ cmake make)',
+        { cause },
+      )
+    }
+  }
+  return loaded
+}
+
+function codeOf(error: unknown): ErrorCode | undefined {
+  return error instanceof Error ? (error as Error & { code?: ErrorCode }).code : undefined
+}
+
+/** What the addon threw, as the ClericError of its code; anything else as it is. */
+export function asClericError(error: unknown): unknown {
+  const code = codeOf(error)
+  if (!(error instanceof Error) || error instanceof ClericError) return error
+  switch (code) {
+    case 'ERR_CORRUPT_TILE':
+      return new CorruptDataError(code, error.message, { cause: error })
+    case 'ERR_OPENSLIDE_MISSING':
+    case 'ERR_OPENSLIDE_READ':
+    case 'ERR_UNSUPPORTED_SLIDE':
+      return new SlideError(code, error.message, { cause: error })
+    case 'ERR_CLOSED':
+      return new ClericError(code, error.message, { cause: error })
+    case 'ERR_DEVICE_FAILED':
+    case 'ERR_DEVICE_LIMIT':
+      return new DeviceError(code, error.message, { cause: error })
+    default:
+      return error
+  }
+}
+
+/** Calls into the addon with its errors translated. */
+export function translated<T>(call: () => T): T {
+  try {
+    return call()
+  } catch (error) {
+    throw asClericError(error)
+  }
+}
+
+/** The same for a call that gives a promise. */
+export async function translatedLater<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call()
+  } catch (error) {
+    throw asClericError(error)
+  }
+}

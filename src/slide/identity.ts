@@ -1,0 +1,56 @@
+/** Leaving out what tells whose slide it is. */
+
+import { withoutText } from './icc-profile.js'
+import type { SlideSource } from './source.js'
+
+const NUMBER = /^[+-]?(\d{1,12}\.?\d{0,20}|\.\d{1,20})(e[+-]?\d{1,3})?$/i
+
+/**
+ * What describes the scan and nothing else, and what it may say. A list of what may stay: vendors put names and dates under any
+ * key, and anybody may have written anything into a field that should hold a number.
+ */
+const HARMLESS: readonly (readonly [key: RegExp, value: RegExp])[] = [
+  [/^openslide\.(mpp-[xy]|objective-power|level-count|bounds-(x|y|width|height))$/, NUMBER],
+  [/^openslide\.level\[\d{1,3}\]\.(width|height|downsample|tile-width|tile-height)$/, NUMBER],
+  [/^openslide\.background-color$/, /^[0-9a-f]{6}$/i],
+  [
+    /^openslide\.vendor$/,
+    /^(aperio|dicom|generic-tiff|hamamatsu|leica|mirax|philips|sakura|synthetic|trestle|ventana|zeiss)$/,
+  ],
+  [/^tiff\.[XY]Resolution$/, NUMBER],
+  [/^tiff\.ResolutionUnit$/, /^(inch|centimeter|none)$/],
+  [/^aperio\.(AppMag|MPP)$/, NUMBER],
+  [/^hamamatsu\.(SourceLens|XResolution|YResolution)$/, NUMBER],
+  [/^mirax\.GENERAL\.OBJECTIVE_MAGNIFICATION$/, NUMBER],
+  [/^cleric\.synthetic\.seed$/, NUMBER],
+]
+
+/** The properties that don't identify anybody. */
+export function withoutIdentity(properties: Readonly<Record<string, string>>): Record<string, string> {
+  const isHarmless = ([key, value]: [string, string]) => HARMLESS.some(([k, v]) => k.test(key) && v.test(value))
+  return Object.fromEntries(Object.entries(properties).filter(isHarmless))
+}
+
+/** What of a slide goes into a file made of it. */
+export interface Kept {
+  readonly properties: Readonly<Record<string, string>>
+  /** Names of associated images. */
+  readonly images: readonly string[]
+  readonly iccProfile: Uint8Array | null
+}
+
+/**
+ * All there is, or, if label or macro image are to be left out, what identifies nobody: then of the other images only the thumbnail,
+ * which OpenSlide's name says is of the scanned area, and an ICC profile without its texts.
+ */
+export function keptOf(slide: SlideSource, { label, macro }: { label: boolean; macro: boolean }): Kept {
+  const { properties, associatedImages } = slide
+  const iccProfile = slide.iccProfile?.() ?? null
+  if (label && macro) return { properties, images: associatedImages, iccProfile }
+  const allowed = ['thumbnail', ...(label ? ['label'] : []), ...(macro ? ['macro'] : [])]
+  return {
+    properties: withoutIdentity(properties),
+    images: associatedImages.filter((name) => allowed.includes(name)),
+    iccProfile: iccProfile && withoutText(iccProfile),
+  }
+}

@@ -1,0 +1,56 @@
+/** Where the tiles of one level are, row by row, and what stands for those that aren't there. */
+import type { Colour } from '../image/draw.js'
+import type { Size } from '../image/image.js'
+
+/** A tile: stored; left out for being of one colour; or left out as the slide could not be read there. */
+export const TILE = { stored: 0, blank: 1, unreadable: 2 } as const
+
+export interface TileIndex {
+  readonly columns: number
+  readonly rows: number
+  readonly tileWidth: number
+  readonly tileHeight: number
+  /** In the file; 0 for a tile of length 0. */
+  readonly offset: Float64Array
+  /** In bytes; 0 for a tile that is not stored. */
+  readonly length: Uint32Array
+  /** Four bytes a tile: red, green, blue and one of {@link TILE}; zeros for a stored tile. */
+  readonly colours: Uint8Array
+}
+
+/** TIFF has tiles of a multiple of 16 only. */
+export const TILE_MULTIPLE = 16
+
+/** The tiles of a level: of `side`, but no larger than a level that fits into one needs. */
+export function emptyIndex(level: Size, side: number): TileIndex {
+  const within = (length: number) => Math.min(side, Math.ceil(length / TILE_MULTIPLE) * TILE_MULTIPLE)
+  return indexOf(level, within(level.width), within(level.height))
+}
+
+export function indexOf(level: Size, tileWidth: number, tileHeight: number): TileIndex {
+  const columns = Math.ceil(level.width / tileWidth)
+  const rows = Math.ceil(level.height / tileHeight)
+  const count = columns * rows
+  return {
+    columns,
+    rows,
+    tileWidth,
+    tileHeight,
+    offset: new Float64Array(count),
+    length: new Uint32Array(count),
+    colours: new Uint8Array(4 * count),
+  }
+}
+
+export function setColour(index: TileIndex, at: number, { red, green, blue }: Colour, kind: number): void {
+  index.colours.set([red, green, blue, kind], 4 * at)
+}
+
+export function colourOf({ colours }: TileIndex, at: number): Colour {
+  const [red, green, blue] = colours.subarray(4 * at, 4 * at + 3) as unknown as [number, number, number]
+  return { red, green, blue }
+}
+
+export function kindOf({ colours }: TileIndex, at: number): number {
+  return colours[4 * at + 3] as number
+}
