@@ -2,7 +2,7 @@
 // ideal of its tables, and hostile streams. `rans_test SEED ROUNDS`; prints what it measured, exits 1 at
 // the first failure. scripts/sanitize runs it under the sanitizers.
 
-#include "../rans.h"
+#include "entropy/rans.h"
 
 #include <algorithm>
 #include <chrono>

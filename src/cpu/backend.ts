@@ -4,9 +4,17 @@
 import { availableParallelism, cpus } from 'node:os'
 import { checkInteger, checkOneOf, wrongType } from '../arguments.js'
 import { AbortedError, ClericError, DeviceError, throwIfAborted } from '../errors.js'
-import { addon, asClericError, type NativeCpuBackend, type NativeCpuExecutable } from '../native/addon.js'
+import {
+  type Addon,
+  addon,
+  asClericError,
+  type CpuNumbering,
+  type NativeCpuBackend,
+  type NativeCpuExecutable,
+  translated,
+} from '../native/addon.js'
 import type { Backend, Executable, Graph, Node, Parameters, Port, PortData, Stage, Tensor } from '../network/graph.js'
-import { flatten } from './flatten.js'
+import { flatten, numbering } from './flatten.js'
 
 export interface CpuOptions {
   /** 1 to 256; default: as many as the processor runs at once. */
@@ -24,8 +32,9 @@ const maxThreads = 256
 /**
  * Opens the processor as a device. Results do not depend on the number of threads.
  *
- * @throws ClericError ERR_ADDON_MISSING
- * @throws DeviceError ERR_NO_DEVICE for an instruction set that this processor or build lacks
+ * @throws ClericError ERR_ADDON_MISSING; ERR_ADDON_MISMATCH for an addon of another version
+ * @throws DeviceError ERR_NO_DEVICE for an instruction set that this processor or build lacks; ERR_DEVICE_LIMIT if the
+ *   system gives no thread
  * @example
  * const backend = await openCpu({ threads: 4 })
  */
@@ -43,9 +52,28 @@ export async function openCpu(options: CpuOptions = {}): Promise<CpuBackend> {
   if (isa !== '' && !known.includes(isa)) {
     throw new DeviceError('ERR_NO_DEVICE', `CLERIC_CPU_ISA names ${isa}; this processor has ${known.join(', ')}`)
   }
-  const { CpuBackend: Native } = addon()
-  return new CpuBackend(new Native(threads, isa))
+  const { CpuBackend: Native } = checkedAddon()
+  return new CpuBackend(translated(() => new Native(threads, isa)))
 }
+
+/** The addon, if it numbers what stands in plans as this side does: other numbers would be another network. */
+function checkedAddon(): Addon {
+  const native = addon()
+  if (!numbersAgree) {
+    const theirs = native.cpuNumbering?.()
+    for (const [kind, names] of Object.entries(numbering) as [keyof CpuNumbering, readonly string[]][]) {
+      if (names.join() === theirs?.[kind]?.join()) continue
+      throw new ClericError(
+        'ERR_ADDON_MISMATCH',
+        `The native addon is of another version: its ${kind} differ. Build it anew with \`npm run build:addon\``,
+      )
+    }
+    numbersAgree = true
+  }
+  return native
+}
+
+let numbersAgree = false
 
 /** The instruction sets that the addon's kernels can use on this machine, best first. */
 export function instructionSets(): string[] {

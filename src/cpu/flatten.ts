@@ -5,6 +5,7 @@
  * has a `convert` node put before it; and which half of the checkerboard an integer convolution's result is looked at
  * (`needed.ts`): the other half is not computed.
  */
+import type { CpuNumbering } from '../native/addon.js'
 import type { Graph, Half, LiftStepNode, Node, Parameters, Port, Stage, Tensor } from '../network/graph.js'
 import { nodeInputs, nodeOutputs, rsqrtTable } from '../network/graph.js'
 import { type Layout, layouts, portLayout, wantedLayouts } from './layouts.js'
@@ -58,6 +59,15 @@ const formats: readonly Port['format'][] = ['float', 'rgb8', 'int16']
 const layoutNames: readonly Layout[] = ['interleaved', 'planar', 'integers']
 const activations = ['none', 'gelu'] as const
 const halves: readonly (Half | null)[] = [null, 'anchor', 'nonAnchor']
+
+/** What stands in plans as a number, in the addon's order (`native/cpu/steps/node.h`). */
+export const numbering: CpuNumbering = {
+  operations,
+  layouts: layoutNames,
+  formats,
+  activations,
+  halves: halves.map((half) => half ?? 'all'),
+}
 
 /** What a node needs besides its tensors. */
 interface Attributes {

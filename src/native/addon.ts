@@ -62,7 +62,16 @@ export interface NativeSlide {
   close(): void
 }
 
-/** What `native/cpu/cpu_binding.cc` exports; see there, and `src/cpu/flatten.ts` for the plan. */
+/** What a plan numbers: the names of each kind, each at its number. */
+export interface CpuNumbering {
+  readonly operations: readonly string[]
+  readonly layouts: readonly string[]
+  readonly formats: readonly string[]
+  readonly activations: readonly string[]
+  readonly halves: readonly string[]
+}
+
+/** What `native/node/cpu_binding.cc` exports; see there, and `src/cpu/flatten.ts` for the plan. */
 export interface NativeCpuBackend {
   readonly threads: number
   readonly isa: string
@@ -90,6 +99,8 @@ type PortArray = Float32Array | Uint8Array | Int16Array
 export interface Addon {
   CpuBackend: new (threads: number, isa: string) => NativeCpuBackend
   cpuInstructionSets(): string[]
+  /** Older addons lack it. */
+  cpuNumbering?(): Partial<CpuNumbering>
   RansTables: new (values: Int32Array, offset: Int32Array, size: Int32Array, min: Int32Array) => NativeTables
   RansEncoder: new () => NativeRansEncoder
   RansDecoder: new (bytes: Uint8Array) => NativeRansDecoder

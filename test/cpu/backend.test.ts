@@ -4,40 +4,13 @@ import { Worker } from 'node:worker_threads'
 import test, { type ExecutionContext } from 'ava'
 import { gainsAt } from '../../src/codec/gain.js'
 import { openCpu } from '../../src/cpu/backend.js'
-import { flatten } from '../../src/cpu/flatten.js'
+import { flatten, numbering } from '../../src/cpu/flatten.js'
 import { addon } from '../../src/native/addon.js'
 import { decoderGraph, encoderGraph } from '../../src/network/cleric.js'
-import { deadZoneTable, type Graph, type Node, type PortData, type Tensor } from '../../src/network/graph.js'
+import { deadZoneTable, type Graph, type PortData, type Tensor } from '../../src/network/graph.js'
 import { nanoModel } from '../network/golden.js'
-import { Fixture, noise, randomInputs } from './random-graph.js'
+import { Fixture, noise, randomInputs, tower } from './random-graph.js'
 import { randomNetwork } from './random-integers.js'
-
-/** 3x3 convolutions in a row. */
-function tower(depth: number, side: number): { fixture: Fixture; graph: Graph } {
-  const fixture = new Fixture()
-  const weight = fixture.parameter('w', [32, 32, 3, 3], 0.05)
-  const bias = fixture.parameter('b', [32])
-  const nodes: Node[] = []
-  let input = fixture.tensor(32, side, side)
-  for (let i = 0; i < depth; i++) {
-    const output = fixture.tensor(32, side, side)
-    nodes.push({
-      op: 'conv',
-      inputs: [input],
-      output,
-      weight,
-      bias,
-      kernel: 3,
-      stride: 1,
-      padding: 1,
-      activation: 'gelu',
-      shuffle: 1,
-      residual: null,
-    })
-    input = output
-  }
-  return { fixture, graph: fixture.graph(nodes) }
-}
 
 test('rgb8 and int16 ports', async (t) => {
   const f = new Fixture()
@@ -287,7 +260,7 @@ test('the addon refuses plans that contradict themselves', (t) => {
     plan.program[0] = 1000
   })
   hostile(t, (plan) => {
-    plan.program[firstNode] = 24
+    plan.program[firstNode] = numbering.operations.length
   })
   hostile(t, (plan) => void plan.program.fill(-1))
   hostile(t, (plan) => void (plan.values as Float32Array[]).reverse())
@@ -334,7 +307,7 @@ test('the addon refuses parameters of integer layers that no model has', (t) => 
 test('the addon refuses a node without tensors, and a key that could stand for two parameters', (t) => {
   const native = new (addon().CpuBackend)(1, '')
   const tensors = Int32Array.of(1, 1, 1, 0, 1, 1, 1, 0)
-  for (let op = 0; op <= 23; op++) {
+  for (const op of numbering.operations.keys()) {
     for (const [inputs, outputs] of [
       [[0], [0]],
       [[0], [1, 1]],

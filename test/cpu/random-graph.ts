@@ -90,3 +90,30 @@ export function randomInputs(graph: Graph, scales: ReadonlyMap<Tensor, number> =
 export function size({ channels, height, width }: Shape): number {
   return channels * height * width
 }
+
+/** 3x3 convolutions in a row. */
+export function tower(depth: number, side: number): { fixture: Fixture; graph: Graph } {
+  const fixture = new Fixture()
+  const weight = fixture.parameter('w', [32, 32, 3, 3], 0.05)
+  const bias = fixture.parameter('b', [32])
+  const nodes: Node[] = []
+  let input = fixture.tensor(32, side, side)
+  for (let i = 0; i < depth; i++) {
+    const output = fixture.tensor(32, side, side)
+    nodes.push({
+      op: 'conv',
+      inputs: [input],
+      output,
+      weight,
+      bias,
+      kernel: 3,
+      stride: 1,
+      padding: 1,
+      activation: 'gelu',
+      shuffle: 1,
+      residual: null,
+    })
+    input = output
+  }
+  return { fixture, graph: fixture.graph(nodes) }
+}
