@@ -5,8 +5,8 @@
 // range variant of it. One coder, one state, no interleaving: the network in
 // front of it costs thousands of times more than a symbol does here.
 //
-// No JavaScript in this file: rans_binding.cc is the edge. Everything here may
-// be fed hostile bytes, see "What the decoder promises".
+// No JavaScript in this file: native/node/rans_binding.cc is the edge. Everything
+// here may be fed hostile bytes, see "What the decoder promises".
 //
 // ## The state
 //
@@ -96,7 +96,7 @@ class BadTables : public std::invalid_argument {
 constexpr size_t kStateBytes = 4;
 constexpr uint32_t kProbabilityBits = 16;
 constexpr uint32_t kSlots = 1u << kProbabilityBits;
-constexpr uint32_t kLowerBound = 1u << 24;  // of the state, and what it starts at
+constexpr uint32_t kLowerBound = 1u << 24;  // the least state, and the one that an encoder starts at
 
 /// One symbol's slots. The frequency is stored less one: 65536 must fit.
 struct Range {

@@ -28,7 +28,7 @@ struct Span {
 };
 
 /// The elements of a typed array of exactly this type; a TypeError otherwise.
-/// Good until JavaScript runs again.
+/// The pointer is good until JavaScript runs again.
 template <typename T>
 Span<T> span_of(const Napi::Value& value, napi_typedarray_type type, const char* name) {
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) {
@@ -42,7 +42,7 @@ Span<T> span_of(const Napi::Value& value, napi_typedarray_type type, const char*
 inline int64_t integer_of(const Napi::Value& value, const char* name, int64_t min, int64_t max) {
   if (!value.IsNumber()) throw Napi::TypeError::New(value.Env(), std::string("Expected a number for ") + name);
   const double number = value.As<Napi::Number>().DoubleValue();
-  // False for NaN as well.
+  // The comparisons are false for NaN, which is refused too.
   if (!(number >= static_cast<double>(min) && number <= static_cast<double>(max))) {
     throw Napi::RangeError::New(value.Env(), std::string(name) + " is out of range");
   }

@@ -34,7 +34,7 @@ using cpu::Format;
 using cpu::Staging;
 
 constexpr int kMaxThreads = 256;
-/// Parameters or ports of a graph; far above the largest.
+/// The most parameters or ports that a graph may have, far above the largest.
 constexpr uint32_t kMaxElements = 1 << 20;
 
 Napi::Error closed(Napi::Env env, const char* what) {
@@ -148,7 +148,7 @@ class CpuExecutable : public Napi::ObjectWrap<CpuExecutable> {
          InstanceMethod<&CpuExecutable::close>("close")});
   }
 
-  /// Only the addon makes these: the argument is an External of a std::shared_ptr<Executable>, moved from.
+  /// Only the addon constructs these: the argument is an External of a std::shared_ptr<Executable>, which is moved from.
   explicit CpuExecutable(const Napi::CallbackInfo& info) : Napi::ObjectWrap<CpuExecutable>(info) {
     if (!info[0].IsExternal()) throw Napi::TypeError::New(info.Env(), "A CpuExecutable comes from compile()");
     const auto made = info[0].As<Napi::External<std::shared_ptr<Executable>>>();
@@ -167,7 +167,8 @@ class CpuExecutable : public Napi::ObjectWrap<CpuExecutable> {
   Napi::Value run(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     if (!info[1].IsArray()) throw Napi::TypeError::New(env, "Expected one array for each input");
-    // These may be accessors, that is, JavaScript that closes or runs this: nothing is looked at before.
+    // Reading an element may run JavaScript (an accessor) that closes or runs this executable, so all are read before
+    // anything else is looked at.
     const std::vector<Napi::Value> inputs = elements_of(info[1]);
     Executable& executable = open(env);
     const auto last = static_cast<int64_t>(executable.stages()) - 1;
@@ -249,7 +250,8 @@ class CpuBackend : public Napi::ObjectWrap<CpuBackend> {
   Napi::Value compile(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     if (!info[3].IsArray() || !info[4].IsArray()) throw Napi::TypeError::New(env, "Expected arrays of parameters");
-    // These may be accessors, that is, JavaScript: the backend and pointers are looked at only once all are read.
+    // Reading an element may run JavaScript (an accessor) that closes the backend or moves memory, so all are read before
+    // anything else is looked at.
     const std::vector<Napi::Value> keys = elements_of(info[3]);
     const std::vector<Napi::Value> values = elements_of(info[4]);
     open(env);
@@ -257,7 +259,8 @@ class CpuBackend : public Napi::ObjectWrap<CpuBackend> {
     std::vector<cpu::ParameterSpec> parameters;
     for (std::size_t i = 0; i < keys.size(); i++) {
       cpu::ParameterSpec parameter{string_of(keys[i], "key"), nullptr, nullptr, 0};
-      // With the length it names what is packed; no other key may look like this one with another length.
+      // The length becomes part of the key that names the packed values, so a key must not hold the separator itself:
+      // "a#9" of 3 values would look like another parameter's.
       if (parameter.key.find('#') != std::string::npos) throw Napi::RangeError::New(env, "A key has a #");
       const bool whole =
           values[i].IsTypedArray() && values[i].As<Napi::TypedArray>().TypedArrayType() == napi_int32_array;
@@ -303,7 +306,7 @@ class CpuBackend : public Napi::ObjectWrap<CpuBackend> {
     return Napi::String::New(info.Env(), open(info.Env()).kernels.name);
   }
 
-  /// Threads and weights go with the last executable.
+  /// Frees the threads and the weights once the last executable has gone too.
   void close(const Napi::CallbackInfo&) { device_.reset(); }
 
   std::shared_ptr<Device> device_;

@@ -41,7 +41,7 @@ auto translated(Napi::Env env, Body&& body) {
   }
 }
 
-/// Memory behind an object that V8 can't see, reported so that it collects in time.
+/// Memory of an object that V8 can't see. It is reported to V8, so that V8 collects the object in time.
 class Reported {
  public:
   explicit Reported(Napi::Env env) : env_(env) {}
@@ -98,7 +98,7 @@ class RansTables : public Napi::ObjectWrap<RansTables> {
     info.This().As<Napi::Object>().TypeTag(&kTag);
   }
 
-  /// Shared with the jobs that code under them.
+  /// The jobs that use these tables share them.
   std::shared_ptr<const rans::Tables> tables() const { return tables_; }
 
  private:
@@ -168,7 +168,8 @@ struct Stream {
   explicit Stream(Span<uint8_t> bytes) : decoder(bytes.data, bytes.length) {}
 
   rans::Decoder decoder;
-  /// A job is at it, until its promise is settled: nobody else may be. Belongs to JavaScript's thread.
+  /// Whether a job uses the decoder; no second one may start until its promise is settled. Only JavaScript's thread
+  /// reads and writes this.
   bool busy = false;
 };
 
@@ -192,7 +193,7 @@ class RansDecoder : public Napi::ObjectWrap<RansDecoder> {
     auto tables = tables_of(info[1]);
     const std::shared_ptr<Stream> stream = idle(info.Env());
     stream->busy = true;
-    // Goes with the job, which JavaScript's thread deletes before anybody hears of its result.
+    // Destroyed with the job, which JavaScript's thread deletes before any reaction to its promise runs.
     const std::shared_ptr<void> done(nullptr, [stream](void*) { stream->busy = false; });
     return Job<std::vector<int16_t>>::start(
         Value(),

@@ -27,7 +27,7 @@ Napi::Error explain(Napi::Env env, const std::exception_ptr& failure) {
   } catch (const SlideError& error) {
     return coded_error(env, error.code(), error.what());
   } catch (const std::exception& error) {
-    // Out of memory, or a limit that the caller didn't check.
+    // There was no memory, or the caller didn't check a limit.
     return coded_error(env, "ERR_OPENSLIDE_READ", std::string("Can't read the slide: ") + error.what());
   }
 }
@@ -126,7 +126,7 @@ class SlideObject : public Napi::ObjectWrap<SlideObject> {
     const auto cancelled = std::make_shared<std::atomic<bool>>(false);
     std::erase_if(jobs_, [](const auto& entry) { return entry.second.expired(); });
     jobs_.insert_or_assign(job, cancelled);
-    // The job holds the slide: close() only lets go of ours.
+    // The job holds a reference to the slide of its own, so it goes on after close().
     return Job<Pixels>::start(
         Value(),
         [slide = slide_, cancelled, read] {

@@ -2,7 +2,7 @@
 //
 // The addon neither includes OpenSlide's headers nor links to it: it builds and
 // loads where OpenSlide isn't installed, and the first slide to be opened says
-// so. Any release since 3.4 will do; what came later is optional.
+// so. Any release since 3.4 will do; functions that are younger are optional.
 #pragma once
 
 #include <cstdint>

@@ -17,7 +17,7 @@ constexpr int64_t kMaxIccBytes = int64_t{1} << 26;
   throw SlideError("ERR_OPENSLIDE_READ", "Can't open slide " + path + ": " + reason);
 }
 
-// OpenSlide says only "not a slide" to all of these.
+// OpenSlide calls all of these "not a slide"; the reasons given here say more.
 void check_file(const std::string& path) {
   const std::filesystem::path file(std::u8string(path.begin(), path.end()));
   std::error_code error;

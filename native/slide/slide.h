@@ -3,10 +3,10 @@
 // OpenSlide's pixels are premultiplied ARGB with holes (alpha 0) where the slide
 // has no data; ours are RGB, the holes filled with the caller's background colour.
 //
-// An openslide_t that failed once refuses everything from then on. A slide with
-// one bad tile would be lost from that tile on, and reads under way in other threads
-// with it. So a read that fails drops the handle and tries once more on a
-// fresh one of its own: what fails there has failed by itself.
+// An openslide_t that failed once refuses everything from then on: after one bad tile
+// no other could be read, nor could reads in progress on other threads end well. So a
+// read that fails drops the handle and tries once more on a fresh one of its own.
+// What fails there is bad in itself.
 #pragma once
 
 #include <cstdint>
@@ -45,9 +45,9 @@ struct SlideInfo {
   std::string icc_error;             // why the profile couldn't be read, if so
 };
 
-/// Pixels of one image at most: 1 GiB of ARGB.
+/// The most pixels that one image may have: 1 GiB of ARGB.
 constexpr int64_t kMaxPixels = int64_t{1} << 28;
-/// Of a coordinate; far outside any slide, far inside what OpenSlide's doubles hold.
+/// The largest magnitude of a coordinate: far outside any slide, and far inside what OpenSlide's doubles hold.
 constexpr int64_t kMaxCoordinate = int64_t{1} << 40;
 
 class Slide {
@@ -67,7 +67,7 @@ class Slide {
   Pixels read_associated_image(const std::string& name, uint32_t background);
 
  private:
-  // An openslide_t and its end.
+  // Owns an openslide_t.
   class Handle;
 
   std::shared_ptr<Handle> open() const;

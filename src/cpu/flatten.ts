@@ -1,5 +1,5 @@
 /**
- * A graph as plain numbers, for the addon: `native/cpu/plan.h` is the other side.
+ * A graph as plain numbers, for the addon: `native/cpu/graph/plan.h` is the other side.
  *
  * Two things are decided on the way: the layout of every tensor (`layouts.ts`), where a node that wants another one
  * has a `convert` node put before it; and which half of the checkerboard an integer convolution's result is looked at

@@ -1,5 +1,5 @@
 /**
- * How the CPU backend lays out each tensor (`native/cpu/tensor.h`): the three-channel tensors of the lifting are
+ * How the CPU backend lays out each tensor (`native/cpu/kernels/tensor.h`): the three-channel tensors of the lifting are
  * planar, the activations of the entropy model int16, all others interleaved floats.
  */
 import type { Graph, Node, Tensor } from '../network/graph.js'

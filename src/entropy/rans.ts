@@ -1,6 +1,6 @@
 /**
  * rANS entropy coding of integer symbols under tables of 16-bit cumulative
- * frequencies. The coder is C++ and runs off the main thread; `native/rans.h`
+ * frequencies. The coder is C++ and runs off the main thread; `native/entropy/rans.h`
  * specifies the stream.
  *
  * One stream may hold runs under different sets of tables (hyper-latents under

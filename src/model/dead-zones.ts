@@ -32,7 +32,10 @@ export function deadZones(tables: CdfTables): Float32Array {
   })
 }
 
-/** 2^(16 - bits) of a value: the frequency of its symbol, or of the escape, less the bits that follow on it (native/rans.h). */
+/**
+ * 2^(16 - bits) of a value: the frequency of its symbol, or of the escape, less the bits that follow on it
+ * (`native/entropy/rans.h`).
+ */
 function frequency({ values, offset, size, min }: CdfTables, table: number, value: number): number {
   const [first, start, last] = [offset[table] as number, min[table] as number, (size[table] as number) - 1]
   const of = (symbol: number) => (values[first + symbol + 1] as number) - (values[first + symbol] as number)

@@ -25,7 +25,7 @@ export interface NativeRansDecoder {
   close(): void
 }
 
-/** What `Slide.open` in slide_binding.cc resolves to. */
+/** What `Slide.open` in native/node/slide_binding.cc resolves to. */
 export interface NativeSlideInfo {
   libraryVersion: string
   /** width, height, downsample of each level, flat. */
@@ -45,7 +45,7 @@ export interface NativePixels {
   height: number
 }
 
-/** See slide_binding.cc. `job` is a number that `cancel` knows the call by; `background` is 0xRRGGBB. */
+/** See native/node/slide_binding.cc. `job` is a number that `cancel` knows the call by; `background` is 0xRRGGBB. */
 export interface NativeSlide {
   open(path: string, library: string): Promise<NativeSlideInfo>
   readRegion(

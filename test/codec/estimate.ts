@@ -55,7 +55,7 @@ export function estimateBits(model: Model, plan: EncoderGraph, outputs: Readonly
   return bits
 }
 
-/** Bits of all symbols under the tables that code them, outliers with their escape and bypass bits (native/rans.h). */
+/** Bits of all symbols under the tables that code them, outliers with their escape and bypass bits (native/entropy/rans.h). */
 export function tableBits(model: Model, plan: EncoderGraph, outputs: ReadonlyMap<Tensor, PortData>): number {
   const area = plan.z.shape.height * plan.z.shape.width
   let bits = 0

@@ -15,7 +15,7 @@ const addonFile = process.env.CLERIC_ADDON || fileURLToPath(new URL('../../build
 
 /** Executables of one graph, some tenths of a second each. */
 async function several(backend: CpuBackend, count: number) {
-  const { fixture, graph } = tower(100, 64)
+  const { fixture, graph } = tower(60, 64)
   const inputs = randomInputs(graph)
   return Promise.all(
     Array.from({ length: count }, async () => {
@@ -79,7 +79,7 @@ test('a run that waits is called off at once, and its executable goes on', async
 
 /** What a program without anything else to do needs to run the addon on its own. */
 function plainly(end: string): { code: string; workerData: object } {
-  const { fixture, graph } = tower(100, 64)
+  const { fixture, graph } = tower(60, 64)
   const { tensors, program, reals, names, values } = flatten(graph, fixture)
   const code = `const { parentPort, workerData } = require('node:worker_threads')
     const { CpuBackend } = require(workerData.addon)

@@ -179,7 +179,7 @@ test('runs under different sets of tables make one stream', async (t) => {
   decoder.finish()
 })
 
-test('the stream is what native/rans.h specifies, byte for byte', async (t) => {
+test('the stream is what native/entropy/rans.h specifies, byte for byte', async (t) => {
   const tables = new RansTables(cdfTables([{ freqs: [32768, 16384, 16384], min: 0 }]))
   t.deepEqual(await ransEncode(new Int16Array(0), new Uint8Array(0), tables), Uint8Array.of(0, 0, 0, 1))
   // Symbol 0: x = 2^24 -> (2^24 / 2^15) * 2^16 + 0 = 2^25.

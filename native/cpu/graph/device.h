@@ -9,14 +9,15 @@
 namespace cleric::cpu {
 
 struct Device {
-  /// @param threads with the queue's
+  /// @param threads how many work, the queue's thread included
   /// @throws std::system_error if the system gives no thread at all
   Device(int threads, const KernelTable& table) : kernels(table), pool(threads) {}
 
   const KernelTable& kernels;
   WeightCache cache;
   Pool pool;
-  /// Whatever runs on the pool, runs from here. Its thread uses the pool: it goes first, when the device goes.
+  /// All that uses the pool runs from this queue. It is declared last because its thread uses the members above, so it
+  /// must be the first to be destroyed.
   Queue queue;
 };
 

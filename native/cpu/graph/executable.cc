@@ -11,8 +11,8 @@ namespace {
 
 /// Gives tensors memory for as long as they are read, over all stages.
 ///
-/// A buffer is used again only by tensors of the same shape, layout and border: so
-/// the zeros of the border, and between the channels, stay where they are.
+/// Only tensors of the same shape, layout and border use a buffer again, so that the zeros of the border and those
+/// between the channels stay where they are.
 class Planner {
  public:
   explicit Planner(const PlanSpec& plan) : plan_(plan), last_use_(plan.tensors.size(), -1) {
@@ -115,7 +115,7 @@ Executable::Executable(std::shared_ptr<Device> device, PlanSpec plan) : device_(
   StepBuilder builder(device_->kernels, device_->cache, plan.tensors, plan.parameters);
   Tensors tensors{std::vector<View>(plan.tensors.size()), std::vector<IntegerView>(plan.tensors.size())};
   const auto place = [&](int tensor) { planner.place(tensor, tensors, buffers_, bytes_); };
-  // Hosts know floats; what else a plan has, it converts.
+  // The host exchanges floats; a plan converts its other tensors itself.
   const auto port_view = [&](int tensor) {
     const View& view = tensors.reals[static_cast<std::size_t>(tensor)];
     require(view.data != nullptr, "a port of integers");
@@ -163,7 +163,7 @@ Staging Executable::stage_memory(Format format, const View& view) {
 
 void Executable::run(std::size_t index, const std::atomic<bool>& cancelled) {
   Stage& stage = stages_[index];
-  // Only what runs to its end may be built upon.
+  // A stage that is cut short leaves nothing that the next stage could go on from.
   next_ = 0;
   const auto all = [&](const std::vector<std::unique_ptr<Step>>& steps) {
     for (const auto& step : steps) device_->pool.run(*step, scratches_);

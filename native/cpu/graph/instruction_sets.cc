@@ -21,7 +21,7 @@ extern const KernelTable table;
 std::vector<const KernelTable*> available_kernels() {
   std::vector<const KernelTable*> found;
 #if defined(CLERIC_CPU_X86)
-  // What CMakeLists.txt compiles each of them with. The built-ins also ask whether the operating system saves the
+  // A set needs what CMakeLists.txt compiles it for. The built-ins also ask whether the operating system saves the
   // registers.
   const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&

@@ -6,9 +6,9 @@ namespace cleric::cpu {
 
 namespace {
 
-/// Some milliseconds an item.
+/// Rounds of an item, which take some milliseconds.
 constexpr int kRounds = 1 << 20;
-/// So that a thread that starts late leaves the others little to wait for.
+/// Several, so that the others don't wait long for a thread that starts late.
 constexpr int kItemsPerThread = 4;
 
 }  // namespace

@@ -5,8 +5,8 @@
 
 namespace cleric::cpu {
 
-/// Operations a second, two a multiply-add, on all threads; measured over some 20 milliseconds. Called from the
-/// device's queue.
+/// Operations a second on all threads, counting two for a multiply-add; measured over some 20 milliseconds. To be called
+/// from the device's queue only.
 double measure_peak(Device& device);
 
 }  // namespace cleric::cpu

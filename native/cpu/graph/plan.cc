@@ -8,7 +8,7 @@ namespace {
 
 constexpr int kMaxChannels = 1 << 16;
 constexpr int kMaxSide = 1 << 15;
-/// Elements of a tensor with its padding; strides then fit any type.
+/// The most elements that a tensor may have with its padding, so that strides fit their types.
 constexpr int64_t kMaxElements = int64_t{1} << 31;
 
 class Reader {
@@ -24,7 +24,7 @@ class Reader {
     return value;
   }
 
-  /// The next integer, as one of the things that have these names.
+  /// The next integer, as the enumerator of that number; there are as many as names.
   template <typename Enum, std::size_t N>
   Enum one_of(const std::array<const char*, N>&) {
     return static_cast<Enum>(next(0, static_cast<int>(N) - 1));
@@ -110,7 +110,7 @@ PlanSpec read_plan(const int32_t* tensors, std::size_t tensor_length, const int3
     tensor.height = shapes.next(1, kMaxSide);
     tensor.width = shapes.next(1, kMaxSide);
     tensor.layout = shapes.one_of<Layout>(kLayoutNames);
-    // Padded in any way it could be: channels or width to 16, borders.
+    // With the most padding that a layout adds: channels or width rounded up to 16, and borders.
     const int64_t pixels = int64_t{tensor.height + 4} * (tensor.width + 20);
     if (pixels * (tensor.channels + 15) > kMaxElements) throw BadPlan("A tensor is too large");
     plan.tensors.push_back(tensor);

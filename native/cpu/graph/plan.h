@@ -1,4 +1,4 @@
-// A graph as it comes from TypeScript (src/cpu/flatten.ts): plain numbers, believed by nobody.
+// A graph as it comes from TypeScript (src/cpu/flatten.ts): plain numbers, all of which are checked.
 #pragma once
 
 #include <cstddef>

@@ -10,7 +10,7 @@ namespace cleric::cpu {
 
 namespace {
 
-/// Some 100 microseconds: longer than the gap between two kernels, shorter than anyone would notice.
+/// Some 100 microseconds: longer than the gap between two kernels, yet too short to matter to other programs.
 constexpr int kSpins = 2000;
 
 inline void pause() {
@@ -59,7 +59,7 @@ void Pool::run(const Step& step, const std::vector<Floats>& scratches) {
     wake_.notify_all();
   }
   work(step, own);
-  // Nobody enters any more; those inside finish their item.
+  // No further worker enters the step now; those inside finish their item.
   state_.fetch_and(~kOpen, std::memory_order_acq_rel);
   for (int spins = 0; state_.load(std::memory_order_acquire) != 0; spins++) {
     if (spins < kSpins)

@@ -12,13 +12,12 @@
 
 namespace cleric::cpu {
 
-/// The caller of `run`, one at a time, works too: a pool of one thread has no threads of its own.
+/// One thread at a time may call `run`, and works too, so that a pool of one thread has no threads of its own.
 ///
-/// Kernels follow each other within microseconds, so an idle thread spins for a
-/// while before it sleeps.
+/// Kernels follow each other within microseconds, so an idle thread spins for a while before it sleeps.
 class Pool {
  public:
-  /// Has fewer if the system refuses some.
+  /// Has fewer threads if the system refuses some.
   explicit Pool(int threads);
   ~Pool();
   Pool(const Pool&) = delete;

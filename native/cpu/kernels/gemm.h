@@ -12,7 +12,7 @@
 
 namespace cleric::cpu::CLERIC_ISA {
 
-/// Registers of output channels a panel may have: as many as leave a good number of pixels.
+/// How many registers of output channels a panel may have: a block should still have a good number of pixels.
 #if defined(__AVX512F__)
 constexpr int kPanelRegisters = 3;
 #elif defined(__aarch64__)
@@ -21,7 +21,7 @@ constexpr int kPanelRegisters = 4;
 constexpr int kPanelRegisters = 2;
 #endif
 
-/// Pixels a block has: accumulators, weights and one broadcast fill the register file.
+/// How many pixels a block has: accumulators, weights and one broadcast fill the register file.
 constexpr int pixels_of(int registers) {
 #if defined(__AVX512F__)
   return registers == 3 ? 8 : registers == 2 ? 12 : 16;
@@ -32,11 +32,11 @@ constexpr int pixels_of(int registers) {
 #endif
 }
 
-/// Rows of a panel that are gone through before the next pixels: 250 KiB of weights, so that they are still in
-/// the second-level cache then. Deeper products take several passes, with their sums kept in between.
+/// How many rows of a panel are gone through before the next pixels: 250 KiB of weights, so that these are still in
+/// the second-level cache for those pixels. Deeper products take several passes, with their sums kept in between.
 constexpr ptrdiff_t kPassDepth = 1344;
 
-/// Some of the runs of a product.
+/// A pass over some of the runs of a product.
 struct Pass {
   const Run* runs;
   int count;
@@ -78,7 +78,7 @@ static inline void multiply(const Pass& pass, ptrdiff_t y, ptrdiff_t x, const fl
   }
 }
 
-/// Sums of one register of channels and `pixels` pixels, finished and stored.
+/// Finishes and stores the sums of one register of channels and `pixels` pixels.
 template <Finish F>
 static CLERIC_INLINE void finish_column(const Epilogue& e, int pixels, ptrdiff_t y, ptrdiff_t x, int lane,
                                         const float* tile, ptrdiff_t tile_step) {

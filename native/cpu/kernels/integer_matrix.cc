@@ -8,7 +8,7 @@ namespace cleric::cpu::CLERIC_ISA {
 
 namespace {
 
-/// As kPassDepth: as many bytes of weights.
+/// As many bytes of weights as kPassDepth allows, which are twice as many weights.
 constexpr ptrdiff_t kIntegerPassDepth = 2 * kPassDepth;
 
 struct IntegerPass {
@@ -64,7 +64,7 @@ inline void multiply(const IntegerPass& pass, const Pixels& pixels, const int32_
 struct Target {
   ptrdiff_t row;
   ptrdiff_t column;
-  /// Between pixels.
+  /// The step from one pixel to the next.
   ptrdiff_t columns;
   ptrdiff_t channel;
 };
@@ -86,7 +86,7 @@ CLERIC_INLINE void put(const IntegerConvArgs& a, const Target& t, ptrdiff_t colu
     store(a.out.wide.at(t.row, column) + t.channel, __builtin_convertvector(v, Floats));
 }
 
-/// Sums [pixels][registers * kWidth] to values in place, then to the output.
+/// Turns sums [pixels][registers * kWidth] into values in place, then writes these to the output.
 void finish(const IntegerConvArgs& a, int registers, const Pixels& pixels, int lane, int32_t* sums) {
   const ptrdiff_t lanes = registers * kWidth;
   const int32_t limit = a.wide && !a.table ? 1 << 20 : 2048;
@@ -110,7 +110,7 @@ void finish(const IntegerConvArgs& a, int registers, const Pixels& pixels, int l
   }
 }
 
-/// What pixels are whose sums count for nothing.
+/// Writes what the pixels off the half that is kept are: zero, and the residual.
 void blank(const IntegerConvArgs& a, const IntegerPanel& panel, const Pixels& pixels) {
   for (int r = 0; r < panel.registers; r++) {
     const Target t = target_of(a, pixels, panel.first_lane + r * kWidth);
@@ -199,7 +199,7 @@ void integer_conv(const IntegerConvArgs& a, int item, float* scratch) {
   const int first = item / a.rows.items() * a.panels_per_item;
   const int last = first + a.panels_per_item < a.panel_count ? first + a.panels_per_item : a.panel_count;
   const int rows = item % a.rows.items();
-  // Off the half that is kept no sums are needed; after a shuffle the halves are other ones.
+  // Only the half that is kept needs sums. A shuffle moves pixels from half to half, so all of its pixels need them.
   const bool by_half = a.keep != Half::all && a.shuffle == 1;
   const Half half = by_half ? a.keep : a.needed;
   for (int y = a.rows.first(rows); y < a.rows.last(rows); y++) {

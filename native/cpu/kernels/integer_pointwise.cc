@@ -52,7 +52,7 @@ CLERIC_INLINE void clear_padding(Values& values, int channels, ptrdiff_t lanes) 
   for (ptrdiff_t c = channels; c < lanes; c++) values[c] = 0;
 }
 
-/// Sum of the lanes.
+/// The sum of the lanes.
 CLERIC_INLINE uint32_t total(Words v) {
   uint32_t sum = 0;
   for (int i = 0; i < kWidth; i++) sum += v[i];
@@ -63,7 +63,7 @@ int bit_length(uint32_t v) {
   return v == 0 ? 0 : 32 - __builtin_clz(v);
 }
 
-/// Largest magnitude.
+/// The largest magnitude among the values.
 CLERIC_INLINE uint32_t largest_of(const Values& values, ptrdiff_t lanes) {
   Ints largest = splat(0);
   for (ptrdiff_t c = 0; c < lanes; c += kWidth) {
@@ -79,7 +79,7 @@ CLERIC_INLINE uint32_t largest_of(const Values& values, ptrdiff_t lanes) {
   return a;
 }
 
-/// Values to the right by e bits, or to the left.
+/// Shifts the values to the right by e bits, or to the left if e is negative.
 CLERIC_INLINE void scale(Values& values, ptrdiff_t lanes, int e) {
   for (ptrdiff_t c = 0; c < lanes; c += kWidth) {
     const Words v = words(load(values + c));
@@ -109,7 +109,7 @@ struct Reciprocal {
   int shift;
 };
 
-/// The norm's epsilon as far as it goes with values that were shifted by e.
+/// The norm's epsilon in the scale of values that were shifted by e bits.
 uint32_t scaled_epsilon(uint32_t epsilon, int e) {
   const int k = 10 + 2 * e;
   return k < 0 ? epsilon << -k : epsilon >> (k < 31 ? k : 31);

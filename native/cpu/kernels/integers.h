@@ -80,7 +80,7 @@ static CLERIC_INLINE Ints rounded_shift(Words v, int shift) {
   return ints(v + splat(half_of(shift))) >> shift;
 }
 
-/// Integers that a float tensor holds; what is no such integer becomes one.
+/// Integers that a float tensor holds; any other value becomes the nearest integer that it may hold.
 static CLERIC_INLINE Ints integers(Floats v) {
   v = smaller(larger(v, splat(-16777216.0f)), splat(16777216.0f));
   return __builtin_convertvector(v, Ints);
@@ -88,7 +88,7 @@ static CLERIC_INLINE Ints integers(Floats v) {
 
 /// n / d, truncated, where inverse is 1 / d, d is in [2^14, 2^27] and n / d at most 2^17.
 static CLERIC_INLINE Words quotient(Words n, Words d, Floats inverse) {
-  // Signed, of which every machine has the conversion; the error is far below 1, so one step mends it.
+  // Every machine converts signed integers, hence the halving. The error is far below 1, so one correction is enough.
   const Floats half = __builtin_convertvector(ints(n >> 1), Floats);
   const Words guess = words(__builtin_convertvector(half * (inverse + inverse), Ints));
   const Ints rest = ints(n - guess * d);
@@ -99,7 +99,7 @@ static CLERIC_INLINE Floats inverse_of(Words d) {
   return splat(1.0f) / __builtin_convertvector(ints(d), Floats);
 }
 
-/// Sums of products, of the type that the instruction gives: GCC copies a sum that changes its type in a loop.
+/// Sums of products have the type that the instruction gives, since GCC copies a sum that changes its type in a loop.
 #if defined(__AVX512VNNI__)
 typedef Ints Sums;
 #else

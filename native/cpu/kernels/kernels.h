@@ -35,7 +35,7 @@ CLERIC_INLINE bool kept(Half half, std::ptrdiff_t y, std::ptrdiff_t x) {
 /// (`factor` * sqrt(sum)).
 enum class Finish : int { CLERIC_ACTIVATIONS(CLERIC_ENUMERATOR) divide_root, multiply_root };
 
-/// Items are blocks of rows.
+/// Rows that are divided into items, each a block of rows.
 struct Rows {
   int count = 0;
   int per_item = 1;
@@ -85,16 +85,16 @@ struct MatrixArgs {
   int run_count = 0;
   const Panel* panels = nullptr;
   int panel_count = 0;
-  /// Panels an item takes.
+  /// How many panels an item works on.
   int panels_per_item = 0;
   const float* bias = nullptr;
-  /// Of sums, before the shuffle.
+  /// Rows of sums, that is, before the shuffle.
   Rows rows;
   int width = 0;
   Epilogue epilogue;
 
   CLERIC_INLINE int panel_blocks() const { return (panel_count + panels_per_item - 1) / panels_per_item; }
-  /// Sums of a row of one panel, between passes.
+  /// Room for the sums of a row of one panel between two passes.
   CLERIC_INLINE std::ptrdiff_t scratch() const { return std::ptrdiff_t{width} * kPanelLanes; }
 };
 
@@ -102,9 +102,9 @@ struct DeformArgs {
   View input;
   View offsets;
   int stride = 1;
-  /// Pixels an item takes, of one row.
+  /// How many pixels, all of one row, an item works on.
   int block = 0;
-  /// Its runs are not used.
+  /// The product of weights and samples; its runs are not used.
   MatrixArgs matrix;
 
   CLERIC_INLINE int blocks() const { return (matrix.width + block - 1) / block; }
@@ -129,14 +129,14 @@ struct LiftArgs {
   float sign = 0;
   /// Hidden channels, padded to a multiple of 8.
   int hidden = 0;
-  /// conv1 [9][hidden] and bias; conv2 [hidden in][9][hidden out] and bias; conv3 [hidden], bias.
+  /// The three layers: conv1 [9][hidden], conv2 [hidden in][9][hidden out], conv3 [hidden], each with its bias.
   const float* weight1 = nullptr;
   const float* bias1 = nullptr;
   const float* weight2 = nullptr;
   const float* bias2 = nullptr;
   const float* weight3 = nullptr;
   float bias3 = 0;
-  /// Of one channel; items count channels x blocks of rows.
+  /// Rows of one channel. There is an item for each channel and each block of its rows.
   Rows rows;
 
   /// A row of scratch: zeros left of column 0, the columns, zeros and room for a block that overhangs.
@@ -145,7 +145,7 @@ struct LiftArgs {
   CLERIC_INLINE std::ptrdiff_t scratch() const { return (3 * hidden + rows.per_item + 5) * scratch_stride(); }
 };
 
-/// Steps of a mean and of y_hat in one step of the latent.
+/// Means and y_hat are integers that count this many to a step of the latent.
 constexpr float kLatentSteps = 64;
 
 enum class Pointwise : int { scale, add, round, gain, scale_index, quantise, dequantise };
@@ -165,21 +165,22 @@ struct PointwiseArgs {
   /// scale_index: thresholds; quantise: dead zones.
   const float* table = nullptr;
   int table_size = 0;
-  /// Interleaved: rows; planar: channels x rows.
+  /// The rows of an interleaved tensor; those of all channels of a planar one.
   Rows rows;
 };
 
-/// Integer layers: see the nodes of the same names in src/network/graph.ts.
+/// Integer layers: the nodes of the same names in src/network/integer-nodes.ts say what each computes.
 struct IntegerConvArgs {
   const IntegerRun* runs = nullptr;
   int run_count = 0;
   const IntegerPanel* panels = nullptr;
   int panel_count = 0;
   int panels_per_item = 0;
-  /// Of each lane, as in Epilogue; half of 2^shift is in the bias.
+  /// A number for each lane, in the order of Epilogue's lanes. The bias includes half of 2^shift, so that the shift
+  /// rounds.
   const int32_t* bias = nullptr;
   const int32_t* shift = nullptr;
-  /// What becomes of -2048 .. 2047; null for none.
+  /// Replaces each value in -2048 .. 2047 by entry value + 2048; null for no such table.
   const int16_t* table = nullptr;
   bool wide = false;
   int shuffle = 1;
@@ -201,7 +202,7 @@ struct IntegerDepthwiseArgs {
   IntegerView output;
   /// [9][padded channels]
   const int16_t* weights = nullptr;
-  /// With half of 2^shift.
+  /// Includes half of 2^shift.
   const int32_t* bias = nullptr;
   const int32_t* shift = nullptr;
   const int16_t* table = nullptr;
@@ -221,7 +222,7 @@ struct IntegerLayerNormArgs {
   MixedView input;
   IntegerView output;
   const int32_t* weight = nullptr;
-  /// With half of 2^shift.
+  /// Includes half of 2^shift.
   const int32_t* bias = nullptr;
   const int32_t* shift = nullptr;
   /// 384 reciprocal square roots.
@@ -230,9 +231,9 @@ struct IntegerLayerNormArgs {
   Rows rows;
 };
 
-/// Entries of a table by 12 bits.
+/// Entries of a table that is indexed by 12 bits.
 constexpr int kTableSize = 4096;
-/// What the sums of the attentions are proven for.
+/// The sums of the attentions are proven not to overflow up to these sizes.
 constexpr int kMaxHeadChannels = 256;
 constexpr int kMaxPositions = 4096;
 
@@ -250,7 +251,7 @@ struct WindowAttentionArgs {
   const int16_t* exp = nullptr;
   Rows rows;
 
-  /// In words: pairs of queries and keys, values and their quadruples, logits.
+  /// Words for: pairs of queries and keys, values and their quadruples, logits.
   CLERIC_INLINE std::ptrdiff_t scratch() const {
     const std::ptrdiff_t lanes = padded(output.channels / heads);
     return lanes / 2 * (kQueryLanes + kWindow) + kWindow * lanes + kWindow * kQueryLanes;
@@ -268,7 +269,7 @@ struct LinearAttentionArgs {
   /// An item is a head.
   int heads = 1;
 
-  /// In words: largest keys, sums, a query and its result, the context, a weight of each position and channel.
+  /// Words for: largest keys, sums, a query and its result, the context, a weight of each position and channel.
   CLERIC_INLINE std::ptrdiff_t scratch() const {
     const std::ptrdiff_t lanes = padded(output.channels / heads);
     return (4 + lanes + std::ptrdiff_t{output.height} * output.width) * lanes;
@@ -304,8 +305,9 @@ struct PeakArgs {
 /// The kernels of one instruction set.
 struct KernelTable {
   const char* name;
-  /// Floats a register, and registers of output channels a panel has at most.
+  /// How many floats a register holds.
   int width;
+  /// How many registers of output channels a panel has at most.
   int panel_registers;
   /// How weights of integers are packed: kInterleavedPairs in integers.h.
   bool interleaved_pairs;

@@ -21,7 +21,7 @@ struct Head {
   int32_t* result;
   /// [key channel][value channel]
   int32_t* context;
-  /// Of the keys of each position that counts, in order: powers, then shares.
+  /// For each position that counts, in order: its keys' powers, then their shares.
   int32_t* shares;
 };
 

@@ -8,7 +8,7 @@ void peak(const PeakArgs& args, int item, float* scratch) {
   constexpr int kChains = PeakArgs::kChains;
   Floats chains[kChains];
   for (int c = 0; c < kChains; c++) chains[c] = splat(static_cast<float>(item + c));
-  // Towards 1: neither subnormal nor infinite.
+  // The values tend to 1, so they become neither subnormal nor infinite.
   const Floats factor = splat(0.999f);
   const Floats addend = splat(0.001f);
   for (int round = 0; round < args.rounds; round++) {

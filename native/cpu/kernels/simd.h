@@ -5,7 +5,8 @@
 // They use the compiler's portable vector type, so the same source becomes SSE2,
 // AVX2, AVX-512 or NEON. They include no header of the standard library that has
 // inline functions: the linker keeps one copy of those, and if that were the
-// AVX-512 one, other code would fall over it on a smaller machine.
+// AVX-512 one, other code would fall over it on a smaller machine. A test
+// (instruction-sets.test.ts) looks for such functions in the object files.
 #pragma once
 
 #include <stddef.h>
@@ -14,7 +15,7 @@
 #include "cpu/kernels/tensor.h"
 
 #ifndef CLERIC_ISA
-#error "compile with -DCLERIC_ISA=baseline, avx2 or avx512"
+#error "compile with -DCLERIC_ISA=baseline, avx2, avx512 or avx512vnni"
 #endif
 #if !defined(__GNUC__)
 #error "the CPU kernels need the vector types of GCC or Clang (on Windows: clang-cl)"
@@ -22,7 +23,7 @@
 
 namespace cleric::cpu::CLERIC_ISA {
 
-/// Floats a register.
+/// How many floats a register holds.
 #if defined(__AVX512F__)
 constexpr int kWidth = 16;
 #elif defined(__AVX2__)

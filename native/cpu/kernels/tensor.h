@@ -26,14 +26,14 @@ namespace cleric::cpu {
 
 /// Channels are padded to a multiple of this on every instruction set: one AVX-512
 /// register. Sums over channels run in this many lanes everywhere, so that their
-/// order is the same whatever the width of a register.
+/// order doesn't depend on the width of a register.
 constexpr int kLanes = 16;
 
 CLERIC_INLINE constexpr int padded(int count) {
   return (count + kLanes - 1) / kLanes * kLanes;
 }
 
-/// Strides are in elements.
+/// Where a tensor's elements lie; strides count elements.
 template <typename Element>
 struct BasicView {
   /// Channel 0 of pixel (0, 0), inside the border; null for no tensor.

@@ -6,7 +6,7 @@ namespace cleric::cpu::CLERIC_ISA {
 
 namespace {
 
-/// Of a window.
+/// Rows, and columns, of a window.
 constexpr int kSide = 5;
 
 /// One head of the window round (row, column): 25 queries, keys and values, zero outside the image. Channels stand in
@@ -56,7 +56,7 @@ void gather(const WindowAttentionArgs& a, ptrdiff_t head, int row, int column, W
     const int16_t* const from = a.qkv.at(y, x) + head * w.size;
     for (ptrdiff_t j = 0; j < w.pairs; j++) queries[j * kQueryLanes] = channel_pair(from, j, w.size);
     for (ptrdiff_t j = 0; j < w.pairs; j++) keys[j] = channel_pair(from + d, j, w.size);
-    // What lies past the head's last channel is some other's; nobody looks at what comes of it.
+    // What lies past the head's last channel belongs to the next head; what is computed from it is never stored.
     for (ptrdiff_t j = 0; j < w.lanes; j += kWidth) {
       const Words v = words(load(from + 2 * d + j));
       *reinterpret_cast<UnalignedWords*>(values + j) = ((v << 2) & 0xffff) | v << 16;
@@ -169,12 +169,12 @@ void window_attention(const WindowAttentionArgs& a, int item, float* scratch) {
   w.keys = w.queries + w.pairs * kQueryLanes;
   w.values = w.keys + kWindow * w.pairs;
   w.weights = reinterpret_cast<int32_t*>(w.values + kWindow * w.lanes);
-  // The lanes past the last query are some numbers too; nobody looks.
+  // The lanes past the last query are computed too, and never stored.
   for (ptrdiff_t i = 0; i < w.pairs * kQueryLanes; i++) w.queries[i] = 0;
   for (int row = a.rows.first(item); row < a.rows.last(item); row++) {
     for (int column = 0; column < a.qkv.width; column++) {
       if (kept(Half::anchor, row, column)) {
-        // Nobody looks at these; zero, so that they are the same every time.
+        // Only windows round non-anchors are used. The others are zero, so that the tensor is the same every time.
         for (int t = 0; t < kWindow; t++) {
           int16_t* out = a.output.at(kSide * row + t / kSide, kSide * column + t % kSide);
           for (int c = 0; c < a.output.channels; c++) out[c] = 0;

@@ -5,7 +5,7 @@ namespace cleric::cpu {
 
 namespace {
 
-/// Of the largest weight in a softmax: sums of weights are at least that.
+/// The largest weight of a softmax before it is normalised, so the least that the sum of its weights can be.
 constexpr int kUnitPower = 1 << 14;
 
 }  // namespace

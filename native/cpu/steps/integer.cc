@@ -12,9 +12,9 @@ namespace cleric::cpu {
 namespace {
 
 constexpr int kMaxShift = 30;
-/// As for float convolutions, of which each multiply-add takes twice as long.
+/// As kItemWork of float convolutions (matrix.cc), whose multiply-adds take twice as long.
 constexpr double kItemWork = 4e7;
-/// Items that there should be: enough to keep many threads equally busy.
+/// How many items there should be to keep many threads equally busy.
 constexpr int kItems = 32;
 constexpr std::size_t kRootTable = 384;
 
@@ -23,7 +23,7 @@ int32_t checked(int32_t value, int32_t min, int32_t max) {
   return value;
 }
 
-/// A lane's shift, and its bias with what makes the shift round.
+/// Sets a lane's shift, and its bias plus what makes the shift round.
 void pack_rounding(PackedIntegers& made, std::size_t lane, int32_t bias, int32_t shift) {
   made.shift[lane] = checked(shift, 0, kMaxShift);
   const uint32_t half = shift == 0 ? 0 : uint32_t{1} << (shift - 1);
@@ -37,7 +37,7 @@ void divide(IntegerConvArgs& args, const PackedIntegers& packed) {
   const double row_work = panel_work * args.width * args.panels_per_item;
   const double rows = std::clamp(kItemWork / row_work, 1.0, std::max(1.0, 1.0 * args.rows.count / kItems));
   args.rows.per_item = static_cast<int>(rows);
-  // A latent of few rows is shared out by its channels.
+  // A latent of few rows is divided by its channels too.
   while (args.panels_per_item > 1 && args.panel_blocks() * args.rows.items() < kItems) {
     args.panels_per_item = (args.panels_per_item + 1) / 2;
   }
@@ -59,7 +59,7 @@ std::shared_ptr<const Array<int16_t>> StepBuilder::table(std::size_t i, int min,
   });
 }
 
-/// Lanes as in pack_conv; depth in pairs of channels.
+/// Packs lanes as pack_conv does, and the depth in pairs of channels.
 std::shared_ptr<const PackedIntegers> StepBuilder::pack_integers(const std::vector<int>& splits, int kernel,
                                                                  int channels, int shuffle) {
   const std::size_t inner = std::accumulate(splits.begin(), splits.end(), std::size_t{0});
@@ -129,7 +129,7 @@ std::unique_ptr<Step> StepBuilder::integer_conv() {
   require(args.needed == Half::all || args.shuffle == 1, "half of a shuffled convolution");
 
   args.out = mixed_output();
-  // Narrow memory holds nothing wider.
+  // int16 holds no wider range, and a wide one is always stored as floats.
   require(args.wide == (args.out.wide.data != nullptr), "the range of a convolution");
   const auto size = [&](const auto& out) {
     require(out.height % args.shuffle == 0 && out.width % args.shuffle == 0, "the output of a convolution");

@@ -8,11 +8,11 @@ namespace cleric::cpu {
 
 namespace {
 
-/// Multiply-adds of an item at most, if it has several rows: neighbouring rows read the same input.
+/// The most multiply-adds of an item of several rows. It has several because neighbouring rows read the same input.
 constexpr double kItemWork = 2e7;
-/// Blocks of rows that there should be: enough to keep many threads equally busy.
+/// How many blocks of rows there should be to keep many threads equally busy.
 constexpr int kRowBlocks = 32;
-/// Floats of gathered samples, which should share that cache with the weights.
+/// How many floats of gathered samples an item has: they should fit into the second-level cache beside the weights.
 constexpr std::ptrdiff_t kColumnFloats = 24 << 10;
 
 }  // namespace
@@ -158,7 +158,7 @@ std::unique_ptr<Step> StepBuilder::gdn() {
           return g * g;
         },
         [&](int lane) {
-          // Padding: no division by zero.
+          // Padding has 1, so that nothing is divided by zero.
           const auto c = static_cast<std::size_t>(lane);
           const float b = c < channels ? beta.data[c] : 1.0f;
           return b * b;

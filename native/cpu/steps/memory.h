@@ -17,7 +17,7 @@ struct Free {
   }
 };
 
-/// Plain values on a cache line's boundary.
+/// An array of plain values that begins with a cache line.
 template <typename Element>
 using Array = std::unique_ptr<Element[], Free>;
 using Floats = Array<float>;

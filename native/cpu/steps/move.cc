@@ -14,7 +14,7 @@ struct Move {
   BasicView<To> to;
 };
 
-/// An activation has 12 bits, which no other value may exceed: sums are proven for that.
+/// An activation has 12 bits. Other values are clamped to that, since sums are proven not to overflow only then.
 template <typename To, typename From>
 To converted(From value) {
   if constexpr (std::is_same_v<To, int16_t> && std::is_same_v<From, float>) {

@@ -49,10 +49,10 @@ inline void require(bool holds, const char* what) {
   OPERATION(integer_layer_norm, "integerLayerNorm")             \
   OPERATION(integer_window_attention, "integerWindowAttention") \
   OPERATION(integer_linear_attention, "integerLinearAttention") \
-  /* To another layout; the plan's alone, no graph has it. */   \
+  /* Puts a tensor into another layout; only plans have it. */  \
   OPERATION(convert, "convert")
 
-/// Where a tensor's values lie: tensor.h.
+/// How a tensor lies in memory: see tensor.h.
 #define CLERIC_LAYOUTS(LAYOUT)       \
   LAYOUT(interleaved, "interleaved") \
   LAYOUT(planar, "planar")           \
@@ -69,7 +69,7 @@ enum class Op : int { CLERIC_OPERATIONS(CLERIC_ENUMERATOR) };
 enum class Layout : int { CLERIC_LAYOUTS(CLERIC_ENUMERATOR) };
 enum class Format : int { CLERIC_FORMATS(CLERIC_ENUMERATOR) };
 
-/// The names of what a plan numbers, each at its number.
+/// The names of all that a plan holds as a number, each at its number.
 inline constexpr std::array kOperationNames{CLERIC_OPERATIONS(CLERIC_NAME)};
 inline constexpr std::array kLayoutNames{CLERIC_LAYOUTS(CLERIC_NAME)};
 inline constexpr std::array kFormatNames{CLERIC_FORMATS(CLERIC_NAME)};
@@ -82,7 +82,7 @@ struct TensorSpec {
   int height;
   int width;
   Layout layout;
-  /// Pixels of zeros round an interleaved tensor, as many as its readers' padding asks for.
+  /// How many pixels of zeros stand round an interleaved tensor: as many as its readers' padding asks for.
   int border;
 };
 
@@ -98,7 +98,8 @@ struct NodeSpec {
 };
 
 struct ParameterSpec {
-  /// Names the values for as long as the backend lives; ends in their number, so that a key fixes both.
+  /// Names the values for as long as the backend lives. It ends in how many there are, so that one key never stands for
+  /// values of two lengths.
   std::string key;
   /// One of the two; the other is null.
   const float* reals;

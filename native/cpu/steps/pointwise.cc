@@ -53,8 +53,8 @@ std::unique_ptr<Step> StepBuilder::pointwise_step(PointwiseArgs args, std::share
   return kernel_step(kernels_.pointwise, args, args.rows.items(), 0, {table});
 }
 
-/// The values as floats: those of integers are below 2^24, where floats are exact, or else no tensor's value reaches
-/// what they are rounded to.
+/// The values as floats. Integers below 2^24 stay exact; larger ones, which are rounded, are compared with tensors'
+/// values, and these are all smaller.
 template <typename Element>
 std::shared_ptr<const Packed> StepBuilder::pack_table(const char* kind, const Values<Element>& values) {
   return cache_.get<Packed>(kind + values.key, [&] {

@@ -22,7 +22,7 @@ Rows rows_of(int height, std::ptrdiff_t row_floats, std::ptrdiff_t floats) {
 
 int border_of(const NodeSpec& node) {
   if (node.op == Op::integer_depthwise) return 1;
-  // The padding; the steps check it.
+  // A convolution reads as far as it pads. Its step checks the number, which may be anything yet.
   const bool conv = node.op == Op::conv || node.op == Op::integer_conv;
   if (conv && node.integers.size() > 2) return std::clamp(node.integers[2], 0, 2);
   return 0;

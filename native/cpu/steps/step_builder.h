@@ -33,7 +33,7 @@ struct Geometry {
   int padding;
 };
 
-/// Pixels of zeros that a node's reading asks for round its inputs.
+/// How many pixels of zeros a node reads round its inputs.
 int border_of(const NodeSpec& node);
 
 class StepBuilder {
@@ -43,7 +43,7 @@ class StepBuilder {
               const std::vector<ParameterSpec>& parameters)
       : kernels_(kernels), cache_(cache), specs_(tensors), parameters_(parameters) {}
 
-  /// @param tensors those of the node's have memory
+  /// @param tensors the node's inputs and outputs have memory
   std::unique_ptr<Step> build(const NodeSpec& node, const Tensors& tensors);
 
  private:
@@ -60,7 +60,7 @@ class StepBuilder {
   bool is_integer(int tensor) const {
     return tensors_->integers[static_cast<std::size_t>(tensor)].data != nullptr;
   }
-  /// Of either kind, not planar.
+  /// A tensor of either kind, not planar.
   MixedView mixed(int tensor) const;
   MixedView mixed_input(std::size_t i) const {
     return mixed(node_->inputs[i]);
@@ -125,10 +125,10 @@ void append_runs(std::vector<BasicRun<Element>>& runs, const BasicView<Element>&
   }
 }
 
-/// Panels whose weights a thread can go through again and again in its second-level cache.
+/// How many panels have weights that all fit into a thread's second-level cache.
 int fitting_panels(std::size_t panel_bytes, std::size_t panels);
 
-/// Rows in blocks of about `floats` floats.
+/// Divides rows into blocks of about `floats` floats.
 Rows rows_of(int height, std::ptrdiff_t row_floats, std::ptrdiff_t floats = 16384);
 
 template <typename A, typename B>
@@ -144,7 +144,7 @@ bool same_shape(const MixedView& a, const BasicView<A>& b) {
   return a.narrow.data ? same_shape(a.narrow, b) : same_shape(a.wide, b);
 }
 
-/// A port's values, as the host lays them out, to or from a tensor.
+/// Steps that move a port's values, as the host lays them out, to or from a tensor.
 std::unique_ptr<Step> input_port(Format format, const void* staging, const View& view);
 std::unique_ptr<Step> output_port(Format format, void* staging, const View& view);
 std::size_t port_bytes(Format format, const View& view);

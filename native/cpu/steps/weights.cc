@@ -7,7 +7,7 @@ std::vector<std::pair<int, int>> cut_panels(const KernelTable& kernels, int lane
   const int most = kernels.panel_registers;
   int lane = 0;
   for (int left = lanes / kernels.width; left > 0;) {
-    // Of one register more than a panel has, two halves make better use than a panel and a single.
+    // One register more than a panel has is better divided in halves than into a full panel and a single register.
     const int registers = left >= most && left != most + 1 ? most : left > most ? (left + 1) / 2 : left;
     panels.emplace_back(lane, registers);
     lane += registers * kernels.width;

@@ -18,12 +18,12 @@ struct Packed {
   Floats weights;
   Floats bias;
   std::vector<Panel> panels;
-  /// Of a panel of full width.
+  /// Bytes of a panel of full width.
   std::size_t panel_bytes = 0;
   std::size_t bytes = 0;
 };
 
-/// The same of an integer layer; panels are empty where the weights are no matrix.
+/// The same for an integer layer. There are no panels where the weights are no matrix.
 struct PackedIntegers {
   Array<int16_t> weights;
   Array<int32_t> bias;
@@ -55,7 +55,7 @@ std::vector<std::pair<int, int>> cut_panels(const KernelTable& kernels, int lane
 constexpr std::size_t kNoStep = SIZE_MAX;
 std::vector<std::size_t> filter_order(const std::vector<int>& splits, std::size_t taps, int unit);
 
-/// Of a convolution's weights: `start` and what its packing depends on.
+/// The key of a convolution's packed weights: `start`, and what their packing depends on.
 std::string conv_key(std::string start, const std::vector<int>& splits, int kernel, int shuffle, int channels);
 
 /// A matrix of `lanes` output lanes (a multiple of kLanes) x `depth`, in panels of the kernels' width.

@@ -1,4 +1,4 @@
-"""Bits that the coder spends on symbols under a model file's tables (native/rans.h, within a hundredth of a per cent)."""
+"""Bits that native/entropy/rans.h spends on symbols under a model file's tables, to a hundredth of a per cent."""
 from __future__ import annotations
 
 from typing import Mapping
