@@ -21,7 +21,7 @@ from cleric_training.train.data import Images, decode_all, mark, split
 from cleric_training.train.initialise import initialise
 from cleric_training.train.klt import start_linear
 from cleric_training.train.linearity import Linearity
-from cleric_training.train.objective import RUNAWAY, rate_distortion, rate_lambda, tamed
+from cleric_training.train.objective import RUNAWAY, Border, rate_distortion, rate_lambda, tamed
 from cleric_training.train.optimise import Optimiser, groups_of
 from cleric_training.train.shards import Shards
 from cleric_training.train.trainer import Trainer, parse
@@ -381,6 +381,23 @@ def test_a_runaway_sample_weighs_little():
     tamed(mse).sum().backward()
     assert torch.allclose(tamed(mse)[:2], mse[:2]) and tamed(mse)[2] < 0.25
     assert torch.allclose(mse.grad, torch.tensor([1.0, 1.0, RUNAWAY / 1e6]))
+
+
+def test_the_outermost_rings_weigh_more():
+    error = torch.rand(2, 3, 16, 32)
+    assert torch.equal(Border().mean(error), error.flatten(1).mean(1))
+    border = Border(weight=3.0, rings=2)
+    assert torch.allclose(border.mean(torch.full((1, 3, 16, 32), 0.25)), torch.tensor([0.25]))
+    ring = torch.ones(16, 32, dtype=torch.bool)
+    ring[2:-2, 2:-2] = False
+    expected = (3 * error[:, :, ring].sum((1, 2)) + error[:, :, ~ring].sum((1, 2))) / (3 * (3 * ring.sum() + (~ring).sum()))
+    assert torch.allclose(border.mean(error), expected)
+
+
+def test_a_border_weight_moves_the_loss_and_not_what_is_logged(images, tmp_path):
+    found = [trainer(images, tmp_path, "--border-weight", str(weight)).step() for weight in (1, 1, 8)]
+    assert float(found[0]["loss"]) == float(found[1]["loss"]) != float(found[2]["loss"])
+    assert float(found[0]["mse"]) == float(found[2]["mse"])
 
 
 def test_a_run_gives_up_when_no_gradient_is_finite(images, tmp_path):

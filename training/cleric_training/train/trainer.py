@@ -27,7 +27,7 @@ from .data import DATA, HOME, Images, decode_all
 from .initialise import initialise
 from .klt import LATENT, start_linear
 from .linearity import Linearity
-from .objective import balance, rate_distortion, rate_lambda
+from .objective import Border, balance, rate_distortion, rate_lambda
 from .optimise import Optimiser, group_of
 from .shards import Shards
 
@@ -52,6 +52,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--lr", type=float, default=1e-3)
     p.add_argument("--batch", type=int, default=8)
     p.add_argument("--crop", type=int, default=128, help="a multiple of 64")
+    p.add_argument("--artefacts", type=float, default=0.0, help="share of the crops that are changed as in slides, see artefacts.py")
+    p.add_argument("--border-weight", type=float, default=1.0, help="of a crop's outermost pixels in the distortion, see objective.Border")
+    p.add_argument("--border-rings", type=int, default=1, help="how many rings of pixels have that weight")
     p.add_argument("--no-lift-nets", action="store_true", help="plain CDF 9/7")
     p.add_argument("--no-deform", action="store_true", help="plain convs for DCNv2")
     p.add_argument("--start", choices=("linear", "random"), default="linear", help="of a new model, see klt.py")
@@ -82,6 +85,7 @@ class Trainer:
 
     def __init__(self, args: argparse.Namespace, images: Images) -> None:
         self.args, self.images = args, images
+        self.border = Border(args.border_weight, args.border_rings)
         # One thread a tensor or image instead of two threads an operator: oneDNN's barriers spin, and
         # where another process wants the core every conv would wait for the scheduler.
         self.pool = ThreadPoolExecutor(args.shards, initializer=torch.set_num_threads, initargs=(1,))
@@ -177,7 +181,7 @@ class Trainer:
                 return self._decoder_only(x, q)
             if TRANSFORMS <= self.optimiser.frozen:
                 return self._latent_only(x, q)
-            return rate_distortion(x, self.model(x, q), q, self.config.levels)
+            return rate_distortion(x, self.model(x, q), q, self.config.levels, self.border)
 
     def _latent_only(self, x: torch.Tensor, q: torch.Tensor) -> dict[str, torch.Tensor]:
         """Rate-distortion where only the entropy model learns: distortion in the latents, without g_s.
@@ -200,10 +204,10 @@ class Trainer:
         with torch.no_grad():
             gain, inverse = self.model.gains(q)
             y_hat = torch.round(self.model.g_a(x) * gain) * inverse
-        mse = (self.model.g_s(y_hat) - x).pow(2).flatten(1).mean(1)
+        error = (self.model.g_s(y_hat) - x).pow(2)
         levels = self.config.levels
-        loss = (rate_lambda(q, levels) * 255**2 * mse * balance(q, levels)).mean()
-        return {"loss": loss, "bpp": torch.zeros(len(x)), "mse": mse.detach()}
+        loss = (rate_lambda(q, levels) * 255**2 * self.border.mean(error) * balance(q, levels)).mean()
+        return {"loss": loss, "bpp": torch.zeros(len(x)), "mse": error.detach().flatten(1).mean(1)}
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -295,6 +299,6 @@ def main() -> None:
     args.folder.mkdir(parents=True, exist_ok=True)
     decode_all(args.images, args.folder / "data")
     arguments = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
-    trainer = Trainer(args, Images(args.folder / "data"))
+    trainer = Trainer(args, Images(args.folder / "data", args.artefacts))
     print(json.dumps(arguments), flush=True)
     trainer.run()
