@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from cleric_training.train.data import Images, decode_all
-from cleric_training.train.linearity import Linearity, inner_latents, windows
+from cleric_training.train.linearity import Linearity, _gram, inner_latents, windows
 
 CHANNELS = 12
 
@@ -79,3 +79,9 @@ def test_too_few_latents_to_fit_to_are_refused(tmp_path):
     decode_all(tmp_path, tmp_path / "data")
     with pytest.raises(ValueError, match="more than 1729 latents to fit 1728 pixels to but received 392"):
         Linearity(Images(tmp_path / "data"), crops=2)
+
+
+def test_products_of_pixels_are_exact():
+    rows = torch.randint(-128, 128, (1100, 40), generator=torch.Generator().manual_seed(0))
+    rows[:, 0] = -128
+    assert torch.equal(_gram(rows.float()), (rows.t() @ rows).double())
