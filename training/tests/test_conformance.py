@@ -47,6 +47,13 @@ def test_deep_is_written_only_where_it_differs():
     assert Config.from_json(PRESETS["nano"].to_json()).width8 == PRESETS["nano"].N
 
 
+def test_shortcuts_are_written_only_where_they_are_and_cost_three_per_cent():
+    config = replace(PRESETS["s"], shortcuts=True)
+    assert "shortcuts" not in PRESETS["s"].to_json() and Config.from_json(config.to_json()) == config
+    plain, more = (multiply_adds(Cleric(c).eval()) / 256**2 for c in (PRESETS["s"], config))
+    assert 0.02 < more / plain - 1 < 0.03
+
+
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_config_survives_json(name):
     config = PRESETS[name]

@@ -13,14 +13,16 @@ from cleric_training.files.modelfile import load_model
 from cleric_training.golden import FIXTURES
 from cleric_training.grow import grow, grown
 from cleric_training.loops import fast
+from cleric_training.network.blocks import DRBS, R2B
 from cleric_training.network.config import PRESETS
 from cleric_training.network.lifting import LiftNet
 from cleric_training.network.model import Cleric
 from cleric_training.train.data import Images, decode_all, mark, split
 from cleric_training.train.initialise import initialise
 from cleric_training.train.klt import start_linear
-from cleric_training.train.objective import RUNAWAY, rate_distortion, rate_lambda, tamed
-from cleric_training.train.optimise import Optimiser, group_of
+from cleric_training.train.linearity import Linearity
+from cleric_training.train.objective import RUNAWAY, Border, rate_distortion, rate_lambda, tamed
+from cleric_training.train.optimise import Optimiser, groups_of
 from cleric_training.train.shards import Shards
 from cleric_training.train.trainer import Trainer, parse
 
@@ -50,18 +52,64 @@ def test_images_hold_some_out_and_crop_in_range(images):
     assert {p.name for p in images.held}.isdisjoint(p.name for group in images.train for p in group)
 
 
-@pytest.mark.parametrize("without", ["", "ls", "drb"])
-def test_the_linear_start_reconstructs(images, tmp_path, without):
+@pytest.mark.parametrize("more", [(), ("--without", "ls"), ("--without", "drb"), ("--shortcuts",), ("--shortcuts", "--without", "ls")])
+def test_the_linear_start_reconstructs(images, tmp_path, more):
     x = images.validation(128)
     psnr, spread = {}, {}
     for start in ("linear", "random"):
-        model = trainer(images, tmp_path, "--start", start, "--without", without).model.eval()
+        model = trainer(images, tmp_path, "--start", start, *more).model.eval()
         with torch.no_grad():
             y = model.g_a(x)
             psnr[start] = float(-10 * torch.log10((model.g_s(y) - x).pow(2).mean()))
             spread[start] = float(y.std())
     assert psnr["linear"] > 24 and psnr["linear"] > psnr["random"] + 6
     assert spread["linear"] > 1
+
+
+def test_shortcuts_hold_the_linear_start_and_leave_the_bodies_free_to_learn(images, tmp_path):
+    """g_a is affine at first, and yet the last convs of all bodies have a gradient, and inside GELU isn't linear."""
+    model = trainer(images, tmp_path, "--start", "linear", "--shortcuts").model
+    one, other = images.batch(np.random.default_rng(1), 2, 64).split(1)
+    with torch.no_grad():
+        middle = model.g_a(0.3 * one + 0.7 * other)
+        assert torch.allclose(middle, 0.3 * model.g_a(one) + 0.7 * model.g_a(other), atol=1e-3)
+        assert middle.std() > 1
+    (model.g_a(one) - model.g_a(other).detach()).pow(2).sum().backward()
+    bodies = [m for m in model.g_a.modules() if isinstance(m, (DRBS, R2B))]
+    assert len(bodies) == 10
+    for body in bodies:
+        assert not body.conv2.weight.any() and body.conv2.weight.grad.any()
+        assert body.conv1.bias.abs().max() < 3
+    assert all(group == "branch" for name, group in groups_of(model).items() if ".conv1." in name and name.startswith("g_a.low.1.")
+               and ".offset." not in name)
+
+
+def test_the_schedule_can_count_steps(images, tmp_path):
+    run = trainer(images, tmp_path, "--stage-steps", "4", "--budget", "1e-9")
+    assert run.progress == 0
+    run.step()
+    assert run.progress == 0.25
+    run.counts["stage_step"] = 3
+    run.validate = run.not_linear = lambda: "measured"
+    run.run()
+    entries = [json.loads(line) for line in (tmp_path / "nano.log.jsonl").read_text().splitlines()]
+    assert entries[-1]["stopped"]["stage_step"] == 4
+    assert entries[-2] == {**entries[-2], "step": 2, "validation": "measured", "not_linear": "measured"}
+
+
+def test_the_gauge_measures_the_average(images, tmp_path):
+    """Which here still is the linear start, whatever the weights have become."""
+    run = trainer(images, tmp_path, "--start", "linear", "--shortcuts")
+    run.linearity = Linearity(images, crops=16, window=16)
+    before = {k: v.detach().clone() for k, v in run.model.named_parameters()}
+    with torch.no_grad():
+        for name, p in run.model.named_parameters():
+            if ".conv2." in name and name.startswith("g_a."):
+                p.add_(0.1 * torch.randn_like(p))
+    changed = run.linearity.share(run.model.g_a, run.pool)
+    average = run.not_linear()
+    assert average["median"] < 0.01 * changed["median"]
+    assert any(not torch.equal(p, before[k]) for k, p in run.model.named_parameters())
 
 
 def test_resume_takes_the_same_next_step(images, tmp_path):
@@ -147,7 +195,7 @@ def test_validation_uses_the_average(images, tmp_path):
     run = trainer(images, tmp_path)
     before = {k: v.clone() for k, v in run.model.state_dict().items()}
     found = run.validate()
-    assert set(found) == {"0", "3.5", "7"} and all(bpp > 0 for bpp, _ in found.values())
+    assert set(found) == {"0", "3.5", "7"} and all(bpp > 0 and cost > bpp for bpp, _, cost in found.values())
     assert all(torch.equal(v, before[k]) for k, v in run.model.state_dict().items())
 
 
@@ -158,8 +206,9 @@ def test_lambda_spans_a_factor_of_100():
 
 def test_every_parameter_has_its_group():
     model = Cleric(PRESETS["nano"])
-    groups = {group_of(name) for name, _ in model.named_parameters()}
-    assert groups == {"lift", "offset", "g_a", "g_s", "entropy", "gain"}
+    groups = groups_of(model)
+    assert groups.keys() == {name for name, _ in model.named_parameters()}
+    assert set(groups.values()) == {"lift", "offset", "g_a", "branch", "g_s", "entropy", "gain"}
     rates = [Optimiser(model, 1e-3).rate(1000, p) for p in (0.0, 0.5, 1.0)]
     assert rates[0] == pytest.approx(1e-3) and rates[0] > rates[1] > rates[2] > 0
 
@@ -272,9 +321,9 @@ def test_frozen_groups_stay_as_they_are(images, tmp_path):
     run.step()
     run.step()
     for name, value in run.model.named_parameters():
-        frozen = group_of(name) in ("lift", "g_a")
+        frozen = run.optimiser.group[name] in ("lift", "g_a", "branch")
         assert value.grad is None and (not frozen or torch.equal(value, before[name])), name
-    assert any(not torch.equal(v, before[k]) for k, v in run.model.named_parameters() if group_of(k) == "g_s")
+    assert any(not torch.equal(v, before[k]) for k, v in run.model.named_parameters() if run.optimiser.group[k] == "g_s")
 
 
 def test_shards_add_up_to_the_whole_batch():
@@ -332,6 +381,23 @@ def test_a_runaway_sample_weighs_little():
     tamed(mse).sum().backward()
     assert torch.allclose(tamed(mse)[:2], mse[:2]) and tamed(mse)[2] < 0.25
     assert torch.allclose(mse.grad, torch.tensor([1.0, 1.0, RUNAWAY / 1e6]))
+
+
+def test_the_outermost_rings_weigh_more():
+    error = torch.rand(2, 3, 16, 32)
+    assert torch.equal(Border().mean(error), error.flatten(1).mean(1))
+    border = Border(weight=3.0, rings=2)
+    assert torch.allclose(border.mean(torch.full((1, 3, 16, 32), 0.25)), torch.tensor([0.25]))
+    ring = torch.ones(16, 32, dtype=torch.bool)
+    ring[2:-2, 2:-2] = False
+    expected = (3 * error[:, :, ring].sum((1, 2)) + error[:, :, ~ring].sum((1, 2))) / (3 * (3 * ring.sum() + (~ring).sum()))
+    assert torch.allclose(border.mean(error), expected)
+
+
+def test_a_border_weight_moves_the_loss_and_not_what_is_logged(images, tmp_path):
+    found = [trainer(images, tmp_path, "--border-weight", str(weight)).step() for weight in (1, 1, 8)]
+    assert float(found[0]["loss"]) == float(found[1]["loss"]) != float(found[2]["loss"])
+    assert float(found[0]["mse"]) == float(found[2]["mse"])
 
 
 def test_a_run_gives_up_when_no_gradient_is_finite(images, tmp_path):

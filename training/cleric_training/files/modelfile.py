@@ -73,6 +73,8 @@ def rounded(model: Cleric) -> Cleric:
 def save_model(path: Path, model: Cleric, quantised: Quantised, name: str, training: Optional[dict[str, object]] = None,
                created: Optional[str] = None) -> str:
     """Writes the model file and gives its hash. `quantised`: of `rounded(model)`, whose tables go in as well."""
+    if model.config.shortcuts:
+        raise ModelFileError("Expected a network that codecs compute for model but received one with linear shortcuts")
     tensors = {**half_weights(model), **quantised.tensors, **prior_tables(rounded(model).z_prior)}
     config = model.config.to_json()
     digest = model_hash(config, tensors)

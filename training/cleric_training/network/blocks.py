@@ -31,16 +31,22 @@ class R2B(nn.Module):
 
 
 class DRBS(nn.Module):
-    """Deformable residual block, stride 2: [B, i, H, W] -> [B, o, H/2, W/2]."""
+    """Deformable residual block, stride 2: [B, i, H, W] -> [B, o, H/2, W/2].
 
-    def __init__(self, i: int, o: int, drb: bool) -> None:
+    The paper's skip picks every other pixel, so that a linear code can only go through the body. With `shortcut` the skip
+    is a conv3x3 of stride 2 that can hold one, and the body is free to be nonlinear (AuxT, arXiv 2501.13751, adds such
+    shortcuts beside each stage).
+    """
+
+    def __init__(self, i: int, o: int, drb: bool, shortcut: bool = False) -> None:
         super().__init__()
         self.conv1 = deformable(drb, i, o, 2)
         self.conv2 = conv3(o, o)
         self.gdn = GDN(o)
         # The backward pass of oneDNN 2.6's 1x1 convs of stride 2 writes past the end of its scratch memory for 3 channels.
-        self.picks = i % 16 != 0
-        self.skip = conv1(i, o, 1 if self.picks else 2)
+        self.picks = i % 16 != 0 and not shortcut
+        self.shortcut = shortcut
+        self.skip = conv3(i, o, 2) if shortcut else conv1(i, o, 1 if self.picks else 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.gdn(self.conv2(gelu(self.conv1(x)))) + self.skip(x[:, :, ::2, ::2] if self.picks else x)

@@ -29,6 +29,7 @@ class Config:
     ep: tuple[int, ...] = (320, 256, 128)  # hidden widths of the entropy-parameter nets
     lrp: tuple[int, ...] = (224, 128)  # hidden widths of latent residual prediction
     levels: int = 0  # gain levels; 0 is a model of one rate
+    shortcuts: bool = False  # linear shortcuts beside g_a's nonlinear branches (not in the paper), see blocks.DRBS
 
     @property
     def d(self) -> int:
@@ -56,6 +57,7 @@ class Config:
             "preset": self.preset, "N": self.N, **({"deep": self.width8} if self.width8 != self.N else {}), "M": self.M, "Z": self.Z, "slices": self.slices,
             "lift": self.lift, "iters": self.rounds, "drb": self.drb, "ls": self.ls, "r2b": self.r2b,
             "chan": list(self.chan), "ep": list(self.ep), "lrp": list(self.lrp), "levels": self.levels,
+            **({"shortcuts": True} if self.shortcuts else {}),
         }
         return json.dumps(values, separators=(",", ":"))
 

@@ -26,7 +26,7 @@ class Analysis(nn.Module):
         self.ls = c.ls
 
         def tail(out: int) -> list[nn.Module]:
-            return [DRBS(c.N, c.N, c.drb), R2B(c.N, c.N, c.rounds), DRBS(c.N, c.width8, c.drb),
+            return [DRBS(c.N, c.N, c.drb, c.shortcuts), R2B(c.N, c.N, c.rounds), DRBS(c.N, c.width8, c.drb, c.shortcuts),
                     R2B(c.width8, c.width8, c.rounds), conv3(c.width8, out, 2)]
 
         if c.ls:
@@ -34,7 +34,7 @@ class Analysis(nn.Module):
             self.low = nn.Sequential(R2B(6, c.N), *tail(c.M // 2))
             self.high = nn.Sequential(R2B(12, c.N), *tail(c.M // 2))
         else:
-            self.net = nn.Sequential(DRBS(3, c.N, c.drb), R2B(c.N, c.N, c.rounds), *tail(c.M))
+            self.net = nn.Sequential(DRBS(3, c.N, c.drb, c.shortcuts), R2B(c.N, c.N, c.rounds), *tail(c.M))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.ls:

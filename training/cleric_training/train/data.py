@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from .artefacts import spoil
+
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"  # beside the repository
 HOME = Path.home() / ".cache" / "cleric-train"  # decoded images and checkpoints, outside the tree
 SMALLEST = 256  # least side of a reduced image that is still kept
@@ -101,7 +103,9 @@ def split(names: list[str]) -> tuple[set[str], set[str]]:
 class Images:
     """The decoded images; draws batches and holds the validation crops."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, spoiled: float = 0) -> None:
+        """`spoiled`: the share of the crops of a batch that are changed by artefacts.spoil."""
+        self.spoiled = spoiled
         planes = [Plane(**p) for p in json.loads((folder / "index.json").read_text())]
         self._bytes = np.memmap(folder / "images.u8", np.uint8, "r")
         train, held = split([p.name for p in planes])
@@ -131,6 +135,8 @@ class Images:
             piece = self.pixels(plane)[top:top + crop, left:left + crop]
             piece = np.rot90(piece, int(rng.integers(4)))
             out[n] = piece[:, ::-1] if rng.integers(2) else piece
+            if self.spoiled and rng.random() < self.spoiled:
+                out[n] = spoil(out[n], rng)
             if rng.random() < marked:
                 mark(out[n], rng)
         return torch.from_numpy(out).permute(0, 3, 1, 2).float().div_(255)

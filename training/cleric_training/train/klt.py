@@ -3,7 +3,8 @@
 From random weights the transforms need hours to reach what linear algebra gives at once. Here the
 convs are set so that g_a computes Karhunen-Loeve components of the wavelet's subbands, stage by
 stage (2x2 blocks merged at each down-sampling), and g_s their least-squares inverse, while all
-other paths start small. GELU stays out of the way by a bias (gelu(u + 6) is u + 6 for small u), GDN by
+other paths start small. Where g_a has linear shortcuts (`Config.shortcuts`) the code lies in them, and the bodies beside
+them, zero at their output only, are as nonlinear as at any other start. Elsewhere GELU stays out of the way by a bias (gelu(u + 6) is u + 6 for small u), GDN by
 a small gamma. Training then bends the linear code into a nonlinear one.
 """
 from __future__ import annotations
@@ -57,6 +58,9 @@ def _quieten(module: nn.Module) -> None:
         if isinstance(m, R2B):
             m.conv2.weight.zero_()
             m.conv2.bias.zero_()
+        elif isinstance(m, DRBS) and m.shortcut:
+            m.conv2.weight.zero_()
+            m.conv2.bias.zero_()
         elif isinstance(m, (DRBS, DRBU)):
             norm = m.gdn if isinstance(m, DRBS) else m.igdn
             norm.gamma.copy_((GAMMA * torch.eye(len(norm.beta)) + 2**-36).sqrt())
@@ -78,12 +82,20 @@ def _spread_over_taps(matrix: torch.Tensor, channels: int) -> torch.Tensor:
 
 def _through(down: DRBS, matrix: torch.Tensor, before: Features, after: Features,
              mean: Optional[torch.Tensor] = None) -> None:
-    """Lets a DRBS compute `matrix` on 2x2 blocks, through its main path; of its input, `mean` [C] is taken away."""
+    """Lets a DRBS compute `matrix` on 2x2 blocks, through its shortcut or else its main path; of its input, `mean` [C]
+    is taken away."""
     scaled = after.factor[:, None] * matrix / before.factor.repeat_interleave(4)[None]
     used, width = len(scaled), down.conv1.weight.shape[1]
+    centre = 0 if mean is None else scaled @ mean.repeat_interleave(4)
+    if down.shortcut:
+        down.skip.weight.mul_(SMALL)
+        down.skip.weight[:used] = _spread_over_taps(scaled, width)
+        down.skip.bias.zero_()
+        down.skip.bias[:used] -= centre
+        return
     gain = 2 if isinstance(down.conv1, DeformConv) else 1  # the modulation starts at a half
     down.conv1.weight[:used] = gain * _spread_over_taps(scaled, width)
-    down.conv1.bias[:used] = OFFSET - (0 if mean is None else scaled @ mean.repeat_interleave(4))
+    down.conv1.bias[:used] = OFFSET - centre
     down.conv2.weight.mul_(SMALL)
     down.conv2.weight[:used] = 0
     down.conv2.weight[range(used), range(used), 1, 1] = 1

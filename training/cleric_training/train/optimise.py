@@ -9,12 +9,14 @@ import torch
 from torch import nn
 
 from ..loops.fast import adam, balanced
+from ..network.blocks import DRBS, R2B
 from ..network.model import Cleric
 
 # Share of the learning rate by group. The lifting nets are shared by twelve positions a pixel, so
 # their gradient dwarfs the rest; offsets move the sampling grid of whole layers; the transforms
-# start from a linear code (klt.py) that large steps spoil, the entropy model from nothing.
-SHARES = {"lift": 0.04, "offset": 0.04, "g_a": 0.08, "g_s": 0.13, "entropy": 1.0, "gain": 0.15}
+# start from a linear code (klt.py) that large steps spoil, the entropy model from nothing. "branch" are the nonlinear
+# branches of g_a beside its linear path, which may bear larger steps than that.
+SHARES = {"lift": 0.04, "offset": 0.04, "g_a": 0.08, "branch": 0.08, "g_s": 0.13, "entropy": 1.0, "gain": 0.15}
 CLIP = 1.0
 LAST = 0.01  # learning rate at the end of the cosine, as a share of the first
 WARM_STEPS = 100
@@ -24,7 +26,7 @@ DECAY = 0.999  # of the average of the weights; quicker at first
 # Steps along m / v at the length of Adam's m / sqrt(v): where noise rules the gradients, sqrt(v) goes with the square
 # root of the curvature. Adam's steps all have one length, and the sharpest weight (a channel of the mean colour, of
 # which a per mille counts) sets it for all; at m / v each weight's jitter costs the same.
-BALANCED = frozenset({"lift", "offset", "g_a", "g_s"})
+BALANCED = frozenset({"lift", "offset", "g_a", "branch", "g_s"})
 DAMPING = 1e-4  # of the curvature, as a share of its mean over a tensor
 
 
@@ -39,6 +41,17 @@ def group_of(name: str) -> str:
     return name[:3] if name[:3] in ("g_a", "g_s") else "entropy"
 
 
+def groups_of(model: Cleric) -> dict[str, str]:
+    """The group of every parameter, by name: `group_of`, and "branch" for the bodies of g_a that a linear skip is beside:
+    those of its R2Bs and, where it has linear shortcuts, of its DRBSs."""
+    groups = {name: group_of(name) for name, _ in model.named_parameters()}
+    for path, module in model.g_a.named_modules():
+        if isinstance(module, R2B) or (isinstance(module, DRBS) and module.shortcut):
+            inside = (f"g_a.{path}.{name}" for name, _ in module.named_parameters() if not name.startswith("skip."))
+            groups.update({name: "branch" for name in inside if groups[name] == "g_a"})
+    return groups
+
+
 class Optimiser:
     """Adam over the groups, its steps balanced (`BALANCED`) in the weights of the transforms' convs.
 
@@ -49,13 +62,14 @@ class Optimiser:
 
     def __init__(self, model: Cleric, lr: float, frozen: frozenset[str] = frozenset(),
                  shares: dict[str, float] | None = None) -> None:
-        self.lr, self.frozen = lr, frozen
+        self.lr, self.frozen = lr, frozen | ({"branch"} if "g_a" in frozen else frozenset())
         self.shares = {**SHARES, **(shares or {})}
         self.count = 0
         self.parameters = dict(model.named_parameters())
+        self.group = groups_of(model)
         self.groups: dict[str, list[str]] = {name: [] for name in SHARES}
-        for name in self.parameters:
-            self.groups[group_of(name)].append(name)
+        for name, group in self.group.items():
+            self.groups[group].append(name)
         self.m = {k: torch.zeros_like(p) for k, p in self.parameters.items()}
         self.v = {k: torch.zeros_like(p) for k, p in self.parameters.items()}
         self.average: dict[str, torch.Tensor] = {}
@@ -109,7 +123,7 @@ class Optimiser:
 
         @torch.no_grad()  # a thread of the pool has a mode of its own
         def update(name: str) -> None:
-            group = group_of(name)
+            group = self.group[name]
             own = 0.0 if group in self.frozen else rate * self.shares[group] * (1.0 if group == "entropy" else slow)
             clip = min(1.0, CLIP / (norms[group] + 1e-6))
             p, m, v = self.parameters[name], self.m[name], self.v[name]

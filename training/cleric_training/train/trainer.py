@@ -11,9 +11,10 @@ import json
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Iterator, Optional
 
 import numpy as np
 import torch
@@ -25,7 +26,8 @@ from ..network.model import Cleric, Output
 from .data import DATA, HOME, Images, decode_all
 from .initialise import initialise
 from .klt import LATENT, start_linear
-from .objective import balance, rate_distortion, rate_lambda
+from .linearity import Linearity
+from .objective import Border, balance, rate_distortion, rate_lambda
 from .optimise import Optimiser, group_of
 from .shards import Shards
 
@@ -37,6 +39,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p = argparse.ArgumentParser(prog="cleric_training.train", description=__doc__)
     p.add_argument("--preset", choices=sorted(PRESETS), default="s")
     p.add_argument("--without", default="", help="comma-separated modules to leave out: ls,drb,r2b (for ablations)")
+    p.add_argument("--shortcuts", action="store_true", help="linear shortcuts in g_a (Config.shortcuts), where the linear start then lies")
     p.add_argument("--folder", type=Path, default=HOME, help="checkpoint, log and decoded images")
     p.add_argument("--images", type=Path, default=DATA / "train", help="folder of WebP images")
     p.add_argument("--resume", action="store_true", help="go on from FOLDER/PRESET.pt")
@@ -45,9 +48,13 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--restart-schedule", action="store_true", help="with --resume: a new stage, schedule and optimiser anew")
     p.add_argument("--budget", type=float, default=3600, help="seconds of training in this stage's schedule")
     p.add_argument("--steps", type=int, help="stop after so many steps of this call")
+    p.add_argument("--stage-steps", type=int, help="steps in this stage's schedule, instead of --budget: equal however busy the machine is")
     p.add_argument("--lr", type=float, default=1e-3)
     p.add_argument("--batch", type=int, default=8)
     p.add_argument("--crop", type=int, default=128, help="a multiple of 64")
+    p.add_argument("--artefacts", type=float, default=0.0, help="share of the crops that are changed as in slides, see artefacts.py")
+    p.add_argument("--border-weight", type=float, default=1.0, help="of a crop's outermost pixels in the distortion, see objective.Border")
+    p.add_argument("--border-rings", type=int, default=1, help="how many rings of pixels have that weight")
     p.add_argument("--no-lift-nets", action="store_true", help="plain CDF 9/7")
     p.add_argument("--no-deform", action="store_true", help="plain convs for DCNv2")
     p.add_argument("--start", choices=("linear", "random"), default="linear", help="of a new model, see klt.py")
@@ -78,11 +85,13 @@ class Trainer:
 
     def __init__(self, args: argparse.Namespace, images: Images) -> None:
         self.args, self.images = args, images
+        self.border = Border(args.border_weight, args.border_rings)
         # One thread a tensor or image instead of two threads an operator: oneDNN's barriers spin, and
         # where another process wants the core every conv would wait for the scheduler.
         self.pool = ThreadPoolExecutor(args.shards, initializer=torch.set_num_threads, initargs=(1,))
         self.path: Path = args.folder / f"{args.preset}.pt"
         self.shards: Optional[Shards] = None  # made at the first step, of the model as it is then
+        self.linearity: Optional[Linearity] = None  # made at the first validation
         self.idle = 0  # steps in a row without an update
         torch.manual_seed(args.seed)
         self.rng = np.random.default_rng(args.seed)
@@ -112,7 +121,7 @@ class Trainer:
             return Config.from_json(state["config"])
         if self.args.init:
             return read_model(self.args.init)[0]
-        return replace(PRESETS[self.args.preset], **{name: False for name in switches(self.args.without)})
+        return replace(PRESETS[self.args.preset], shortcuts=self.args.shortcuts, **{name: False for name in switches(self.args.without)})
 
     def _set_up(self) -> None:
         self.model = self.model.to(memory_format=torch.channels_last)
@@ -120,7 +129,7 @@ class Trainer:
         self.optimiser = Optimiser(self.model, self.args.lr, frozenset(filter(None, self.args.freeze.split(","))),
                                    {k: float(v) for k, v in (s.split("=") for s in filter(None, self.args.shares.split(",")))})
         for name, p in self.model.named_parameters():
-            p.requires_grad_(group_of(name) not in self.optimiser.frozen)  # gradients that nothing needs take a tenth of a step
+            p.requires_grad_(self.optimiser.group[name] not in self.optimiser.frozen)  # gradients that nothing needs take a tenth of a step
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
@@ -139,6 +148,13 @@ class Trainer:
             "adam": self.optimiser.state(), "counts": self.counts, "torch_rng": torch.get_rng_state(),
             "numpy_rng": self.rng.bit_generator.state})
 
+    @property
+    def progress(self) -> float:
+        """How much of this stage's schedule is behind; 1 is its end."""
+        if self.args.stage_steps:
+            return self.counts["stage_step"] / self.args.stage_steps
+        return self.counts["stage_seconds"] / self.args.budget
+
     def step(self) -> dict[str, Any]:
         """One step on a random batch; gives what the log shows."""
         a = self.args
@@ -147,7 +163,7 @@ class Trainer:
         if self.shards is None:
             self.shards = Shards(self.model, self._objective, a.shards)
         result = self.shards.run(x, q, [int(seed) for seed in self.rng.integers(2**31, size=a.shards)])
-        norms = self.optimiser.step(int(self.counts["stage_step"]), self.counts["stage_seconds"] / a.budget, self.pool)
+        norms = self.optimiser.step(int(self.counts["stage_step"]), self.progress, self.pool)
         self.counts["step"] += 1
         self.counts["stage_step"] += 1
         self.counts["pixels"] += x.shape[0] * x.shape[2] * x.shape[3]
@@ -165,7 +181,7 @@ class Trainer:
                 return self._decoder_only(x, q)
             if TRANSFORMS <= self.optimiser.frozen:
                 return self._latent_only(x, q)
-            return rate_distortion(x, self.model(x, q), q, self.config.levels)
+            return rate_distortion(x, self.model(x, q), q, self.config.levels, self.border)
 
     def _latent_only(self, x: torch.Tensor, q: torch.Tensor) -> dict[str, torch.Tensor]:
         """Rate-distortion where only the entropy model learns: distortion in the latents, without g_s.
@@ -188,29 +204,45 @@ class Trainer:
         with torch.no_grad():
             gain, inverse = self.model.gains(q)
             y_hat = torch.round(self.model.g_a(x) * gain) * inverse
-        mse = (self.model.g_s(y_hat) - x).pow(2).flatten(1).mean(1)
+        error = (self.model.g_s(y_hat) - x).pow(2)
         levels = self.config.levels
-        loss = (rate_lambda(q, levels) * 255**2 * mse * balance(q, levels)).mean()
-        return {"loss": loss, "bpp": torch.zeros(len(x)), "mse": mse.detach()}
+        loss = (rate_lambda(q, levels) * 255**2 * self.border.mean(error) * balance(q, levels)).mean()
+        return {"loss": loss, "bpp": torch.zeros(len(x)), "mse": error.detach().flatten(1).mean(1)}
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Within, the model has the averaged weights."""
+        kept = {k: v.clone() for k, v in self.model.state_dict().items()}
+        self.model.load_state_dict(self.optimiser.average)
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(kept)
+
+    def not_linear(self) -> dict[str, float]:
+        """The shares of y, by the averaged weights, that are not linear in the pixels; see linearity.py."""
+        self.linearity = self.linearity or Linearity(self.images)
+        with self._averaged():
+            return {k: round(v, 5) for k, v in self.linearity.share(self.model.g_a, self.pool).items()}
 
     @torch.no_grad()
     def validate(self, rates: tuple[float, ...] = (0.0, 3.5, 7.0)) -> dict[str, Any]:
-        """bpp and PSNR of the averaged weights on the held-out crops, true rounding, by q."""
-        kept = {k: v.clone() for k, v in self.model.state_dict().items()}
-        self.model.load_state_dict(self.optimiser.average)
+        """bpp, PSNR and lambda 255^2 MSE + bpp of the averaged weights on the held-out crops, true rounding, by q."""
         x = self.images.validation()
 
-        def measure(rate: float, one: torch.Tensor) -> tuple[float, float]:
+        def measure(rate: float, one: torch.Tensor) -> tuple[float, float, float]:
             with torch.no_grad():
                 result = self.model(one, torch.full((1,), rate), noisy=False)
             mse = (result.x_hat.clamp(0, 1) - one).pow(2).mean()
-            return float(result.bits()) / (one.shape[2] * one.shape[3]), float(-10 * torch.log10(mse))
+            bpp = float(result.bits()) / (one.shape[2] * one.shape[3])
+            weight = float(rate_lambda(torch.tensor(rate), self.config.levels))
+            return bpp, float(-10 * torch.log10(mse)), weight * 255**2 * float(mse) + bpp
 
         out: dict[str, Any] = {}
-        for rate in rates:
-            found = np.array(list(self.pool.map(lambda one: measure(rate, one), x.split(1))))
-            out[f"{rate:g}"] = [round(float(v), 3) for v in found.mean(0)]
-        self.model.load_state_dict(kept)
+        with self._averaged():
+            for rate in rates:
+                found = np.array(list(self.pool.map(lambda one: measure(rate, one), x.split(1))))
+                out[f"{rate:g}"] = [round(float(v), 4) for v in found.mean(0)]
         return out
 
     def run(self) -> None:
@@ -224,12 +256,15 @@ class Trainer:
             log.write(json.dumps({"time": time.strftime("%H:%M:%S"), **entry}) + "\n")
             log.flush()
 
+        def write_validation() -> None:
+            write({"step": self.counts["step"], "validation": self.validate(), "not_linear": self.not_linear()})
+
         write({"start": {k: str(v) for k, v in vars(a).items()}, **self.counts})
         saved = validated = last = time.monotonic()
         window_start = last
         window: list[dict[str, Any]] = []
         done = 0
-        while not stop and self.counts["stage_seconds"] < a.budget and (a.steps is None or done < a.steps):
+        while not stop and self.progress < 1 and (a.steps is None or done < a.steps):
             window.append(self.step())
             done += 1
             now = time.monotonic()
@@ -245,14 +280,14 @@ class Trainer:
             if not window:
                 window_start = now
             if now - validated > a.validate_every:
-                write({"step": self.counts["step"], "validation": self.validate()})
+                write_validation()
                 validated = last = time.monotonic()
             if now - saved > a.save_every:
                 self.save()
                 saved = last = time.monotonic()
         self.save()
-        if self.counts["stage_seconds"] >= a.budget:
-            write({"step": self.counts["step"], "validation": self.validate()})
+        if self.progress >= 1:
+            write_validation()
         write({"stopped": self.counts})
 
 
@@ -264,6 +299,6 @@ def main() -> None:
     args.folder.mkdir(parents=True, exist_ok=True)
     decode_all(args.images, args.folder / "data")
     arguments = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
-    trainer = Trainer(args, Images(args.folder / "data"))
+    trainer = Trainer(args, Images(args.folder / "data", args.artefacts))
     print(json.dumps(arguments), flush=True)
     trainer.run()
