@@ -15,6 +15,7 @@ export const benchCodecs: readonly CodecFacts[] = [
   'jpeg-xl',
   'avif',
   'hevc',
+  'vtm',
   'webp',
 ].map((id) => [clericFacts, ...toolCodecs, ...sharpCodecs].find((codec) => codec.id === id) as CodecFacts)
 

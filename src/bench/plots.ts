@@ -4,8 +4,19 @@ import type { CodecFacts } from './codec.js'
 import { type Curve, decibels, type Metric, metrics } from './curves.js'
 
 const TITLES: Record<Metric, string> = { psnr: 'PSNR, dB (RGB)', msSsim: 'MS-SSIM, -10 log10(1 - MS-SSIM), dB' }
-/** CLERIC stands out; the others are Tableau's ten colours. */
-const COLOURS = ['#000000', '#e15759', '#ff9da7', '#4e79a7', '#76b7b2', '#59a14f', '#f28e2c', '#af7aa1', '#9c755f']
+/** A codec keeps its colour whichever others are drawn. CLERIC stands out; the others are Tableau's ten colours. */
+const COLOURS: Readonly<Record<string, string>> = {
+  cleric: '#000000',
+  jpeg: '#e15759',
+  mozjpeg: '#ff9da7',
+  jpeg2000: '#4e79a7',
+  htj2k: '#76b7b2',
+  'jpeg-xl': '#59a14f',
+  avif: '#f28e2c',
+  hevc: '#af7aa1',
+  webp: '#9c755f',
+  vtm: '#7f7f7f',
+}
 
 /** Something over the rate, by codec. */
 export interface Panel {
@@ -76,18 +87,17 @@ function marks(codecs: readonly CodecFacts[]) {
 
 function encoding(codecs: readonly CodecFacts[], title: string) {
   const domain = codecs.map(legend)
-  // A codec keeps its colour whichever others are drawn; models of an ablation take what is left.
-  const taken = codecs.map(({ id }) => ORDER.indexOf(id))
-  const free = COLOURS.filter((_, i) => !taken.includes(i))
-  const colours = taken.map((i) => (i >= 0 ? COLOURS[i] : free.shift()) ?? 'grey')
+  // Models of an ablation take what the codecs beside them leave.
+  const free = Object.entries(COLOURS).flatMap(([id, colour]) =>
+    codecs.some((codec) => codec.id === id) ? [] : colour,
+  )
+  const colours = codecs.map(({ id }) => COLOURS[id] ?? free.shift() ?? 'grey')
   return {
     x: { field: 'bpp', type: 'quantitative', scale: { type: 'log', nice: false }, title: 'bits per pixel' },
     y: { field: 'value', type: 'quantitative', scale: { zero: false }, title },
     color: { field: 'codec', type: 'nominal', scale: { domain, range: colours }, title: null },
   } as const
 }
-
-const ORDER: readonly string[] = ['cleric', 'jpeg', 'mozjpeg', 'jpeg2000', 'htj2k', 'jpeg-xl', 'avif', 'hevc', 'webp']
 
 /** A figure of Vega-Lite as SVG. */
 export async function draw(spec: TopLevelSpec): Promise<string> {

@@ -16,7 +16,11 @@ export interface ToolResult {
  *
  * @throws AbortedError
  */
-export async function tryTool(argv: readonly string[], signal?: AbortSignal): Promise<ToolResult | null> {
+export async function tryTool(
+  argv: readonly string[],
+  signal?: AbortSignal,
+  limitMs = LIMIT_MS,
+): Promise<ToolResult | null> {
   throwIfAborted(signal)
   const [program, ...rest] = argv as [string, ...string[]]
   const result = await new Promise<ToolResult | null>((resolve, reject) => {
@@ -24,7 +28,7 @@ export async function tryTool(argv: readonly string[], signal?: AbortSignal): Pr
     const stop = () => child.kill('SIGKILL')
     signal?.addEventListener('abort', stop)
     // Not spawn's own timeout: that one goes on, and keeps the process, if the program isn't there.
-    const limit = setTimeout(stop, LIMIT_MS)
+    const limit = setTimeout(stop, limitMs)
     const done = () => {
       signal?.removeEventListener('abort', stop)
       clearTimeout(limit)
@@ -54,8 +58,8 @@ export async function tryTool(argv: readonly string[], signal?: AbortSignal): Pr
  *
  * @throws ClericError ERR_TOOL_FAILED; AbortedError
  */
-export async function runTool(argv: readonly string[], signal?: AbortSignal): Promise<void> {
-  const result = await tryTool(argv, signal)
+export async function runTool(argv: readonly string[], signal?: AbortSignal, limitMs?: number): Promise<void> {
+  const result = await tryTool(argv, signal, limitMs)
   if (result?.status === 0) return
   const lines = result?.output.trim().split('\n').slice(-3).join(' / ')
   throw toolFailed(argv, result === null ? 'it is not there' : `exit status ${result.status}: ${lines}`)

@@ -3,29 +3,37 @@
  *
  * Settings span about 28 to 40 dB of PSNR on H&E tissue.
  */
+import { createHash } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { Image } from '../image/image.js'
 import type { BenchCodec, CodecFacts, MissingCodec, Size } from './codec.js'
+import { fileAbove, findTool } from './find-tool.js'
 import { readPpm, writePpm } from './ppm.js'
 import { runTool, toolFailed, tryTool } from './run-tool.js'
 import { fromYcbcr, toYcbcr } from './ycbcr.js'
 
 interface ToolCodec extends CodecFacts {
-  /** Words between spaces are arguments. {image} and {coded} are files. */
+  /** Words between spaces are arguments. {image}, {coded} and {config} are files. */
   readonly encode: string
   readonly decode: string
   /** Suffix of {coded}: some tools go by it. */
   readonly suffix: string
   /** What {image} holds. */
   readonly pixels: 'ppm' | 'yuv444p10le'
-  /** Debian's package. */
-  readonly package: string
+  /** What brings it, for people. */
+  readonly install: string
   /** A command whose output, or whose {coded} file, tells the version. */
   readonly versionFrom: string
   readonly version: RegExp
   readonly name: string
+  /** What may stand after the names of the programs, as builds of VTM that are linked statically have it. */
+  readonly ending?: string
+  /** What {config} is: a file beside the encoder, or in one of the folders above it, as in the tool's source tree. */
+  readonly config?: string
+  /** How long a run may take, where it is more than {@link runTool} allows by itself. */
+  readonly limitMs?: number
 }
 
 const FFMPEG_RAW = '-f rawvideo -pix_fmt yuv444p10le'
@@ -42,7 +50,7 @@ const codecs: readonly ToolCodec[] = [
     decode: 'djpeg -dct int -pnm -outfile {image} {coded}',
     suffix: '.jpg',
     pixels: 'ppm',
-    package: 'libjpeg-turbo-progs',
+    install: 'Debian: apt install libjpeg-turbo-progs',
     versionFrom: 'cjpeg -version',
     version: /version (\S+)/,
     name: 'libjpeg-turbo',
@@ -58,7 +66,7 @@ const codecs: readonly ToolCodec[] = [
     decode: 'opj_decompress -i {coded} -o {image}',
     suffix: '.j2k',
     pixels: 'ppm',
-    package: 'libopenjp2-tools',
+    install: 'Debian: apt install libopenjp2-tools',
     versionFrom: 'opj_compress -h',
     version: /openjp2 library v(\S+?)\.?\s/,
     name: 'OpenJPEG',
@@ -74,7 +82,7 @@ const codecs: readonly ToolCodec[] = [
     decode: 'ojph_expand -i {coded} -o {image}',
     suffix: '.j2c',
     pixels: 'ppm',
-    package: 'openjph-tools',
+    install: 'Debian: apt install openjph-tools',
     // It prints no version, but signs what it writes.
     versionFrom: 'ojph_compress -i {image} -o {coded} -qstep 0.1',
     version: /OpenJPH Ver (\d+(?:\.\d+)*)/,
@@ -91,7 +99,7 @@ const codecs: readonly ToolCodec[] = [
     decode: 'djxl {coded} {image} --num_threads=0 --quiet',
     suffix: '.jxl',
     pixels: 'ppm',
-    package: 'libjxl-tools',
+    install: 'Debian: apt install libjxl-tools',
     versionFrom: 'cjxl --version',
     version: /cjxl v(\S+)/,
     name: 'libjxl',
@@ -109,10 +117,32 @@ const codecs: readonly ToolCodec[] = [
     decode: `ffmpeg -v error -y -threads 1 -f hevc -i {coded} ${FFMPEG_RAW} {image}`,
     suffix: '.hevc',
     pixels: 'yuv444p10le',
-    package: 'ffmpeg',
+    install: 'Debian: apt install ffmpeg',
     versionFrom: 'ffmpeg -f lavfi -i color=s=64x64 -frames:v 1 -c:v libx265 -f null -',
     version: /x265 \[info\]: HEVC encoder version (\S+)/,
     name: 'x265 (by FFmpeg)',
+  },
+  {
+    id: 'vtm',
+    label: 'VVC intra (VTM)',
+    chroma: '4:4:4',
+    setting: 'QP',
+    settings: [37, 32, 27, 22],
+    step: 1,
+    encode:
+      'EncoderApp -c {config} --InputFile={image} --SourceWidth={width} --SourceHeight={height} --InputBitDepth=10 ' +
+      '--InputChromaFormat=444 --FrameRate=1 --FramesToBeEncoded=1 --TemporalSubsampleRatio=1 --QP={setting} ' +
+      '--ReconFile= --BitstreamFile={coded}',
+    decode: 'DecoderApp -b {coded} -o {image} -d 10',
+    suffix: '.vvc',
+    pixels: 'yuv444p10le',
+    install: 'build VTM-17.0 from its source; docs/bench.md says how',
+    versionFrom: 'EncoderApp',
+    version: /VTM Encoder Version (\S+)/,
+    name: 'VTM',
+    ending: 'Static',
+    config: 'cfg/encoder_intra_vtm.cfg',
+    limitMs: 3_600_000,
   },
 ]
 
@@ -122,57 +152,73 @@ export const toolCodecs: readonly CodecFacts[] = codecs
 /** The codec of that id, or why it can't be run. */
 export async function openToolCodec(id: string, signal?: AbortSignal): Promise<BenchCodec | MissingCodec> {
   const tool = codecs.find((codec) => codec.id === id) as ToolCodec
-  const version = await findVersion(tool, signal)
-  if (version === null) return { id, label: tool.label, reason: absent(tool, programOf(tool.versionFrom)) }
-  for (const command of [tool.encode, tool.decode]) {
-    // Without arguments they all print their usage, or complain, and end.
-    if ((await tryTool([programOf(command)], signal)) === null) {
-      return { id, label: tool.label, reason: absent(tool, programOf(command)) }
-    }
+  const { label, chroma, setting, settings, step, limitMs } = tool
+  const missing = (reason: string) => ({ id, label, reason: `${reason} (${tool.install})` })
+  const programs = new Map<string, string>()
+  let encoder = ''
+  for (const command of [tool.encode, tool.decode, tool.versionFrom]) {
+    const name = programOf(command)
+    const path = findTool([name, ...(tool.ending === undefined ? [] : [name + tool.ending])])
+    if (path === null) return missing(`${name} with ${tool.name} is not on the PATH`)
+    programs.set(name, basename(path))
+    if (command === tool.encode) encoder = path
   }
-  const { label, chroma, setting, settings, step } = tool
+  const config = tool.config === undefined ? '' : fileAbove(encoder, tool.config)
+  if (config === null) return missing(`${tool.config} is neither beside ${encoder} nor in a folder above it`)
+  const version = await findVersion(tool, programs, signal)
+  if (version === null) return missing(`${programOf(tool.versionFrom)} with ${tool.name} is not on the PATH`)
+  const run = async (command: string, values: Values, signal?: AbortSignal) => {
+    const words = argv(command, { ...values, config }, programs)
+    await runTool(words, signal, limitMs)
+    return words
+  }
   return {
     ...{ id, label, chroma, setting, settings, step },
-    version: `${tool.name} ${version}`,
+    version: `${tool.name} ${version}${config === '' ? '' : ` (${basename(config)} ${await digest(config)})`}`,
     commands: [tool.encode, tool.decode],
     cacheable: true,
     encode: (image, value, signal) =>
       inFolder(tool, async (files) => {
         await writeFile(files.image, tool.pixels === 'ppm' ? writePpm(image) : toYcbcr(image))
-        await runTool(argv(tool.encode, { ...files, ...sizeOf(image), setting: String(value) }), signal)
+        await run(tool.encode, { ...files, ...sizeOf(image), setting: String(value) }, signal)
         return readFile(files.coded)
       }),
     decode: (bytes, size, signal) =>
       inFolder(tool, async (files) => {
-        const command = argv(tool.decode, { ...files, ...sizeOf(size) })
         await writeFile(files.coded, bytes)
-        await runTool(command, signal)
+        const words = await run(tool.decode, { ...files, ...sizeOf(size) }, signal)
         const image =
           tool.pixels === 'ppm' ? readPpm(await readFile(files.image)) : fromYcbcr(await readFile(files.image), size)
         if (image?.width === size.width && image.height === size.height) return image
-        throw toolFailed(command, `its output is no image of ${size.width} x ${size.height}`)
+        throw toolFailed(words, `its output is no image of ${size.width} x ${size.height}`)
       }),
   }
 }
+
+type Values = Readonly<Record<string, string>>
 
 interface Files {
   readonly image: string
   readonly coded: string
 }
 
-/** null if the program isn't there, or lacks the codec. */
-async function findVersion(tool: ToolCodec, signal?: AbortSignal): Promise<string | null> {
+/** null if the program lacks the codec. */
+async function findVersion(
+  tool: ToolCodec,
+  programs: ReadonlyMap<string, string>,
+  signal?: AbortSignal,
+): Promise<string | null> {
   return inFolder(tool, async (files) => {
     const grey: Image = { data: new Uint8Array(64 * 64 * 3).fill(128), width: 64, height: 64, channels: 3 }
     await writeFile(files.image, writePpm(grey))
-    const result = await tryTool(argv(tool.versionFrom, { ...files }), signal)
+    const result = await tryTool(argv(tool.versionFrom, { ...files }, programs), signal)
     if (result === null) return null
     const written = await readFile(files.coded, 'latin1').catch(() => '')
     return tool.version.exec(`${result.output}\n${written}`)?.[1] ?? null
   })
 }
 
-async function inFolder<T>(tool: ToolCodec, work: (files: Files) => Promise<T>): Promise<T> {
+async function inFolder<T>(tool: ToolCodec, work: (files: Files & Values) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'cleric-bench-'))
   try {
     const image = join(folder, tool.pixels === 'ppm' ? 'image.ppm' : 'image.yuv')
@@ -182,8 +228,10 @@ async function inFolder<T>(tool: ToolCodec, work: (files: Files) => Promise<T>):
   }
 }
 
-function argv(command: string, values: Readonly<Record<string, string>>): string[] {
-  return command.split(' ').map((word) => word.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? ''))
+function argv(command: string, values: Values, programs: ReadonlyMap<string, string>): string[] {
+  const [name, ...rest] = command.split(' ') as [string, ...string[]]
+  const filled = rest.map((word) => word.replace(/\{(\w+)\}/g, (_, key: string) => values[key] ?? ''))
+  return [programs.get(name) ?? name, ...filled]
 }
 
 function sizeOf({ width, height }: Size) {
@@ -194,6 +242,10 @@ function programOf(command: string): string {
   return command.split(' ')[0] as string
 }
 
-function absent(tool: ToolCodec, program: string): string {
-  return `${program} with ${tool.name} is not on the PATH (Debian: apt install ${tool.package})`
+/** What a configuration says is part of what a result depends on. */
+async function digest(path: string): Promise<string> {
+  return createHash('sha256')
+    .update(await readFile(path))
+    .digest('hex')
+    .slice(0, 12)
 }
