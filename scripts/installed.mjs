@@ -14,7 +14,8 @@ try {
   const present = packages('../node_modules/.package-lock.json')
   const lacking = Object.entries(wanted).some(
     // Optional packages are mostly other platforms' binaries.
-    ([path, { version, optional }]) => path !== '' && !optional && present[path]?.version !== version,
+    ([path, { version, optional }]) =>
+      path !== '' && !optional && (present[path] === undefined || present[path].version !== version),
   )
   process.exitCode = lacking ? 1 : 0
 } catch {

@@ -90,6 +90,8 @@ export type Action<Options> = (session: Session, options: Options, ...positional
 export class Cli {
   readonly #io: Io
   readonly #program: Command
+  /** Groups whose commands aren't declared yet, and what declares them. */
+  readonly #later = new Map<string, () => Promise<void>>()
   #status = 0
 
   constructor(io: Io, version: string) {
@@ -135,6 +137,12 @@ export class Cli {
     })
   }
 
+  /** A group whose commands `declare` adds when one of them, or help on them, is asked for. */
+  addLater(group: string, about: string, declare: () => Promise<void>): void {
+    this.#program.command(group).description(about)
+    this.#later.set(group, declare)
+  }
+
   #group(name: string): Command {
     const known = this.#program.commands.find((command) => command.name() === name)
     return known ?? this.#program.command(name).description(`see: cleric ${name} --help`)
@@ -143,6 +151,14 @@ export class Cli {
   /** Runs a command line (without node and script); returns the exit status. */
   async run(argv: readonly string[]): Promise<number> {
     this.#status = 0
+    const group = (argv[0] === 'help' ? argv[1] : argv[0]) ?? ''
+    try {
+      await this.#later.get(group)?.()
+      this.#later.delete(group)
+    } catch (error) {
+      this.#io.stderr.write(`cleric ${group}: ${explain(error)}\n`)
+      return 1
+    }
     try {
       await this.#program.parseAsync(argv, { from: 'user' })
     } catch (error) {

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
 import { addBench } from './bench.js'
-import { addBenchSpeed } from './bench-speed.js'
 import { Cli, type Io } from './cli.js'
 import { addCompare } from './compare.js'
 import { addCompress } from './compress.js'
@@ -30,6 +29,5 @@ export function createCli(io: Io): Cli {
   addDevices(cli)
   addConvertWeights(cli)
   addBench(cli)
-  addBenchSpeed(cli)
   return cli
 }

@@ -8,8 +8,8 @@
  * are given: exactly.
  */
 import type { ExecutionContext } from 'ava'
-import { presets } from '../../src/bench/speed/presets.js'
-import { noise, randomParameters } from '../../src/bench/speed/random-model.js'
+import { presets } from '../../bench/src/speed/presets.js'
+import { noise, randomParameters } from '../../bench/src/speed/random-model.js'
 import { gainsAt } from '../../src/codec/gain.js'
 import { GraphBuilder } from '../../src/network/builder.js'
 import { type DecoderGraph, decoderGraph, encoderGraph } from '../../src/network/cleric.js'

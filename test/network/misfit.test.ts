@@ -1,7 +1,7 @@
 /** Parameters that fit neither the configuration nor each other: each is refused before a device sees it. */
 import test from 'ava'
-import { presets } from '../../src/bench/speed/presets.js'
-import { randomParameters } from '../../src/bench/speed/random-model.js'
+import { presets } from '../../bench/src/speed/presets.js'
+import { randomParameters } from '../../bench/src/speed/random-model.js'
 import { checkParameters } from '../../src/network/cleric.js'
 import { fixtureModel } from './golden.js'
 

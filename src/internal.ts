@@ -1,0 +1,66 @@
+/**
+ * What of cleric its own benchmark, the package @cleric/bench, uses beside the public API, as `cleric/internal`.
+ * Unstable: any version may change or remove any of it.
+ */
+export { Archive, type PayloadCodec } from './archive/archive.js'
+export { readHead } from './archive/head-reader.js'
+export { openAny } from './archive/open-any.js'
+export { outOfRange } from './arguments.js'
+export { type Cli, codecOptions, type Session } from './cli/cli.js'
+export { byteSize, integerFrom, numberFrom, table } from './cli/quantities.js'
+export { maxTileSide, modelId, readTile, writeTile } from './codec/bitstream.js'
+export { borrowCodec, type CodecChoice, type Loan } from './codec/default-codec.js'
+export { findGpu } from './codec/devices.js'
+export { gainsAt } from './codec/gain.js'
+export { TileCodec } from './codec/tile-codec.js'
+export { BusyClock } from './compress/busy-clock.js'
+export { Turns } from './concurrency/turns.js'
+export { CpuBackend, CpuExecutable, openCpu } from './cpu/backend.js'
+export { neededHalves } from './cpu/needed.js'
+export { throwIfAborted } from './errors.js'
+export { openBytes } from './files/byte-source.js'
+export { paste } from './image/draw.js'
+export { cropImage } from './image/image.js'
+export { fromImage, toImage } from './image/sharp.js'
+export { halve } from './image/shrink.js'
+export {
+  type BdRate,
+  bdRate,
+  efficient,
+  type Interpolation,
+  interpolations,
+  type RatePoint,
+} from './metrics/bd-rate.js'
+export { defaultModelFile, loadModel, type Model, parseModel } from './model/model.js'
+export { readSafetensors } from './model/safetensors.js'
+export { GraphBuilder } from './network/builder.js'
+export { decoderGraph, encoderGraph, padMultiple } from './network/cleric.js'
+export type { ModelConfig } from './network/config.js'
+export {
+  type Activation,
+  type Backend,
+  deadZoneTable,
+  type Executable,
+  type Graph,
+  type Half,
+  type IntegerConvNode,
+  type IntegerDepthwiseNode,
+  type IntegerLinearAttentionNode,
+  type IntegerParameter,
+  type IntegerWindowAttentionNode,
+  type LiftStepNode,
+  latentSteps,
+  type Node,
+  nodeInputs,
+  nodeOutputs,
+  type Parameter,
+  type Parameters,
+  type PortData,
+  rsqrtTable,
+  type Shape,
+  type Tensor,
+} from './network/graph.js'
+export { ImageFile } from './slide/image-file.js'
+export { EOSIN, HAEMATOXYLIN, SyntheticSlide } from './slide/synthetic.js'
+export { findAdapters, pickAdapter } from './webgpu/adapters.js'
+export { openWebGpu, WebGpuBackend } from './webgpu/backend.js'
