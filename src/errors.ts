@@ -88,8 +88,37 @@ export function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefine
       cancel()
       reject(new AbortedError(signal.reason))
     })
-    work.then(resolve, reject).finally(forget)
+    // At once: an abort must not cancel what the caller is about to get.
+    const settle = <V>(how: (outcome: V) => void) => {
+      return (outcome: V) => {
+        forget()
+        how(outcome)
+      }
+    }
+    work.then(settle(resolve), settle(reject))
   })
+}
+
+/**
+ * An AbortController that fires when `signal` does too, until it is disposed of. What `AbortSignal.any` makes can't be: it
+ * would leave something at the signal, which may live as long as the program.
+ *
+ * @example
+ * using stop = new LinkedAbort(signal)
+ * await work(stop.signal)
+ */
+export class LinkedAbort extends AbortController implements Disposable {
+  readonly #unlink: () => void
+
+  constructor(signal: AbortSignal) {
+    super()
+    if (signal.aborted) this.abort(signal.reason)
+    this.#unlink = whenAborted(signal, () => this.abort(signal.reason))
+  }
+
+  [Symbol.dispose](): void {
+    this.#unlink()
+  }
 }
 
 /** What waits for each signal. One listener a signal: hundreds of reads may share it, and Node warns of the eleventh. */

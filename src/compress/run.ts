@@ -8,7 +8,7 @@ import { MAX_HEAD_BYTES } from '../archive/head-reader.js'
 import { type Contents, encodeHead, type Layout } from '../archive/head-writer.js'
 import { outOfRange } from '../arguments.js'
 import { inOrder } from '../concurrency/in-order.js'
-import { SlideError, throwIfAborted } from '../errors.js'
+import { LinkedAbort, SlideError, throwIfAborted } from '../errors.js'
 import { type Colour, fill } from '../image/draw.js'
 import type { Image } from '../image/image.js'
 import { JPEG } from '../image/jpeg.js'
@@ -165,8 +165,7 @@ export class Compression {
 
   /** The slide's tiles, and at the same time the overview, which is made from the slide too. */
   async #writeTiles(writer: ArchiveWriter, contents: Contents, signal: AbortSignal): Promise<Uint8Array[][]> {
-    const stop = new AbortController()
-    const either = AbortSignal.any([signal, stop.signal])
+    using stop = new LinkedAbort(signal)
     const failures: unknown[] = []
     const guard = <T>(work: Promise<T>) =>
       work.catch((error: unknown) => {
@@ -174,8 +173,8 @@ export class Compression {
         stop.abort()
       })
     const { overview: levels, description } = contents
-    const own = this.#writeOwnTiles(writer, description.quality, either)
-    const [overview] = await Promise.all([guard(this.#makeOverview(levels, either)), guard(own)])
+    const own = this.#writeOwnTiles(writer, description.quality, stop.signal)
+    const [overview] = await Promise.all([guard(this.#makeOverview(levels, stop.signal)), guard(own)])
     // The first is the cause of the other.
     if (failures.length > 0 || !overview) throw failures[0]
     return overview

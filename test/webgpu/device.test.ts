@@ -1,8 +1,7 @@
 /** The device's waiting, on a stand-in for Dawn's device that does what the tests say. */
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import test from 'ava'
 import { Device } from '../../src/webgpu/device.js'
+import { heapUsed } from '../heap.js'
 
 /** A device that is lost when told. */
 async function standIn(): Promise<{ device: Device; lose: () => void }> {
@@ -13,14 +12,6 @@ async function standIn(): Promise<{ device: Device; lose: () => void }> {
   const gpu = { lost, addEventListener() {}, destroy() {} }
   const adapter = { limits: {}, requestDevice: async () => gpu }
   return { device: await Device.open(adapter as unknown as GPUAdapter, false), lose }
-}
-
-/** Bytes of the heap that are reachable. */
-function heapUsed(): number {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
-  collect()
-  return process.memoryUsage().heapUsed
 }
 
 test.serial('a wait leaves nothing behind', async (t) => {
