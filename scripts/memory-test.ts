@@ -11,7 +11,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import type { DeviceKind } from '../src/codec/devices.js'
+import type { DeviceKind } from '../src/codec/arguments.js'
 import { COMMANDS, measure } from '../test/memory/measure.js'
 
 const { values, positionals } = parseArgs({

@@ -29,7 +29,6 @@ test.serial('work leaves nothing at a signal that lives as long as the program',
   t.true(each < 30, `${each} bytes each`)
 })
 
-
 test('a linked controller fires by itself and with its signal, until it is disposed of', (t) => {
   const program = new AbortController()
   const stopped = new LinkedAbort(program.signal)

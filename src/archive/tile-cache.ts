@@ -46,6 +46,11 @@ export class TileCache {
     })
   }
 
+  /** Whether it is held, or being decoded. */
+  has(key: string): boolean {
+    return this.#tiles.has(key)
+  }
+
   clear(): void {
     this.#tiles.clear()
     this.#bytes = 0

@@ -1,7 +1,8 @@
 /** `bench ablation`: models that differ in a module, against the first of them, as the paper's Table 2 has it. */
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
-import type { Codec, CodecOptions } from '../codec/codec.js'
+import type { CodecChoice } from '../codec/arguments.js'
+import type { Codec } from '../codec/codec.js'
 import { parseModel } from '../model/model.js'
 import { readSafetensors } from '../model/safetensors.js'
 import { clericCodec } from './cleric-codec.js'
@@ -35,7 +36,7 @@ export interface AblationReport extends BenchFacts {
 export interface AblationOptions extends BenchOptions {
   /** Files; the first one is the baseline. */
   readonly models: readonly string[]
-  readonly device: Omit<CodecOptions, 'model'>
+  readonly device: Omit<CodecChoice, 'model'>
 }
 
 const REFERENCES = ['jpeg', 'avif', 'hevc']
@@ -47,7 +48,7 @@ export async function benchAblation(options: AblationOptions): Promise<BenchRun<
   const open = async (signal?: AbortSignal) => {
     // Loaded here, as every command loads this module, and a WebGPU implementation takes a while.
     const { openCodec } = await import('../codec/codec.js')
-    for (const model of options.models) opened.push(await openCodec({ ...options.device, model }))
+    for (const model of options.models) opened.push(await openCodec({ ...options.device, model, signal }))
     return [...opened.map((codec, i) => clericCodec(codec, names[i])), ...(await options.open(signal))]
   }
   try {

@@ -1,6 +1,7 @@
 /** This project's codec, as the bench sees it. */
-import type { PayloadCodec } from '../archive/archive.js'
+
 import { maxTileSide, modelId, readTile, writeTile } from '../codec/bitstream.js'
+import type { PayloadCodec } from '../codec/codec.js'
 import type { BenchCodec, CodecFacts } from './codec.js'
 
 export const clericFacts: CodecFacts = {

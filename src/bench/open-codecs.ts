@@ -1,5 +1,5 @@
 /** All codecs of the bench, by name. */
-import type { PayloadCodec } from '../archive/archive.js'
+import type { PayloadCodec } from '../codec/codec.js'
 import { clericCodec, clericFacts } from './cleric-codec.js'
 import type { BenchCodec, CodecFacts, MissingCodec } from './codec.js'
 import { openSharpCodec, sharpCodecs } from './sharp-codecs.js'

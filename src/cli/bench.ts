@@ -10,7 +10,8 @@ import { benchRateDistortion, type RdReport } from '../bench/rate-distortion.js'
 import { defaultCachePath } from '../bench/result-cache.js'
 import type { BenchFacts, BenchOptions, BenchRun } from '../bench/run.js'
 import { benchTissue, type TissueReport } from '../bench/tissue-report.js'
-import { borrowCodec, type CodecChoice, type Loan } from '../codec/default-codec.js'
+import type { CodecChoice } from '../codec/arguments.js'
+import { type Loan, lend } from '../codec/default-codec.js'
 import { type Cli, codecOptions, type Session } from './cli.js'
 import { integerFrom, table } from './quantities.js'
 
@@ -86,9 +87,7 @@ async function run<Report extends BenchFacts>(
   const progress = session.progress('bench')
   let loan: Loan | undefined
   const cleric = async () => {
-    const choice = session.codec(options)
-    if (choice.codec) return choice.codec
-    loan = await borrowCodec(choice)
+    loan = await lend({ ...session.codec(options), signal: session.signal })
     return loan.codec
   }
   try {
@@ -111,7 +110,7 @@ async function run<Report extends BenchFacts>(
     return { json: report, text: [describe(report, label), ...gaps].join('\n\n') }
   } finally {
     progress.end()
-    loan?.release()
+    loan?.[Symbol.dispose]()
   }
 }
 

@@ -18,12 +18,9 @@ import {
 } from '../webgpu/adapters.js'
 import { WebGpuBackend } from '../webgpu/backend.js'
 import { checkFits } from '../webgpu/plan.js'
+import type { DeviceKind } from './arguments.js'
 import { maxTileSide } from './bitstream.js'
 import { agreesWithProcessor } from './exactness.js'
-
-/** Where the network may run. */
-export const deviceKinds = ['auto', 'webgpu', 'cpu'] as const
-export type DeviceKind = (typeof deviceKinds)[number]
 
 /** One line of `cleric devices`. */
 export interface DeviceDescription {

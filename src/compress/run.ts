@@ -2,11 +2,12 @@
 
 import { createHash } from 'node:crypto'
 import { statSync } from 'node:fs'
-import type { PayloadCodec } from '../archive/archive.js'
 import { type Description, readSlideFacts, writeSlideFacts } from '../archive/description.js'
 import { MAX_HEAD_BYTES } from '../archive/head-reader.js'
 import { type Contents, encodeHead, type Layout } from '../archive/head-writer.js'
 import { outOfRange } from '../arguments.js'
+import type { PayloadCodec } from '../codec/codec.js'
+import type { Loan } from '../codec/default-codec.js'
 import { inOrder } from '../concurrency/in-order.js'
 import { LinkedAbort, SlideError, throwIfAborted } from '../errors.js'
 import { type Colour, fill } from '../image/draw.js'
@@ -47,9 +48,6 @@ export interface StageClocks {
   readonly write: BusyClock
 }
 
-/** Tiles between being read and being written: enough to feed the codec while others are read. */
-export const TILES_IN_FLIGHT = 6
-
 interface Place {
   /** Number among the levels that are kept. */
   readonly level: number
@@ -75,6 +73,8 @@ interface Jpeg {
 export class Compression {
   readonly totalPixels: number
   readonly totalTiles: number
+  /** Tiles to keep between being read and being written. */
+  readonly tilesInFlight: number
   readonly unreadable: UnreadableTile[] = []
   tiles = 0
   blankTiles = 0
@@ -95,7 +95,7 @@ export class Compression {
   constructor(
     reader: SlideReader,
     numbers: readonly number[],
-    codec: PayloadCodec,
+    { codec, tilesInFlight }: Pick<Loan, 'codec' | 'tilesInFlight'>,
     clocks: StageClocks,
     options: CompressionOptions,
   ) {
@@ -103,6 +103,7 @@ export class Compression {
     this.#numbers = numbers
     this.#levels = numbers.map((number) => reader.slide.levels[number] as Level)
     this.#codec = codec
+    this.tilesInFlight = tilesInFlight
     this.#clocks = clocks
     this.#options = options
     this.#kept = keptOf(reader.slide, options)
@@ -190,7 +191,7 @@ export class Compression {
     this.#report(writer)
     await inOrder(
       places,
-      TILES_IN_FLIGHT,
+      this.tilesInFlight,
       (place, either) => this.#make(place, quality, either),
       async (place, made) => {
         const [bytes, colour] =

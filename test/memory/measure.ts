@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import type { CodecOptions } from '../../src/codec/codec.js'
+import type { CodecChoice } from '../../src/codec/arguments.js'
 
 export const COMMANDS = ['compress', 'validate', 'export'] as const
 export type Command = (typeof COMMANDS)[number]
@@ -17,7 +17,7 @@ export interface Run {
   /** Written by `export`. */
   readonly output: string
   /** The real codec that is to be held open, if any. */
-  readonly codec: Pick<CodecOptions, 'model' | 'device'> | null
+  readonly codec: Pick<CodecChoice, 'model' | 'device'> | null
   /** Keeps every tile, to see whether that is noticed. */
   readonly leak: boolean
 }

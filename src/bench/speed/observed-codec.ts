@@ -1,5 +1,5 @@
 /** A codec whose time can be told apart: the network, by parts, and the entropy coder. */
-import type { PayloadCodec } from '../../archive/archive.js'
+import type { PayloadCodec } from '../../codec/codec.js'
 import { TileCodec } from '../../codec/tile-codec.js'
 import { BusyClock } from '../../compress/busy-clock.js'
 import { Turns } from '../../concurrency/turns.js'

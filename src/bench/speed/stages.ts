@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { Archive } from '../../archive/archive.js'
 import { readHead } from '../../archive/head-reader.js'
+import { lend } from '../../codec/default-codec.js'
 import { BusyClock } from '../../compress/busy-clock.js'
 import { compressSlide } from '../../compress/compress.js'
 import { ClericError } from '../../errors.js'
@@ -36,9 +37,6 @@ export interface StagesResult {
   readonly slide: string
   readonly stages: readonly StageSpeed[]
 }
-
-/** Tiles that are decoded at the same time, beyond what the codec takes. */
-const readersMore = 2
 
 /**
  * @param slide null: a drawn one of `side` x `side`, made a tiled JPEG first where OpenSlide is there, as scanners have it
@@ -135,7 +133,8 @@ async function decoded(
     }
   }
   const { seconds: start } = codec.observed
-  await Promise.all(Array.from({ length: codec.tilesInFlight + readersMore }, draw))
+  using loan = await lend({ codec })
+  await Promise.all(Array.from({ length: loan.tilesInFlight }, draw))
   const { observed } = codec
   const facts = { device, direction: 'decode' } as const
   return stageSpeed(facts, observed, pixels / 1e6, observed.seconds - start, clock.seconds, null)
