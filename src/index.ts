@@ -10,7 +10,6 @@
 import {
   type CodecChoice,
   type CodecOptions,
-  checkCodecOptions,
   checkCodecUse,
   checkDecodeOptions,
   checkEncodeOptions,
@@ -70,8 +69,6 @@ export type { Level, Region, Resolution, SlideSource } from './slide/source.js'
  * using codec = await openCodec({ adapter: 'nvidia' })
  */
 export async function openCodec(options: CodecOptions = {}): Promise<Codec> {
-  // First, as loading a WebGPU implementation takes a while.
-  checkCodecOptions(options)
   const codec = await import('./codec/codec.js')
   return codec.openCodec(options)
 }
