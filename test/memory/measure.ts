@@ -39,3 +39,30 @@ export async function measure(run: Run): Promise<Measurement> {
   const { stdout } = await promisify(execFile)(process.execPath, argv)
   return JSON.parse(stdout)
 }
+
+/** Tiles that a real codec encodes and decodes, one after the other. */
+export interface Cycles extends CodecChoice {
+  readonly cycles: number
+  /** Bytes that are kept of each, to see whether that is noticed. */
+  readonly leakBytes: number
+}
+
+/** Memory after so many cycles, when the garbage is collected. */
+export interface CycleMemory {
+  readonly cycles: number
+  readonly rssBytes: number
+  /** Of JavaScript's heap. */
+  readonly heapBytes: number
+}
+
+export interface CycleMeasurement {
+  readonly seconds: number
+  readonly device: string
+  readonly looks: readonly CycleMemory[]
+}
+
+export async function measureCycles(run: Cycles): Promise<CycleMeasurement> {
+  const script = fileURLToPath(new URL('cycles.ts', import.meta.url))
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', script, JSON.stringify(run)])
+  return JSON.parse(stdout)
+}
