@@ -3,7 +3,7 @@
  * and no longer when all who asked have given up.
  */
 
-import { untilAborted } from '../errors.js'
+import { untilAborted } from '../concurrency/abort.js'
 import type { Image } from '../image/image.js'
 
 interface Entry {

@@ -1,8 +1,10 @@
 /**
  * The codec that applications use: a model and a device, opened once, for any number of tiles.
  */
+
+import { untilAborted } from '../concurrency/abort.js'
 import { Turns } from '../concurrency/turns.js'
-import { ClericError, throwIfAborted, UnsupportedError, untilAborted } from '../errors.js'
+import { ClericError, throwIfAborted, UnsupportedError } from '../errors.js'
 import type { Image } from '../image/image.js'
 import { loadModel } from '../model/model.js'
 import type { Backend } from '../network/graph.js'

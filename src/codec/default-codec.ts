@@ -4,7 +4,8 @@
  * a script ends by itself.
  */
 import { resolve } from 'node:path'
-import { throwIfAborted, untilAborted } from '../errors.js'
+import { untilAborted } from '../concurrency/abort.js'
+import { throwIfAborted } from '../errors.js'
 import type { CodecChoice, CodecOptions } from './arguments.js'
 import type { Codec, PayloadCodec } from './codec.js'
 

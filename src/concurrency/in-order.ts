@@ -1,5 +1,7 @@
 /** Work that overlaps, and whose results are used in order. */
-import { LinkedAbort, throwIfAborted } from '../errors.js'
+
+import { throwIfAborted } from '../errors.js'
+import { LinkedAbort } from './abort.js'
 
 /**
  * Calls `make` for every item, at most `inFlight` of them at the same time, and `use` with each result, one after the other in

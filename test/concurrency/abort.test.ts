@@ -1,9 +1,10 @@
 /** Waiting for work until a signal fires, and controllers that follow a signal. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import test from 'ava'
-import { inOrder } from '../src/concurrency/in-order.js'
-import { AbortedError, LinkedAbort, untilAborted } from '../src/errors.js'
-import { heapUsed } from './heap.js'
+import { LinkedAbort, untilAborted } from '../../src/concurrency/abort.js'
+import { inOrder } from '../../src/concurrency/in-order.js'
+import { AbortedError } from '../../src/errors.js'
+import { heapUsed } from '../heap.js'
 
 test.serial('work leaves nothing at a signal that lives as long as the program', async (t) => {
   const { signal } = new AbortController()

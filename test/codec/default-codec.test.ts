@@ -2,11 +2,11 @@
 import { resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import test from 'ava'
-import type { CodecOptions } from '../src/codec/arguments.js'
-import type { Codec } from '../src/codec/codec.js'
-import { SharedCodecs } from '../src/default-codec.js'
-import { AbortedError, DeviceError } from '../src/errors.js'
-import { losslessCodec } from './payload-codec.js'
+import type { CodecOptions } from '../../src/codec/arguments.js'
+import type { Codec } from '../../src/codec/codec.js'
+import { SharedCodecs } from '../../src/codec/default-codec.js'
+import { AbortedError, DeviceError } from '../../src/errors.js'
+import { losslessCodec } from '../payload-codec.js'
 
 /** So long that no test meets it. */
 const never = 2 ** 30

@@ -1,7 +1,7 @@
 /** What an edge tile holds beyond the edge. */
 import test from 'ava'
-import { padTile } from '../../src/archive/padding.js'
-import type { Image } from '../../src/codec/image.js'
+import { padTile } from '../../src/compress/padding.js'
+import type { Image } from '../../src/image/image.js'
 
 const pixel = ({ data, width }: Image, x: number, y: number) => [...data.subarray((y * width + x) * 3).subarray(0, 3)]
 
