@@ -11,7 +11,7 @@ import type { CycleMemory, Cycles } from './measure.js'
 
 const { cycles, leakBytes, ...choice } = JSON.parse(process.argv[2] as string) as Cycles
 const SIDE = 64
-/** Times that the memory is looked at. */
+/** Times that the memory is looked at, a multiple of 4. */
 const LOOKS = 40
 
 setFlagsFromString('--expose-gc')

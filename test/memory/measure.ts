@@ -40,7 +40,7 @@ export async function measure(run: Run): Promise<Measurement> {
   return JSON.parse(stdout)
 }
 
-/** Tiles that a real codec encodes and decodes, one after the other. */
+/** Tiles that a real codec encodes and decodes. */
 export interface Cycles extends CodecChoice {
   readonly cycles: number
   /** Bytes that are kept of each, to see whether that is noticed. */
@@ -57,12 +57,25 @@ export interface CycleMemory {
 
 export interface CycleMeasurement {
   readonly seconds: number
+  /** Name of the device. */
   readonly device: string
+  /** After equal numbers of cycles each. */
   readonly looks: readonly CycleMemory[]
 }
 
+/** @throws if the codec does */
 export async function measureCycles(run: Cycles): Promise<CycleMeasurement> {
   const script = fileURLToPath(new URL('cycles.ts', import.meta.url))
   const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', script, JSON.stringify(run)])
   return JSON.parse(stdout)
+}
+
+/**
+ * By what share the memory has grown from the second quarter of the looks, when all is warm, to the last. Of each the least
+ * counts: what is in use for a moment only is no leak.
+ */
+export function growth(looks: readonly CycleMemory[], of: 'rssBytes' | 'heapBytes'): number {
+  const quarter = looks.length / 4
+  const least = (from: number) => Math.min(...looks.slice(from, from + quarter).map((look) => look[of]))
+  return least(3 * quarter) / least(quarter) - 1
 }
