@@ -10,7 +10,7 @@ import { Cli, codecOptions } from '../src/cli/cli.js'
 import { compareWithProgress } from '../src/cli/compare.js'
 import { compressWithProgress } from '../src/cli/compress.js'
 import { byteSize, decibels, duration, rateText } from '../src/cli/quantities.js'
-import type { CodecChoice } from '../src/codec/default-codec.js'
+import type { CodecChoice } from '../src/codec/arguments.js'
 import { openSlide } from '../src/slide/open.js'
 
 interface Options extends CodecChoice {

@@ -7,21 +7,37 @@
  * using archive = await openArchive('slide.cleric.tif')
  * const { data } = await archive.readRegion({ x: 0, y: 0, level: 0, width: 512, height: 512 })
  */
-import type { Codec, DecodeOptions, EncodeOptions, ImageInput } from './codec/codec.js'
-import { borrowCodec } from './codec/default-codec.js'
+import {
+  type CodecChoice,
+  type CodecOptions,
+  checkCodecUse,
+  checkDecodeOptions,
+  checkEncodeOptions,
+  checkImage,
+  checkTileBytes,
+  type DecodeOptions,
+  type EncodeOptions,
+  type ImageInput,
+} from './codec/arguments.js'
+import type { Codec } from './codec/codec.js'
+import { lend } from './codec/default-codec.js'
 import type { DeviceList } from './codec/devices.js'
 import type { Image } from './image/image.js'
 
 export { type Archive, type ArchiveLevel, type ArchiveOptions, openArchive } from './archive/archive.js'
 export { registerWithGeotiff } from './archive/geotiff.js'
 export { type BadTile, type ValidateOptions, type Validation, validateArchive } from './archive/validate.js'
-export type { Codec, CodecOptions, DecodeOptions, EncodeOptions, ImageInput } from './codec/codec.js'
-export type { DeviceDescription, DeviceKind, DeviceList } from './codec/devices.js'
-export {
-  type CompressOptions,
-  type CompressResult,
-  compressSlide,
-} from './compress/compress.js'
+export type {
+  CodecChoice,
+  CodecOptions,
+  DecodeOptions,
+  DeviceKind,
+  EncodeOptions,
+  ImageInput,
+} from './codec/arguments.js'
+export type { Codec } from './codec/codec.js'
+export type { DeviceDescription, DeviceList } from './codec/devices.js'
+export { type CompressOptions, type CompressResult, compressSlide } from './compress/compress.js'
 export type { CompressProgress, UnreadableTile } from './compress/progress.js'
 export type { SearchProgress } from './compress/target-bpp.js'
 export {
@@ -47,13 +63,14 @@ export type { Level, Region, Resolution, SlideSource } from './slide/source.js'
 /**
  * Opens a model on a device, for callers that choose them or want to say when the device is freed.
  *
- * @throws DeviceError ERR_NO_DEVICE; CorruptDataError ERR_MODEL_CORRUPT; UnsupportedError ERR_MODEL_UNSUPPORTED
+ * @throws DeviceError ERR_NO_DEVICE; CorruptDataError ERR_MODEL_CORRUPT; UnsupportedError ERR_MODEL_UNSUPPORTED;
+ * AbortedError; TypeError, RangeError
  * @example
  * using codec = await openCodec({ adapter: 'nvidia' })
  */
-export async function openCodec(...options: Parameters<typeof import('./codec/codec.js').openCodec>): Promise<Codec> {
+export async function openCodec(options: CodecOptions = {}): Promise<Codec> {
   const codec = await import('./codec/codec.js')
-  return codec.openCodec(...options)
+  return codec.openCodec(options)
 }
 
 /**
@@ -68,6 +85,12 @@ export async function listDevices(): Promise<DeviceList> {
   return devices.listDevices()
 }
 
+/** Which codec a tile is for: an open one, or a model and device that all of the program shares. */
+export interface TileCodecChoice extends CodecChoice {
+  /** An open codec; it stays open. */
+  readonly codec?: Codec | undefined
+}
+
 /**
  * Compresses one tile, 1 x 1 to 1024 x 1024 pixels, RGB or RGBA (alpha is ignored), 8 bit, interleaved. The codec is
  * opened at the first call and shared; it doesn't keep the program from ending.
@@ -76,13 +99,16 @@ export async function listDevices(): Promise<DeviceList> {
  * @example
  * const bytes = await encodeTile({ data, width: 512, height: 512 }, { quality: 60 })
  */
-export async function encodeTile(image: ImageInput, options?: EncodeOptions): Promise<Uint8Array> {
-  const { codec, release } = await borrowCodec()
-  try {
-    return await codec.encodeTile(image, options)
-  } finally {
-    release()
-  }
+export async function encodeTile(
+  image: ImageInput,
+  options: EncodeOptions & TileCodecChoice = {},
+): Promise<Uint8Array> {
+  // Before a codec is opened for it; shared memory is copied, too, as it may change meanwhile.
+  const checked = checkImage(image)
+  const { quality, signal } = checkEncodeOptions(options)
+  checkCodecUse(options, ['encodeTile'])
+  using loan = await lend(options)
+  return await loan.codec.encodeTile(checked, { quality, signal })
 }
 
 /**
@@ -92,11 +118,10 @@ export async function encodeTile(image: ImageInput, options?: EncodeOptions): Pr
  * @example
  * const { data, width, height } = await decodeTile(bytes)
  */
-export async function decodeTile(bytes: Uint8Array, options?: DecodeOptions): Promise<Image> {
-  const { codec, release } = await borrowCodec()
-  try {
-    return await codec.decodeTile(bytes, options)
-  } finally {
-    release()
-  }
+export async function decodeTile(bytes: Uint8Array, options: DecodeOptions & TileCodecChoice = {}): Promise<Image> {
+  const checked = checkTileBytes(bytes, 'bytes')
+  const { signal } = checkDecodeOptions(options)
+  checkCodecUse(options, ['decodeTile'])
+  using loan = await lend(options)
+  return await loan.codec.decodeTile(checked, { signal })
 }

@@ -2,14 +2,16 @@
  * What of cleric its own benchmark, the package @cleric/bench, uses beside the public API, as `cleric/internal`.
  * Unstable: any version may change or remove any of it.
  */
-export { Archive, type PayloadCodec } from './archive/archive.js'
+export { Archive } from './archive/archive.js'
 export { readHead } from './archive/head-reader.js'
 export { openAny } from './archive/open-any.js'
 export { outOfRange } from './arguments.js'
 export { type Cli, codecOptions, type Session } from './cli/cli.js'
 export { byteSize, integerFrom, numberFrom, table } from './cli/quantities.js'
+export type { CodecChoice } from './codec/arguments.js'
 export { maxTileSide, modelId, readTile, writeTile } from './codec/bitstream.js'
-export { borrowCodec, type CodecChoice, type Loan } from './codec/default-codec.js'
+export type { PayloadCodec } from './codec/codec.js'
+export { type Loan, lend } from './codec/default-codec.js'
 export { findGpu } from './codec/devices.js'
 export { gainsAt } from './codec/gain.js'
 export { TileCodec } from './codec/tile-codec.js'

@@ -1,6 +1,6 @@
 /** A lossless stand-in for the codec, for tests of what stands around it. */
 import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib'
-import type { PayloadCodec } from '../src/archive/archive.js'
+import type { PayloadCodec } from '../src/codec/codec.js'
 import { CorruptDataError, throwIfAborted } from '../src/errors.js'
 import type { Image } from '../src/image/image.js'
 
@@ -27,6 +27,7 @@ export function losslessCodec(delayMs = 0, name = 'lossless'): TestCodec {
   const codec: TestCodec = {
     model: { name, hash: Buffer.from(name.padEnd(32).slice(0, 32)).toString('hex') },
     device: { kind: 'webgpu', name: 'test' },
+    tilesInFlight: 2,
     encoded: 0,
     decoded: 0,
     overlapping: 0,

@@ -1,8 +1,8 @@
 /** `bench ablation`: models that differ in a module, against the first of them, as the paper's Table 2 has it. */
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { type Codec, type CodecOptions, openCodec } from 'cleric'
-import { parseModel, readSafetensors } from 'cleric/internal'
+import { type Codec, openCodec } from 'cleric'
+import { type CodecChoice, parseModel, readSafetensors } from 'cleric/internal'
 import { clericCodec } from './cleric-codec.js'
 import { type BdEntry, bdRates, type Curve, meanCurves } from './curves.js'
 import { plotCurves } from './plots.js'
@@ -34,7 +34,7 @@ export interface AblationReport extends BenchFacts {
 export interface AblationOptions extends BenchOptions {
   /** Files; the first one is the baseline. */
   readonly models: readonly string[]
-  readonly device: Omit<CodecOptions, 'model'>
+  readonly device: Omit<CodecChoice, 'model'>
 }
 
 const REFERENCES = ['jpeg', 'avif', 'hevc']
@@ -44,7 +44,7 @@ export async function benchAblation(options: AblationOptions): Promise<BenchRun<
   const variants = await Promise.all(options.models.map((file, i) => describeModel(file, names[i] as string)))
   const opened: Codec[] = []
   const open = async (signal?: AbortSignal) => {
-    for (const model of options.models) opened.push(await openCodec({ ...options.device, model }))
+    for (const model of options.models) opened.push(await openCodec({ ...options.device, model, signal }))
     return [...opened.map((codec, i) => clericCodec(codec, names[i])), ...(await options.open(signal))]
   }
   try {

@@ -218,6 +218,11 @@ class CpuExecutable : public Napi::ObjectWrap<CpuExecutable> {
   std::shared_ptr<Running> running_ = std::make_shared<Running>();
 };
 
+/// Classes that JavaScript doesn't see. Each is defined once an environment, as V8 keeps whatever is defined for ever.
+struct Classes {
+  Napi::FunctionReference executable;
+};
+
 class CpuBackend : public Napi::ObjectWrap<CpuBackend> {
  public:
   static Napi::Function define(Napi::Env env) {
@@ -285,7 +290,7 @@ class CpuBackend : public Napi::ObjectWrap<CpuBackend> {
                                   std::move(parameters)));
       const auto external = Napi::External<std::shared_ptr<Executable>>::New(env, &made);
       external.TypeTag(&CpuExecutable::kTag);
-      return CpuExecutable::define(env).New({external});
+      return env.GetInstanceData<Classes>()->executable.New({external});
     } catch (const cpu::BadPlan& error) {
       throw Napi::RangeError::New(env, error.what());
     } catch (const std::bad_alloc&) {
@@ -339,6 +344,7 @@ Napi::Value numbering(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void export_cpu(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new Classes{Napi::Persistent(CpuExecutable::define(env))});
   exports.Set("CpuBackend", CpuBackend::define(env));
   exports.Set("cpuInstructionSets", Napi::Function::New(env, instruction_sets, "cpuInstructionSets"));
   exports.Set("cpuNumbering", Napi::Function::New(env, numbering, "cpuNumbering"));

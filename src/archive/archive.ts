@@ -2,8 +2,9 @@
 
 import sharp from 'sharp'
 import { checkInteger, checkOptions, checkSignal } from '../arguments.js'
-import type { Codec } from '../codec/codec.js'
-import { borrowCodec, type CodecChoice } from '../codec/default-codec.js'
+import { type CodecChoice, checkCodecUse } from '../codec/arguments.js'
+import type { PayloadCodec } from '../codec/codec.js'
+import { type Loan, lend } from '../codec/default-codec.js'
 import { ClericError, CorruptDataError, throwIfAborted, UnsupportedError } from '../errors.js'
 import { type ByteSource, openBytes } from '../files/byte-source.js'
 import { fill, paste } from '../image/draw.js'
@@ -16,9 +17,6 @@ import type { Description } from './description.js'
 import { type OpenedHead, readHead } from './head-reader.js'
 import type { Layout } from './head-writer.js'
 import { TileCache } from './tile-cache.js'
-
-/** The part of a codec that an archive uses. */
-export type PayloadCodec = Pick<Codec, 'model' | 'device' | 'encodePayload' | 'decodePayload'>
 
 export interface ArchiveOptions extends CodecChoice {
   /** An open codec to decode with; it isn't closed with the archive. Default: one that all of the program shares. */
@@ -43,9 +41,6 @@ export interface ArchiveLevel extends Level {
   readonly bytes: number
 }
 
-/** Tiles of one region that are decoded at the same time; bounds memory. */
-const TILES_IN_FLIGHT = 4
-
 /**
  * Opens an archive: a path, an http(s) URL whose server takes ranges, or a Blob. The device is only opened when
  * the first tile is decoded.
@@ -57,6 +52,7 @@ const TILES_IN_FLIGHT = 4
  */
 export async function openArchive(source: string | URL | Blob, options: ArchiveOptions = {}): Promise<Archive> {
   checkOptions(options)
+  checkCodecUse(options)
   const { cacheBytes = 2 ** 28 } = options
   checkInteger(cacheBytes, 'cacheBytes', 0, Number.MAX_SAFE_INTEGER)
   const signal = checkSignal(options.signal)
@@ -156,8 +152,10 @@ export class Archive implements SlideSource, Disposable {
         paste(image, out, column * tileWidth - left, row * tileHeight - top)
       }
     }
+    const isToDecode = places.some(([column, row]) => this.#isToDecode(region.level, column, row))
+    using loan = isToDecode ? await this.lend(signal) : null
     try {
-      await Promise.all(Array.from({ length: Math.min(TILES_IN_FLIGHT, places.length) }, draw))
+      await Promise.all(Array.from({ length: Math.min(loan?.tilesInFlight ?? 1, places.length) }, draw))
     } finally {
       // After a failure the others take no further tile.
       places.length = 0
@@ -184,7 +182,17 @@ export class Archive implements SlideSource, Disposable {
       this.#decode(index, at, size, stop).catch((error: unknown) => {
         throw atPlace(error, `${this.path}: tile at level ${level}, column ${column}, row ${row}`)
       })
-    return this.#cache.get(`${level}/${column}/${row}`, size.width * size.height * 3, decode, signal)
+    return this.#cache.get(keyOf(level, column, row), size.width * size.height * 3, decode, signal)
+  }
+
+  /**
+   * @internal The codec that decodes it, held open from tile to tile by who reads many. Null if no tile is stored.
+   *
+   * @throws UnsupportedError ERR_MODEL_MISMATCH
+   */
+  async lend(signal?: AbortSignal): Promise<Loan | null> {
+    const isBlank = this.levels.every(({ bytes }) => bytes === 0)
+    return isBlank ? null : this.#lend(signal)
   }
 
   /** Whether the slide could not be read there, so that the tile is background. */
@@ -240,15 +248,27 @@ export class Archive implements SlideSource, Disposable {
     signal: AbortSignal,
   ): Promise<Image> {
     const payload = await this.#bytes.read(index.offset[at] as number, index.length[at] as number, signal)
-    const { codec: given, model, device, adapter } = this.#options
-    const loan = given ? { codec: given, release() {} } : await borrowCodec({ model, device, adapter })
+    using loan = await this.#lend(signal)
+    const tile = { width: index.tileWidth, height: index.tileHeight, quality: this.quality }
+    return cropImage(await loan.codec.decodePayload(payload, tile, signal), size.width, size.height)
+  }
+
+  async #lend(signal: AbortSignal | undefined): Promise<Loan> {
+    const { codec, model, device, adapter } = this.#options
+    const loan = await lend({ codec, model, device, adapter, signal })
     try {
       this.#mustFit(loan.codec)
-      const tile = { width: index.tileWidth, height: index.tileHeight, quality: this.quality }
-      return cropImage(await loan.codec.decodePayload(payload, tile, signal), size.width, size.height)
-    } finally {
-      loan.release()
+      return loan
+    } catch (error) {
+      loan[Symbol.dispose]()
+      throw error
     }
+  }
+
+  /** Whether a tile is stored, and not held already. */
+  #isToDecode(level: number, column: number, row: number): boolean {
+    const { length, columns } = this.#head.indexes[level] as TileIndex
+    return length[row * columns + column] !== 0 && !this.#cache.has(keyOf(level, column, row))
   }
 
   async #jpeg(stored: Omit<StoredImage, 'name'>, what: string, signal?: AbortSignal): Promise<Image> {
@@ -275,6 +295,11 @@ export class Archive implements SlideSource, Disposable {
   #mustBeOpen(): void {
     if (this.#closed) throw new ClericError('ERR_CLOSED', `${this.path} is closed`)
   }
+}
+
+/** Of a tile, in the cache. */
+function keyOf(level: number, column: number, row: number): string {
+  return `${level}/${column}/${row}`
 }
 
 function census(index: TileIndex) {

@@ -1,9 +1,10 @@
 /** Lets geotiff.js read the levels of archives. */
 import { checkOptions, wrongType } from '../arguments.js'
-import { borrowCodec, type CodecChoice } from '../codec/default-codec.js'
+import { type CodecChoice, checkCodecUse } from '../codec/arguments.js'
+import type { PayloadCodec } from '../codec/codec.js'
+import { lend } from '../codec/default-codec.js'
 import { UnsupportedError } from '../errors.js'
 import { COMPRESSION, TAGS } from '../tiff/tags.js'
-import type { PayloadCodec } from './archive.js'
 import { readTileHead, type TileHead } from './description.js'
 
 /** What is used of geotiff.js, version 3. */
@@ -44,24 +45,21 @@ export function registerWithGeotiff(
     throw wrongType('the module geotiff', 'geotiff', geotiff)
   }
   checkOptions(options)
-  const { codec: given, model, device, adapter } = options
+  checkCodecUse(options)
+  const { codec, model, device, adapter } = options
   class ClericDecoder extends geotiff.BaseDecoder {
     declare parameters: Parameters
 
     async decodeBlock(buffer: ArrayBuffer): Promise<ArrayBufferLike> {
       const { tileWidth: width, tileHeight: height, head } = this.parameters
-      const loan = given ? { codec: given, release() {} } : await borrowCodec({ model, device, adapter })
-      try {
-        if (loan.codec.model.hash !== head.model.hash) {
-          const what = `was made with model ${head.model.name}, but open is ${loan.codec.model.name}`
-          throw new UnsupportedError('ERR_MODEL_MISMATCH', `The file ${what}`)
-        }
-        const tile = { width, height, quality: head.quality }
-        const { data } = await loan.codec.decodePayload(new Uint8Array(buffer), tile)
-        return data.slice().buffer
-      } finally {
-        loan.release()
+      using loan = await lend({ codec, model, device, adapter })
+      if (loan.codec.model.hash !== head.model.hash) {
+        const what = `was made with model ${head.model.name}, but open is ${loan.codec.model.name}`
+        throw new UnsupportedError('ERR_MODEL_MISMATCH', `The file ${what}`)
       }
+      const tile = { width, height, quality: head.quality }
+      const { data } = await loan.codec.decodePayload(new Uint8Array(buffer), tile)
+      return data.slice().buffer
     }
   }
   const parameters = async (directory: { loadValue(tag: never): Promise<unknown> }): Promise<Parameters> => {

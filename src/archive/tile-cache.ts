@@ -3,7 +3,7 @@
  * and no longer when all who asked have given up.
  */
 
-import { untilAborted } from '../errors.js'
+import { untilAborted } from '../concurrency/abort.js'
 import type { Image } from '../image/image.js'
 
 interface Entry {
@@ -44,6 +44,11 @@ export class TileCache {
       this.#drop(key, entry)
       entry.stop.abort()
     })
+  }
+
+  /** Whether it is held, or being decoded. */
+  has(key: string): boolean {
+    return this.#tiles.has(key)
   }
 
   clear(): void {

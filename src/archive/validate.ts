@@ -32,9 +32,6 @@ export interface ValidateOptions {
 /** What is wrong with the data at one place, as opposed to with the model, the device, or the caller. */
 const BAD: readonly ErrorCode[] = ['ERR_CORRUPT_TILE', 'ERR_ARCHIVE_CORRUPT', 'ERR_ARCHIVE_UNSUPPORTED']
 
-/** Tiles read at the same time: what keeps a codec at work, and no more than the memory that they take is worth. */
-const TILES_IN_FLIGHT = 4
-
 /**
  * Decodes every tile, the overview and the associated images of an archive and lists what is damaged. Opening it has already
  * checked the head.
@@ -51,9 +48,10 @@ export async function validateArchive(archive: Archive, options: ValidateOptions
   const unreadable: TilePlace[] = []
   const badImages: Validation['badImages'] = []
   let tiles = 0
+  using loan = await archive.lend(options.signal)
   await inOrder(
     placesOf(archive),
-    TILES_IN_FLIGHT,
+    loan?.tilesInFlight ?? 1,
     ({ level, column, row }, signal) => faultOf(() => archive.readTile(level, column, row, signal)),
     async (place, fault) => {
       if (fault) bad.push({ ...place, ...fault })

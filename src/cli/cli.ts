@@ -3,8 +3,9 @@
  * (0 done, 1 failed, 2 wrong usage), and a clean stop on Ctrl-C.
  */
 import { Command, CommanderError } from 'commander'
-import type { PayloadCodec } from '../archive/archive.js'
-import { type CodecChoice, closeIdleCodecs } from '../codec/default-codec.js'
+import type { CodecChoice } from '../codec/arguments.js'
+import type { PayloadCodec } from '../codec/codec.js'
+import { closeIdleCodecs } from '../codec/default-codec.js'
 import { ClericError } from '../errors.js'
 import { Progress } from './progress.js'
 

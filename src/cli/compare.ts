@@ -1,6 +1,6 @@
 import { Archive } from '../archive/archive.js'
 import { openAny } from '../archive/open-any.js'
-import type { CodecChoice } from '../codec/default-codec.js'
+import type { CodecChoice } from '../codec/arguments.js'
 import { UnsupportedError } from '../errors.js'
 import { compareSlides, type LevelComparison, matchingLevels } from '../metrics/compare.js'
 import type { SlideSource } from '../slide/source.js'

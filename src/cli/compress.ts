@@ -1,7 +1,7 @@
 import { basename } from 'node:path'
 import { type Command, Option } from 'commander'
 import { LAYOUTS, type Layout } from '../archive/head-writer.js'
-import type { CodecChoice } from '../codec/default-codec.js'
+import type { CodecChoice } from '../codec/arguments.js'
 import { defaultQuality } from '../codec/gain.js'
 import { BACKGROUND_MODES, type BackgroundMode } from '../compress/blank.js'
 import { type CompressOptions, type CompressResult, compressSlide } from '../compress/compress.js'

@@ -1,5 +1,5 @@
 import { type Archive, openArchive } from '../archive/archive.js'
-import type { CodecChoice } from '../codec/default-codec.js'
+import type { CodecChoice } from '../codec/arguments.js'
 import { UnsupportedError } from '../errors.js'
 import { fill, paste } from '../image/draw.js'
 import type { Image } from '../image/image.js'

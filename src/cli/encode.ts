@@ -1,4 +1,4 @@
-import type { CodecChoice } from '../codec/default-codec.js'
+import type { CodecChoice } from '../codec/arguments.js'
 import { ImageFile } from '../slide/image-file.js'
 import { type Cli, codecOptions } from './cli.js'
 import { compressOutcome, compressWithProgress, rateOptions } from './compress.js'

@@ -1,4 +1,4 @@
-import type { CodecChoice } from '../codec/default-codec.js'
+import type { CodecChoice } from '../codec/arguments.js'
 import { type ExportOptions, type ExportResult, exportSlide } from '../export/export.js'
 import { EXPORT_COMPRESSIONS, type ExportCompression } from '../export/tile-codec.js'
 import { type Cli, codecOptions, type Session } from './cli.js'

@@ -1,5 +1,5 @@
 import { openAny } from '../archive/open-any.js'
-import type { CodecChoice } from '../codec/default-codec.js'
+import type { CodecChoice } from '../codec/arguments.js'
 import { type Cli, codecOptions } from './cli.js'
 import { integerFrom } from './quantities.js'
 import { imagePath, writeImage } from './write-image.js'

@@ -1,4 +1,4 @@
-import type { CodecChoice } from '../codec/default-codec.js'
+import type { CodecChoice } from '../codec/arguments.js'
 import { createViewerServer } from '../server/server.js'
 import { type Cli, codecOptions } from './cli.js'
 import { integerFrom } from './quantities.js'

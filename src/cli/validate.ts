@@ -1,6 +1,6 @@
 import { openArchive } from '../archive/archive.js'
 import { type Validation, validateArchive } from '../archive/validate.js'
-import type { CodecChoice } from '../codec/default-codec.js'
+import type { CodecChoice } from '../codec/arguments.js'
 import { type Cli, codecOptions, type Session } from './cli.js'
 import { table } from './quantities.js'
 

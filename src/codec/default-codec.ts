@@ -1,68 +1,155 @@
 /**
- * The codec that everything shares that isn't given one. It is opened at the first use, lent out, and closed
- * when nobody has used it for a while or the program has nothing else to do, so that a script ends by itself.
+ * Codecs to use for a while: one that the caller has open, or else one that all of the program shares. Such a one is opened
+ * at the first use, lent out, and closed when nobody has used it for a while or the program has nothing else to do, so that
+ * a script ends by itself.
  */
-import type { Codec, CodecOptions } from './codec.js'
+import { resolve } from 'node:path'
+import { untilAborted } from '../concurrency/abort.js'
+import { throwIfAborted } from '../errors.js'
+import type { CodecChoice, CodecOptions } from './arguments.js'
+import type { Codec, PayloadCodec } from './codec.js'
 
-/** Which model, on which device; an undefined entry counts as absent. As {@link CodecOptions}. */
-export type CodecChoice = { readonly [K in 'model' | 'device' | 'adapter']?: CodecOptions[K] | undefined }
+/** Which codec to use; an open one goes first. All has been checked (`codec/arguments.ts`). */
+export interface CodecUse<C extends PayloadCodec = PayloadCodec> extends CodecChoice {
+  /** One that is open; it stays so. Default: the one that all of the program shares for the model and device. */
+  readonly codec?: C | undefined
+  /** Whose firing ends the wait for a codec that is being opened. */
+  readonly signal?: AbortSignal | undefined
+}
 
-interface Shared {
-  readonly codec: Promise<Codec>
+/** A codec to use until this is disposed of. */
+export interface Loan<C extends PayloadCodec = PayloadCodec> extends Disposable {
+  readonly codec: C
+  /**
+   * Tiles to keep under way, from their bytes being read to their being written: those that the codec works on, and as
+   * many again, so that it never waits for the others' input and output. More would only take memory.
+   */
+  readonly tilesInFlight: number
+}
+
+interface Entry {
+  readonly opening: Promise<Codec>
+  /** Stops the opening. */
+  readonly stop: AbortController
+  /** Null until it is open. */
+  codec: Codec | null
   users: number
   idle: NodeJS.Timeout | undefined
 }
 
-export interface Loan {
-  readonly codec: Codec
-  /** To be called once, when done with the codec. */
-  release(): void
+/** Time after which a codec that nobody uses is closed, and its device's memory freed. */
+const IDLE_MS = 30_000
+
+/** One codec a model and device, for all who want it. */
+export class SharedCodecs {
+  readonly #open: (options: CodecOptions) => Promise<Codec>
+  readonly #idleMs: number
+  readonly #entries = new Map<string, Entry>()
+
+  constructor(open: (options: CodecOptions) => Promise<Codec>, idleMs = IDLE_MS) {
+    this.#open = open
+    this.#idleMs = idleMs
+  }
+
+  /**
+   * Lends the codec that is given, else the shared one; opens it if need be, or if its device was lost.
+   *
+   * @throws ERR_ABORTED at once when the signal fires; what opening a codec throws, which is not kept: the next call tries again
+   * @example
+   * using loan = await lend({ device: 'cpu', signal })
+   * const payload = await loan.codec.encodePayload(image, 60, signal)
+   */
+  async lend<C extends PayloadCodec>({ codec, signal, ...choice }: CodecUse<C>): Promise<Loan<C | Codec>> {
+    throwIfAborted(signal)
+    if (codec) return loanOf(codec, () => {})
+    const { model, device = 'auto', adapter } = choice
+    const key = JSON.stringify([model === undefined ? null : resolve(model), device, adapter ?? null])
+    const entry = this.#usable(key) ?? this.#enter(key, { model, device, adapter })
+    entry.users++
+    clearTimeout(entry.idle)
+    const release = () => this.#release(key, entry)
+    try {
+      return loanOf(await untilAborted(entry.opening, signal), release)
+    } catch (error) {
+      release()
+      throw error
+    }
+  }
+
+  /** Closes the codecs that nobody uses now. */
+  closeIdle(): void {
+    for (const [key, entry] of this.#entries) if (entry.users === 0) this.#close(key, entry)
+  }
+
+  #usable(key: string): Entry | undefined {
+    const entry = this.#entries.get(key)
+    if (!entry?.codec?.isLost) return entry
+    // Those who still use it meet the loss, and the last of them closes it.
+    if (entry.users === 0) this.#close(key, entry)
+    else this.#entries.delete(key)
+    return undefined
+  }
+
+  #enter(key: string, choice: CodecChoice): Entry {
+    const stop = new AbortController()
+    const opening = this.#open({ ...choice, signal: stop.signal })
+    const entry: Entry = { opening, stop, codec: null, users: 0, idle: undefined }
+    this.#entries.set(key, entry)
+    opening.then(
+      (codec) => {
+        entry.codec = codec
+      },
+      () => this.#forget(key, entry),
+    )
+    return entry
+  }
+
+  #release(key: string, entry: Entry): void {
+    entry.users--
+    if (entry.users > 0) return
+    const isShared = this.#entries.get(key) === entry
+    if (isShared && entry.codec?.isLost === false) {
+      entry.idle = setTimeout(() => this.#close(key, entry), this.#idleMs)
+      entry.idle.unref()
+    } else this.#close(key, entry)
+  }
+
+  /** Closes it, or stops its opening. */
+  #close(key: string, entry: Entry): void {
+    this.#forget(key, entry)
+    clearTimeout(entry.idle)
+    entry.stop.abort()
+    entry.opening.then((codec) => codec.close()).catch(() => {})
+  }
+
+  #forget(key: string, entry: Entry): void {
+    if (this.#entries.get(key) === entry) this.#entries.delete(key)
+  }
 }
 
-const IDLE_MS = 30_000
-const shared = new Map<string, Shared>()
+function loanOf<C extends PayloadCodec>(codec: C, release: () => void): Loan<C> {
+  let isOver = false
+  return {
+    codec,
+    tilesInFlight: 2 * codec.tilesInFlight,
+    [Symbol.dispose]() {
+      if (!isOver) release()
+      isOver = true
+    },
+  }
+}
 
-/** Lends the shared codec of that model and device; opens it if need be. */
-export async function borrowCodec({ model, device, adapter }: CodecChoice = {}): Promise<Loan> {
-  const key = JSON.stringify([model, device, adapter])
-  let entry = shared.get(key)
-  if (!entry) {
-    const options = { ...(model && { model }), ...(device && { device }), ...(adapter && { adapter }) }
-    // Loaded when first needed: what only reads facts of an archive shouldn't wait for a WebGPU implementation.
-    const codec = import('./codec.js').then(({ openCodec }) => openCodec(options))
-    entry = { codec, users: 0, idle: undefined }
-    shared.set(key, entry)
-    // A failure is not kept: the next caller tries again.
-    entry.codec.catch(() => shared.delete(key))
-  }
-  const lent = entry
-  lent.users++
-  clearTimeout(lent.idle)
-  const release = () => {
-    lent.users--
-    if (lent.users > 0 || shared.get(key) !== lent) return
-    lent.idle = setTimeout(() => close(key), IDLE_MS)
-    lent.idle.unref()
-  }
-  try {
-    return { codec: await lent.codec, release }
-  } catch (error) {
-    release()
-    throw error
-  }
+// Loaded when first needed: what only reads facts of an archive shouldn't wait for a WebGPU implementation.
+const shared = new SharedCodecs(async (options) => (await import('./codec.js')).openCodec(options))
+
+/** See {@link SharedCodecs.lend}. */
+export function lend<C extends PayloadCodec>(use: CodecUse<C>): Promise<Loan<C | Codec>> {
+  return shared.lend(use)
 }
 
 /** Closes the shared codecs that nobody uses now. */
 export function closeIdleCodecs(): void {
-  for (const [key, { users }] of shared) if (users === 0) close(key)
-}
-
-function close(key: string): void {
-  const entry = shared.get(key)
-  if (!entry) return
-  shared.delete(key)
-  clearTimeout(entry.idle)
-  entry.codec.then((codec) => codec.close()).catch(() => {})
+  shared.closeIdle()
 }
 
 process.on('beforeExit', closeIdleCodecs)

@@ -5,7 +5,7 @@
  */
 import { cpus } from 'node:os'
 import { instructionSets, openCpu } from '../cpu/backend.js'
-import { ClericError, DeviceError } from '../errors.js'
+import { ClericError, DeviceError, throwIfAborted } from '../errors.js'
 import { loadModel, type Model } from '../model/model.js'
 import { decoderGraph, encoderGraph } from '../network/cleric.js'
 import type { Backend } from '../network/graph.js'
@@ -18,12 +18,9 @@ import {
 } from '../webgpu/adapters.js'
 import { WebGpuBackend } from '../webgpu/backend.js'
 import { checkFits } from '../webgpu/plan.js'
+import type { DeviceKind } from './arguments.js'
 import { maxTileSide } from './bitstream.js'
 import { agreesWithProcessor } from './exactness.js'
-
-/** Where the network may run. */
-export const deviceKinds = ['auto', 'webgpu', 'cpu'] as const
-export type DeviceKind = (typeof deviceKinds)[number]
 
 /** One line of `cleric devices`. */
 export interface DeviceDescription {
@@ -85,10 +82,11 @@ export function choose(gpu: FoundAdapter | null, model: Model | null): Choice {
 }
 
 /** Opens a GPU, or a software adapter, and tries the former: of the latter there are few, which our tests run on. */
-async function openTried(found: FoundAdapter, model: Model): Promise<WebGpuBackend> {
+async function openTried(found: FoundAdapter, model: Model, signal?: AbortSignal): Promise<WebGpuBackend> {
   const backend = await WebGpuBackend.open(found)
   try {
-    if (found.description.software || (await agreesWithProcessor(model, backend))) return backend
+    throwIfAborted(signal)
+    if (found.description.software || (await agreesWithProcessor(model, backend, signal))) return backend
     const harm = 'what it encodes would not decode elsewhere'
     throw new DeviceError('ERR_DEVICE_INEXACT', `The GPU computes other integers than the processor, so that ${harm}`)
   } catch (error) {
@@ -101,11 +99,12 @@ async function openTried(found: FoundAdapter, model: Model): Promise<WebGpuBacke
 export async function openGpu(
   found: FoundAdapter | null,
   model: Model,
+  signal?: AbortSignal,
 ): Promise<{ readonly backend: WebGpuBackend | null; readonly reason: string }> {
   const { gpu, reason } = choose(found, model)
   if (!gpu) return { backend: null, reason }
   try {
-    return { backend: await openTried(gpu, model), reason }
+    return { backend: await openTried(gpu, model, signal), reason }
   } catch (error) {
     if (!(error instanceof DeviceError)) throw error
     return { backend: null, reason: `the GPU, ${gpu.description.name}, is no use: ${error.message}` }
@@ -113,8 +112,8 @@ export async function openGpu(
 }
 
 /** What "auto" opens. A GPU that is there but isn't used is told of by a warning of the process. */
-export async function openAuto(found: FoundAdapter | null, model: Model): Promise<Backend> {
-  const { backend, reason } = await openGpu(found, model)
+export async function openAuto(found: FoundAdapter | null, model: Model, signal?: AbortSignal): Promise<Backend> {
+  const { backend, reason } = await openGpu(found, model, signal)
   if (backend) return backend
   if (found) process.emitWarning(`cleric runs on the processor: ${reason}`)
   return openCpu()
@@ -125,12 +124,18 @@ export async function openAuto(found: FoundAdapter | null, model: Model): Promis
  *
  * @param model what will run there, which "auto" considers
  * @param adapter part of a WebGPU adapter's name; with "auto" it asks for WebGPU
- * @throws ERR_NO_DEVICE, ERR_ADDON_MISSING, ERR_DEVICE_FAILED; ERR_DEVICE_INEXACT for a GPU that computes other integers
+ * @param signal looked at between the steps, none of which can be stopped midway
+ * @throws ERR_NO_DEVICE, ERR_ADDON_MISSING, ERR_DEVICE_FAILED, ERR_ABORTED; ERR_DEVICE_INEXACT for a GPU that computes other
+ * integers
  */
-export async function openBackend(device: DeviceKind, model: Model, adapter?: string): Promise<Backend> {
+export async function openBackend(
+  device: DeviceKind,
+  model: Model,
+  { adapter, signal }: { readonly adapter?: string | undefined; readonly signal?: AbortSignal | undefined } = {},
+): Promise<Backend> {
   if (device === 'cpu') return openCpu()
-  if (device === 'auto' && adapter === undefined) return openAuto(await findGpu(), model)
-  return openTried(await pickAdapter(adapter), model)
+  if (device === 'auto' && adapter === undefined) return openAuto(await findGpu(), model, signal)
+  return openTried(await pickAdapter(adapter), model, signal)
 }
 
 /** All devices of this machine, and what "auto" picks for the model that ships with cleric. */
@@ -142,7 +147,7 @@ export async function listDevices(): Promise<DeviceList> {
   opened?.backend?.close()
   const gpu = opened ? opened.backend : found?.description
   const { reason } = opened ?? choose(found, null)
-  const cpu = await openCpu()
+  using cpu = await openCpu()
   const clockMHz = cpus()[0]?.speed ?? 0
   const devices: DeviceDescription[] = [
     ...(await listAdapters()),
@@ -155,6 +160,5 @@ export async function listDevices(): Promise<DeviceList> {
       limits: { threads: cpu.threads, ...(clockMHz > 0 && { clockMHz }) },
     },
   ]
-  cpu.close()
   return { auto: gpu?.name ?? cpu.name, reason, devices }
 }

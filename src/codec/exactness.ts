@@ -32,21 +32,18 @@ function probe(): Image {
 /**
  * Encodes a small tile on `backend` and decodes it on the processor, whose checksum tells every difference.
  *
- * @throws what encoding throws, ERR_ADDON_MISSING
+ * @throws what encoding throws, ERR_ADDON_MISSING, ERR_ABORTED
  */
-export async function agreesWithProcessor(model: Model, backend: Backend): Promise<boolean> {
+export async function agreesWithProcessor(model: Model, backend: Backend, signal?: AbortSignal): Promise<boolean> {
   const image = probe()
-  const processor = await openCpu()
-  const [own, other] = [new TileCodec(model, backend), new TileCodec(model, processor)]
+  using processor = await openCpu()
+  using own = new TileCodec(model, backend)
+  using other = new TileCodec(model, processor)
   try {
-    await other.decode(await own.encode(image, quality), image, quality)
+    await other.decode(await own.encode(image, quality, signal), image, quality, signal)
     return true
   } catch (error) {
     if (error instanceof CorruptDataError && error.code === 'ERR_CORRUPT_TILE') return false
     throw error
-  } finally {
-    own.close()
-    other.close()
-    processor.close()
   }
 }

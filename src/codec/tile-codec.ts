@@ -37,7 +37,7 @@ interface Sized<G> {
 export type ObserveCoding = <T>(work: () => Promise<T>) => Promise<T>
 
 /** Calls may overlap: each runs on an executable of its own. */
-export class TileCodec {
+export class TileCodec implements Disposable {
   readonly #model: Model
   readonly #executables: ExecutablePool
   readonly #yTables: RansTables
@@ -143,6 +143,10 @@ export class TileCodec {
   /** Frees the executables, not the backend. */
   close(): void {
     this.#executables.close()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
   }
 
   #sized<G>(

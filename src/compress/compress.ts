@@ -1,6 +1,5 @@
 /** Slide to archive. */
 
-import type { PayloadCodec } from '../archive/archive.js'
 import { LAYOUTS, type Layout } from '../archive/head-writer.js'
 import { openAny } from '../archive/open-any.js'
 import {
@@ -15,8 +14,10 @@ import {
   outOfRange,
   wrongType,
 } from '../arguments.js'
+import { type CodecChoice, checkCodecUse } from '../codec/arguments.js'
 import { maxTileSide } from '../codec/bitstream.js'
-import { borrowCodec, type CodecChoice } from '../codec/default-codec.js'
+import type { PayloadCodec } from '../codec/codec.js'
+import { lend } from '../codec/default-codec.js'
 import { defaultQuality } from '../codec/gain.js'
 import { ClericError, throwIfAborted } from '../errors.js'
 import { refuseExisting } from '../files/partial-file.js'
@@ -109,6 +110,7 @@ export async function compressSlide(
   if (typeof slide !== 'string') checkSlide(slide, 'slide')
   checkString(output, 'output')
   checkOptions(options)
+  checkCodecUse(options)
   const {
     quality: givenQuality,
     targetBpp,
@@ -142,43 +144,38 @@ export async function compressSlide(
   refuseExisting(output, overwrite)
   const started = performance.now()
 
-  const { codec: given, model, device, adapter } = options
-  const source =
-    typeof slide === 'string' ? await openAny(slide, { codec: given, model, device, adapter, signal }) : slide
+  const { codec, model, device, adapter } = options
+  const source = typeof slide === 'string' ? await openAny(slide, { codec, model, device, adapter, signal }) : slide
   try {
     if (isSameFile(output, source.path)) {
       throw new ClericError('ERR_FILE_EXISTS', `${output} is the slide itself; choose another name`)
     }
     const levels = chooseLevels(source.levels, options.levels ?? 'all')
-    const loan = given ? { codec: given, release() {} } : await borrowCodec({ model, device, adapter })
-    try {
-      const clocks = { read: new BusyClock(), codec: new BusyClock(), write: new BusyClock() }
-      const own = { tile, background, layout, label, macro, overwrite, resume, onProgress, onUnreadable }
-      const run = new Compression(new SlideReader(source, onBadTile), levels, loan.codec, clocks, own)
-      const quality =
-        targetBpp === undefined
-          ? (givenQuality ?? defaultQuality)
-          : await qualityForTarget(run, targetBpp, onSearch ?? (() => {}), signal)
-      const bytes = await run.write(output, quality, signal)
-      return {
-        output,
-        bytes,
-        sourceBytes: source.bytes,
-        bpp: (8 * bytes) / run.totalPixels,
-        quality,
-        seconds: (performance.now() - started) / 1000,
-        tiles: run.tiles,
-        blankTiles: run.blankTiles,
-        device: loan.codec.device.name,
-        deviceBusy: clocks.codec.share,
-        readSeconds: clocks.read.seconds,
-        writeSeconds: clocks.write.seconds,
-        peakRssBytes: process.resourceUsage().maxRSS * 1024,
-        resumedTiles: run.resumedTiles,
-        unreadableTiles: run.unreadable,
-      }
-    } finally {
-      loan.release()
+    using loan = await lend({ codec, model, device, adapter, signal })
+    const clocks = { read: new BusyClock(), codec: new BusyClock(), write: new BusyClock() }
+    const own = { tile, background, layout, label, macro, overwrite, resume, onProgress, onUnreadable }
+    const run = new Compression(new SlideReader(source, onBadTile), levels, loan, clocks, own)
+    const quality =
+      targetBpp === undefined
+        ? (givenQuality ?? defaultQuality)
+        : await qualityForTarget(run, targetBpp, onSearch ?? (() => {}), signal)
+    const bytes = await run.write(output, quality, signal)
+    return {
+      output,
+      bytes,
+      sourceBytes: source.bytes,
+      bpp: (8 * bytes) / run.totalPixels,
+      quality,
+      seconds: (performance.now() - started) / 1000,
+      tiles: run.tiles,
+      blankTiles: run.blankTiles,
+      device: loan.codec.device.name,
+      deviceBusy: clocks.codec.share,
+      readSeconds: clocks.read.seconds,
+      writeSeconds: clocks.write.seconds,
+      peakRssBytes: process.resourceUsage().maxRSS * 1024,
+      resumedTiles: run.resumedTiles,
+      unreadableTiles: run.unreadable,
     }
   } finally {
     if (source !== slide) source.close()

@@ -2,11 +2,13 @@
 
 import { createHash } from 'node:crypto'
 import { statSync } from 'node:fs'
-import type { PayloadCodec } from '../archive/archive.js'
 import { type Description, readSlideFacts, writeSlideFacts } from '../archive/description.js'
 import { MAX_HEAD_BYTES } from '../archive/head-reader.js'
 import { type Contents, encodeHead, type Layout } from '../archive/head-writer.js'
 import { outOfRange } from '../arguments.js'
+import type { PayloadCodec } from '../codec/codec.js'
+import type { Loan } from '../codec/default-codec.js'
+import { LinkedAbort } from '../concurrency/abort.js'
 import { inOrder } from '../concurrency/in-order.js'
 import { SlideError, throwIfAborted } from '../errors.js'
 import { type Colour, fill } from '../image/draw.js'
@@ -47,9 +49,6 @@ export interface StageClocks {
   readonly write: BusyClock
 }
 
-/** Tiles between being read and being written: enough to feed the codec while others are read. */
-export const TILES_IN_FLIGHT = 6
-
 interface Place {
   /** Number among the levels that are kept. */
   readonly level: number
@@ -75,6 +74,8 @@ interface Jpeg {
 export class Compression {
   readonly totalPixels: number
   readonly totalTiles: number
+  /** Tiles to keep between being read and being written. */
+  readonly tilesInFlight: number
   readonly unreadable: UnreadableTile[] = []
   tiles = 0
   blankTiles = 0
@@ -95,7 +96,7 @@ export class Compression {
   constructor(
     reader: SlideReader,
     numbers: readonly number[],
-    codec: PayloadCodec,
+    { codec, tilesInFlight }: Pick<Loan, 'codec' | 'tilesInFlight'>,
     clocks: StageClocks,
     options: CompressionOptions,
   ) {
@@ -103,6 +104,7 @@ export class Compression {
     this.#numbers = numbers
     this.#levels = numbers.map((number) => reader.slide.levels[number] as Level)
     this.#codec = codec
+    this.tilesInFlight = tilesInFlight
     this.#clocks = clocks
     this.#options = options
     this.#kept = keptOf(reader.slide, options)
@@ -165,8 +167,7 @@ export class Compression {
 
   /** The slide's tiles, and at the same time the overview, which is made from the slide too. */
   async #writeTiles(writer: ArchiveWriter, contents: Contents, signal: AbortSignal): Promise<Uint8Array[][]> {
-    const stop = new AbortController()
-    const either = AbortSignal.any([signal, stop.signal])
+    using stop = new LinkedAbort(signal)
     const failures: unknown[] = []
     const guard = <T>(work: Promise<T>) =>
       work.catch((error: unknown) => {
@@ -174,8 +175,8 @@ export class Compression {
         stop.abort()
       })
     const { overview: levels, description } = contents
-    const own = this.#writeOwnTiles(writer, description.quality, either)
-    const [overview] = await Promise.all([guard(this.#makeOverview(levels, either)), guard(own)])
+    const own = this.#writeOwnTiles(writer, description.quality, stop.signal)
+    const [overview] = await Promise.all([guard(this.#makeOverview(levels, stop.signal)), guard(own)])
     // The first is the cause of the other.
     if (failures.length > 0 || !overview) throw failures[0]
     return overview
@@ -191,7 +192,7 @@ export class Compression {
     this.#report(writer)
     await inOrder(
       places,
-      TILES_IN_FLIGHT,
+      this.tilesInFlight,
       (place, either) => this.#make(place, quality, either),
       async (place, made) => {
         const [bytes, colour] =

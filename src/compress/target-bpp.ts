@@ -11,7 +11,7 @@ import { ClericError } from '../errors.js'
 import type { Image } from '../image/image.js'
 import { JPEG } from '../image/jpeg.js'
 import { fromImage } from '../image/sharp.js'
-import { type Compression, TILES_IN_FLIGHT } from './run.js'
+import type { Compression } from './run.js'
 
 /** How far the search for a quality is. */
 export interface SearchProgress {
@@ -62,7 +62,7 @@ export async function qualityForTarget(
   const stored: { number: number; weight: number }[] = []
   await inOrder(
     numbers,
-    TILES_IN_FLIGHT,
+    run.tilesInFlight,
     async (number, either) => jpegBytes(await run.tileImage(number, either)),
     async (number, weight) => {
       if (weight > 0) stored.push({ number, weight })
@@ -85,7 +85,7 @@ export async function qualityForTarget(
     let bytes = 0
     await inOrder(
       images,
-      TILES_IN_FLIGHT,
+      run.tilesInFlight,
       (image, either) => run.encode(image, quality, either),
       async (_, { length }) => {
         bytes += length

@@ -1,5 +1,7 @@
 /** Work that overlaps, and whose results are used in order. */
+
 import { throwIfAborted } from '../errors.js'
+import { LinkedAbort } from './abort.js'
 
 /**
  * Calls `make` for every item, at most `inFlight` of them at the same time, and `use` with each result, one after the other in
@@ -13,8 +15,7 @@ export async function inOrder<Item, Made>(
   use: (item: Item, made: Made) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
-  const stop = new AbortController()
-  const either = AbortSignal.any([signal, stop.signal])
+  using stop = new LinkedAbort(signal)
   const waiting: { item: Item; made: Promise<Made> }[] = []
   const useOldest = async () => {
     const oldest = waiting.shift()
@@ -23,7 +24,7 @@ export async function inOrder<Item, Made>(
   try {
     for (const item of items) {
       throwIfAborted(signal)
-      const made = make(item, either)
+      const made = make(item, stop.signal)
       // Reported when its turn comes; until then a failure must not count as unhandled.
       made.catch(() => {})
       waiting.push({ item, made })

@@ -80,7 +80,7 @@ export function instructionSets(): string[] {
   return addon().cpuInstructionSets()
 }
 
-export class CpuBackend implements Backend {
+export class CpuBackend implements Backend, Disposable {
   readonly kind = 'cpu'
   readonly tilesInFlight = 2
   readonly name: string
@@ -135,11 +135,19 @@ export class CpuBackend implements Backend {
     return this.#native.peak()
   }
 
+  get isLost(): boolean {
+    return this.#closed
+  }
+
   /** Frees threads, weights and every executable; runs in progress reject with ERR_CLOSED. */
   close(): void {
     this.#closed = true
     for (const executable of this.#executables) executable.close()
     this.#native.close()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
   }
 }
 

@@ -1,6 +1,6 @@
 /** Slide to a TIFF that every reader of slides opens. */
 
-import { Archive, type PayloadCodec } from '../archive/archive.js'
+import { Archive } from '../archive/archive.js'
 import { openAny } from '../archive/open-any.js'
 import {
   checkCallback,
@@ -12,7 +12,8 @@ import {
   checkString,
   outOfRange,
 } from '../arguments.js'
-import type { CodecChoice } from '../codec/default-codec.js'
+import { type CodecChoice, checkCodecUse } from '../codec/arguments.js'
+import type { PayloadCodec } from '../codec/codec.js'
 import { ClericError, throwIfAborted } from '../errors.js'
 import { refuseExisting } from '../files/partial-file.js'
 import { isSameFile } from '../files/same-file.js'
@@ -57,6 +58,8 @@ export interface ExportResult {
 const DEFAULT_QUALITY = 90
 /** Of slides that have no tiles of ours. */
 const TILE = 512
+/** Tiles of a slide that no codec of ours decodes: enough to read some while others are compressed. */
+const TILES_IN_FLIGHT = 4
 
 /**
  * Writes a slide or archive as a pyramid of tiles in a BigTIFF that OpenSlide, QuPath, libvips and others open with every
@@ -79,6 +82,7 @@ export async function exportSlide(
   if (typeof slide !== 'string') checkSlide(slide, 'slide')
   checkString(output, 'output')
   checkOptions(options)
+  checkCodecUse(options)
   const { compression = 'jpeg', label = true, macro = true, overwrite = false, onProgress } = options
   checkOneOf(compression, 'compression', EXPORT_COMPRESSIONS)
   const quality = checkQuality(options.quality, compression)
@@ -102,7 +106,10 @@ export async function exportSlide(
     const { mpp, objectivePower } = source
     const description = describeSlide({ properties: kept.properties, mpp, objectivePower }, source.levels[0] as Level)
     const codec = tileCodec(compression, quality ?? DEFAULT_QUALITY)
-    const run = new ExportRun(source, { ...kept, levels, codec, description, overwrite, onProgress }, signal)
+    using loan = source instanceof Archive ? await source.lend(signal) : null
+    const tilesInFlight = loan?.tilesInFlight ?? TILES_IN_FLIGHT
+    const plan = { ...kept, levels, codec, tilesInFlight, description, overwrite, onProgress }
+    const run = new ExportRun(source, plan, signal)
     const bytes = await run.write(output)
     return {
       output,

@@ -15,14 +15,14 @@ import type { ExportLevel } from './pyramid.js'
 import { Reducer } from './reducer.js'
 import type { TileCodec } from './tile-codec.js'
 
-/** Tiles between being read and being written: enough to encode while others are decoded. */
-const TILES_IN_FLIGHT = 4
 /** Most tiles of one colour whose place is remembered, to be used again. */
 const MAX_PLAIN = 1024
 
 export interface ExportPlan {
   readonly levels: readonly ExportLevel[]
   readonly codec: TileCodec
+  /** Tiles to keep between being read and being written. */
+  readonly tilesInFlight: number
   /** Names of the associated images to keep. */
   readonly images: readonly string[]
   readonly description: string
@@ -99,7 +99,7 @@ export class ExportRun {
     const reducer = this.#reducer(i)
     await inOrder(
       places(index.columns, index.rows),
-      TILES_IN_FLIGHT,
+      this.#plan.tilesInFlight,
       async ({ column, row }, signal) => this.#make(i, await this.#read(i, column, row, signal)),
       async ({ column, row }, made) => {
         await this.#put(i, column, row, made)
@@ -117,7 +117,7 @@ export class ExportRun {
     return new Reducer(finer, coarser, (row, tiles) =>
       inOrder(
         tiles.entries(),
-        TILES_IN_FLIGHT,
+        this.#plan.tilesInFlight,
         ([, image]) => this.#make(i + 1, image),
         async ([column], made) => {
           await this.#put(i + 1, column, row, made)

@@ -283,6 +283,8 @@ export interface Backend {
   readonly name: string
   /** How many executables under way keep it at work: while one tile's symbols are coded, or its pixels are on their way, it runs another's graph. */
   readonly tilesInFlight: number
+  /** Whether nothing runs on it any more: its device is lost, which only another backend mends, or it is closed. */
+  readonly isLost: boolean
   /** Compiles a graph; parameters are uploaded once a backend and shared by its executables. */
   compile(graph: Graph, parameters: Parameters): Promise<Executable>
   close(): void

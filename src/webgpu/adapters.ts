@@ -5,7 +5,7 @@
  */
 import { existsSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { create, globals } from 'webgpu'
+import { create } from 'webgpu'
 import { DeviceError } from '../errors.js'
 
 /** The limits that `cleric devices` lists. */
@@ -44,14 +44,33 @@ const SOFTWARE = /llvmpipe|lavapipe|swiftshader|softpipe|software|basic render/i
 /** GPU instances by their options; kept for the life of the process, as Dawn wants it. */
 const instances = new Map<string, GPU>()
 
-/** What drivers read from the environment; must be set before the first instance is made. */
-function prepareEnvironment(): void {
-  Object.assign(globalThis, globals) // GPUTextureUsage and the like
-  if (process.platform !== 'linux') return
-  process.env.EGL_PLATFORM ??= 'surfaceless'
-  process.env.XDG_RUNTIME_DIR ??= tmpdir()
-  // Debian's chromium brings SwiftShader, but no loader looks for it there.
-  if (existsSync(SWIFTSHADER)) process.env.VK_ADD_DRIVER_FILES ??= SWIFTSHADER
+/**
+ * What drivers on Linux read from the environment, by what they should find there if nothing is set:
+ *
+ * - EGL without a display server gives no display, unless it is told that none is wanted;
+ * - Mesa's Vulkan layer looks for a Wayland server, and complains on stderr if there is no folder to look in;
+ * - Debian's chromium brings SwiftShader, but no loader looks for it there.
+ */
+function driverVariables(): ReadonlyMap<string, string> {
+  const variables = new Map<string, string>()
+  if (process.platform !== 'linux') return variables
+  variables.set('EGL_PLATFORM', 'surfaceless').set('XDG_RUNTIME_DIR', tmpdir())
+  if (existsSync(SWIFTSHADER)) variables.set('VK_ADD_DRIVER_FILES', SWIFTSHADER)
+  return variables
+}
+
+/**
+ * Calls `look` with these variables set. They are read before it returns, so that they are gone before any of the host
+ * program runs: the environment is its own, and its children inherit it.
+ */
+function inDriverEnvironment<T>(look: () => T): T {
+  const variables = [...driverVariables()].filter(([name]) => process.env[name] === undefined)
+  for (const [name, value] of variables) process.env[name] = value
+  try {
+    return look()
+  } finally {
+    for (const [name] of variables) delete process.env[name]
+  }
 }
 
 /**
@@ -64,15 +83,17 @@ export function mayHaveGpu(): boolean {
   return names.some((name) => /^(renderD|nvidia)\d+$|^dxg$/.test(name))
 }
 
-function instance(...options: string[]): GPU {
-  const key = options.join(' ')
-  let gpu = instances.get(key)
-  if (!gpu) {
-    if (instances.size === 0) prepareEnvironment()
-    gpu = create(options)
+/** Asks the instance with these options for an adapter. */
+function requestFrom(
+  instanceOptions: readonly string[],
+  options?: GPURequestAdapterOptions,
+): Promise<GPUAdapter | null> {
+  return inDriverEnvironment(() => {
+    const key = instanceOptions.join(' ')
+    const gpu = instances.get(key) ?? create([...instanceOptions])
     instances.set(key, gpu)
-  }
-  return gpu
+    return gpu.requestAdapter(options)
+  })
 }
 
 function describe(adapter: GPUAdapter, backend: AdapterDescription['backend']): AdapterDescription {
@@ -103,7 +124,7 @@ async function request(
 ): Promise<FoundAdapter[]> {
   const unclamped = 'enable-dawn-features=disable_robustness'
   const find = async (...extra: string[]) => {
-    const adapter = await instance(`backend=${backend}`, ...more, ...extra).requestAdapter(options)
+    const adapter = await requestFrom([`backend=${backend}`, ...more, ...extra], options)
     return adapter ? [{ description: describe(adapter, backend), adapter }] : []
   }
   const assumed = backend === 'opengles' // there it nearly always is
@@ -115,7 +136,7 @@ async function request(
 /** Names of the adapters that the native API has. WebGPU has no list, but Dawn's binding names them all to refuse one. */
 async function nativeNames(): Promise<string[]> {
   try {
-    await instance(`backend=${NATIVE}`, 'adapter=\0').requestAdapter()
+    await requestFrom([`backend=${NATIVE}`, 'adapter=\0'])
     return []
   } catch (error) {
     const message = error instanceof Error ? error.message : ''

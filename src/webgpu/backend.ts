@@ -6,7 +6,7 @@ import { GraphExecutable } from './executable.js'
 import { PipelineCache } from './pipelines.js'
 import { WeightCache } from './weights.js'
 
-export class WebGpuBackend implements Backend {
+export class WebGpuBackend implements Backend, Disposable {
   readonly kind = 'webgpu'
   readonly name: string
   readonly tilesInFlight: number
@@ -44,12 +44,20 @@ export class WebGpuBackend implements Backend {
     return executable
   }
 
+  get isLost(): boolean {
+    return this.#device.isLost
+  }
+
   /** Frees everything; whatever is still running rejects with ERR_CLOSED. */
   close(): void {
     for (const executable of this.#executables) executable.close()
     this.#executables.clear()
     this.#weights.close()
     this.#device.close()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
   }
 }
 

@@ -62,21 +62,16 @@ export class Device {
   readonly #napMilliseconds: number
   readonly #cell = new Int32Array(new SharedArrayBuffer(4))
   #failure: DeviceError | null = null
-  #fail: (error: DeviceError) => void = () => {}
-  readonly #failed: Promise<never>
-  #waits = 0
+  /**
+   * Rejects each wait that is under way. To race each against one promise of a failure would be shorter, but leave a
+   * reaction at that promise for every wait there ever was.
+   */
+  readonly #waits = new Set<(failure: DeviceError) => void>()
   #napping = false
 
   private constructor(gpu: GPUDevice, napMilliseconds: number) {
     this.gpu = gpu
     this.#napMilliseconds = napMilliseconds
-    this.#failed = new Promise<never>((_, reject) => {
-      this.#fail = (error) => {
-        this.#failure ??= error
-        reject(this.#failure)
-      }
-    })
-    this.#failed.catch(() => {}) // heard by those who wait
     gpu.lost.then((info) => {
       this.#fail(new DeviceError('ERR_DEVICE_FAILED', `The device was lost (${info.reason}): ${info.message}`))
     })
@@ -100,6 +95,11 @@ export class Device {
     }
   }
 
+  /** Whether everything rejects from now on: the device is lost, failed where no call could be told, or is closed. */
+  get isLost(): boolean {
+    return this.#failure !== null
+  }
+
   /** Throws if the device is closed or lost. */
   check(): void {
     if (this.#failure) throw this.#failure
@@ -110,15 +110,23 @@ export class Device {
     return new ErrorScopes(this)
   }
 
-  /** Awaits `promise`, or the device's failure. */
-  async wait<T>(promise: Promise<T>): Promise<T> {
-    this.#waits++
-    if (!this.#napping) this.#nap()
-    try {
-      return await Promise.race([promise, this.#failed])
-    } finally {
-      this.#waits--
-    }
+  /** The outcome of `promise`, or the device's failure if that comes first. */
+  wait<T>(promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const settle = <V>(how: (outcome: V) => void) => {
+        return (outcome: V) => {
+          this.#waits.delete(reject)
+          how(outcome)
+        }
+      }
+      promise.then(settle(resolve), settle(reject))
+      if (this.#failure) {
+        reject(this.#failure)
+        return
+      }
+      this.#waits.add(reject)
+      if (!this.#napping) this.#nap()
+    })
   }
 
   /**
@@ -127,9 +135,9 @@ export class Device {
    */
   async #nap(): Promise<void> {
     this.#napping = true
-    while (this.#waits > 0) {
+    while (this.#waits.size > 0) {
       await nextTurn()
-      if (this.#waits > 0) Atomics.wait(this.#cell, 0, 0, this.#napMilliseconds)
+      if (this.#waits.size > 0) Atomics.wait(this.#cell, 0, 0, this.#napMilliseconds)
     }
     this.#napping = false
   }
@@ -138,5 +146,13 @@ export class Device {
     if (this.#failure?.code === 'ERR_CLOSED') return
     this.#fail(new DeviceError('ERR_CLOSED', 'The backend is closed'))
     this.gpu.destroy()
+  }
+
+  /** The first failure is the one that is told. */
+  #fail(error: DeviceError): void {
+    if (this.#failure) return
+    this.#failure = error
+    for (const reject of this.#waits) reject(error)
+    this.#waits.clear()
   }
 }

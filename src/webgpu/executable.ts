@@ -2,6 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DeviceError, throwIfAborted } from '../errors.js'
 import type { Executable, Graph, Parameters, Port, PortData, Tensor } from '../network/graph.js'
+import { GPUMapMode } from './constants.js'
 import type { Device } from './device.js'
 import { portElements } from './kernels/ports.js'
 import { Maker, type Shared, type Step } from './maker.js'

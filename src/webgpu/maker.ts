@@ -1,5 +1,6 @@
 /** Makes what a plan needs on the device: textures, buffers, bind groups, and from them the steps to encode. */
 import type { Parameters, Port, Tensor } from '../network/graph.js'
+import { GPUBufferUsage, GPUTextureUsage } from './constants.js'
 import type { Device, ErrorScopes } from './device.js'
 import {
   type Action,

@@ -1,5 +1,6 @@
 /** Compute pipelines, one for each shader and set of constants, compiled once a device. */
 import { DeviceError } from '../errors.js'
+import { GPUShaderStage } from './constants.js'
 import type { Device } from './device.js'
 import type { Dispatch } from './dispatch.js'
 import { type BindingKind, loadShader, type Shader } from './shader.js'

@@ -1,5 +1,6 @@
 /** Constants on the device, in textures or buffers. */
 import type { Parameters } from '../network/graph.js'
+import { GPUBufferUsage, GPUTextureUsage } from './constants.js'
 import type { Device, ErrorScopes } from './device.js'
 import type { Weights } from './dispatch.js'
 import { checkLimit } from './limits.js'

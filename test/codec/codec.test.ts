@@ -4,6 +4,7 @@ import test from 'ava'
 import { readTile, writeTile } from '../../src/codec/bitstream.js'
 import { type Codec, openCodec } from '../../src/codec/codec.js'
 import { CorruptDataError, UnsupportedError } from '../../src/errors.js'
+import { WebGpuBackend } from '../../src/webgpu/backend.js'
 import { nanoModelFile } from '../network/golden.js'
 
 const model = fileURLToPath(nanoModelFile)
@@ -71,6 +72,59 @@ test('bad arguments are refused before anything runs', async (t) => {
   await t.throwsAsync(codec.decodePayload(new Uint8Array(20), size), { instanceOf: RangeError, message: /for width/ })
   await t.throwsAsync(openCodec({ device: 'gpu' as 'cpu' }), { instanceOf: RangeError, message: /for device/ })
   await t.throwsAsync(openCodec({ device: 'cpu', adapter: 'llvmpipe' }), { instanceOf: RangeError })
+  for (const options of [null, 5]) {
+    const sentence = { instanceOf: TypeError, message: /^Expected an object for options but received / }
+    await t.throwsAsync(codec.encodeTile(image, options as never), sentence)
+    await t.throwsAsync(codec.decodeTile(new Uint8Array(20), options as never), sentence)
+    await t.throwsAsync(openCodec(options as never), sentence)
+  }
+  await t.throwsAsync(codec.decodePayload(new Uint8Array(20), null as never), { message: /^Expected .* for tile/ })
+})
+
+test('an abort is heard while the model is read', async (t) => {
+  const controller = new AbortController()
+  // That it isn't there is found out later.
+  const opening = openCodec({ model: '/no/such/model', device: 'cpu', signal: controller.signal })
+  controller.abort('enough')
+  const error = await t.throwsAsync(opening, { code: 'ERR_ABORTED' })
+  t.is(error.cause, 'enough')
+  await t.throwsAsync(openCodec({ model, device: 'cpu', signal: controller.signal }), { code: 'ERR_ABORTED' })
+})
+
+test.serial('an abort is heard while the device is opened, which is closed when it is open at last', async (t) => {
+  t.timeout(60_000)
+  const { open } = WebGpuBackend
+  t.teardown(() => {
+    WebGpuBackend.open = open
+  })
+  let closed = () => {}
+  const isClosed = new Promise<void>((resolve) => {
+    closed = resolve
+  })
+  const late = { kind: 'webgpu', close: () => closed() } as WebGpuBackend
+  let finish = () => {}
+  const begun = new Promise<void>((begin) => {
+    WebGpuBackend.open = () => {
+      begin()
+      return new Promise((resolve) => {
+        finish = () => resolve(late)
+      })
+    }
+  })
+  const controller = new AbortController()
+  const opening = openCodec({ model, device: 'webgpu', signal: controller.signal })
+  await begun
+  controller.abort()
+  await t.throwsAsync(opening, { code: 'ERR_ABORTED' })
+  finish()
+  await t.notThrowsAsync(isClosed)
+})
+
+test('a closed codec is lost', async (t) => {
+  const codec = await open()
+  t.false(codec.isLost)
+  codec.close()
+  t.true(codec.isLost)
 })
 
 test("another model's tile and a damaged one are told apart", async (t) => {

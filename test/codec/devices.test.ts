@@ -1,8 +1,16 @@
 /** What "auto" picks, for GPUs that no test machine needs to have. */
-import test from 'ava'
-import { choose } from '../../src/codec/devices.js'
+
+import { syncBuiltinESMExports } from 'node:module'
+import os from 'node:os'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import test, { type ExecutionContext } from 'ava'
+import { openCodec } from '../../src/codec/codec.js'
+import { choose, listDevices } from '../../src/codec/devices.js'
+import { agreesWithProcessor } from '../../src/codec/exactness.js'
+import { CpuBackend, openCpu } from '../../src/cpu/backend.js'
 import type { FoundAdapter } from '../../src/webgpu/adapters.js'
-import { nanoModel } from '../network/golden.js'
+import { nanoModel, nanoModelFile } from '../network/golden.js'
 
 const model = nanoModel()
 
@@ -31,6 +39,67 @@ function gpu(limits: Partial<FoundAdapter['description']['limits']> = {}): Found
     adapter: {} as GPUAdapter, // not to be opened
   }
 }
+
+/** Counts what is closed. */
+function countClosed(t: ExecutionContext): () => number {
+  const { close } = CpuBackend.prototype
+  let closed = 0
+  CpuBackend.prototype.close = function () {
+    closed++
+    close.call(this)
+  }
+  t.teardown(() => {
+    CpuBackend.prototype.close = close
+  })
+  return () => closed
+}
+
+test.serial('what is opened to try a device is closed though the model is unsound', async (t) => {
+  using tried = await openCpu()
+  const closed = countClosed(t)
+  const yTables = { ...model.yTables, values: model.yTables.values.map(() => 0) }
+  await t.throwsAsync(agreesWithProcessor({ ...model, yTables }, tried), { code: 'ERR_MODEL_CORRUPT' })
+  t.is(closed(), 1)
+})
+
+test.serial('what is opened to list devices is closed though the list fails', async (t) => {
+  t.timeout(60_000)
+  const closed = countClosed(t)
+  const { cpus } = os
+  t.teardown(() => {
+    os.cpus = cpus
+    syncBuiltinESMExports()
+  })
+  let calls = 0
+  os.cpus = () => {
+    // The first names the processor that is opened.
+    if (++calls > 1) throw new Error('no processors')
+    return cpus()
+  }
+  syncBuiltinESMExports()
+  await t.throwsAsync(listDevices(), { message: 'no processors' })
+  t.is(closed(), 1)
+})
+
+test.serial('a codec that is open when its opening has been given up is closed', async (t) => {
+  const closed = countClosed(t)
+  const { cpus } = os
+  t.teardown(() => {
+    os.cpus = cpus
+    syncBuiltinESMExports()
+  })
+  const controller = new AbortController()
+  os.cpus = () => {
+    // Here the processor has been opened, and nothing looks at the signal any more.
+    controller.abort()
+    return cpus()
+  }
+  syncBuiltinESMExports()
+  const opening = openCodec({ model: fileURLToPath(nanoModelFile), device: 'cpu', signal: controller.signal })
+  await t.throwsAsync(opening, { code: 'ERR_ABORTED' })
+  await delay(0)
+  t.is(closed(), 1)
+})
 
 test('a GPU that holds the model is picked', (t) => {
   const found = gpu()

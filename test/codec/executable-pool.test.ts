@@ -19,6 +19,7 @@ function countingBackend(room = Number.POSITIVE_INFINITY) {
     kind: 'webgpu',
     name: 'counting',
     tilesInFlight: 3,
+    isLost: false,
     async compile() {
       await delay(1)
       if (open.size >= room) throw new DeviceError('ERR_DEVICE_FAILED', 'Out of memory')

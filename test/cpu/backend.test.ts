@@ -1,4 +1,6 @@
 /** What the CPU backend promises besides numbers: ports, aborts, closing, several graphs at once, hostile plans. */
+
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import test, { type ExecutionContext } from 'ava'
@@ -8,9 +10,27 @@ import { flatten, numbering } from '../../src/cpu/flatten.js'
 import { addon } from '../../src/native/addon.js'
 import { decoderGraph, encoderGraph } from '../../src/network/cleric.js'
 import { deadZoneTable, type Graph, type PortData, type Tensor } from '../../src/network/graph.js'
+import { heapUsed } from '../heap.js'
 import { nanoModel } from '../network/golden.js'
 import { Fixture, noise, randomInputs, tower } from './random-graph.js'
 import { randomNetwork } from './random-integers.js'
+
+test.serial('an executable that is closed leaves nothing behind', async (t) => {
+  const { fixture, graph } = tower(3, 8)
+  const backend = await openCpu({ threads: 1 })
+  const compile = async (times: number) => {
+    for (let i = 0; i < times; i++) (await backend.compile(graph, fixture)).close()
+    // Native objects are let go between turns of the event loop.
+    await nextTurn()
+  }
+  await compile(500)
+  const before = heapUsed()
+  for (let i = 0; i < 10; i++) await compile(100)
+  const each = (heapUsed() - before) / 1000
+  t.log(`${each.toFixed(0)} bytes a compile`)
+  t.true(each < 1000, `${each} bytes a compile`)
+  backend.close()
+})
 
 test('rgb8 and int16 ports', async (t) => {
   const f = new Fixture()

@@ -2,8 +2,7 @@
  * A slide of any size made of a few drawn tiles, and a codec that knows them by number: both cost next to no time, so that what a
  * program does around them can be watched over tens of thousands of tiles.
  */
-
-import type { PayloadCodec } from '../../src/archive/archive.js'
+import type { PayloadCodec } from '../../src/codec/codec.js'
 import { CorruptDataError } from '../../src/errors.js'
 import { fill, paste } from '../../src/image/draw.js'
 import type { Image } from '../../src/image/image.js'
@@ -66,10 +65,9 @@ export function endlessSlide(pool: Pool, width: number, height: number): SlideSo
 }
 
 /** Its payload is as long as a real one, and decodes to new pixels each time, as a real one does. */
-export function numberCodec(pool: Pool, { model, device }: Pick<PayloadCodec, 'model' | 'device'>): PayloadCodec {
+export function numberCodec(pool: Pool, facts: Pick<PayloadCodec, 'model' | 'device' | 'tilesInFlight'>): PayloadCodec {
   return {
-    model,
-    device,
+    ...facts,
     async encodePayload(image) {
       await new Promise(setImmediate)
       return new Uint8Array(PAYLOAD).fill(image.data[0] as number)

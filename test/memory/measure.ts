@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import type { CodecOptions } from '../../src/codec/codec.js'
+import type { CodecChoice } from '../../src/codec/arguments.js'
 
 export const COMMANDS = ['compress', 'validate', 'export'] as const
 export type Command = (typeof COMMANDS)[number]
@@ -17,7 +17,7 @@ export interface Run {
   /** Written by `export`. */
   readonly output: string
   /** The real codec that is to be held open, if any. */
-  readonly codec: Pick<CodecOptions, 'model' | 'device'> | null
+  readonly codec: Pick<CodecChoice, 'model' | 'device'> | null
   /** Keeps every tile, to see whether that is noticed. */
   readonly leak: boolean
 }
@@ -38,4 +38,44 @@ export async function measure(run: Run): Promise<Measurement> {
   const argv = ['--import', 'tsx', script, JSON.stringify(run)]
   const { stdout } = await promisify(execFile)(process.execPath, argv)
   return JSON.parse(stdout)
+}
+
+/** Tiles that a real codec encodes and decodes. */
+export interface Cycles extends CodecChoice {
+  readonly cycles: number
+  /** Bytes that are kept of each, to see whether that is noticed. */
+  readonly leakBytes: number
+}
+
+/** Memory after so many cycles, when the garbage is collected. */
+export interface CycleMemory {
+  readonly cycles: number
+  readonly rssBytes: number
+  /** Of JavaScript's heap. */
+  readonly heapBytes: number
+}
+
+export interface CycleMeasurement {
+  readonly seconds: number
+  /** Name of the device. */
+  readonly device: string
+  /** After equal numbers of cycles each. */
+  readonly looks: readonly CycleMemory[]
+}
+
+/** @throws if the codec does */
+export async function measureCycles(run: Cycles): Promise<CycleMeasurement> {
+  const script = fileURLToPath(new URL('cycles.ts', import.meta.url))
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', script, JSON.stringify(run)])
+  return JSON.parse(stdout)
+}
+
+/**
+ * By what share the memory has grown from the second quarter of the looks, when all is warm, to the last. Of each the least
+ * counts: what is in use for a moment only is no leak.
+ */
+export function growth(looks: readonly CycleMemory[], of: 'rssBytes' | 'heapBytes'): number {
+  const quarter = looks.length / 4
+  const least = (from: number) => Math.min(...looks.slice(from, from + quarter).map((look) => look[of]))
+  return least(3 * quarter) / least(quarter) - 1
 }

@@ -1,9 +1,14 @@
-/** The memory that a command takes doesn't grow with the slide. `npm run test:memory` measures whole slides. */
+/**
+ * The memory that a command takes doesn't grow with the slide. `npm run test:memory` measures whole slides, and a real codec over
+ * many tiles.
+ */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import test from 'ava'
-import { COMMANDS, type Command, measure } from './measure.js'
+import { nanoModelFile } from '../network/golden.js'
+import { COMMANDS, type Command, growth, measure, measureCycles } from './measure.js'
 
 const MEBIBYTE = 2 ** 20
 const folder = mkdtempSync(join(tmpdir(), 'cleric-memory-'))
@@ -29,4 +34,13 @@ test.serial('compress, validate and export take no more memory for 1024 tiles th
 test.serial('the measurement finds a codec that keeps its tiles', async (t) => {
   const [sound, leaky] = [await peak('compress', 16384), await peak('compress', 16384, true)]
   t.true(leaky - sound > 500, `${sound} MiB, ${leaky} MiB`)
+})
+
+test.serial('the measurement finds a codec that keeps a little of each tile', async (t) => {
+  const choice = { model: fileURLToPath(nanoModelFile), device: 'cpu' } as const
+  const { looks, device } = await measureCycles({ ...choice, cycles: 200, leakBytes: 100_000 })
+  t.is(looks.at(-1)?.cycles, 200)
+  t.log(device)
+  // From 100 cycles to 200: 10 MB of some 100.
+  t.true(growth(looks, 'rssBytes') > 0.04, JSON.stringify(looks))
 })

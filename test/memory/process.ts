@@ -5,22 +5,26 @@
  * open: its memory doesn't depend on how many tiles there are, and is part of the peak. The work's own tiles go through a
  * stand-in.
  */
-import type { PayloadCodec } from '../../src/archive/archive.js'
 import { createCli } from '../../src/cli/commands.js'
-import { openCodec } from '../../src/codec/codec.js'
+import { openCodec, type PayloadCodec } from '../../src/codec/codec.js'
+import { lend } from '../../src/codec/default-codec.js'
 import { compressSlide } from '../../src/compress/compress.js'
 import { drawPool, endlessSlide, numberCodec, SIDE } from './endless-slide.js'
 import type { Run } from './measure.js'
 
 const { command, width, height, archive, output, codec: choice, leak } = JSON.parse(process.argv[2] as string) as Run
-const AT_ONCE = 6
-const NO_CODEC = { model: { name: 'none', hash: '0'.repeat(64) }, device: { kind: 'cpu', name: 'none' } } as const
+const NO_CODEC = {
+  model: { name: 'none', hash: '0'.repeat(64) },
+  device: { kind: 'cpu', name: 'none' },
+  tilesInFlight: 2,
+} as const
 
 const pool = await drawPool()
 const codec = choice && (await openCodec(choice))
 if (codec) {
-  // As many at once as any command has under way.
-  const encoding = pool.slice(0, AT_ONCE).map((tile) => codec.encodePayload(tile, 60))
+  // As many at once as the commands have under way.
+  using loan = await lend({ codec })
+  const encoding = pool.slice(0, loan.tilesInFlight).map((tile) => codec.encodePayload(tile, 60))
   const tile = { width: SIDE, height: SIDE, quality: 60 }
   await Promise.all((await Promise.all(encoding)).map((payload) => codec.decodePayload(payload, tile)))
 }

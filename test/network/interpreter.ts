@@ -25,6 +25,7 @@ export function interpreter(): Backend {
     kind: 'cpu',
     name: 'interpreter',
     tilesInFlight: 1,
+    isLost: false,
     compile: async (graph, parameters) => new Interpreter(graph, parameters),
     close() {},
   }

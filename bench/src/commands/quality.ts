@@ -3,12 +3,12 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import {
-  borrowCodec,
   type Cli,
   type CodecChoice,
   codecOptions,
   integerFrom,
   type Loan,
+  lend,
   type Session,
   table,
 } from 'cleric/internal'
@@ -94,9 +94,7 @@ async function run<Report extends BenchFacts>(
   const progress = session.progress('bench')
   let loan: Loan | undefined
   const cleric = async () => {
-    const choice = session.codec(options)
-    if (choice.codec) return choice.codec
-    loan = await borrowCodec(choice)
+    loan = await lend({ ...session.codec(options), signal: session.signal })
     return loan.codec
   }
   try {
@@ -119,7 +117,7 @@ async function run<Report extends BenchFacts>(
     return { json: report, text: [describe(report, label), ...gaps].join('\n\n') }
   } finally {
     progress.end()
-    loan?.release()
+    loan?.[Symbol.dispose]()
   }
 }
 

@@ -87,6 +87,9 @@ export class ObservedCodec implements PayloadCodec {
     const { kind, name, tilesInFlight } = backend
     return {
       ...{ kind, name, tilesInFlight },
+      get isLost() {
+        return backend.isLost
+      },
       close: () => backend.close(),
       compile: async (graph, parameters) => {
         const executable = await backend.compile(graph, parameters)

@@ -1,7 +1,7 @@
 /** A slide to an archive and back: how long reading, network, entropy coder and writing are at work. They overlap. */
 import { join } from 'node:path'
 import { ClericError, compressSlide, exportSlide, openSlide } from 'cleric'
-import { Archive, BusyClock, openBytes, readHead } from 'cleric/internal'
+import { Archive, BusyClock, lend, openBytes, readHead } from 'cleric/internal'
 import { attempt, type SpeedContext } from './context.js'
 import { type NetworkPart, type Observed, ObservedCodec } from './observed-codec.js'
 import type { Direction } from './tiles.js'
@@ -30,9 +30,6 @@ export interface StagesResult {
   readonly slide: string
   readonly stages: readonly StageSpeed[]
 }
-
-/** Tiles that are decoded at the same time, beyond what the codec takes. */
-const readersMore = 2
 
 /**
  * @param slide null: a drawn one of `side` x `side`, made a tiled JPEG first where OpenSlide is there, as scanners have it
@@ -129,7 +126,8 @@ async function decoded(
     }
   }
   const { seconds: start } = codec.observed
-  await Promise.all(Array.from({ length: codec.tilesInFlight + readersMore }, draw))
+  using loan = await lend({ codec })
+  await Promise.all(Array.from({ length: loan.tilesInFlight }, draw))
   const { observed } = codec
   const facts = { device, direction: 'decode' } as const
   return stageSpeed(facts, observed, pixels / 1e6, observed.seconds - start, clock.seconds, null)

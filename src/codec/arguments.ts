@@ -1,0 +1,158 @@
+/**
+ * What callers give a codec, and the checks of it. They stand apart from what opens one, so that a bad argument is refused
+ * before a model or a device is opened, or a WebGPU implementation so much as loaded.
+ */
+import {
+  checkBytes,
+  checkInteger,
+  checkNumber,
+  checkOneOf,
+  checkOptions,
+  checkSignal,
+  checkString,
+  outOfRange,
+  wrongType,
+} from '../arguments.js'
+import type { Image } from '../image/image.js'
+import { maxTileSide } from './bitstream.js'
+import { defaultQuality } from './gain.js'
+
+/** Where the network may run. */
+export const deviceKinds = ['auto', 'webgpu', 'cpu'] as const
+export type DeviceKind = (typeof deviceKinds)[number]
+
+/** Which model, on which device. */
+export interface CodecChoice {
+  /** Path of a model file; default: the model that ships with cleric. */
+  readonly model?: string | undefined
+  /** Default "auto": a GPU if there is one whose limits the model fits in, else the processor. */
+  readonly device?: DeviceKind | undefined
+  /** Part of the name of the WebGPU adapter to use, as `cleric devices` lists them; not with device "cpu". */
+  readonly adapter?: string | undefined
+}
+
+export interface CodecOptions extends CodecChoice {
+  /** Heard while the model is read and while the device is opened. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Pixels as callers have them: RGB or RGBA (alpha is ignored), 8 bit, interleaved. Not copied: leave `data` as it is
+ * until the call that was given it is done. Shared memory is copied before it is looked at, as other threads may
+ * write to it at any time; so are the bytes of a tile.
+ */
+export interface ImageInput {
+  readonly data: Uint8Array | Uint8ClampedArray
+  readonly width: number
+  readonly height: number
+  /** Default: from the length of `data`. */
+  readonly channels?: 3 | 4 | undefined
+}
+
+export interface EncodeOptions {
+  /** 0 (smallest) .. 100 (best), any real number; default 60. */
+  readonly quality?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface DecodeOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Facts of a tile that its payload doesn't hold. */
+export interface PayloadTile {
+  readonly width: number
+  readonly height: number
+  readonly quality: number
+}
+
+/**
+ * Checks which codec is to be used: one to be opened, or an open one.
+ *
+ * @param calls what is called of an open one
+ */
+export function checkCodecUse(
+  options: CodecChoice & { readonly codec?: object | undefined },
+  calls: readonly string[] = ['encodePayload', 'decodePayload'],
+): void {
+  const { model, device, adapter } = options
+  if (model !== undefined) checkString(model, 'model')
+  if (adapter !== undefined) checkString(adapter, 'adapter')
+  if (device !== undefined) checkOneOf(device, 'device', deviceKinds)
+  if (device === 'cpu' && adapter !== undefined) throw outOfRange('no adapter with device "cpu"', 'adapter', adapter)
+  const codec = options.codec as Readonly<Record<string, unknown>> | null | undefined
+  if (codec === undefined) return
+  if (codec === null || calls.some((name) => typeof codec[name] !== 'function')) {
+    throw wrongType('an open codec', 'codec', codec)
+  }
+  checkInteger(codec.tilesInFlight, 'codec.tilesInFlight', 1, Number.MAX_SAFE_INTEGER)
+}
+
+/** Checks the options of `openCodec`. */
+export function checkCodecOptions(options: CodecOptions): void {
+  checkOptions(options)
+  checkCodecUse({ ...options, codec: undefined })
+  checkSignal(options.signal)
+}
+
+/** Checks the options of `encodeTile`; the quality is the default one if none is given. */
+export function checkEncodeOptions(options: EncodeOptions): {
+  readonly quality: number
+  readonly signal: AbortSignal | undefined
+} {
+  checkOptions(options)
+  const { quality = defaultQuality } = options
+  return { quality: checkNumber(quality, 'quality', 0, 100), signal: checkSignal(options.signal) }
+}
+
+/** Checks the options of `decodeTile`. */
+export function checkDecodeOptions(options: DecodeOptions): { readonly signal: AbortSignal | undefined } {
+  checkOptions(options)
+  return { signal: checkSignal(options.signal) }
+}
+
+/** Checks the bytes of a tile or of its payload; a copy of those that other threads could change. */
+export function checkTileBytes(bytes: unknown, name: string): Uint8Array {
+  return unshared(checkBytes(bytes, name))
+}
+
+/** Checks the facts of a tile that is to be decoded. */
+export function checkPayloadTile(tile: PayloadTile): void {
+  checkOptions(tile, 'tile')
+  checkInteger(tile.width, 'width', 1, maxTileSide)
+  checkInteger(tile.height, 'height', 1, maxTileSide)
+  checkNumber(tile.quality, 'quality', 0, 100)
+}
+
+/** Checks an image that is to be encoded; RGB pixels that no other thread can change. */
+export function checkImage(input: ImageInput): Image {
+  if (typeof input !== 'object' || input === null) throw wrongType('an image { data, width, height }', 'image', input)
+  const width = checkInteger(input.width, 'image.width', 1, maxTileSide)
+  const height = checkInteger(input.height, 'image.height', 1, maxTileSide)
+  const { data } = input
+  if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray)) {
+    throw wrongType('a Uint8Array or Uint8ClampedArray', 'image.data', data)
+  }
+  const pixels = width * height
+  const channels = input.channels ?? (data.length === pixels * 4 ? 4 : 3)
+  if (channels !== 3 && channels !== 4) throw outOfRange('3 or 4', 'image.channels', channels)
+  if (data.length !== pixels * channels) {
+    throw outOfRange(`${pixels * channels} bytes for ${width} x ${height} x ${channels}`, 'image.data', data)
+  }
+  if (channels === 3) {
+    const rgb = unshared(new Uint8Array(data.buffer, data.byteOffset, data.length))
+    return { data: rgb, width, height, channels: 3 }
+  }
+  const rgb = new Uint8Array(pixels * 3)
+  for (let from = 0, to = 0; to < rgb.length; from += 4, to += 3) {
+    rgb[to] = data[from] as number
+    rgb[to + 1] = data[from + 1] as number
+    rgb[to + 2] = data[from + 2] as number
+  }
+  return { data: rgb, width, height, channels: 3 }
+}
+
+/** The bytes, or a copy if other threads could change them after they are checked. */
+function unshared(bytes: Uint8Array): Uint8Array {
+  return bytes.buffer instanceof SharedArrayBuffer ? new Uint8Array(bytes) : bytes
+}
