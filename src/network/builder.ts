@@ -6,6 +6,7 @@
 import { checkNode, checkParameterShape, checkParameterValues, checkShape, misfit } from './check.js'
 import type { Graph, Node, Port, Stage } from './graph.js'
 import { type Activation, type ConvGeometry, convolvedSize, shuffledShape } from './ops/convolution.js'
+import { pooledShape } from './ops/elementwise.js'
 import { deadZoneTable } from './ops/entropy.js'
 import type { Range } from './ops/integer-layers.js'
 import type { Axis, LiftSplitNode } from './ops/lifting.js'
@@ -248,9 +249,7 @@ export class GraphBuilder {
   }
 
   pool(input: Tensor): Tensor {
-    const { channels, height, width } = input.shape
-    const half = { channels, height: Math.floor(height / 2), width: Math.floor(width / 2) }
-    return this.#add({ op: 'pool', input, output: this.#tensor(`${input.name} pooled`, half) })
+    return this.#add({ op: 'pool', input, output: this.#tensor(`${input.name} pooled`, pooledShape(input.shape)) })
   }
 
   mask(input: Tensor, keep: Half): Tensor {

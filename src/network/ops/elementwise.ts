@@ -1,5 +1,5 @@
 /** Ops that make each value from the few at its place. */
-import { type Half, halfNumber, type Tensor } from '../tensor.js'
+import { type Half, halfNumber, type Shape, type Tensor } from '../tensor.js'
 import { type Ops, output, reads, sameSize, shapedAs } from './op.js'
 
 /** output = factor * input. */
@@ -18,7 +18,7 @@ export interface GainNode {
   readonly output: Tensor
 }
 
-/** Mean of 2x2. */
+/** Mean of 2x2; an odd last row or column is left out. */
 export interface PoolNode {
   readonly op: 'pool'
   readonly input: Tensor
@@ -51,6 +51,11 @@ export interface RoundNode {
   readonly output: Tensor
 }
 
+/** The shape of {@link PoolNode}'s output. */
+export function pooledShape({ channels, height, width }: Shape): Shape {
+  return { channels, height: Math.floor(height / 2), width: Math.floor(width / 2) }
+}
+
 export type ElementwiseNode = ScaleNode | GainNode | PoolNode | MaskNode | AddNode | RoundNode
 
 export const elementwise: Ops<ElementwiseNode> = {
@@ -70,9 +75,7 @@ export const elementwise: Ops<ElementwiseNode> = {
     inputs: ({ input }) => reads([input], { layout: 'elements' }),
     outputs: output,
     layout: () => 'input',
-    shapes: ({ input, output: { shape } }) => [
-      [input, { channels: shape.channels, height: 2 * shape.height, width: 2 * shape.width }],
-    ],
+    shapes: ({ input: { shape }, output: mean }) => [[mean, pooledShape(shape)]],
   },
   mask: {
     inputs: ({ input, keep }) => reads([input], { layout: 'output', positions: keep }),
