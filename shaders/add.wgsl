@@ -9,11 +9,8 @@ struct Params {
   height: i32,
 }
 
-#include "tensor.wgsl"
+#include "texel.wgsl"
 
-@compute @workgroup_size(8, 8)
-fn add(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
-  store(output, at.x, at.y, at.z, load(source, at.x, at.y, at.z) + load(addend, at.x, at.y, at.z));
+fn texel(at: vec3i) -> vec4f {
+  return loadAt(source, at) + loadAt(addend, at);
 }

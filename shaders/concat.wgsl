@@ -18,6 +18,7 @@ struct Params {
 
 #define WHOLE 0 // 1: all parts but the last are of whole layers
 #include "tensor.wgsl"
+#include "positions.wgsl"
 
 fn channel(x: i32, y: i32, c: i32) -> f32 {
   if (c < p.end0) { return load(part0, x, y, c / 4)[c % 4]; }
@@ -27,15 +28,12 @@ fn channel(x: i32, y: i32, c: i32) -> f32 {
   return 0.0;
 }
 
-@compute @workgroup_size(8, 8)
-fn concat(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
+fn run(at: vec3i) {
   let c = 4 * at.z;
   var v = vec4f(0.0);
 #if WHOLE
   if (c < p.end0) {
-    v = load(part0, at.x, at.y, at.z);
+    v = loadAt(part0, at);
   } else if (c < p.end1) {
     v = load(part1, at.x, at.y, (c - p.end0) / 4);
   } else if (c < p.end2) {

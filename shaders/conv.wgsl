@@ -1,12 +1,7 @@
-// Convolution as register tiles: an invocation makes TX x TY positions x 4 TO channels, one group of 4 input channels
-// at a time. GDN = 1: the 1x1 sum over squares that divides (or multiplies) the input instead.
+// Convolution as register tiles, see conv_tile.wgsl. GDN = 1: the 1x1 sum over squares that divides (or multiplies) the
+// input instead.
 @group(0) @binding(0) var source: texture_2d_array<f32>; // input channels / 4
-#define BUFFER 0
-#if BUFFER
-@group(0) @binding(1) var<storage, read> weights: array<vec4f>; // as the texture, one row after the other
-#else
-@group(0) @binding(1) var weights: texture_2d_array<f32>; // (K K x 4 inputs) x input groups x output blocks, texel = 4 outputs
-#end
+#include "conv_weights.wgsl" // binding 1: weights
 @group(0) @binding(2) var bias: texture_2d_array<f32>; // output blocks x 1
 @group(0) @binding(3) var residual: texture_2d_array<f32>; // shape of output; or unused
 @group(0) @binding(4) var<uniform> p: Params;
@@ -23,21 +18,22 @@ struct Params {
   inverse: i32, // GDN: multiply
 }
 
-#define K 3
-#define S 1
-#define TX 8
-#define TY 4
-#define TO 1
-#define R 2
-#define RES 0
 #define GDN 0
-#include "tensor.wgsl"
-#include "grid.wgsl"
 #include "activation.wgsl"
 #include "conv_tile.wgsl"
 
+alias Sum = vec4f;
+
+struct Scalars {
+  bias: vec4f,
+}
+
+fn scalarsOf(block: i32) -> Scalars {
+  return Scalars(textureLoad(bias, vec2i(block, 0), 0, 0));
+}
+
 // Software adapters compute both sides of an `if`, so what an epilogue does is settled by constants.
-fn finish(sum: vec4f, x: i32, y: i32, block: i32) {
+fn finish(sum: vec4f, scalars: Scalars, x: i32, y: i32, block: i32) {
   let at = placeOf(x, y, block);
 #if GDN
   let root = sqrt(sum);
@@ -51,23 +47,9 @@ fn finish(sum: vec4f, x: i32, y: i32, block: i32) {
   store(output, at.x, at.y, at.z, v);
 }
 
-#if SPLIT > 1
-var<workgroup> parts: array<vec4f, ${GROUP * TX * TY * TO}>;
-#end
-
 @compute @workgroup_size(${GROUP})
 fn conv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
-#include "conv_share.wgsl"
-#for o in 0..TO
-#if SPLIT == 1
-  let bias${o} = textureLoad(bias, vec2i(t.block + ${o}, 0), 0, 0);
-#else
-  let bias${o} = vec4f(0.0);
-#end
-#for j in 0..TX * TY
-  var a${o}_${j} = bias${o};
-#end
-#end
+#include "conv_begin.wgsl"
   for (var c = share; c < p.groups; c += ${SPLIT}) {
 #for y in 0..TY * S - S + K
 #for x in 0..TX * S - S + K
@@ -83,7 +65,6 @@ fn conv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
 #for k in 0..K * K * 4
     let w${o}_${k} = weight(${k}, c, t.block + ${o});
 #end
-    // R positions at a time, so that their sums stay in registers over all taps.
 #for q in 0..TX * TY / R
 #for k in 0..K * K
 #for ic in 0..4
@@ -95,26 +76,5 @@ fn conv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
 #end
 #end
   }
-#if SPLIT > 1
-#include "conv_parts.wgsl"
-  for (var j = share; j < ${TX * TY * TO}; j += ${SPLIT}) {
-    let block = t.block + j / ${TX * TY};
-    var sum = textureLoad(bias, vec2i(block, 0), 0, 0);
-    for (var s = lane % ${GROUP / SPLIT}; s < ${GROUP}; s += ${GROUP / SPLIT}) { sum += parts[j * ${GROUP} + s]; }
-    if (t.exists) { finish(sum, t.x + j % ${TX}, t.y + j / ${TX} % ${TY}, block); }
-  }
-#else
-  // A loop over rows, since unrolling the epilogue would double the time to compile.
-  for (var y = 0; y < ${TY}; y++) {
-#for o in 0..TO
-#for x in 0..TX
-    var v${o}_${x} = a${o}_${x};
-#for y in 1..TY
-    v${o}_${x} = select(v${o}_${x}, a${o}_${y * TX + x}, y == ${y});
-#end
-    finish(v${o}_${x}, t.x + ${x}, t.y + y, t.block + ${o});
-#end
-#end
-  }
-#end
+#include "conv_end.wgsl"
 }

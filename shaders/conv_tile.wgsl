@@ -1,6 +1,18 @@
+#include "tensor.wgsl"
+#include "grid.wgsl"
+// A convolution as register tiles: an invocation, or SPLIT of them together, makes TX x TY positions x TO blocks of 4 channels,
+// one group of 4 input channels at a time. The including file has: Params; Sum, the type of four sums; Scalars, what a block of 4 outputs adds,
+// among it `bias`, and scalarsOf(block); finish(sum, scalars, x, y, block), which stores a result.
+#define K 3 // kernel
+#define S 1 // stride
+#define TX 8
+#define TY 4
+#define TO 1
+#define R 2 // positions at a time, so that their sums stay in registers over all taps
 #define SPLIT 1 // invocations of a workgroup that share a tile, each taking one of SPLIT input groups
+#define RES 0 // 1: a residual is added
 
-// The tile of an invocation of a convolution: TX x TY positions from (x, y) on, TO blocks of 4 channels from `block` on.
+// The tile of an invocation: TX x TY positions from (x, y) on, TO blocks of 4 channels from `block` on.
 struct Tile {
   x: i32,
   y: i32,
@@ -41,7 +53,7 @@ fn placeOf(x: i32, y: i32, block: i32) -> vec3i {
   return vec3i(parked(at.xy, size), at.z);
 }
 
-// Of tap and input channel k, for four outputs.
+// The weights from tap and input channel k of a group to the four outputs of a block.
 fn weight(k: i32, group: i32, block: i32) -> vec4f {
 #if BUFFER
   return weights[(block * p.groups + group) * ${K * K * 4} + k];
@@ -49,3 +61,7 @@ fn weight(k: i32, group: i32, block: i32) -> vec4f {
   return textureLoad(weights, vec2i(k, group), block, 0);
 #end
 }
+
+#if SPLIT > 1
+var<workgroup> parts: array<Sum, ${GROUP * TX * TY * TO}>;
+#end

@@ -14,15 +14,13 @@ struct Params {
 }
 
 #include "tensor.wgsl"
+#include "positions.wgsl"
 
 fn offset(x: i32, y: i32, channel: i32) -> f32 {
   return load(offsets, x, y, channel / 4)[channel % 4];
 }
 
-@compute @workgroup_size(8, 8)
-fn deformGather(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
+fn run(at: vec3i) {
   let tap = at.z;
   let mask = 1.0 / (1.0 + exp(-clamp(offset(at.x, at.y, 18 + tap), -80.0, 80.0)));
   // Any sample a texel or more outside is zero, so far ones may be drawn nearer: the integer conversion stays in range.

@@ -13,18 +13,16 @@ struct Params {
   hasBase: i32,
 }
 
+#include "texel.wgsl"
 #include "channels.wgsl"
 #include "checkerboard.wgsl"
 
-@compute @workgroup_size(8, 8)
-fn dequantise(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
+fn texel(at: vec3i) -> vec4f {
   var v = vec4f(0.0);
   if (isKept(p.keep, at.x, at.y)) {
-    v = 64.0 * load(symbols, at.x, at.y, at.z) + loadChannels(params, at.x, at.y, p.channels + 4 * at.z, 2 * p.channels);
+    v = 64.0 * loadAt(symbols, at) + loadChannels(params, at.x, at.y, p.channels + 4 * at.z, 2 * p.channels);
   } else if (p.hasBase == 1) {
-    v = load(base, at.x, at.y, at.z);
+    v = loadAt(base, at);
   }
-  store(output, at.x, at.y, at.z, v);
+  return v;
 }

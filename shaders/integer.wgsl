@@ -25,7 +25,7 @@ fn clamp12(v: vec4i) -> vec4i {
   return clamp(v, vec4i(-2048), vec4i(2047));
 }
 
-// Of a table of 4096 entries, 64 a row.
+// An entry of a table of 4096, which has 64 a row.
 fn entry(t: texture_2d_array<i32>, index: i32) -> i32 {
   let i = clamp(index, 0, 4095);
   return textureLoad(t, vec2i(i & 63, i >> 6), 0, 0).x;

@@ -1,12 +1,7 @@
 // Convolution of integers, to the bit. Products are summed in f32 as long as no sum can leave the integers that f32
-// holds (the host proves it from the weights), then go into 32 bit integers. Tiles as in conv.wgsl.
+// holds (the host proves it from the weights), then go into 32 bit integers. Tiles as in conv_tile.wgsl.
 @group(0) @binding(0) var source: texture_2d_array<f32>; // input channels / 4, activations
-#define BUFFER 0
-#if BUFFER
-@group(0) @binding(1) var<storage, read> weights: array<vec4f>; // as the texture, one row after the other
-#else
-@group(0) @binding(1) var weights: texture_2d_array<f32>; // (K K x 4 inputs) x input groups x output blocks, texel = 4 outputs
-#end
+#include "conv_weights.wgsl" // binding 1: weights
 @group(0) @binding(2) var scalars: texture_2d_array<i32>; // output blocks x (bias and half a step of the shift, shift)
 @group(0) @binding(3) var residual: texture_2d_array<f32>; // shape of output; or unused
 @group(0) @binding(4) var<uniform> p: Params;
@@ -31,18 +26,21 @@ struct Params {
   zero: i32, // always, but no compiler knows
 }
 
-#define K 3
-#define S 1
 #define T 9 // taps of one input group that f32 sums
-#define TX 8
-#define TY 4
-#define TO 1
-#define R 2
-#define RES 0
 #include "integer.wgsl"
-#include "grid.wgsl"
 #include "conv_tile.wgsl"
 #include "checkerboard.wgsl"
+
+alias Sum = vec4i;
+
+struct Scalars {
+  bias: vec4i,
+  shift: vec4u,
+}
+
+fn scalarsOf(block: i32) -> Scalars {
+  return Scalars(textureLoad(scalars, vec2i(block, 0), 0, 0), vec4u(textureLoad(scalars, vec2i(block, 1), 0, 0)));
+}
 
 // Compilers reorder float sums; past an integer operation they can't.
 fn fenced(v: vec4f) -> vec4f {
@@ -58,7 +56,8 @@ fn exactInteger(sum: vec4f) -> vec4i {
 }
 
 // A shift of 31 marks channels that aren't there, whatever their table has at 0.
-fn finish(sum: vec4i, shift: vec4u, x: i32, y: i32, block: i32) {
+fn finish(sum: vec4i, scalars: Scalars, x: i32, y: i32, block: i32) {
+  let shift = scalars.shift;
   let at = placeOf(x, y, block);
 #if TABLE
   var v = entries(table, clamp12(sum >> shift) + 2048);
@@ -74,24 +73,9 @@ fn finish(sum: vec4i, shift: vec4u, x: i32, y: i32, block: i32) {
   store(output, at.x, at.y, at.z, vec4f(v));
 }
 
-#if SPLIT > 1
-var<workgroup> parts: array<vec4i, ${GROUP * TX * TY * TO}>;
-#end
-
 @compute @workgroup_size(${GROUP})
 fn integerConv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
-#include "conv_share.wgsl"
-#for o in 0..TO
-#if SPLIT == 1
-  let bias${o} = textureLoad(scalars, vec2i(t.block + ${o}, 0), 0, 0);
-  let shift${o} = vec4u(textureLoad(scalars, vec2i(t.block + ${o}, 1), 0, 0));
-#else
-  let bias${o} = vec4i(0);
-#end
-#for j in 0..TX * TY
-  var a${o}_${j} = bias${o};
-#end
-#end
+#include "conv_begin.wgsl"
 #if K == 1
   for (var first = 0; first < p.groups; first += p.exact) {
 #for o in 0..TO
@@ -131,7 +115,6 @@ fn integerConv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups
 #for k in 0..K * K * 4
     let w${o}_${k} = weight(${k}, c, t.block + ${o});
 #end
-    // R positions at a time, so that their sums stay in registers over all taps.
 #for q in 0..TX * TY / R
 #for part in 0..(K * K + T - 1) / T
     {
@@ -154,27 +137,5 @@ fn integerConv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups
 #end
   }
 #end
-#if SPLIT > 1
-#include "conv_parts.wgsl"
-  for (var j = share; j < ${TX * TY * TO}; j += ${SPLIT}) {
-    let block = t.block + j / ${TX * TY};
-    var sum = textureLoad(scalars, vec2i(block, 0), 0, 0);
-    let shift = vec4u(textureLoad(scalars, vec2i(block, 1), 0, 0));
-    for (var s = lane % ${GROUP / SPLIT}; s < ${GROUP}; s += ${GROUP / SPLIT}) { sum += parts[j * ${GROUP} + s]; }
-    if (t.exists) { finish(sum, shift, t.x + j % ${TX}, t.y + j / ${TX} % ${TY}, block); }
-  }
-#else
-  // A loop over rows, since unrolling the epilogue would double the time to compile.
-  for (var y = 0; y < ${TY}; y++) {
-#for o in 0..TO
-#for x in 0..TX
-    var v${o}_${x} = a${o}_${x};
-#for y in 1..TY
-    v${o}_${x} = select(v${o}_${x}, a${o}_${y * TX + x}, y == ${y});
-#end
-    finish(v${o}_${x}, shift${o}, t.x + ${x}, t.y + y, t.block + ${o});
-#end
-#end
-  }
-#end
+#include "conv_end.wgsl"
 }

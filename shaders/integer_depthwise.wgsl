@@ -13,12 +13,10 @@ struct Params {
   height: i32,
 }
 
+#include "texel.wgsl"
 #include "integer.wgsl"
 
-@compute @workgroup_size(8, 8)
-fn integerDepthwise(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
+fn texel(at: vec3i) -> vec4f {
   var sum = textureLoad(weights, vec2i(9, at.z), 0, 0);
   let shift = vec4u(textureLoad(weights, vec2i(10, at.z), 0, 0));
 #for k in 0..9
@@ -29,5 +27,5 @@ fn integerDepthwise(@builtin(global_invocation_id) id: vec3u) {
   // A shift of 31 marks channels that aren't there, whatever the table has at 0.
   v = select(entries(table, v + 2048), vec4i(0), shift == vec4u(31));
 #end
-  store(output, at.x, at.y, at.z, vec4f(v));
+  return vec4f(v);
 }

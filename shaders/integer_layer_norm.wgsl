@@ -14,6 +14,7 @@ struct Params {
 }
 
 #include "integer.wgsl"
+#include "positions.wgsl"
 
 fn total(v: vec4i) -> i32 {
   return v.x + v.y + v.z + v.w;
@@ -23,10 +24,7 @@ fn bits(v: u32) -> i32 {
   return 32 - i32(countLeadingZeros(v));
 }
 
-@compute @workgroup_size(8, 8)
-fn integerLayerNorm(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
+fn run(at: vec3i) {
   let groups = (p.channels + 3) / 4;
   // In floats, which hold all of them: for max(m, abs(integer)) NVIDIA's driver 580 leaves out abs on Hopper.
   var magnitudes = vec4f(0.0);

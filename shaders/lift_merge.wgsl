@@ -11,13 +11,11 @@ struct Params {
 }
 
 #include "tensor.wgsl"
+#include "positions.wgsl"
 
-@compute @workgroup_size(8, 8)
-fn liftMerge(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
+fn run(at: vec3i) {
   let step = vec2i(p.columns, 1 - p.columns);
   let first = at.xy + at.xy * step;
-  store(output, first.x, first.y, at.z, load(even, at.x, at.y, at.z));
-  store(output, first.x + step.x, first.y + step.y, at.z, load(odd, at.x, at.y, at.z));
+  store(output, first.x, first.y, at.z, loadAt(even, at));
+  store(output, first.x + step.x, first.y + step.y, at.z, loadAt(odd, at));
 }

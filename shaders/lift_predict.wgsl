@@ -11,13 +11,10 @@ struct Params {
   factor: f32,
 }
 
-#include "tensor.wgsl"
+#include "texel.wgsl"
 
-@compute @workgroup_size(8, 8)
-fn liftPredict(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
+fn texel(at: vec3i) -> vec4f {
   let step = p.neighbour * vec2i(p.columns, 1 - p.columns);
   let other = clamp(at.xy + step, vec2i(0), vec2i(p.width, p.height) - 1);
-  store(output, at.x, at.y, 0, p.factor * (load(source, at.x, at.y, 0) + load(source, other.x, other.y, 0)));
+  return p.factor * (load(source, at.x, at.y, 0) + load(source, other.x, other.y, 0));
 }

@@ -11,11 +11,9 @@ struct Params {
 }
 
 #include "tensor.wgsl"
+#include "positions.wgsl"
 
-@compute @workgroup_size(8, 8)
-fn liftSplit(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
+fn run(at: vec3i) {
   let step = vec2i(p.columns, 1 - p.columns);
   let first = at.xy + at.xy * step;
   store(even, at.x, at.y, at.z, load(source, first.x, first.y, at.z));

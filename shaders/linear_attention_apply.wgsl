@@ -11,12 +11,10 @@ struct Params {
   shift: i32,
 }
 
+#include "texel.wgsl"
 #include "integer.wgsl"
 
-@compute @workgroup_size(8, 8)
-fn linearAttentionApply(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
+fn texel(at: vec3i) -> vec4f {
   let first = at.z / p.headGroups * p.headGroups;
   var v = vec4i(0);
   for (var c = 0; c < p.headGroups; c++) {
@@ -26,5 +24,5 @@ fn linearAttentionApply(@builtin(global_invocation_id) id: vec3u) {
 #end
   }
   let half = (1 << u32(p.shift)) >> 1u;
-  store(output, at.x, at.y, at.z, vec4f(clamp12((v + half) >> vec4u(u32(p.shift)))));
+  return vec4f(clamp12((v + half) >> vec4u(u32(p.shift))));
 }

@@ -14,11 +14,9 @@ struct Params {
 
 #include "integer.wgsl"
 #include "checkerboard.wgsl"
+#include "positions.wgsl"
 
-@compute @workgroup_size(8, 8)
-fn linearAttentionQueries(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
+fn run(at: vec3i) {
   let first = at.z * p.headGroups;
   var largest = vec4i(-2048);
   for (var c = 0; c < p.headGroups; c++) { largest = max(largest, loadSmall(query, at.x, at.y, first + c)); }

@@ -9,14 +9,11 @@ struct Params {
   keep: i32,
 }
 
-#include "tensor.wgsl"
+#include "texel.wgsl"
 #include "checkerboard.wgsl"
 
-@compute @workgroup_size(8, 8)
-fn mask(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
-  var v = load(source, at.x, at.y, at.z);
+fn texel(at: vec3i) -> vec4f {
+  var v = loadAt(source, at);
   if (!isKept(p.keep, at.x, at.y)) { v = vec4f(0.0); }
-  store(output, at.x, at.y, at.z, v);
+  return v;
 }

@@ -10,12 +10,10 @@ struct Params {
 }
 
 #include "tensor.wgsl"
+#include "positions.wgsl"
 
-@compute @workgroup_size(8, 8)
-fn packFloat(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
-  let v = load(source, at.x, at.y, at.z);
+fn run(at: vec3i) {
+  let v = loadAt(source, at);
 #for i in 0..4
   if (4 * at.z + ${i} < p.channels) { data[((4 * at.z + ${i}) * p.height + at.y) * p.width + at.x] = v.${xyzw(i)}; }
 #end

@@ -8,15 +8,12 @@ struct Params {
   height: i32,
 }
 
-#include "tensor.wgsl"
+#include "texel.wgsl"
 
-@compute @workgroup_size(8, 8)
-fn pool(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
+fn texel(at: vec3i) -> vec4f {
   let x = 2 * at.x;
   let y = 2 * at.y;
   let sum = load(source, x, y, at.z) + load(source, x + 1, y, at.z)
     + load(source, x, y + 1, at.z) + load(source, x + 1, y + 1, at.z);
-  store(output, at.x, at.y, at.z, 0.25 * sum);
+  return 0.25 * sum;
 }

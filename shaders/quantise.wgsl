@@ -14,6 +14,7 @@ struct Params {
   keep: i32,
 }
 
+#include "texel.wgsl"
 #include "channels.wgsl"
 #include "checkerboard.wgsl"
 #include "symbol.wgsl"
@@ -28,18 +29,15 @@ fn zonesAt(index: vec4f) -> vec4f {
   );
 }
 
-@compute @workgroup_size(8, 8)
-fn quantise(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
+fn texel(at: vec3i) -> vec4f {
   var r = vec4f(0.0);
   if (isKept(p.keep, at.x, at.y)) {
     let c = 4 * at.z;
     let y = loadChannels(latent, at.x, at.y, p.first + c, p.first + p.channels);
     let mean = loadChannels(params, at.x, at.y, p.channels + c, 2 * p.channels);
     let v = y - mean / 64.0;
-    let reach = abs(v) + (1.0 - zonesAt(load(indexes, at.x, at.y, at.z)));
+    let reach = abs(v) + (1.0 - zonesAt(loadAt(indexes, at)));
     r = toSymbol(sign(v) * floor(max(reach, vec4f(0.0))));
   }
-  store(output, at.x, at.y, at.z, r);
+  return r;
 }

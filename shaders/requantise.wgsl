@@ -9,13 +9,11 @@ struct Params {
   shift: i32,
 }
 
+#include "texel.wgsl"
 #include "integer.wgsl"
 
-@compute @workgroup_size(8, 8)
-fn requantise(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
+fn texel(at: vec3i) -> vec4f {
   let half = (1 << u32(p.shift)) >> 1u;
   let v = (loadInteger(source, at.x, at.y, at.z) + half) >> vec4u(u32(p.shift));
-  store(output, at.x, at.y, at.z, vec4f(clamp12(v)));
+  return vec4f(clamp12(v));
 }

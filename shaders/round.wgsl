@@ -8,12 +8,9 @@ struct Params {
   height: i32,
 }
 
-#include "tensor.wgsl"
+#include "texel.wgsl"
 #include "symbol.wgsl"
 
-@compute @workgroup_size(8, 8)
-fn roundTensor(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
-  store(output, at.x, at.y, at.z, toSymbol(load(source, at.x, at.y, at.z)));
+fn texel(at: vec3i) -> vec4f {
+  return toSymbol(loadAt(source, at));
 }

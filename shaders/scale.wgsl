@@ -9,11 +9,8 @@ struct Params {
   factor: f32,
 }
 
-#include "tensor.wgsl"
+#include "texel.wgsl"
 
-@compute @workgroup_size(8, 8)
-fn scale(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
-  store(output, at.x, at.y, at.z, p.factor * load(source, at.x, at.y, at.z));
+fn texel(at: vec3i) -> vec4f {
+  return p.factor * loadAt(source, at);
 }

@@ -13,13 +13,11 @@ struct Params {
   last: i32,
 }
 
+#include "texel.wgsl"
 #include "channels.wgsl"
 #include "checkerboard.wgsl"
 
-@compute @workgroup_size(8, 8)
-fn scaleIndex(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
+fn texel(at: vec3i) -> vec4f {
   var index = vec4f(0.0);
   if (isKept(p.keep, at.x, at.y)) {
     let scale = loadChannels(params, at.x, at.y, 4 * at.z, p.channels);
@@ -32,5 +30,5 @@ fn scaleIndex(@builtin(global_invocation_id) id: vec3u) {
     index = min(index, vec4f(f32(p.last)));
     index = select(vec4f(0.0), index, vec4i(0, 1, 2, 3) + 4 * at.z < vec4i(p.channels));
   }
-  store(output, at.x, at.y, at.z, index);
+  return index;
 }

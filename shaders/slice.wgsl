@@ -10,11 +10,9 @@ struct Params {
   channels: i32, // of output
 }
 
+#include "texel.wgsl"
 #include "channels.wgsl"
 
-@compute @workgroup_size(8, 8)
-fn slice(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
-  store(output, at.x, at.y, at.z, loadChannels(source, at.x, at.y, p.first + 4 * at.z, p.first + p.channels));
+fn texel(at: vec3i) -> vec4f {
+  return loadChannels(source, at.x, at.y, p.first + 4 * at.z, p.first + p.channels);
 }

@@ -7,6 +7,10 @@ fn load(t: texture_2d_array<f32>, x: i32, y: i32, layer: i32) -> vec4f {
   return textureLoad(t, vec2i(x + ${PAD}, y + ${PAD}), layer, 0);
 }
 
+fn loadAt(t: texture_2d_array<f32>, at: vec3i) -> vec4f {
+  return load(t, at.x, at.y, at.z);
+}
+
 fn store(t: texture_storage_2d_array<rgba32float, write>, x: i32, y: i32, layer: i32, value: vec4f) {
   textureStore(t, vec2i(x + ${PAD}, y + ${PAD}), layer, value);
 }

@@ -10,14 +10,11 @@ struct Params {
   kernel: i32,
 }
 
-#include "tensor.wgsl"
+#include "texel.wgsl"
 
-@compute @workgroup_size(8, 8)
-fn unfold(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
+fn texel(at: vec3i) -> vec4f {
   let tap = at.z / p.groups;
   let x = at.x * p.kernel + tap % p.kernel;
   let y = at.y * p.kernel + tap / p.kernel;
-  store(output, at.x, at.y, at.z, load(source, x, y, at.z % p.groups));
+  return load(source, x, y, at.z % p.groups);
 }

@@ -9,15 +9,12 @@ struct Params {
   channels: i32,
 }
 
-#include "tensor.wgsl"
+#include "texel.wgsl"
 
-@compute @workgroup_size(8, 8)
-fn unpackFloat(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
+fn texel(at: vec3i) -> vec4f {
   var v = vec4f(0.0);
 #for i in 0..4
   if (4 * at.z + ${i} < p.channels) { v.${xyzw(i)} = data[((4 * at.z + ${i}) * p.height + at.y) * p.width + at.x]; }
 #end
-  store(output, at.x, at.y, at.z, v);
+  return v;
 }

@@ -9,19 +9,16 @@ struct Params {
   channels: i32,
 }
 
-#include "tensor.wgsl"
+#include "texel.wgsl"
 
 fn element(i: i32) -> f32 {
   return f32(extractBits(i32(data[i / 2]), u32(i % 2) * 16u, 16u));
 }
 
-@compute @workgroup_size(8, 8)
-fn unpackInt16(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
+fn texel(at: vec3i) -> vec4f {
   var v = vec4f(0.0);
 #for i in 0..4
   if (4 * at.z + ${i} < p.channels) { v.${xyzw(i)} = element(((4 * at.z + ${i}) * p.height + at.y) * p.width + at.x); }
 #end
-  store(output, at.x, at.y, at.z, v);
+  return v;
 }

@@ -8,16 +8,13 @@ struct Params {
   height: i32,
 }
 
-#include "tensor.wgsl"
+#include "texel.wgsl"
 
 fn element(i: i32) -> f32 {
   return f32(extractBits(data[i / 4], u32(i % 4) * 8u, 8u)) / 255.0;
 }
 
-@compute @workgroup_size(8, 8)
-fn unpackRgb8(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  if (at.x >= p.width || at.y >= p.height) { return; }
+fn texel(at: vec3i) -> vec4f {
   let i = 3 * (at.y * p.width + at.x);
-  store(output, at.x, at.y, 0, vec4f(element(i), element(i + 1), element(i + 2), 0.0));
+  return vec4f(element(i), element(i + 1), element(i + 2), 0.0);
 }

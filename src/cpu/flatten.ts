@@ -6,9 +6,12 @@
  * (`needed.ts`): the other half is not computed.
  */
 import type { CpuNumbering } from '../native/addon.js'
-import type { Graph, Half, LiftStepNode, Node, Parameters, Port, Stage, Tensor } from '../network/graph.js'
-import { nodeInputs, nodeOutputs, rsqrtTable } from '../network/graph.js'
-import { type Layout, layouts, portLayout, wantedLayouts } from './layouts.js'
+import type { Graph, Half, Node, Parameters, Port, Stage, Tensor } from '../network/graph.js'
+import { ACTIVATIONS } from '../network/ops/convolution.js'
+import { describe, OPS, type OpName } from '../network/ops/index.js'
+import type { Layout, ParameterUse } from '../network/ops/op.js'
+import { HALVES } from '../network/tensor.js'
+import { Layouts } from './layouts.js'
 import { neededHalves } from './needed.js'
 
 /** What `CpuBackend.compile` takes. */
@@ -29,50 +32,25 @@ export interface FlatPlan {
   readonly nodes: readonly (readonly (Node | null)[])[]
 }
 
-const operations: readonly (Node['op'] | 'convert')[] = [
-  'conv',
-  'deform',
-  'gdn',
-  'liftSplit',
-  'liftMerge',
-  'liftStep',
-  'scale',
-  'gain',
-  'pool',
-  'mask',
-  'add',
-  'round',
-  'scaleIndex',
-  'quantise',
-  'dequantise',
-  'slice',
-  'concat',
-  'integerConv',
-  'integerDepthwise',
-  'requantise',
-  'integerLayerNorm',
-  'integerWindowAttention',
-  'integerLinearAttention',
-  'convert',
-]
-const formats: readonly Port['format'][] = ['float', 'rgb8', 'int16']
-const layoutNames: readonly Layout[] = ['interleaved', 'planar', 'integers']
-const activations = ['none', 'gelu'] as const
-const halves: readonly (Half | null)[] = [null, 'anchor', 'nonAnchor']
+const OPERATIONS: readonly string[] = [...Object.keys(OPS), 'convert']
+const FORMATS: readonly Port['format'][] = ['float', 'rgb8', 'int16']
+const LAYOUTS: readonly Layout[] = ['interleaved', 'planar', 'integers']
 
 /** What stands in plans as a number, in the addon's order (`native/cpu/steps/node.h`). */
 export const numbering: CpuNumbering = {
-  operations,
-  layouts: layoutNames,
-  formats,
-  activations,
-  halves: halves.map((half) => half ?? 'all'),
+  operations: OPERATIONS,
+  layouts: LAYOUTS,
+  formats: FORMATS,
+  activations: ACTIVATIONS,
+  halves: HALVES,
 }
 
-/** What a node needs besides its tensors. */
-interface Attributes {
-  readonly parameters?: readonly string[]
-  readonly integerParameters?: readonly string[]
+/** A node of the plan: positions of tensors and parameters, and the numbers that say what to do with them. */
+interface FlatNode {
+  readonly op: OpName | 'convert'
+  readonly inputs: readonly number[]
+  readonly outputs: readonly number[]
+  readonly parameters?: readonly number[]
   readonly integers?: readonly number[]
   readonly reals?: readonly number[]
 }
@@ -85,7 +63,7 @@ export function flatten(graph: Graph, parameters: Parameters): FlatPlan {
 class Flattener {
   readonly #graph: Graph
   readonly #parameters: Parameters
-  readonly #layouts: ReadonlyMap<Tensor, Layout>
+  readonly #layouts: Layouts
   readonly #needed: ReadonlyMap<Tensor, Half>
   /** Tensors of the plan: the graph's, then converted ones. */
   readonly #tensors: { shape: Tensor['shape']; layout: Layout }[]
@@ -98,9 +76,9 @@ class Flattener {
   constructor(graph: Graph, parameters: Parameters) {
     this.#graph = graph
     this.#parameters = parameters
-    this.#layouts = layouts(graph)
+    this.#layouts = new Layouts(graph)
     this.#needed = neededHalves(graph)
-    this.#tensors = graph.tensors.map((tensor) => ({ shape: tensor.shape, layout: this.#layoutOf(tensor) }))
+    this.#tensors = graph.tensors.map((tensor) => ({ shape: tensor.shape, layout: this.#layouts.of(tensor) }))
   }
 
   run(): FlatPlan {
@@ -112,7 +90,7 @@ class Flattener {
           shape.channels,
           shape.height,
           shape.width,
-          layoutNames.indexOf(layout),
+          LAYOUTS.indexOf(layout),
         ]),
       ),
       program: Int32Array.from(this.#program),
@@ -123,38 +101,42 @@ class Flattener {
     }
   }
 
-  #layoutOf(tensor: Tensor): Layout {
-    return this.#layouts.get(tensor) ?? 'interleaved'
-  }
-
   #stage(stage: Stage): (Node | null)[] {
     this.#ports(stage.inputs.map(({ tensor, format }) => [tensor.id, format]))
     const nodes: (Node | null)[] = []
     const countAt = this.#program.push(0) - 1
     for (const node of stage.nodes) {
-      const wanted = wantedLayouts(node, this.#layouts)
-      const inputs = nodeInputs(node).map((tensor, i) => this.#as(tensor, wanted[i] ?? 'any', nodes))
-      const outputs = nodeOutputs(node).map((tensor) => tensor.id)
-      this.#node(node.op, inputs, outputs, this.#attributes(node))
+      const description = describe(node)
+      const { inputs, outputs, reals } = description
+      const output = outputs[0] as Tensor
+      const shapeOf = (name: string) => this.#parameters.get(name).shape
+      this.#node({
+        op: node.op,
+        inputs: inputs.map((input) => this.#inLayout(input.tensor, this.#layouts.read(input, output), nodes)),
+        outputs: outputs.map(({ id }) => id),
+        parameters: description.parameters(shapeOf).map((use) => this.#parameter(use)),
+        integers: description.integers({ neededHalf: this.#needed.get(output) ?? null, shapeOf }),
+        reals,
+      })
       nodes.push(node)
     }
     const outputs = stage.outputs.map(
-      ({ tensor, format }) => [this.#as(tensor, portLayout(this.#layoutOf(tensor)), nodes), format] as const,
+      ({ tensor, format }) => [this.#inLayout(tensor, this.#layouts.floatsOf(tensor), nodes), format] as const,
     )
     this.#program[countAt] = nodes.length
     this.#ports(outputs)
     return nodes
   }
 
-  /** The tensor in another layout, if need be: by a node that is put in here. */
-  #as(tensor: Tensor, wanted: Layout | 'any', nodes: (Node | null)[]): number {
-    if (wanted === 'any' || wanted === this.#layoutOf(tensor)) return tensor.id
-    const key = `${tensor.id} ${wanted}`
+  /** The tensor in that layout: if need be one that a node makes which is put in here. */
+  #inLayout(tensor: Tensor, layout: Layout, nodes: (Node | null)[]): number {
+    if (layout === this.#layouts.of(tensor)) return tensor.id
+    const key = `${tensor.id} ${layout}`
     let id = this.#converted.get(key)
     if (id === undefined) {
-      id = this.#tensors.push({ shape: tensor.shape, layout: wanted }) - 1
+      id = this.#tensors.push({ shape: tensor.shape, layout }) - 1
       this.#converted.set(key, id)
-      this.#node('convert', [tensor.id], [id], {})
+      this.#node({ op: 'convert', inputs: [tensor.id], outputs: [id] })
       nodes.push(null)
     }
     return id
@@ -162,106 +144,24 @@ class Flattener {
 
   #ports(ports: readonly (readonly [id: number, format: Port['format']])[]): void {
     this.#program.push(ports.length)
-    for (const [id, format] of ports) this.#program.push(id, formats.indexOf(format))
+    for (const [id, format] of ports) this.#program.push(id, FORMATS.indexOf(format))
   }
 
-  #node(op: Node['op'] | 'convert', inputs: readonly number[], outputs: readonly number[], more: Attributes): void {
-    const { parameters = [], integerParameters = [], integers = [], reals = [] } = more
-    this.#program.push(operations.indexOf(op))
-    const indexes = [
-      ...parameters.map((name) => this.#parameter(name, () => this.#parameters.get(name).data)),
-      ...integerParameters.map((name) => this.#parameter(name, () => this.#parameters.integers(name).data)),
-    ]
-    for (const list of [inputs, outputs, indexes, integers]) this.#program.push(list.length, ...list)
+  #node({ op, inputs, outputs, parameters = [], integers = [], reals = [] }: FlatNode): void {
+    this.#program.push(OPERATIONS.indexOf(op))
+    for (const list of [inputs, outputs, parameters, integers]) this.#program.push(list.length, ...list)
     this.#program.push(reals.length)
     this.#reals.push(...reals)
   }
 
-  #parameter(name: string, values: () => Float32Array | Int32Array): number {
+  /** Position of a parameter in the plan. */
+  #parameter({ name, integers }: ParameterUse): number {
     let index = this.#names.get(name)
     if (index === undefined) {
-      index = this.#values.push(values()) - 1
+      const { data } = integers ? this.#parameters.integers(name) : this.#parameters.get(name)
+      index = this.#values.push(data) - 1
       this.#names.set(name, index)
     }
     return index
-  }
-
-  #attributes(node: Node): Attributes {
-    switch (node.op) {
-      case 'conv':
-        return {
-          parameters: [node.weight, node.bias],
-          integers: [
-            node.kernel,
-            node.stride,
-            node.padding,
-            activations.indexOf(node.activation),
-            node.shuffle,
-            node.residual ? 1 : 0,
-          ],
-        }
-      case 'deform':
-        return {
-          parameters: [node.weight, node.bias],
-          integers: [node.stride, activations.indexOf(node.activation), node.shuffle],
-        }
-      case 'gdn':
-        return { parameters: [node.beta, node.gamma], integers: [node.inverse ? 1 : 0] }
-      case 'liftSplit':
-      case 'liftMerge':
-        return { integers: [node.axis === 'rows' ? 1 : 0] }
-      case 'liftStep':
-        return this.#liftStep(node)
-      case 'scale':
-        return { reals: [node.factor] }
-      case 'integerConv':
-        return {
-          integerParameters: [node.weight, node.bias, node.shift, ...(node.table === null ? [] : [node.table])],
-          integers: [
-            node.kernel,
-            node.stride,
-            node.padding,
-            node.shuffle,
-            node.range === 'wide' ? 1 : 0,
-            halves.indexOf(node.keep),
-            halves.indexOf(this.#needed.get(node.output) ?? null),
-            node.residual ? 1 : 0,
-          ],
-        }
-      case 'integerDepthwise':
-        return { integerParameters: [node.weight, node.bias, node.shift, ...(node.table === null ? [] : [node.table])] }
-      case 'requantise':
-        return { integerParameters: [node.shift] }
-      case 'integerLayerNorm':
-        return { integerParameters: [node.weight, node.bias, node.shift, rsqrtTable, node.epsilon] }
-      case 'integerWindowAttention':
-        return { integerParameters: [node.bias, node.shift, node.exp], integers: [node.heads] }
-      case 'integerLinearAttention':
-        return { integerParameters: [node.shift, node.exp], integers: [node.heads, node.split ? 1 : 0] }
-      case 'mask':
-      case 'dequantise':
-        return { integers: [halves.indexOf(node.keep)] }
-      case 'scaleIndex':
-        return { integerParameters: [node.table], integers: [halves.indexOf(node.keep)] }
-      case 'quantise':
-        return { parameters: [node.deadZones], integers: [halves.indexOf(node.keep), node.first] }
-      case 'slice':
-        return { integers: [node.first] }
-      default:
-        return {}
-    }
-  }
-
-  #liftStep(node: LiftStepNode): Attributes {
-    const layers = ['conv1', 'conv2', 'conv3'].flatMap((layer) => [
-      `${node.net}.${layer}.weight`,
-      `${node.net}.${layer}.bias`,
-    ])
-    const hidden = this.#parameters.get(layers[1] as string).data.length
-    return {
-      parameters: layers,
-      integers: [node.axis === 'rows' ? 1 : 0, node.neighbour === 'next' ? 1 : 0, node.sign === 1 ? 1 : 0, hidden],
-      reals: [node.factor],
-    }
   }
 }

@@ -1,104 +1,77 @@
 /**
  * How the CPU backend lays out each tensor (`native/cpu/kernels/tensor.h`): the three-channel tensors of the lifting are
- * planar, the activations of the entropy model int16, all others interleaved floats.
+ * planar, the activations of the entropy model int16, all others interleaved floats. The table of ops says what each op reads and
+ * writes.
  */
-import type { Graph, Node, Tensor } from '../network/graph.js'
-import { nodeInputs, nodeOutputs } from '../network/graph.js'
+import type { Graph, Tensor } from '../network/graph.js'
+import { type Description, describe } from '../network/ops/index.js'
+import type { Input, Layout } from '../network/ops/op.js'
 
-export type Layout = 'interleaved' | 'planar' | 'integers'
+/** Layouts of a graph's tensors. */
+export class Layouts {
+  readonly #layouts = new Map<Tensor, Layout>()
 
-/** Layouts of a graph's tensors; those it doesn't name are interleaved. */
-export function layouts(graph: Graph): Map<Tensor, Layout> {
-  const found = new Map<Tensor, Layout>()
-  for (const tensor of planarTensors(graph)) found.set(tensor, 'planar')
-  for (const { nodes } of graph.stages) {
+  constructor(graph: Graph) {
+    const nodes = graph.stages.flatMap((stage) => stage.nodes).map(describe)
+    const ports = new Set(graph.stages.flatMap((stage) => stage.inputs.map(({ tensor }) => tensor)))
+    for (const tensor of planarTensors(nodes, ports)) this.#layouts.set(tensor, 'planar')
     for (const node of nodes) {
-      const [output] = nodeOutputs(node)
-      if (output && holdsActivations(node, found)) found.set(output, 'integers')
+      if (this.#makesIntegers(node)) for (const tensor of node.outputs) this.#layouts.set(tensor, 'integers')
     }
   }
-  return found
-}
 
-/** What a port, which the host knows as floats, can be. */
-export function portLayout(layout: Layout): Layout {
-  return layout === 'integers' ? 'interleaved' : layout
-}
-
-/** The layouts a node reads its inputs in; 'any' where it takes them as they are. */
-export function wantedLayouts(node: Node, known: ReadonlyMap<Tensor, Layout>): (Layout | 'any')[] {
-  const inputs = nodeInputs(node)
-  const layoutOf = (tensor: Tensor) => known.get(tensor) ?? 'interleaved'
-  switch (node.op) {
-    case 'liftSplit':
-    case 'liftMerge':
-    case 'liftStep':
-      return inputs.map(() => 'planar')
-    case 'integerConv':
-      // The residual is of either range.
-      return inputs.map((_, i) => (i < node.inputs.length ? 'integers' : 'any'))
-    case 'integerDepthwise':
-    case 'integerWindowAttention':
-    case 'integerLinearAttention':
-      return inputs.map(() => 'integers')
-    case 'integerLayerNorm':
-      return ['any']
-    case 'mask':
-      return [layoutOf(node.output)]
-    case 'slice':
-    case 'concat':
-      return inputs.map((tensor) => (layoutOf(node.output) === 'integers' ? 'integers' : portLayout(layoutOf(tensor))))
-    case 'scale':
-    case 'pool':
-      // Element by element, input and output only have to agree.
-      return inputs.map((tensor) => portLayout(layoutOf(tensor)))
-    default:
-      return inputs.map(() => 'interleaved')
+  of(tensor: Tensor): Layout {
+    return this.#layouts.get(tensor) ?? 'interleaved'
   }
-}
 
-function holdsActivations(node: Node, known: ReadonlyMap<Tensor, Layout>): boolean {
-  switch (node.op) {
-    case 'integerConv':
-      return node.range === 'activation'
-    case 'integerDepthwise':
-    case 'requantise':
-    case 'integerLayerNorm':
-    case 'integerWindowAttention':
-    case 'integerLinearAttention':
-      return true
-    // These move values as they are.
-    case 'mask':
-    case 'slice':
-    case 'concat':
-      return nodeInputs(node).every((tensor) => known.get(tensor) === 'integers')
-    default:
-      return false
+  /** The tensor's own layout, or what it becomes for those who read floats. */
+  floatsOf(tensor: Tensor): Layout {
+    const layout = this.of(tensor)
+    return layout === 'integers' ? 'interleaved' : layout
+  }
+
+  /** The layout in which a node with this output reads an input. */
+  read({ tensor, layout }: Input, output: Tensor): Layout {
+    switch (layout) {
+      case 'any':
+        return this.of(tensor)
+      case 'output':
+        return this.of(output)
+      case 'elements':
+        return this.of(output) === 'integers' ? 'integers' : this.floatsOf(tensor)
+      default:
+        return layout
+    }
+  }
+
+  #makesIntegers({ layout, inputs }: Description): boolean {
+    if (layout !== 'elements' && layout !== 'free') return layout === 'integers'
+    return inputs.every(({ tensor }) => this.of(tensor) === 'integers')
   }
 }
 
 /** The tensors of the lifting, and what is only scaled on the way to or from it. */
-function planarTensors(graph: Graph): Set<Tensor> {
-  const planar = new Set<Tensor>()
-  const nodes = graph.stages.flatMap((stage) => stage.nodes)
-  const lifting = nodes.filter((node) => node.op === 'liftSplit' || node.op === 'liftMerge' || node.op === 'liftStep')
-  for (const node of lifting) for (const tensor of nodeOutputs(node)) planar.add(tensor)
+function planarTensors(nodes: readonly Description[], ports: ReadonlySet<Tensor>): Set<Tensor> {
+  const planar = new Set(nodes.flatMap(({ layout, outputs }) => (layout === 'planar' ? outputs : [])))
   // Inputs of the lifting that something free of a layout makes.
-  const ports = new Set(graph.stages.flatMap((stage) => stage.inputs.map(({ tensor }) => tensor)))
-  const makers = new Map(nodes.flatMap((node) => nodeOutputs(node).map((tensor) => [tensor, node] as const)))
+  const makers = new Map(nodes.flatMap((node) => node.outputs.map((tensor) => [tensor, node] as const)))
   const becomePlanar = (tensor: Tensor): void => {
     if (planar.has(tensor)) return
     const maker = makers.get(tensor)
-    if (maker ? maker.op !== 'scale' && maker.op !== 'slice' : !ports.has(tensor)) return
+    if (maker ? maker.layout !== 'input' && maker.layout !== 'free' : !ports.has(tensor)) return
     planar.add(tensor)
-    if (maker?.op === 'scale') becomePlanar(maker.input)
+    if (maker?.layout === 'input') for (const input of maker.inputs) becomePlanar(input.tensor)
   }
-  for (const node of lifting) for (const tensor of nodeInputs(node)) becomePlanar(tensor)
+  for (const { inputs } of nodes) {
+    for (const { tensor, layout } of inputs) if (layout === 'planar') becomePlanar(tensor)
+  }
   // A scaled tensor has the layout of what it was made from.
-  for (const node of nodes) {
-    if (node.op === 'scale' || node.op === 'pool') {
-      if (planar.has(node.input)) planar.add(node.output)
-      else planar.delete(node.output)
+  for (const { layout, inputs, outputs } of nodes) {
+    if (layout !== 'input') continue
+    const follows = inputs.every(({ tensor }) => planar.has(tensor))
+    for (const tensor of outputs) {
+      if (follows) planar.add(tensor)
+      else planar.delete(tensor)
     }
   }
   return planar

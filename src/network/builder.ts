@@ -1,13 +1,18 @@
 /**
- * Builds a {@link Graph} node by node: infers shapes, and checks each parameter's shape against its use and that
- * tensors which meet fit each other, so that a model file whose tensors do not fit its configuration fails here,
- * by name, before any device sees it.
+ * Builds a {@link Graph} node by node: infers shapes, and has every node checked by the table of ops, so that a model
+ * file whose tensors do not fit its configuration fails here, by name, before any device sees it.
  */
 
-import { CorruptDataError, UnsupportedError } from '../errors.js'
-import type { Activation, Axis, Graph, Half, Node, Parameters, Port, Range, Shape, Stage, Tensor } from './graph.js'
-import { deadZoneTable } from './graph.js'
-import { expectShape, IntegerParameters, misfit } from './integer-parameters.js'
+import { checkNode, checkParameterShape, checkParameterValues, checkShape, misfit } from './check.js'
+import type { Graph, Node, Port, Stage } from './graph.js'
+import { type Activation, type ConvGeometry, convolvedSize, shuffledShape } from './ops/convolution.js'
+import { pooledShape } from './ops/elementwise.js'
+import { deadZoneTable } from './ops/entropy.js'
+import type { Range } from './ops/integer-layers.js'
+import type { Axis, LiftSplitNode } from './ops/lifting.js'
+import { channelsOf, integers } from './ops/op.js'
+import type { Parameters } from './parameters.js'
+import type { Half, Shape, Tensor } from './tensor.js'
 
 export interface ConvOptions {
   readonly stride?: 1 | 2
@@ -29,16 +34,13 @@ export interface IntegerConvOptions {
 }
 
 /** Name of the list of thresholds between the scales of the coder's tables. */
-const scaleThresholds = 'scales.thresholds'
-const scaleCount = 64
-/** What the integer arithmetic of an attention is proven for. */
-const maxHeadWidth = 256
-const maxAttendedPositions = 4096
-const maxNormChannels = 512
+const SCALE_THRESHOLDS = 'scales.thresholds'
+
+/** What keeps the size of the image, by the kernel. */
+const PADDING = { 1: 0, 3: 1, 5: 2 } as const
 
 export class GraphBuilder {
   readonly #parameters: Parameters
-  readonly #integers: IntegerParameters
   readonly #tensors: Tensor[] = []
   readonly #stages: Stage[] = []
   #inputs: Port[] = []
@@ -46,7 +48,6 @@ export class GraphBuilder {
 
   constructor(parameters: Parameters) {
     this.#parameters = parameters
-    this.#integers = new IntegerParameters(parameters)
   }
 
   /** A tensor that the host supplies to the stage being built. */
@@ -69,22 +70,23 @@ export class GraphBuilder {
 
   /** Convolution `name`.weight, `name`.bias. */
   conv(name: string, input: Tensor, options: ConvOptions = {}): Tensor {
-    const { channels } = input.shape
     const weight = this.#parameters.get(`${name}.weight`).shape
-    const [outputs = 0, inner, kernel = 1, kernelWidth = kernel] = weight
-    if (weight.length !== 4 || inner !== channels || (kernel !== 1 && kernel !== 3) || kernel !== kernelWidth) {
-      throw misfit(`${name}.weight`, weight, `a convolution of ${channels} channels`)
+    const [channels = 0, , kernel] = weight
+    if (kernel !== 1 && kernel !== 3) {
+      throw misfit(`${name}.weight`, weight, `a convolution of ${input.shape.channels} channels`)
     }
-    this.#expect(`${name}.bias`, [outputs])
     const { stride = 1, shuffle = 1, activation = 'none', residual = null } = options
-    const padding = kernel === 1 ? 0 : 1
-    const output = this.#tensor(name, convolved(name, input.shape, outputs, { kernel, stride, padding, shuffle }))
-    if (residual) this.#meet(name, residual.shape, output.shape)
-    const parameters = { weight: `${name}.weight`, bias: `${name}.bias` }
-    return this.#add(
-      { op: 'conv', inputs: [input], output, ...parameters, kernel, stride, padding, activation, shuffle, residual },
-      output,
-    )
+    const geometry = { kernel, stride, padding: kernel === 1 ? 0 : 1, shuffle } as const
+    return this.#add({
+      op: 'conv',
+      inputs: [input],
+      output: this.#tensor(name, convolved(input.shape, channels, geometry)),
+      weight: `${name}.weight`,
+      bias: `${name}.bias`,
+      ...geometry,
+      activation,
+      residual,
+    })
   }
 
   /** Convolution of integers (kernel 1: or linear layer) `name` over the concatenation of `inputs`. */
@@ -95,33 +97,24 @@ export class GraphBuilder {
     options: IntegerConvOptions = {},
   ): Tensor {
     // A copy: the caller may go on filling its list.
-    const list = Array.isArray(inputs) ? [...(inputs as readonly Tensor[])] : [inputs as Tensor]
-    const channels = list.reduce((sum, tensor) => sum + tensor.shape.channels, 0)
-    const outputs = this.#integers.convolution(name, channels, kernel)
+    const list = 'id' in inputs ? [inputs] : [...inputs]
+    const [channels = 0] = this.#parameters.integers(`${name}.weight`).shape
     const { stride = 1, shuffle = 1, range = 'activation', residual = null, keep = null } = options
-    const padding = stride === 1 ? ((kernel >> 1) as 0 | 1 | 2) : 0
-    const shape = convolved(name, (list[0] as Tensor).shape, outputs, { kernel, stride, padding, shuffle })
-    const output = this.#tensor(name, shape)
-    if (residual) this.#meet(name, residual.shape, output.shape)
-    return this.#add(
-      {
-        op: 'integerConv',
-        inputs: list,
-        output,
-        weight: `${name}.weight`,
-        bias: `${name}.bias`,
-        shift: `${name}.shift`,
-        table: options.table ? this.#integers.activationTable(name) : null,
-        kernel,
-        stride,
-        padding,
-        shuffle,
-        range,
-        residual,
-        keep,
-      },
-      output,
-    )
+    const padding = stride === 1 ? PADDING[kernel] : 0
+    const geometry = { kernel, stride, padding, shuffle } as const
+    return this.#add({
+      op: 'integerConv',
+      inputs: list,
+      output: this.#tensor(name, convolved((list[0] as Tensor).shape, channels, geometry)),
+      weight: `${name}.weight`,
+      bias: `${name}.bias`,
+      shift: `${name}.shift`,
+      table: options.table ? this.#activationTable(name) : null,
+      ...geometry,
+      range,
+      residual,
+      keep,
+    })
   }
 
   /** `count` integer convolutions `name`.0, `name`.2, ... with activations between; the last one takes `last`. */
@@ -139,49 +132,45 @@ export class GraphBuilder {
 
   /** @param table whether the layer's activation, a table of the model, is applied */
   integerDepthwise(name: string, input: Tensor, table = false): Tensor {
-    this.#integers.depthwise(name, input.shape.channels)
-    const output = this.#tensor(name, input.shape)
-    return this.#add(
-      {
-        op: 'integerDepthwise',
-        input,
-        output,
-        weight: `${name}.weight`,
-        bias: `${name}.bias`,
-        shift: `${name}.shift`,
-        table: table ? this.#integers.activationTable(name) : null,
-      },
-      output,
-    )
+    return this.#add({
+      op: 'integerDepthwise',
+      input,
+      output: this.#tensor(name, input.shape),
+      weight: `${name}.weight`,
+      bias: `${name}.bias`,
+      shift: `${name}.shift`,
+      table: table ? this.#activationTable(name) : null,
+    })
   }
 
   /** @param label the output's name where several are made alike */
   requantise(name: string, input: Tensor, label = name): Tensor {
-    const output = this.#tensor(label, input.shape)
-    return this.#add({ op: 'requantise', input, output, shift: this.#integers.shift(name) }, output)
+    return this.#add({ op: 'requantise', input, output: this.#tensor(label, input.shape), shift: `${name}.shift` })
   }
 
   integerLayerNorm(name: string, input: Tensor): Tensor {
-    const { channels } = input.shape
-    atMost(channels, maxNormChannels, `${name}: channels`)
-    this.#integers.layerNorm(name, channels)
-    const output = this.#tensor(name, input.shape)
-    const [weight, bias, shift] = [`${name}.weight`, `${name}.bias`, `${name}.shift`]
-    return this.#add({ op: 'integerLayerNorm', input, output, weight, bias, shift, epsilon: `${name}.epsilon` }, output)
+    return this.#add({
+      op: 'integerLayerNorm',
+      input,
+      output: this.#tensor(name, input.shape),
+      weight: `${name}.weight`,
+      bias: `${name}.bias`,
+      shift: `${name}.shift`,
+      epsilon: `${name}.epsilon`,
+    })
   }
 
   integerWindowAttention(name: string, qkv: Tensor, heads: number): Tensor {
-    const { height, width } = qkv.shape
-    if (qkv.shape.channels % 3 !== 0) {
-      throw misfit(`${qkv.name}.weight`, [qkv.shape.channels], 'queries, keys and values')
-    }
-    const channels = qkv.shape.channels / 3
-    checkHeads(channels, heads, name)
-    const bias = this.#integers.positionBias(name, heads)
-    const shift = this.#integers.shift(name)
-    const exp = this.#integers.exponentials(name)
-    const output = this.#tensor(name, { channels, height: height * 5, width: width * 5 })
-    return this.#add({ op: 'integerWindowAttention', qkv, output, bias, shift, exp, heads }, output)
+    const { channels, height, width } = qkv.shape
+    return this.#add({
+      op: 'integerWindowAttention',
+      qkv,
+      output: this.#tensor(name, { channels: Math.floor(channels / 3), height: height * 5, width: width * 5 }),
+      bias: `${name}.bias`,
+      shift: `${name}.shift`,
+      exp: `${name}.exp`,
+      heads,
+    })
   }
 
   integerLinearAttention(
@@ -190,69 +179,57 @@ export class GraphBuilder {
     heads: number,
     split: boolean,
   ): Tensor {
-    const { channels, height, width } = query.shape
-    for (const { shape } of [key, value]) this.#meet(name, shape, query.shape)
-    checkHeads(channels, heads, name)
-    atMost(height * width, maxAttendedPositions, `${name}: positions`)
-    const shift = this.#integers.shift(name)
-    const exp = this.#integers.exponentials(name)
-    const output = this.#tensor(name, query.shape)
-    return this.#add({ op: 'integerLinearAttention', query, key, value, output, shift, exp, heads, split }, output)
+    return this.#add({
+      op: 'integerLinearAttention',
+      query,
+      key,
+      value,
+      output: this.#tensor(name, query.shape),
+      shift: `${name}.shift`,
+      exp: `${name}.exp`,
+      heads,
+      split,
+    })
   }
 
   /** DCNv2 `name`, its offset conv included. */
   deform(name: string, input: Tensor, stride: 1 | 2, activation: Activation, shuffle: 1 | 2): Tensor {
     const offsets = this.conv(`${name}.offset`, input, { stride })
-    if (offsets.shape.channels !== 27) throw misfit(`${name}.offset.weight`, [offsets.shape.channels], '27 outputs')
-    const weight = this.#parameters.get(`${name}.weight`).shape
-    const outputs = weight[0] ?? 0
-    this.#expect(`${name}.weight`, [outputs, input.shape.channels, 3, 3])
-    this.#expect(`${name}.bias`, [outputs])
-    const output = this.#tensor(name, shuffled(name, { ...offsets.shape, channels: outputs }, shuffle))
-    return this.#add(
-      {
-        op: 'deform',
-        input,
-        offsets,
-        output,
-        weight: `${name}.weight`,
-        bias: `${name}.bias`,
-        stride,
-        activation,
-        shuffle,
-      },
-      output,
-    )
+    const [channels = 0] = this.#parameters.get(`${name}.weight`).shape
+    return this.#add({
+      op: 'deform',
+      input,
+      offsets,
+      output: this.#tensor(name, shuffledShape({ ...offsets.shape, channels }, shuffle)),
+      weight: `${name}.weight`,
+      bias: `${name}.bias`,
+      stride,
+      activation,
+      shuffle,
+    })
   }
 
   gdn(name: string, input: Tensor, inverse: boolean, residual: Tensor): Tensor {
-    const { channels } = input.shape
-    this.#expect(`${name}.beta`, [channels])
-    this.#expect(`${name}.gamma`, [channels, channels])
-    this.#meet(name, residual.shape, input.shape)
     const output = this.#tensor(name, input.shape)
-    return this.#add(
-      { op: 'gdn', input, output, beta: `${name}.beta`, gamma: `${name}.gamma`, inverse, residual },
-      output,
-    )
+    return this.#add({ op: 'gdn', input, output, beta: `${name}.beta`, gamma: `${name}.gamma`, inverse, residual })
   }
 
   liftSplit(name: string, input: Tensor, axis: Axis): [even: Tensor, odd: Tensor] {
     const { channels, height, width } = input.shape
-    const half = axis === 'rows' ? { channels, height: height / 2, width } : { channels, height, width: width / 2 }
+    const half =
+      axis === 'rows'
+        ? { channels, height: Math.floor(height / 2), width }
+        : { channels, height, width: Math.floor(width / 2) }
     const even = this.#tensor(`${name}.even`, half)
     const odd = this.#tensor(`${name}.odd`, half)
-    this.#nodes.push({ op: 'liftSplit', input, even, odd, axis })
+    this.#push({ op: 'liftSplit', input, even, odd, axis })
     return [even, odd]
   }
 
   liftMerge(name: string, even: Tensor, odd: Tensor, axis: Axis): Tensor {
     const { channels, height, width } = even.shape
-    const output = this.#tensor(
-      name,
-      axis === 'rows' ? { channels, height: height * 2, width } : { channels, height, width: width * 2 },
-    )
-    return this.#add({ op: 'liftMerge', even, odd, output, axis }, output)
+    const whole = axis === 'rows' ? { channels, height: height * 2, width } : { channels, height, width: width * 2 }
+    return this.#add({ op: 'liftMerge', even, odd, output: this.#tensor(name, whole), axis })
   }
 
   liftStep(
@@ -260,80 +237,60 @@ export class GraphBuilder {
     target: Tensor,
     step: { axis: Axis; factor: number; neighbour: 'next' | 'previous'; sign: 1 | -1; net: string },
   ): Tensor {
-    const hidden = this.#parameters.get(`${step.net}.conv1.weight`).shape[0] ?? 0
-    this.#expect(`${step.net}.conv1.weight`, [hidden, 1, 3, 3])
-    this.#expect(`${step.net}.conv1.bias`, [hidden])
-    this.#expect(`${step.net}.conv2.weight`, [hidden, hidden, 3, 3])
-    this.#expect(`${step.net}.conv2.bias`, [hidden])
-    this.#expect(`${step.net}.conv3.weight`, [1, hidden, 1, 1])
-    this.#expect(`${step.net}.conv3.bias`, [1])
-    const output = this.#tensor(step.net, target.shape)
-    return this.#add({ op: 'liftStep', source, target, output, ...step }, output)
+    return this.#add({ op: 'liftStep', source, target, output: this.#tensor(step.net, target.shape), ...step })
   }
 
   scale(input: Tensor, factor: number): Tensor {
-    const output = this.#tensor(`${input.name} scaled`, input.shape)
-    return this.#add({ op: 'scale', input, output, factor }, output)
+    return this.#add({ op: 'scale', input, output: this.#tensor(`${input.name} scaled`, input.shape), factor })
   }
 
   gain(name: string, input: Tensor, factors: Tensor): Tensor {
-    this.#meet(name, input.shape, { ...input.shape, channels: factors.shape.channels })
-    const output = this.#tensor(name, input.shape)
-    return this.#add({ op: 'gain', input, factors, output }, output)
+    return this.#add({ op: 'gain', input, factors, output: this.#tensor(name, input.shape) })
   }
 
   pool(input: Tensor): Tensor {
-    const { channels, height, width } = input.shape
-    const output = this.#tensor(`${input.name} pooled`, { channels, height: height / 2, width: width / 2 })
-    return this.#add({ op: 'pool', input, output }, output)
+    return this.#add({ op: 'pool', input, output: this.#tensor(`${input.name} pooled`, pooledShape(input.shape)) })
   }
 
   mask(input: Tensor, keep: Half): Tensor {
-    const output = this.#tensor(`${input.name} ${keep}`, input.shape)
-    return this.#add({ op: 'mask', input, output, keep }, output)
+    return this.#add({ op: 'mask', input, output: this.#tensor(`${input.name} ${keep}`, input.shape), keep })
   }
 
   add(name: string, input: Tensor, addend: Tensor): Tensor {
-    this.#meet(name, addend.shape, input.shape)
-    const output = this.#tensor(name, input.shape)
-    return this.#add({ op: 'add', input, addend, output }, output)
+    return this.#add({ op: 'add', input, addend, output: this.#tensor(name, input.shape) })
   }
 
   round(name: string, input: Tensor): Tensor {
-    const output = this.#tensor(name, input.shape)
-    return this.#add({ op: 'round', input, output }, output)
+    return this.#add({ op: 'round', input, output: this.#tensor(name, input.shape) })
   }
 
   scaleIndex(name: string, params: Tensor, keep: Half): Tensor {
-    const table = this.#integers.thresholds(scaleThresholds, scaleCount)
-    const output = this.#tensor(name, halved(params.shape))
-    return this.#add({ op: 'scaleIndex', params, output, table, keep }, output)
+    const output = this.#tensor(name, { ...params.shape, channels: Math.floor(params.shape.channels / 2) })
+    return this.#add({ op: 'scaleIndex', params, output, table: SCALE_THRESHOLDS, keep })
   }
 
   /** @param indexes from {@link scaleIndex} */
   quantise(name: string, latent: Tensor, first: number, params: Tensor, indexes: Tensor, keep: Half): Tensor {
-    this.#expect(deadZoneTable, [scaleCount])
-    this.#meet(name, indexes.shape, halved(params.shape))
     const output = this.#tensor(name, indexes.shape)
-    return this.#add({ op: 'quantise', latent, first, params, indexes, deadZones: deadZoneTable, output, keep }, output)
+    return this.#add({ op: 'quantise', latent, first, params, indexes, deadZones: deadZoneTable, output, keep })
   }
 
   dequantise(name: string, symbols: Tensor, params: Tensor, base: Tensor | null, keep: Half): Tensor {
-    this.#meet(name, params.shape, { ...symbols.shape, channels: 2 * symbols.shape.channels })
-    if (base) this.#meet(name, base.shape, symbols.shape)
-    const output = this.#tensor(name, symbols.shape)
-    return this.#add({ op: 'dequantise', symbols, params, base, output, keep }, output)
+    return this.#add({ op: 'dequantise', symbols, params, base, output: this.#tensor(name, symbols.shape), keep })
   }
 
   slice(name: string, input: Tensor, first: number, channels: number): Tensor {
-    const output = this.#tensor(name, { ...input.shape, channels })
-    return this.#add({ op: 'slice', input, first, output }, output)
+    return this.#add({ op: 'slice', input, first, output: this.#tensor(name, { ...input.shape, channels }) })
   }
 
   concat(name: string, inputs: readonly Tensor[]): Tensor {
-    const channels = inputs.reduce((sum, tensor) => sum + tensor.shape.channels, 0)
-    const output = this.#tensor(name, { ...(inputs[0] as Tensor).shape, channels })
-    return this.#add({ op: 'concat', inputs: [...inputs], output }, output)
+    const output = this.#tensor(name, { ...(inputs[0] as Tensor).shape, channels: channelsOf(inputs) })
+    return this.#add({ op: 'concat', inputs: [...inputs], output })
+  }
+
+  /** Fails unless a tensor has as many channels as its use wants. */
+  expectChannels(tensor: Tensor, channels: number): void {
+    checkShape(tensor.name, tensor.shape, { ...tensor.shape, channels })
   }
 
   #tensor(name: string, shape: Shape): Tensor {
@@ -342,61 +299,26 @@ export class GraphBuilder {
     return tensor
   }
 
-  #add(node: Node, output: Tensor): Tensor {
+  #add(node: Exclude<Node, LiftSplitNode>): Tensor {
+    this.#push(node)
+    return node.output
+  }
+
+  #push(node: Node): void {
+    checkNode(node, this.#parameters)
     this.#nodes.push(node)
-    return output
   }
 
-  /** Fails unless a tensor has as many channels as its use wants. */
-  expectChannels(tensor: Tensor, channels: number): void {
-    this.#meet(tensor.name, tensor.shape, { ...tensor.shape, channels })
-  }
-
-  #meet(name: string, found: Shape, wanted: Shape): void {
-    const text = ({ channels, height, width }: Shape) => `${channels} x ${height} x ${width}`
-    if (text(found) === text(wanted)) return
-    throw new CorruptDataError(
-      'ERR_MODEL_CORRUPT',
-      `The parameters do not fit each other: ${name} meets ${text(found)} where ${text(wanted)} is needed`,
-    )
-  }
-
-  #expect(name: string, shape: readonly number[]): void {
-    expectShape(name, this.#parameters.get(name).shape, shape)
+  /** Name of the activation table that a layer goes by: its parameter `name`.table is the table's number. */
+  #activationTable(name: string): string {
+    const number = integers(`${name}.table`, [1], 0, 65535)
+    checkParameterShape(number, this.#parameters)
+    checkParameterValues(number, this.#parameters)
+    return `table.${this.#parameters.integers(number.name).data[0]}`
   }
 }
 
-function convolved(
-  name: string,
-  { height, width }: Shape,
-  channels: number,
-  { kernel, stride, padding, shuffle }: { kernel: number; stride: number; padding: number; shuffle: 1 | 2 },
-): Shape {
-  const outputs = (length: number) => Math.floor((length + 2 * padding - kernel) / stride) + 1
-  return shuffled(name, { channels, height: outputs(height), width: outputs(width) }, shuffle)
-}
-
-function shuffled(name: string, shape: Shape, factor: 1 | 2): Shape {
-  if (shape.channels % (factor * factor) !== 0) throw misfit(`${name}.weight`, [shape.channels], 'a pixel shuffle')
-  return {
-    channels: shape.channels / (factor * factor),
-    height: shape.height * factor,
-    width: shape.width * factor,
-  }
-}
-
-function halved(shape: Shape): Shape {
-  return { ...shape, channels: shape.channels / 2 }
-}
-
-function checkHeads(channels: number, heads: number, name: string): void {
-  if (channels % heads !== 0) {
-    throw new UnsupportedError('ERR_MODEL_UNSUPPORTED', `${name}: ${channels} channels do not divide by ${heads} heads`)
-  }
-  atMost(channels / heads, maxHeadWidth, `${name}: channels a head`)
-}
-
-function atMost(value: number, most: number, what: string): void {
-  if (value > most)
-    throw new UnsupportedError('ERR_MODEL_UNSUPPORTED', `${what}: ${value}, at most ${most} are supported`)
+/** The shape of a convolution's output: of `channels` channels before the shuffle. */
+function convolved(input: Shape, channels: number, geometry: ConvGeometry): Shape {
+  return shuffledShape({ channels, ...convolvedSize(input, geometry) }, geometry.shuffle)
 }

@@ -2,7 +2,7 @@
  * What a kernel's host function returns: data that names a shader, its
  * constants, what is bound to each of its variables, and how many invocations.
  */
-import type { Activation, Parameters, Port, Shape, Tensor } from '../network/graph.js'
+import type { NodeOf, OpName, Parameters, Port, Shape, Tensor } from '../network/graph.js'
 
 /** Constants in a texture array, made once for a model and shared by all graphs. */
 export interface Weights {
@@ -60,7 +60,7 @@ export function isCopy(action: Action): action is Copy {
 }
 
 /** What an action reads and writes; null for a binding that goes unused. */
-export function touched(action: Action): {
+export function operandsOf(action: Action): {
   readonly reads: readonly (Tensor | Weights | PortBuffer | null)[]
   readonly writes: readonly (Tensor | PortBuffer)[]
 } {
@@ -77,6 +77,11 @@ export interface KernelContext {
   scratch(name: string, shape: Shape): Tensor
 }
 
+/** The host functions of ops: the actions that compute a node, whose tensors and parameters fit it, in order. */
+export type Kernels<Name extends OpName> = {
+  readonly [K in Name]: (node: NodeOf<K>, context: KernelContext) => Action[]
+}
+
 export function isTensor(source: Tensor | Weights | PortBuffer): source is Tensor {
   return 'id' in source
 }
@@ -88,30 +93,6 @@ export function isPortBuffer(source: Tensor | Weights | PortBuffer): source is P
 /** Texels of 4 channels that hold `channels`. */
 export function groupsOf(channels: number): number {
   return Math.ceil(channels / 4)
-}
-
-/** Throws the house sentence unless `tensor` has the given shape. */
-export function checkShape(tensor: Tensor, channels: number, height: number, width: number): void {
-  const s = tensor.shape
-  if (s.channels === channels && s.height === height && s.width === width) return
-  const received = `${s.channels} x ${s.height} x ${s.width}`
-  throw new RangeError(
-    `Expected a shape of ${channels} x ${height} x ${width} for ${tensor.name} but received ${received}`,
-  )
-}
-
-/** The parameter's data, after a check of its number of elements. */
-export function parameterData(parameters: Parameters, name: string, elements: number): Float32Array {
-  const { data, shape } = parameters.get(name)
-  if (data.length === elements) return data
-  throw new RangeError(`Expected ${elements} elements for ${name} but received ${shape.join(' x ')}`)
-}
-
-/** The integer parameter's data, after a check of its number of elements. */
-export function integerData(parameters: Parameters, name: string, elements: number): Int32Array {
-  const { data, shape } = parameters.integers(name)
-  if (data.length === elements) return data
-  throw new RangeError(`Expected ${elements} elements for ${name} but received ${shape.join(' x ')}`)
 }
 
 /**
@@ -128,12 +109,28 @@ export function texelGrid(output: Tensor): [number, number, number] {
   return [width, height, groupsOf(channels)]
 }
 
-/** `keep` of a node as the shaders' number. */
-export function keepNumber(keep: 'anchor' | 'nonAnchor' | null): number {
-  return keep === null ? 0 : keep === 'anchor' ? 1 : 2
-}
-
-/** `activation` of a node as the shaders' number. */
-export function activationNumber(activation: Activation): number {
-  return { none: 0, gelu: 1 }[activation]
+/**
+ * A dispatch of one invocation for each texel of `output`, for a shader on texel.wgsl.
+ *
+ * @param cost multiply-adds for each value of the output, roughly
+ */
+export function texelDispatch({
+  shader,
+  constants = {},
+  reads,
+  output,
+  params = {},
+  cost,
+}: Pick<Dispatch, 'shader' | 'reads' | 'cost'> &
+  Partial<Pick<Dispatch, 'constants' | 'params'>> & { readonly output: Tensor }): Dispatch {
+  const { channels, height, width } = output.shape
+  return {
+    shader,
+    constants,
+    reads,
+    writes: { output },
+    params: { width, height, ...params },
+    invocations: texelGrid(output),
+    cost: cost * channels * height * width,
+  }
 }

@@ -2,10 +2,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DeviceError, throwIfAborted } from '../errors.js'
 import type { Executable, Graph, Parameters, Port, PortData, Tensor } from '../network/graph.js'
+import { type BackendResources, PlanBinder, type Step } from './binder.js'
 import { GPUMapMode } from './constants.js'
 import type { Device } from './device.js'
 import { portElements } from './kernels/ports.js'
-import { Maker, type Shared, type Step } from './maker.js'
 import { plan, split } from './plan.js'
 
 /**
@@ -31,35 +31,35 @@ export class GraphExecutable implements Executable {
   #closed = false
   #running = false
 
-  private constructor(made: {
+  private constructor(parts: {
     device: Device
     stages: readonly StageSteps[]
     buffers: ReadonlyMap<Port, GPUBuffer>
     staging: ReadonlyMap<Port, GPUBuffer>
     resources: readonly { destroy(): void }[]
   }) {
-    this.#device = made.device
-    this.#stages = made.stages
-    this.#buffers = made.buffers
-    this.#staging = made.staging
-    this.#resources = made.resources
+    this.#device = parts.device
+    this.#stages = parts.stages
+    this.#buffers = parts.buffers
+    this.#staging = parts.staging
+    this.#resources = parts.resources
   }
 
   /** Plans the graph, compiles its pipelines in parallel, and makes everything that its stages bind. */
-  static async compile(graph: Graph, parameters: Parameters, shared: Shared): Promise<GraphExecutable> {
-    const { device, software } = shared
+  static async compile(graph: Graph, parameters: Parameters, backend: BackendResources): Promise<GraphExecutable> {
+    const { device, software } = backend
     const planned = plan(graph, { parameters, software })
     const scopes = device.scopes()
     const resources: { destroy(): void }[] = []
     try {
-      const maker = new Maker(shared, parameters, planned, scopes, resources)
+      const binder = new PlanBinder(backend, parameters, planned, scopes, resources)
       const stages: StageSteps[] = []
       for (const [i, stage] of graph.stages.entries()) {
-        const steps = await maker.steps(planned.stages[i] ?? [])
+        const steps = await binder.steps(planned.stages[i] ?? [])
         const parts = split(steps, software ? BUDGET.software : BUDGET.hardware)
         stages.push({ inputs: stage.inputs, outputs: stage.outputs, parts })
       }
-      const ports = maker.finish(graph.stages.flatMap(({ outputs }) => outputs))
+      const ports = binder.portBuffers(graph.stages.flatMap(({ outputs }) => outputs))
       await scopes.check()
       return new GraphExecutable({ device, stages, resources, ...ports })
     } catch (error) {

@@ -3,9 +3,11 @@
  * for every tensor a slot that it shares with tensors of the same shape whose
  * life is over before its own begins.
  */
+
+import { checkShapes } from '../network/check.js'
 import type { Graph, Parameters, Shape, Tensor } from '../network/graph.js'
-import { type Action, isCopy, isTensor, type KernelContext, touched } from './dispatch.js'
-import { describe } from './kernels/index.js'
+import { type Action, isCopy, isTensor, type KernelContext, operandsOf } from './dispatch.js'
+import { actionsOf } from './kernels/index.js'
 import { pack, unpack } from './kernels/ports.js'
 import { checkLimits, tensorSize } from './textures.js'
 import { checkWeights, type WeightLimits } from './weights.js'
@@ -22,20 +24,26 @@ export interface Plan {
 function stageActions(graph: Graph, context: Omit<KernelContext, 'scratch'>): Action[][] {
   let id = graph.tensors.length
   const full: KernelContext = { ...context, scratch: (name, shape) => ({ id: id++, name, shape }) }
+  for (const { nodes } of graph.stages) for (const node of nodes) checkShapes(node, context.parameters)
   return graph.stages.map(({ inputs, nodes, outputs }) => [
     ...inputs.map(unpack),
-    ...nodes.flatMap((node) => describe(node, full)),
+    ...nodes.flatMap((node) => actionsOf(node, full)),
     ...outputs.map(pack),
   ])
 }
 
-/** Plans a graph. Throws a RangeError for shapes that don't fit, or for a tensor that is read before it is made. */
+/**
+ * Plans a graph.
+ *
+ * @throws CorruptDataError ERR_MODEL_CORRUPT for shapes that don't fit
+ * @throws RangeError for a tensor that is read before it is written
+ */
 export function plan(graph: Graph, context: Omit<KernelContext, 'scratch'>): Plan {
   const stages = stageActions(graph, context)
   const order = stages.flat()
   const lastUse = new Map<Tensor, number>()
   order.forEach((action, i) => {
-    const { reads, writes } = touched(action)
+    const { reads, writes } = operandsOf(action)
     for (const source of [...reads, ...writes]) if (source && isTensor(source)) lastUse.set(source, i)
   })
   const slots: Shape[] = []
@@ -44,7 +52,7 @@ export function plan(graph: Graph, context: Omit<KernelContext, 'scratch'>): Pla
   // The exact shape: the border must have stayed zero.
   const key = ({ channels, height, width }: Shape) => `${Math.ceil(channels / 4)} ${height} ${width}`
   order.forEach((action, i) => {
-    const { reads, writes } = touched(action)
+    const { reads, writes } = operandsOf(action)
     for (const source of reads) {
       if (source && isTensor(source) && !slotOf.has(source)) {
         const reader = isCopy(action) ? 'a copy' : action.shader
@@ -77,7 +85,7 @@ export function checkFits(
 ): void {
   const { stages, slotOf } = plan(graph, { parameters, software })
   for (const { name, shape } of slotOf.keys()) checkLimits(name, tensorSize(shape), limits)
-  for (const source of stages.flat().flatMap((action) => touched(action).reads)) {
+  for (const source of stages.flat().flatMap((action) => operandsOf(action).reads)) {
     if (source && 'build' in source) checkWeights(source, limits)
   }
 }

@@ -6,10 +6,10 @@ import { AbortedError, DeviceError } from '../../src/errors.js'
 import type { Graph, Node, Parameters, PortData, Tensor } from '../../src/network/graph.js'
 import { pickAdapter } from '../../src/webgpu/adapters.js'
 import { openWebGpu, WebGpuBackend } from '../../src/webgpu/backend.js'
+import { workgroupCount } from '../../src/webgpu/binder.js'
 import { GPUBufferUsage } from '../../src/webgpu/constants.js'
 import { Device } from '../../src/webgpu/device.js'
 import { type Dispatch, isCopy } from '../../src/webgpu/dispatch.js'
-import { workgroupCount } from '../../src/webgpu/maker.js'
 import { compilePipeline } from '../../src/webgpu/pipelines.js'
 import { plan, split } from '../../src/webgpu/plan.js'
 import { loadShader, packParams, parseShader } from '../../src/webgpu/shader.js'
@@ -18,8 +18,9 @@ import { onEachAdapter } from './adapters.js'
 /** Conv weights that are the same for every name: a small, fixed pattern. */
 const parameters: Parameters = {
   get(name) {
-    const length = name.endsWith('weight') ? 8 * 8 * 9 : 8
-    return { shape: [length], data: Float32Array.from({ length }, (_, i) => Math.sin(i) / 8) }
+    const shape = name.endsWith('weight') ? [8, 8, 3, 3] : [8]
+    const length = shape.reduce((a, b) => a * b, 1)
+    return { shape, data: Float32Array.from({ length }, (_, i) => Math.sin(i) / 8) }
   },
   integers: () => ({ shape: [], data: new Int32Array() }),
 }

@@ -1,15 +1,7 @@
 import { UnsupportedError } from '../../errors.js'
 import type { IntegerLinearAttentionNode, IntegerWindowAttentionNode, Tensor } from '../../network/graph.js'
-import {
-  checkShape,
-  type Dispatch,
-  groupSize,
-  groupsOf,
-  integerData,
-  type KernelContext,
-  keepNumber,
-  texelGrid,
-} from '../dispatch.js'
+import { halfNumber } from '../../network/tensor.js'
+import { type Dispatch, groupSize, groupsOf, type KernelContext, type Kernels, texelDispatch } from '../dispatch.js'
 import { tableWeights } from './integer-conv.js'
 
 /** Texels of a head; heads may not share one. */
@@ -20,14 +12,13 @@ function headGroups(tensor: Tensor, channels: number, heads: number): number {
 }
 
 /** Shapes: qkv 3 d x H x W, output d x 5 H x 5 W, bias 81 x heads. */
-export function integerWindowAttention(node: IntegerWindowAttentionNode, context: KernelContext): Dispatch[] {
+function integerWindowAttention(node: IntegerWindowAttentionNode, context: KernelContext): Dispatch[] {
   const { qkv, output, heads } = node
   const { height, width } = qkv.shape
   const d = qkv.shape.channels / 3
-  checkShape(output, d, 5 * height, 5 * width)
   const perHead = headGroups(qkv, d, heads)
-  const bias = integerData(context.parameters, node.bias, 81 * heads)
-  const [shift = 0] = integerData(context.parameters, node.shift, 1)
+  const bias = context.parameters.integers(node.bias).data
+  const [shift = 0] = context.parameters.integers(node.shift).data
   return [
     {
       shader: 'integer_window_attention',
@@ -53,17 +44,16 @@ export function integerWindowAttention(node: IntegerWindowAttentionNode, context
 }
 
 /** Both softmaxes, and the products around them. Shapes: query, key, value and output C x H x W. */
-export function integerLinearAttention(node: IntegerLinearAttentionNode, context: KernelContext): Dispatch[] {
+function integerLinearAttention(node: IntegerLinearAttentionNode, context: KernelContext): Dispatch[] {
   const { query, key, value, output, heads } = node
   const { channels, height, width } = query.shape
-  for (const tensor of [key, value, output]) checkShape(tensor, channels, height, width)
   const perHead = headGroups(query, channels, heads)
   const groups = groupsOf(channels)
   const keys = context.scratch(`${output.name} keys`, query.shape)
   const queries = context.scratch(`${output.name} queries`, query.shape)
   const matrix = context.scratch(`${output.name} context`, { channels, height: 1, width: channels / heads })
   const exponentials = tableWeights(node.exp, context)
-  const [shift = 0] = integerData(context.parameters, node.shift, 1)
+  const [shift = 0] = context.parameters.integers(node.shift).data
   const GROUP = groupSize(context.software)
   const size = { width, height }
   return [
@@ -72,7 +62,7 @@ export function integerLinearAttention(node: IntegerLinearAttentionNode, context
       constants: { GROUP },
       reads: { key, exponentials },
       writes: { output: keys },
-      params: { ...size, keep: keepNumber(node.split ? 'anchor' : null) },
+      params: { ...size, keep: halfNumber(node.split ? 'anchor' : null) },
       invocations: [GROUP, groups, 1],
       cost: 64 * channels * height * width,
     },
@@ -90,18 +80,21 @@ export function integerLinearAttention(node: IntegerLinearAttentionNode, context
       constants: {},
       reads: { query, exponentials },
       writes: { output: queries },
-      params: { ...size, headGroups: perHead, keep: keepNumber(node.split ? 'nonAnchor' : null) },
+      params: { ...size, headGroups: perHead, keep: halfNumber(node.split ? 'nonAnchor' : null) },
       invocations: [width, height, heads],
       cost: 64 * channels * height * width,
     },
-    {
+    texelDispatch({
       shader: 'linear_attention_apply',
-      constants: {},
       reads: { query: queries, context: matrix },
-      writes: { output },
-      params: { ...size, headGroups: perHead, shift },
-      invocations: texelGrid(output),
-      cost: 16 * channels * 4 * perHead * height * width,
-    },
+      output,
+      params: { headGroups: perHead, shift },
+      cost: 16 * 4 * perHead,
+    }),
   ]
+}
+
+export const attentionKernels: Kernels<'integerWindowAttention' | 'integerLinearAttention'> = {
+  integerWindowAttention,
+  integerLinearAttention,
 }

@@ -1,39 +1,28 @@
 import type { ConcatNode, SliceNode, Tensor } from '../../network/graph.js'
+import { channelsOf } from '../../network/ops/op.js'
 import {
   type Action,
   type Copy,
-  checkShape,
   type Dispatch,
   groupsOf,
   type KernelContext,
-  texelGrid,
+  type Kernels,
+  texelDispatch,
 } from '../dispatch.js'
 
 /** Shapes: input C x H x W, output c x H x W with first + c <= C. */
-export function slice(node: SliceNode, { software }: KernelContext): Action[] {
-  const { input, output, first } = node
+function slice({ input, output, first }: SliceNode, { software }: KernelContext): Action[] {
   const { channels, height, width } = output.shape
-  checkShape(input, Math.max(input.shape.channels, first + channels), height, width)
-  const cost = 4 * channels * height * width
   if (software && first % 4 === 0 && (channels % 4 === 0 || first + channels === input.shape.channels)) {
     const layers = groupsOf(channels)
+    const cost = 4 * channels * height * width
     return [{ copy: { from: input, fromLayer: first / 4, to: output, toLayer: 0, layers }, cost }]
   }
-  return [
-    {
-      shader: 'slice',
-      constants: {},
-      reads: { source: input },
-      writes: { output },
-      params: { width, height, first, channels },
-      invocations: texelGrid(output),
-      cost: 4 * cost,
-    },
-  ]
+  return [texelDispatch({ shader: 'slice', reads: { source: input }, output, params: { first, channels }, cost: 16 })]
 }
 
 /** Shapes: inputs C_i x H x W, output sum C_i x H x W. */
-export function concat(node: ConcatNode, context: KernelContext): Action[] {
+function concat(node: ConcatNode, context: KernelContext): Action[] {
   return concatInto(node.inputs, node.output, context)
 }
 
@@ -43,8 +32,6 @@ export function concat(node: ConcatNode, context: KernelContext): Action[] {
  */
 export function concatInto(inputs: readonly Tensor[], output: Tensor, context: KernelContext): Action[] {
   const { height, width } = output.shape
-  for (const input of inputs) checkShape(input, input.shape.channels, height, width)
-  checkShape(output, total(inputs), height, width)
   if (inputs.slice(0, -1).every(({ shape }) => shape.channels % 4 === 0)) {
     return context.software ? copies(inputs, output) : joins(inputs, output)
   }
@@ -52,7 +39,7 @@ export function concatInto(inputs: readonly Tensor[], output: Tensor, context: K
   let parts = inputs
   while (parts.length > 4) {
     const head = parts.slice(0, 4)
-    const joined = context.scratch(`${output.name} part`, { channels: total(head), height, width })
+    const joined = context.scratch(`${output.name} part`, { channels: channelsOf(head), height, width })
     actions.push(join(head, joined))
     parts = [joined, ...parts.slice(4)]
   }
@@ -73,19 +60,15 @@ function copies(inputs: readonly Tensor[], output: Tensor): Copy[] {
 /** Four parts at a time, each of whole layers but for the last. */
 function joins(inputs: readonly Tensor[], output: Tensor): Dispatch[] {
   return Array.from({ length: Math.ceil(inputs.length / 4) }, (_, i) =>
-    join(inputs.slice(4 * i, 4 * i + 4), output, total(inputs.slice(0, 4 * i)) / 4),
+    join(inputs.slice(4 * i, 4 * i + 4), output, channelsOf(inputs.slice(0, 4 * i)) / 4),
   )
-}
-
-function total(tensors: readonly Tensor[]): number {
-  return tensors.reduce((sum, { shape }) => sum + shape.channels, 0)
 }
 
 /** Up to four parts, from a layer of the output on; `layer`: they are of whole layers. */
 function join(parts: readonly Tensor[], output: Tensor, layer?: number): Dispatch {
   const { height, width } = output.shape
-  const channels = total(parts)
-  const end = (count: number) => total(parts.slice(0, count))
+  const channels = channelsOf(parts)
+  const end = (count: number) => channelsOf(parts.slice(0, count))
   return {
     shader: 'concat',
     constants: { WHOLE: layer === undefined ? 0 : 1 },
@@ -101,3 +84,5 @@ function join(parts: readonly Tensor[], output: Tensor, layer?: number): Dispatc
     cost: 64 * channels * height * width,
   }
 }
+
+export const channelKernels: Kernels<'slice' | 'concat'> = { slice, concat }

@@ -1,47 +1,40 @@
 import type { DequantiseNode, QuantiseNode, ScaleIndexNode } from '../../network/graph.js'
-import { checkShape, type Dispatch, type KernelContext, keepNumber, parameterData, texelGrid } from '../dispatch.js'
+import { halfNumber } from '../../network/tensor.js'
+import { type Dispatch, type KernelContext, type Kernels, texelDispatch } from '../dispatch.js'
 
 /** Shapes: params 2 d x H x W, output d x H x W; table of up to some thousand rising thresholds. */
-export function scaleIndex(node: ScaleIndexNode, context: KernelContext): Dispatch[] {
-  const { params, output } = node
-  const { channels, height, width } = output.shape
-  checkShape(params, 2 * channels, height, width)
-  const table = context.parameters.integers(node.table).data
+function scaleIndex({ params, output, table: name, keep }: ScaleIndexNode, { parameters }: KernelContext): Dispatch[] {
+  const { channels } = output.shape
+  const table = parameters.integers(name).data
   const texels = Math.ceil(table.length / 4)
   return [
-    {
+    texelDispatch({
       shader: 'scale_index',
-      constants: {},
       reads: {
         params,
         table: {
-          key: `${node.table}|line`,
+          key: `${name}|line`,
           width: texels,
           height: 1,
           layers: 1,
           build: () => Float32Array.from({ length: 4 * texels }, (_, i) => table[i] ?? 3e38),
         },
       },
-      writes: { output },
-      params: { width, height, channels, keep: keepNumber(node.keep), texels, last: table.length - 1 },
-      invocations: texelGrid(output),
-      cost: 4 * table.length * channels * height * width,
-    },
+      output,
+      params: { channels, keep: halfNumber(keep), texels, last: table.length - 1 },
+      cost: 4 * table.length,
+    }),
   ]
 }
 
 /** Shapes: latent at least first + d channels, params 2 d x H x W, indexes and output d x H x W; 64 dead zones. */
-export function quantise(node: QuantiseNode, context: KernelContext): Dispatch[] {
+function quantise(node: QuantiseNode, { parameters }: KernelContext): Dispatch[] {
   const { latent, params, indexes, output, first } = node
-  const { channels, height, width } = output.shape
-  checkShape(params, 2 * channels, height, width)
-  checkShape(indexes, channels, height, width)
-  checkShape(latent, Math.max(latent.shape.channels, first + channels), height, width)
-  const zones = parameterData(context.parameters, node.deadZones, 64)
+  const { channels } = output.shape
+  const zones = parameters.get(node.deadZones).data
   return [
-    {
+    texelDispatch({
       shader: 'quantise',
-      constants: {},
       reads: {
         latent,
         params,
@@ -54,30 +47,25 @@ export function quantise(node: QuantiseNode, context: KernelContext): Dispatch[]
           build: () => Float32Array.from({ length: 4 * zones.length }, (_, i) => zones[i >> 2] as number),
         },
       },
-      writes: { output },
-      params: { width, height, first, channels, keep: keepNumber(node.keep) },
-      invocations: texelGrid(output),
-      cost: 32 * channels * height * width,
-    },
+      output,
+      params: { first, channels, keep: halfNumber(node.keep) },
+      cost: 32,
+    }),
   ]
 }
 
 /** Shapes: symbols, base and output d x H x W, params 2 d x H x W. */
-export function dequantise(node: DequantiseNode): Dispatch[] {
-  const { symbols, params, base, output } = node
-  const { channels, height, width } = output.shape
-  checkShape(symbols, channels, height, width)
-  checkShape(params, 2 * channels, height, width)
-  if (base) checkShape(base, channels, height, width)
+function dequantise({ symbols, params, base, output, keep }: DequantiseNode): Dispatch[] {
+  const { channels } = output.shape
   return [
-    {
+    texelDispatch({
       shader: 'dequantise',
-      constants: {},
       reads: { symbols, params, base },
-      writes: { output },
-      params: { width, height, channels, keep: keepNumber(node.keep), hasBase: base ? 1 : 0 },
-      invocations: texelGrid(output),
-      cost: 32 * channels * height * width,
-    },
+      output,
+      params: { channels, keep: halfNumber(keep), hasBase: base ? 1 : 0 },
+      cost: 32,
+    }),
   ]
 }
+
+export const entropyKernels: Kernels<'scaleIndex' | 'quantise' | 'dequantise'> = { scaleIndex, quantise, dequantise }

@@ -1,26 +1,16 @@
 import type { IntegerConvNode, IntegerDepthwiseNode, Tensor } from '../../network/graph.js'
+import { halfNumber } from '../../network/tensor.js'
 import {
   type Action,
-  checkShape,
   type Dispatch,
   groupsOf,
-  integerData,
   type KernelContext,
-  keepNumber,
-  texelGrid,
+  type Kernels,
+  texelDispatch,
   type Weights,
 } from '../dispatch.js'
-import {
-  blockValues,
-  convGrid,
-  convProduct,
-  convWeights,
-  joined,
-  type Product,
-  tapsAsChannels,
-  tapsFirst,
-  unfold,
-} from './conv.js'
+import { joined, tapsAsChannels, tapsFirst, unfold } from './conv-inputs.js'
+import { blockValues, convGrid, convProduct, convWeights, type Product, tileDispatch } from './conv-tiles.js'
 
 /** Sums of |weight| below this, times an activation's 2048, stay below 2^24: f32 sums such products exactly, in any order. */
 const EXACT = 2 ** 24 / 2048
@@ -89,7 +79,7 @@ function findExactRun(weight: Int32Array, { inputs, kernel }: Pick<Product, 'inp
 
 /** A table of 4096 entries, or none. */
 export function tableWeights(name: string, context: KernelContext): Weights {
-  const data = integerData(context.parameters, name, 4096)
+  const { data } = context.parameters.integers(name)
   const build = () => Int16Array.from(data)
   return { key: `${name}|table`, width: 64, height: 64, layers: 1, format: 'r16sint', build }
 }
@@ -103,17 +93,16 @@ export function roundingBias(bias: Int32Array, shift: Int32Array): Int32Array {
  * Several inputs are first joined; where the taps of positions don't overlap there is nothing to reuse, and they are
  * gathered into channels. Shapes: inputs C_i x H x W, output O / shuffle^2 x shuffle H' x shuffle W'.
  */
-export function integerConv(node: IntegerConvNode, context: KernelContext): Action[] {
+function integerConv(node: IntegerConvNode, context: KernelContext): Action[] {
   const { kernel, stride, output } = node
   const product = convProduct(node)
-  const { inputs, outputs } = product
-  const weight = integerData(context.parameters, node.weight, outputs * inputs * kernel * kernel)
+  const weight = context.parameters.integers(node.weight).data
   const [source, before] = joined(node.inputs, output, context)
   if (kernel === 1 || kernel !== stride) {
     return [...before, convolve(node, source, product, { name: node.weight, data: weight }, context)]
   }
   const [samples, gather] = unfold(source, output, kernel, context)
-  const gathered = { name: `${node.weight}|taps first`, data: tapsFirst(weight, inputs, kernel * kernel) }
+  const gathered = { name: `${node.weight}|taps first`, data: tapsFirst(weight, product.inputs, kernel * kernel) }
   const flat = tapsAsChannels(samples, output, node.shuffle)
   return [...before, gather, convolve(node, samples, flat, gathered, context)]
 }
@@ -129,11 +118,11 @@ function convolve(
   const grid = convGrid(product, context.software)
   const { layers } = grid
   const { taps, groups } = exactRun(weight.data, product)
-  const bias = integerData(context.parameters, node.bias, product.outputs)
-  const shift = integerData(context.parameters, node.shift, product.outputs)
-  return {
+  const bias = context.parameters.integers(node.bias).data
+  const shift = context.parameters.integers(node.shift).data
+  return tileDispatch(grid, {
     shader: 'integer_conv',
-    constants: { ...grid.constants, T: taps, TABLE: table === null ? 0 : 1, RES: residual ? 1 : 0 },
+    constants: { T: taps, TABLE: table === null ? 0 : 1 },
     reads: {
       source,
       weights: convWeights(weight.name, weight.data, product, grid),
@@ -149,38 +138,34 @@ function convolve(
             ...blockValues(shift, product, layers, NO_CHANNEL),
           ]),
       },
-      residual,
       ...(table === null ? {} : { table: tableWeights(table, context) }),
     },
-    writes: { output },
+    residual,
+    output,
     params: {
-      ...grid.params,
       exact: groups,
-      keep: keepNumber(keep),
+      keep: halfNumber(keep),
       least: range === 'wide' ? -(2 ** 20) : -2048,
       most: range === 'wide' ? 2 ** 20 : 2047,
       zero: 0,
     },
-    invocations: grid.invocations,
-    cost: grid.cost,
-  }
+  })
 }
 
 /** 3x3, one filter a channel. Shapes: C x H x W. */
-export function integerDepthwise(node: IntegerDepthwiseNode, context: KernelContext): Dispatch[] {
+function integerDepthwise(node: IntegerDepthwiseNode, context: KernelContext): Dispatch[] {
   const { input, output, table } = node
-  const { channels, height, width } = input.shape
-  checkShape(output, channels, height, width)
-  const weight = integerData(context.parameters, node.weight, channels * 9)
-  const bias = integerData(context.parameters, node.bias, channels)
-  const shift = integerData(context.parameters, node.shift, channels)
+  const { channels } = input.shape
+  const weight = context.parameters.integers(node.weight).data
+  const bias = context.parameters.integers(node.bias).data
+  const shift = context.parameters.integers(node.shift).data
   const rounding = roundingBias(bias, shift)
   const rows = (c: number) =>
     c < channels
       ? [...weight.subarray(9 * c, 9 * c + 9), rounding[c] as number, shift[c] as number]
       : [...new Array<number>(10).fill(0), NO_CHANNEL]
   return [
-    {
+    texelDispatch({
       shader: 'integer_depthwise',
       constants: { TABLE: table === null ? 0 : 1 },
       reads: {
@@ -188,11 +173,9 @@ export function integerDepthwise(node: IntegerDepthwiseNode, context: KernelCont
         weights: { key: `${node.weight}|depthwise`, ...channelRows(channels, rows) },
         ...(table === null ? {} : { table: tableWeights(table, context) }),
       },
-      writes: { output },
-      params: { width, height },
-      invocations: texelGrid(output),
-      cost: 4 * 9 * channels * height * width,
-    },
+      output,
+      cost: 4 * 9,
+    }),
   ]
 }
 
@@ -209,3 +192,5 @@ export function channelRows(channels: number, row: (channel: number) => number[]
   }
   return { width, height, layers: 1, format: 'rgba32sint', build }
 }
+
+export const integerConvKernels: Kernels<'integerConv' | 'integerDepthwise'> = { integerConv, integerDepthwise }

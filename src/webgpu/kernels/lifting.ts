@@ -1,57 +1,28 @@
-import type { LiftMergeNode, LiftSplitNode, LiftStepNode, Tensor } from '../../network/graph.js'
-import {
-  checkShape,
-  type Dispatch,
-  groupSize,
-  groupsOf,
-  type KernelContext,
-  parameterData,
-  texelGrid,
-} from '../dispatch.js'
+import type { Axis, LiftMergeNode, LiftSplitNode, LiftStepNode, Tensor } from '../../network/graph.js'
+import { type Dispatch, groupSize, groupsOf, type KernelContext, type Kernels, texelGrid } from '../dispatch.js'
 
 /** Positions that an invocation of lift_hidden makes. */
 const HIDDEN_TILE = 4
 
 /** Shapes: input C x H x W, halves C x H / 2 x W or C x H x W / 2. */
-export function liftSplit(node: LiftSplitNode): Dispatch[] {
-  const { input, even, odd } = node
-  const columns = node.axis === 'columns' ? 1 : 0
-  checkHalves(input, even, odd, columns)
-  return [
-    {
-      shader: 'lift_split',
-      constants: {},
-      reads: { source: input },
-      writes: { even, odd },
-      params: { width: even.shape.width, height: even.shape.height, columns },
-      invocations: texelGrid(even),
-      cost: 16 * even.shape.width * even.shape.height,
-    },
-  ]
+function liftSplit({ input, even, odd, axis }: LiftSplitNode): Dispatch[] {
+  return [{ shader: 'lift_split', reads: { source: input }, writes: { even, odd }, ...halves(even, axis) }]
 }
 
 /** Shapes: halves C x H / 2 x W or C x H x W / 2, output C x H x W. */
-export function liftMerge(node: LiftMergeNode): Dispatch[] {
-  const { even, odd, output } = node
-  const columns = node.axis === 'columns' ? 1 : 0
-  checkHalves(output, even, odd, columns)
-  return [
-    {
-      shader: 'lift_merge',
-      constants: {},
-      reads: { even, odd },
-      writes: { output },
-      params: { width: even.shape.width, height: even.shape.height, columns },
-      invocations: texelGrid(even),
-      cost: 16 * even.shape.width * even.shape.height,
-    },
-  ]
+function liftMerge({ even, odd, output, axis }: LiftMergeNode): Dispatch[] {
+  return [{ shader: 'lift_merge', reads: { even, odd }, writes: { output }, ...halves(even, axis) }]
 }
 
-function checkHalves(whole: Tensor, even: Tensor, odd: Tensor, columns: number): void {
-  const { channels, height, width } = even.shape
-  checkShape(odd, channels, height, width)
-  checkShape(whole, channels, columns ? height : 2 * height, columns ? 2 * width : width)
+/** What splitting and merging share: an invocation for each texel of a half. */
+function halves(half: Tensor, axis: Axis) {
+  const { height, width } = half.shape
+  return {
+    constants: {},
+    params: { width, height, columns: axis === 'columns' ? 1 : 0 },
+    invocations: texelGrid(half),
+    cost: 16 * width * height,
+  }
 }
 
 /**
@@ -60,22 +31,19 @@ function checkHalves(whole: Tensor, even: Tensor, odd: Tensor, columns: number):
  * colours in a texel, so that a weight multiplies all colours at once.
  * Shapes: source, target and output C x H x W, C up to 4.
  */
-export function liftStep(node: LiftStepNode, context: KernelContext): Dispatch[] {
+function liftStep(node: LiftStepNode, context: KernelContext): Dispatch[] {
   const { source, target, output, net } = node
   const { channels: colours, height, width } = source.shape
   if (colours > 4) throw new RangeError(`Expected at most 4 channels for ${source.name} but received ${colours}`)
-  checkShape(target, colours, height, width)
-  checkShape(output, colours, height, width)
-  const { parameters } = context
-  const c = parameters.get(`${net}.conv1.bias`).data.length
+  const valuesOf = (name: string) => context.parameters.get(`${net}.${name}`).data
+  const [weight1, bias1] = [valuesOf('conv1.weight'), valuesOf('conv1.bias')]
+  const [weight2, bias2] = [valuesOf('conv2.weight'), valuesOf('conv2.bias')]
+  const [weight3, bias3] = [valuesOf('conv3.weight'), valuesOf('conv3.bias')]
+  const c = bias1.length
   const padded = 8 * Math.ceil(c / 8)
   const columns = node.axis === 'columns'
   const layout = columns ? 'transposed' : 'upright'
   const tap = (k: number) => (columns ? 3 * (k % 3) + Math.floor(k / 3) : k)
-  const data = (name: string, elements: number) => parameterData(parameters, `${net}.${name}`, elements)
-  const [weight1, bias1] = [data('conv1.weight', 9 * c), data('conv1.bias', c)]
-  const [weight2, bias2] = [data('conv2.weight', 9 * c * c), data('conv2.bias', c)]
-  const [weight3, bias3] = [data('conv3.weight', c), data('conv3.bias', 1)]
 
   const f = context.scratch(`${output.name} f`, source.shape)
   const hidden = context.scratch(`${output.name} hidden`, { channels: 4 * padded, height, width })
@@ -179,3 +147,5 @@ function packTaps(weight: Float32Array, bias: Float32Array, taps: number): Float
   }
   return packed
 }
+
+export const liftingKernels: Kernels<'liftSplit' | 'liftMerge' | 'liftStep'> = { liftSplit, liftMerge, liftStep }

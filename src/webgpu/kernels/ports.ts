@@ -1,5 +1,5 @@
 import type { Port } from '../../network/graph.js'
-import { type Dispatch, groupsOf, type PortBuffer, texelGrid } from '../dispatch.js'
+import { type Dispatch, type PortBuffer, texelDispatch, texelGrid } from '../dispatch.js'
 
 /** Elements of a port's host array. */
 export function portElements({ tensor }: Port): number {
@@ -22,16 +22,13 @@ function checkRgb({ tensor, format }: Port): void {
 /** Host data to a tensor. */
 export function unpack(port: Port): Dispatch {
   checkRgb(port)
-  const { channels, height, width } = port.tensor.shape
-  return {
+  return texelDispatch({
     shader: { float: 'unpack_float', int16: 'unpack_int16', rgb8: 'unpack_rgb8' }[port.format],
-    constants: {},
     reads: { data: portBuffer(port) },
-    writes: { output: port.tensor },
-    params: port.format === 'rgb8' ? { width, height } : { width, height, channels },
-    invocations: texelGrid(port.tensor),
-    cost: 128 * channels * height * width,
-  }
+    output: port.tensor,
+    params: port.format === 'rgb8' ? {} : { channels: port.tensor.shape.channels },
+    cost: 128,
+  })
 }
 
 /** A tensor to host data. */
@@ -46,7 +43,7 @@ export function pack(port: Port): Dispatch {
       ...common,
       shader: 'pack_float',
       params: { width, height, channels },
-      invocations: [width, height, groupsOf(channels)],
+      invocations: texelGrid(tensor),
     }
   }
   if (format === 'int16') {

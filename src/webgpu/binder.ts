@@ -1,4 +1,4 @@
-/** Makes what a plan needs on the device: textures, buffers, bind groups, and from them the steps to encode. */
+/** Binds a plan to a device: the textures, buffers and bind groups that it needs, and from them the steps to encode. */
 import type { Parameters, Port, Tensor } from '../network/graph.js'
 import { GPUBufferUsage, GPUTextureUsage } from './constants.js'
 import type { Device, ErrorScopes } from './device.js'
@@ -42,13 +42,14 @@ interface CopyStep {
 /** What a stage's loop encodes. */
 export type Step = DispatchStep | CopyStep
 
+/** The memory of a tensor, which others may have before and after it. */
 interface Slot {
   readonly texture: GPUTexture
   readonly view: GPUTextureView
 }
 
-/** What a backend's executables share. */
-export interface Shared {
+/** What the executables of a backend share. */
+export interface BackendResources {
   readonly device: Device
   readonly pipelines: PipelineCache
   readonly weights: WeightCache
@@ -67,9 +68,9 @@ export function workgroupCount(
   return [Math.ceil(x / rows), rows, z]
 }
 
-/** Makes the device's objects for a plan. */
-export class Maker {
-  readonly #shared: Shared
+/** Makes the device's objects for a plan; all that is to be destroyed with its executable goes into `resources`. */
+export class PlanBinder {
+  readonly #backend: BackendResources
   readonly #parameters: Parameters
   readonly #plan: Plan
   readonly #scopes: ErrorScopes
@@ -81,13 +82,13 @@ export class Maker {
   #uniformOffset = 0
 
   constructor(
-    shared: Shared,
+    backend: BackendResources,
     parameters: Parameters,
     planned: Plan,
     scopes: ErrorScopes,
     resources: { destroy(): void }[],
   ) {
-    this.#shared = shared
+    this.#backend = backend
     this.#parameters = parameters
     this.#plan = planned
     this.#scopes = scopes
@@ -95,26 +96,28 @@ export class Maker {
     const { TEXTURE_BINDING, STORAGE_BINDING, COPY_SRC, COPY_DST } = GPUTextureUsage
     const usage = TEXTURE_BINDING | STORAGE_BINDING | COPY_SRC | COPY_DST
     const names = new Map([...planned.slotOf].map(([tensor, slot]) => [slot, tensor.name]))
-    const texture = (name: string, size: TextureSize) => {
-      const made = createTexture(shared.device, scopes, name, size, usage)
-      resources.push(made)
-      return { texture: made, view: arrayView(scopes, made) }
+    const slot = (name: string, size: TextureSize) => {
+      const texture = createTexture(backend.device, scopes, name, size, usage)
+      resources.push(texture)
+      return { texture, view: arrayView(scopes, texture) }
     }
-    this.#slots = planned.slots.map((shape, i) => texture(names.get(i) ?? `slot ${i}`, tensorSize(shape)))
-    this.#unused = texture('unused', tensorSize({ channels: 1, height: 1, width: 1 })).view
+    this.#slots = planned.slots.map((shape, i) => slot(names.get(i) ?? `slot ${i}`, tensorSize(shape)))
+    this.#unused = slot('unused', tensorSize({ channels: 1, height: 1, width: 1 })).view
     const count = planned.stages.reduce((sum, stage) => sum + stage.length, 0)
     this.#uniforms = this.#buffer('params', count * UNIFORM_STEP, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST)
   }
 
+  /** The steps of a stage; pipelines that are new are compiled in parallel. */
   async steps(actions: readonly Action[]): Promise<Step[]> {
-    const { pipelines } = this.#shared
+    const { pipelines } = this.#backend
     const compiled = await Promise.all(actions.map((action) => (isCopy(action) ? null : pipelines.get(action))))
     return actions.map((action, i) =>
       isCopy(action) ? this.#copy(action) : this.#dispatch(action, compiled[i] as Pipeline),
     )
   }
 
-  finish(outputs: readonly Port[]): { buffers: Map<Port, GPUBuffer>; staging: Map<Port, GPUBuffer> } {
+  /** The buffers behind the ports that the steps so far read and write, and those through which the host reads `outputs`. */
+  portBuffers(outputs: readonly Port[]): { buffers: Map<Port, GPUBuffer>; staging: Map<Port, GPUBuffer> } {
     const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST
     const staging = new Map(
       outputs.map((port) => [port, this.#buffer(`${port.tensor.name} read`, portBuffer(port).bytes, usage)]),
@@ -123,7 +126,7 @@ export class Maker {
   }
 
   #buffer(label: string, size: number, usage: GPUBufferUsageFlags): GPUBuffer {
-    const { gpu } = this.#shared.device
+    const { gpu } = this.#backend.device
     checkLimit(label, `a buffer of ${size} bytes`, size, 'maxBufferSize', gpu.limits)
     const buffer = this.#scopes.run(label, () => gpu.createBuffer({ label, size, usage }))
     this.#resources.push(buffer)
@@ -144,8 +147,8 @@ export class Maker {
     if (source === null) return this.#unused
     if (isPortBuffer(source)) return { buffer: this.#portBuffer(source) }
     if (!isTensor(source)) {
-      if (source.inBuffer) return { buffer: this.#shared.weights.buffer(this.#parameters, source, this.#scopes) }
-      return arrayView(this.#scopes, this.#shared.weights.texture(this.#parameters, source, this.#scopes))
+      if (source.inBuffer) return { buffer: this.#backend.weights.buffer(this.#parameters, source, this.#scopes) }
+      return arrayView(this.#scopes, this.#backend.weights.texture(this.#parameters, source, this.#scopes))
     }
     return this.#slot(source).view
   }
@@ -164,7 +167,7 @@ export class Maker {
   }
 
   #dispatch(dispatch: Dispatch, { shader, pipeline, layout }: Pipeline): DispatchStep {
-    const { gpu } = this.#shared.device
+    const { gpu } = this.#backend.device
     const params = packParams(shader, dispatch.params)
     const offset = this.#uniformOffset
     this.#uniformOffset += UNIFORM_STEP

@@ -10,3 +10,16 @@
 #end
   let px = t.x * ${S} + p.origin;
   let py = t.y * ${S} + p.origin;
+  // The sums. Where invocations share them, the bias comes last.
+#for o in 0..TO
+#if SPLIT == 1
+  let scalars${o} = scalarsOf(t.block + ${o});
+#end
+#for j in 0..TX * TY
+#if SPLIT == 1
+  var a${o}_${j} = scalars${o}.bias;
+#else
+  var a${o}_${j} = Sum();
+#end
+#end
+#end

@@ -1,0 +1,49 @@
+/** The inputs of a convolution as one tensor of channels: several joined, or the taps under each position gathered. */
+import type { Tensor } from '../../network/graph.js'
+import { channelsOf } from '../../network/ops/op.js'
+import { type Action, type Dispatch, groupsOf, type KernelContext, texelDispatch } from '../dispatch.js'
+import { concatInto } from './channels.js'
+import type { Product } from './conv-tiles.js'
+
+/** The inputs of a convolution as one tensor, and what joins them. */
+export function joined(inputs: readonly Tensor[], output: Tensor, context: KernelContext): [Tensor, Action[]] {
+  const first = inputs[0] as Tensor
+  if (inputs.length === 1) return [first, []]
+  const source = context.scratch(`${output.name} inputs`, { ...first.shape, channels: channelsOf(inputs) })
+  return [source, concatInto(inputs, source, context)]
+}
+
+/** The sizes of a product over gathered taps. */
+export function tapsAsChannels(samples: Tensor, output: Tensor, shuffle: 1 | 2): Product {
+  const { channels: inputs, height, width } = samples.shape
+  const outputs = output.shape.channels * shuffle * shuffle
+  return { kernel: 1, stride: 1, padding: 0, shuffle, inputs, outputs, height, width }
+}
+
+/** Weights outputs x channels x taps as outputs x taps x (channels padded to fours). */
+export function tapsFirst<T extends Float32Array | Int32Array>(weight: T, channels: number, taps: number): T {
+  const outputs = weight.length / channels / taps
+  const padded = 4 * groupsOf(channels)
+  const data = new (weight.constructor as new (length: number) => T)(outputs * taps * padded)
+  for (let o = 0; o < outputs; o++) {
+    for (let c = 0; c < channels; c++) {
+      for (let k = 0; k < taps; k++) data[(o * taps + k) * padded + c] = weight[(o * channels + c) * taps + k] ?? 0
+    }
+  }
+  return data
+}
+
+/** The K x K texels under each position of a convolution of stride K, which share nothing, as channels. */
+export function unfold(input: Tensor, output: Tensor, kernel: number, context: KernelContext): [Tensor, Dispatch] {
+  const { height, width } = output.shape
+  const groups = groupsOf(input.shape.channels)
+  const samples = context.scratch(`${output.name} samples`, { channels: kernel * kernel * groups * 4, height, width })
+  const gather = texelDispatch({
+    shader: 'unfold',
+    reads: { source: input },
+    output: samples,
+    params: { groups, kernel },
+    cost: 64,
+  })
+  return [samples, gather]
+}

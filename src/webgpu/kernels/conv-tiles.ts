@@ -1,0 +1,195 @@
+/** How the convolutions in register tiles (conv_tile.wgsl) divide their work, and the layout of what they read. */
+import type { Tensor } from '../../network/graph.js'
+import { type ConvGeometry, convolvedSize } from '../../network/ops/convolution.js'
+import { channelsOf } from '../../network/ops/op.js'
+import { type Dispatch, groupSize, groupsOf, type Weights } from '../dispatch.js'
+
+/** What a kernel of register tiles computes: the sizes that its grid and its weights follow from. */
+export interface Product {
+  readonly kernel: number
+  readonly stride: number
+  readonly padding: number
+  readonly shuffle: 1 | 2
+  readonly inputs: number
+  readonly outputs: number
+  /** Rows and columns of the result before the shuffle. */
+  readonly height: number
+  readonly width: number
+}
+
+/** How conv_tile.wgsl divides a product, as constants of the shaders. */
+interface Tile {
+  /** Positions and blocks of 4 channels of a tile. */
+  readonly TX: number
+  readonly TY: number
+  readonly TO: number
+  /** Invocations that share a tile, each with its part of the input channels. */
+  readonly SPLIT: number
+  /** Invocations of a workgroup. */
+  readonly GROUP: number
+  /** 1: weights come from a storage buffer, which a GPU reads once for all invocations that want the same; 0: from a texture. */
+  readonly BUFFER: 0 | 1
+}
+
+/** Invocations of a workgroup whose sums of eight texels fit in the memory that every device has, 16 KiB. */
+const SHARING_GROUP = 128
+/** Invocations that keep a large GPU busy. */
+const BUSY_INVOCATIONS = 2 ** 15
+/** Input groups from which on it pays to share them even so. */
+const MANY_GROUPS = 64
+
+/**
+ * Software adapters pay for every texel read and like big tiles; a GPU wants enough invocations to fill it, whatever the
+ * size of the latent, so that several share a tile. Few shapes, as each is a pipeline to compile. Those for a GPU were the
+ * best, or nearly, of 15 for each of 27 layers of preset `s` on an H100.
+ */
+function convTile(software: boolean, { kernel, stride, height, width, inputs, outputs }: Product): Tile {
+  if (software) {
+    const tile = (TX: number, TY: number, TO: number) =>
+      ({ TX, TY, TO, SPLIT: 1, GROUP: groupSize(software), BUFFER: 0 }) as const
+    if (kernel === 1) return tile(4, 4, 4)
+    if (kernel === 3) return stride === 1 ? tile(8, 4, 1) : tile(4, 4, 2)
+    return tile(4, 4, 1)
+  }
+  const shared = (TO: number) => ({ TX: 2, TY: 2, TO, SPLIT: 8, GROUP: SHARING_GROUP, BUFFER: 1 }) as const
+  if (kernel !== 1 && stride === 1) return shared(1)
+  const alone = Math.ceil(width / 2) * Math.ceil(height / 2) * Math.ceil(outputs / 8)
+  const share = alone < BUSY_INVOCATIONS || groupsOf(inputs) >= MANY_GROUPS
+  return share ? shared(2) : { ...shared(2), SPLIT: 1, GROUP: groupSize(software) }
+}
+
+/** How conv_tile.wgsl divides a product among invocations. */
+export function convGrid(product: Product, software: boolean) {
+  const { kernel, stride, padding, shuffle, inputs, outputs, height, width } = product
+  const tile = convTile(software, product)
+  const { TX, TY, TO, SPLIT } = tile
+  const blocks = blocksOf(outputs, shuffle)
+  const rounds = Math.ceil(blocks / TO)
+  const groups = groupsOf(inputs)
+  const tiles = Math.ceil(width / TX) * Math.ceil(height / TY)
+  const run = tileRun(tiles, TX * TY * stride * stride, groups)
+  return {
+    constants: { K: kernel, S: stride, ...tile },
+    /** Output blocks that weights are padded to. */
+    layers: rounds * TO,
+    params: { width, height, blocks, groups, origin: 2 - padding, run, shuffle },
+    invocations: [Math.ceil(tiles / run) * run * rounds * SPLIT, 1, 1] as const,
+    cost: width * height * outputs * inputs * kernel * kernel,
+  }
+}
+
+type ConvGrid = ReturnType<typeof convGrid>
+
+/** The output channel that `lane` of `block` holds, or -1: blocks of a shuffled conv hold one sub-position each. */
+function outputChannel(block: number, lane: number, channels: number, shuffle: number): number {
+  if (shuffle === 1) {
+    const o = 4 * block + lane
+    return o < channels ? o : -1
+  }
+  const c = 4 * (block >> 2) + lane
+  return 4 * c < channels ? 4 * c + (block & 3) : -1
+}
+
+function blocksOf(channels: number, shuffle: number): number {
+  return shuffle === 1 ? groupsOf(channels) : 4 * groupsOf(channels / 4)
+}
+
+/** Weights as (taps x 4 inputs) x input groups x output blocks of 4 outputs, for a grid. `data`: outputs x inputs x taps. */
+export function convWeights(
+  name: string,
+  data: Float32Array | Int32Array,
+  { kernel, shuffle, inputs, outputs }: Product,
+  { layers, constants }: Pick<ConvGrid, 'layers' | 'constants'>,
+): Weights {
+  const groups = groupsOf(inputs)
+  const taps = kernel * kernel
+  const build = () => {
+    const packed = new Float32Array(layers * groups * taps * 16)
+    for (let block = 0; block < blocksOf(outputs, shuffle); block++) {
+      for (let lane = 0; lane < 4; lane++) {
+        const o = outputChannel(block, lane, outputs, shuffle)
+        if (o < 0) continue
+        for (let i = 0; i < inputs; i++) {
+          const from = (o * inputs + i) * taps
+          const to = ((block * groups + (i >> 2)) * taps * 4 + (i & 3)) * 4 + lane
+          for (let tap = 0; tap < taps; tap++) packed[to + tap * 16] = data[from + tap] ?? 0
+        }
+      }
+    }
+    return packed
+  }
+  return {
+    key: `${name}|conv ${layers} by ${shuffle}`,
+    width: taps * 4,
+    height: groups,
+    layers,
+    build,
+    inBuffer: constants.BUFFER === 1,
+  }
+}
+
+/** Values of each output channel in the order of the blocks, `none` where there is no channel. */
+export function blockValues(
+  data: Float32Array | Int32Array,
+  { shuffle }: Pick<Product, 'shuffle'>,
+  layers: number,
+  none: number,
+): number[] {
+  return Array.from({ length: 4 * layers }, (_, i) => data[outputChannel(i >> 2, i & 3, data.length, shuffle)] ?? none)
+}
+
+/** Tiles whose input, over all channels, is about what a core's cache holds. */
+function tileRun(tiles: number, tileTexels: number, groups: number): number {
+  const fit = 2 ** 18 / (16 * tileTexels * groups)
+  return Math.min(tiles, 8 * Math.max(1, Math.round(fit / 8)))
+}
+
+/** The sizes of a convolution. */
+export function convProduct({
+  inputs,
+  output,
+  kernel,
+  stride,
+  padding,
+  shuffle,
+}: ConvGeometry & {
+  readonly inputs: readonly Tensor[]
+  readonly output: Tensor
+  readonly shuffle: 1 | 2
+}): Product {
+  return {
+    kernel,
+    stride,
+    padding,
+    shuffle,
+    inputs: channelsOf(inputs),
+    outputs: output.shape.channels * shuffle ** 2,
+    ...convolvedSize((inputs[0] as Tensor).shape, { kernel, stride, padding }),
+  }
+}
+
+/** A dispatch over a grid of tiles. */
+export function tileDispatch(
+  grid: ConvGrid,
+  {
+    shader,
+    constants,
+    reads,
+    residual,
+    output,
+    params,
+  }: Pick<Dispatch, 'shader' | 'constants' | 'reads' | 'params'> & {
+    readonly residual: Tensor | null
+    readonly output: Tensor
+  },
+): Dispatch {
+  return {
+    shader,
+    constants: { ...grid.constants, ...constants, RES: residual ? 1 : 0 },
+    reads: { ...reads, residual },
+    writes: { output },
+    params: { ...grid.params, ...params },
+    invocations: grid.invocations,
+    cost: grid.cost,
+  }
+}
