@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Archive, ArchiveOptions } from '../archive/archive.js'
+import { checkCodecUse } from '../codec/arguments.js'
 import { ClericError } from '../errors.js'
 import { JPEG } from '../image/jpeg.js'
 import { fromImage } from '../image/sharp.js'
@@ -38,6 +39,7 @@ const ASK_AGAIN = 'no-cache'
  * await server.listen({ host: '127.0.0.1', port: 8080 })
  */
 export async function createViewerServer(path: string, options: ArchiveOptions = {}): Promise<FastifyInstance> {
+  checkCodecUse(options)
   const library = await Library.open(path, options)
   const pyramids = new WeakMap<Archive, DeepZoom>()
   const server = Fastify({ forceCloseConnections: true })

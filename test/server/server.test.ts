@@ -34,6 +34,11 @@ test('lists and describes the archives below its folder', async (t) => {
   t.is(facts.levels.length, 2)
 })
 
+test('which codec to use is checked before the first tile is asked for', async (t) => {
+  const wrong = createViewerServer(root, { device: 'gpu' as 'cpu' })
+  await t.throwsAsync(wrong, { instanceOf: RangeError, message: /^Expected one of auto, webgpu, cpu for device/ })
+})
+
 test('DeepZoom: description, and a full-size tile with the pixels of the slide', async (t) => {
   await using server = await createViewerServer(root, { codec })
   const document = await server.inject('/deepzoom/a.cleric.tif.dzi')
