@@ -1,8 +1,8 @@
 /** `bench ablation`: models that differ in a module, against the first of them, as the paper's Table 2 has it. */
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { type Codec, openCodec } from 'cleric'
-import { type CodecChoice, parseModel, readSafetensors } from 'cleric/internal'
+import { type Codec, type CodecChoice, openCodec } from 'cleric'
+import { parseModel, readSafetensors } from 'cleric/internal'
 import { clericCodec } from './cleric-codec.js'
 import { type BdEntry, bdRates, type Curve, meanCurves } from './curves.js'
 import { plotCurves } from './plots.js'
