@@ -7,15 +7,16 @@
  * using archive = await openArchive('slide.cleric.tif')
  * const { data } = await archive.readRegion({ x: 0, y: 0, level: 0, width: 512, height: 512 })
  */
+import { checkOptions, type OptionChecks } from './arguments.js'
 import {
   type CodecChoice,
   type CodecOptions,
-  checkCodecUse,
-  checkDecodeOptions,
-  checkEncodeOptions,
   checkImage,
   checkTileBytes,
+  codecUseChecks,
+  DECODE_CHECKS,
   type DecodeOptions,
+  ENCODE_CHECKS,
   type EncodeOptions,
   type ImageInput,
 } from './codec/arguments.js'
@@ -91,6 +92,15 @@ export interface TileCodecChoice extends CodecChoice {
   readonly codec?: Codec | undefined
 }
 
+const ENCODE_TILE_CHECKS: OptionChecks<EncodeOptions & TileCodecChoice> = {
+  ...codecUseChecks(['encodeTile']),
+  ...ENCODE_CHECKS,
+}
+const DECODE_TILE_CHECKS: OptionChecks<DecodeOptions & TileCodecChoice> = {
+  ...codecUseChecks(['decodeTile']),
+  ...DECODE_CHECKS,
+}
+
 /**
  * Compresses one tile, 1 x 1 to 1024 x 1024 pixels, RGB or RGBA (alpha is ignored), 8 bit, interleaved. The codec is
  * opened at the first call and shared; it doesn't keep the program from ending.
@@ -105,9 +115,8 @@ export async function encodeTile(
 ): Promise<Uint8Array> {
   // Before a codec is opened for it; shared memory is copied, too, as it may change meanwhile.
   const checked = checkImage(image)
-  const { quality, signal } = checkEncodeOptions(options)
-  checkCodecUse(options, ['encodeTile'])
-  using loan = await lend(options)
+  const { quality, signal, ...choice } = checkOptions(options, ENCODE_TILE_CHECKS)
+  using loan = await lend({ ...choice, signal })
   return await loan.codec.encodeTile(checked, { quality, signal })
 }
 
@@ -120,8 +129,7 @@ export async function encodeTile(
  */
 export async function decodeTile(bytes: Uint8Array, options: DecodeOptions & TileCodecChoice = {}): Promise<Image> {
   const checked = checkTileBytes(bytes, 'bytes')
-  const { signal } = checkDecodeOptions(options)
-  checkCodecUse(options, ['decodeTile'])
-  using loan = await lend(options)
+  const { signal, ...choice } = checkOptions(options, DECODE_TILE_CHECKS)
+  using loan = await lend({ ...choice, signal })
   return await loan.codec.decodeTile(checked, { signal })
 }

@@ -1,8 +1,8 @@
 /** Reads archives, region by region. */
 
 import sharp from 'sharp'
-import { checkInteger, checkOptions, checkSignal } from '../arguments.js'
-import { type CodecChoice, checkCodecUse } from '../codec/arguments.js'
+import { checkInteger, checkOptions, checkSignal, type OptionChecks } from '../arguments.js'
+import { type CodecChoice, codecUseChecks } from '../codec/arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import { type Loan, lend } from '../codec/default-codec.js'
 import { ClericError, CorruptDataError, throwIfAborted, UnsupportedError } from '../errors.js'
@@ -51,11 +51,7 @@ export interface ArchiveLevel extends Level {
  * const { data } = await archive.readRegion({ x: 1000, y: 800, level: 0, width: 512, height: 512 })
  */
 export async function openArchive(source: string | URL | Blob, options: ArchiveOptions = {}): Promise<Archive> {
-  checkOptions(options)
-  checkCodecUse(options)
-  const { cacheBytes = 2 ** 28 } = options
-  checkInteger(cacheBytes, 'cacheBytes', 0, Number.MAX_SAFE_INTEGER)
-  const signal = checkSignal(options.signal)
+  const { cacheBytes = 2 ** 28, signal } = checkOptions(options, ARCHIVE_CHECKS)
   const bytes = await openBytes(source, signal)
   try {
     return new Archive(bytes, await readHead(bytes, signal), options, cacheBytes)
@@ -63,6 +59,12 @@ export async function openArchive(source: string | URL | Blob, options: ArchiveO
     bytes.close()
     throw error
   }
+}
+
+const ARCHIVE_CHECKS: OptionChecks<ArchiveOptions> = {
+  ...codecUseChecks(),
+  cacheBytes: (value, name) => checkInteger(value, name, 0, Number.MAX_SAFE_INTEGER),
+  signal: checkSignal,
 }
 
 export class Archive implements SlideSource, Disposable {

@@ -64,6 +64,17 @@ export function numberFrom(min: number, max: number): (text: string) => number {
   }
 }
 
+/** Parses an option's value as a number above 0, up to `max`. */
+export function positiveNumber(max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (text.trim() === '' || !(value > 0 && value <= max)) {
+      throw new InvalidArgumentError(`Expected a number above 0, up to ${max}.`)
+    }
+    return value
+  }
+}
+
 /** Parses an option's value as an integer in a range. */
 export function integerFrom(min: number, max: number): (text: string) => number {
   return (text) => {

@@ -1,6 +1,7 @@
 /** Random access to the bytes of an archive: a file, a Blob, or a URL whose server takes ranges. */
 import { type FileHandle, open } from 'node:fs/promises'
-import { wrongType } from '../arguments.js'
+import { fileURLToPath } from 'node:url'
+import { outOfRange, wrongType } from '../arguments.js'
 import { ClericError, CorruptDataError, throwIfAborted, UnsupportedError } from '../errors.js'
 
 /** What is fetched first: the whole head of most archives, and of every archive enough to tell that it is one. */
@@ -18,9 +19,14 @@ export interface ByteSource {
 /** Opens a path, an http(s) address or a Blob. */
 export function openBytes(source: string | URL | Blob, signal?: AbortSignal): Promise<ByteSource> {
   if (source instanceof Blob) return Promise.resolve(new BlobBytes(source))
-  if (source instanceof URL && source.protocol.startsWith('http')) return UrlBytes.open(source.href, signal)
-  if (typeof source === 'string' && /^https?:\/\//.test(source)) return UrlBytes.open(source, signal)
-  if (typeof source === 'string' || source instanceof URL) return FileBytes.open(source)
+  if (source instanceof URL && source.protocol === 'file:') return FileBytes.open(fileURLToPath(source))
+  if (source instanceof URL && !/^https?:$/.test(source.protocol)) {
+    throw outOfRange('a file, http or https URL', 'source', source.href)
+  }
+  if (source instanceof URL || (typeof source === 'string' && /^https?:\/\//i.test(source))) {
+    return UrlBytes.open(String(source), signal)
+  }
+  if (typeof source === 'string') return FileBytes.open(source)
   throw wrongType('a path, a URL or a Blob', 'source', source)
 }
 
@@ -58,12 +64,12 @@ class FileBytes implements ByteSource {
     this.#handle = handle
   }
 
-  static async open(path: string | URL): Promise<FileBytes> {
+  static async open(path: string): Promise<FileBytes> {
     const handle = await open(path, 'r')
     try {
       const stats = await handle.stat()
       if (!stats.isFile()) throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${path} is no file`)
-      return new FileBytes(String(path), stats.size, handle)
+      return new FileBytes(path, stats.size, handle)
     } catch (error) {
       await handle.close()
       throw error
