@@ -19,6 +19,7 @@ export const CODES = {
     'ERR_CLOSED',
     'ERR_DISK_FULL',
     'ERR_EXPORT_FAILED',
+    'ERR_FILE_CHANGED',
     'ERR_FILE_EXISTS',
     'ERR_NETWORK',
     'ERR_NOT_WRITABLE',

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
-import type { PayloadCodec } from '../../src/codec/codec.js'
 import { createCli } from '../../src/cli/commands.js'
+import type { PayloadCodec } from '../../src/codec/codec.js'
 import { losslessCodec } from '../payload-codec.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-failure-'))
