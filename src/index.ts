@@ -26,8 +26,16 @@ import type { DeviceList } from './codec/devices.js'
 import type { Image } from './image/image.js'
 
 export { type Archive, type ArchiveLevel, type ArchiveOptions, openArchive } from './archive/archive.js'
-export { registerWithGeotiff } from './archive/geotiff.js'
-export { type BadTile, type ValidateOptions, type Validation, validateArchive } from './archive/validate.js'
+export { type GeotiffModule, type GeotiffOptions, registerWithGeotiff } from './archive/geotiff.js'
+export type { Layout } from './archive/head-writer.js'
+export { TileCache } from './archive/tile-cache.js'
+export {
+  type BadTile,
+  type TilePlace,
+  type ValidateOptions,
+  type Validation,
+  validateArchive,
+} from './archive/validate.js'
 export type {
   CodecChoice,
   CodecOptions,
@@ -36,10 +44,12 @@ export type {
   EncodeOptions,
   ImageInput,
 } from './codec/arguments.js'
-export type { Codec } from './codec/codec.js'
+export type { Codec, PayloadCodec } from './codec/codec.js'
 export type { DeviceDescription, DeviceList } from './codec/devices.js'
+export type { BackgroundMode } from './compress/blank.js'
 export { type CompressOptions, type CompressResult, compressSlide } from './compress/compress.js'
 export type { CompressProgress, UnreadableTile } from './compress/progress.js'
+export type { OnBadTile } from './compress/slide-reader.js'
 export type { SearchProgress } from './compress/target-bpp.js'
 export {
   AbortedError,

@@ -118,8 +118,8 @@ test('a codec or a choice of one, not both; and a codec is one', async (t) => {
     await t.throwsAsync(cleric.compressSlide(slide, output, { codec, ...other }), error)
     await t.throwsAsync(cleric.openArchive(archivePath, { codec, ...other }), error)
   }
-  for (const bad of [5, null, {}, { model: { hash: '' } }]) {
-    const error = { instanceOf: TypeError, message: /^Expected a codec that is open for codec/ }
+  for (const bad of [5, null, {}, { decodePayload() {} }]) {
+    const error = { instanceOf: TypeError, message: /^Expected an open codec for codec/ }
     await t.throwsAsync(cleric.openArchive(archivePath, { codec: wrong(bad) }), error)
     await t.throwsAsync(cleric.encodeTile(image, { codec: wrong(bad) }), error)
   }

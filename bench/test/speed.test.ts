@@ -1,5 +1,5 @@
 /** `cleric bench speed`: counting, timing, peers that are there or missing, and the command from arguments to files. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -311,4 +311,13 @@ test.serial('wrong arguments are refused, in words', async (t) => {
     t.is(status, 2, argv.join(' '))
     t.regex(stderr, message)
   }
+})
+
+test.serial('a folder that can not be made is found out before the work', async (t) => {
+  const taken = join(folder, 'taken')
+  writeFileSync(taken, '')
+  const { status, stdout, stderr } = await cli('--parts', 'tiles', '--tiles', '64', '--output', taken)
+  t.is(status, 1)
+  t.is(stdout, '')
+  t.regex(stderr, /^cleric bench speed: EEXIST.*taken/)
 })

@@ -7,7 +7,7 @@ import type { ArchiveOptions } from '../archive/archive.js'
 import type { CodecChoice } from '../codec/arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import { closeIdleCodecs } from '../codec/default-codec.js'
-import { type Failure, failureOf } from './failure.js'
+import { failureOf } from './failure.js'
 import { Progress } from './progress.js'
 
 interface Stream {
@@ -128,9 +128,7 @@ export class Cli {
         this.#io.stdout.write(`${json ? JSON.stringify(outcome.json, null, 2) : outcome.text}\n`)
         this.#status = outcome.ok === false ? 1 : 0
       } catch (error) {
-        const { message, stack } = this.#fail(error, json)
-        const name = `${group === undefined ? '' : `${group} `}${command.name()}`
-        this.#io.stderr.write(`cleric ${name}: ${stack ?? message}\n`)
+        this.#fail(error, json, `${group === undefined ? '' : `${group} `}${command.name()}`)
       }
     })
   }
@@ -146,34 +144,37 @@ export class Cli {
     return known ?? this.#program.command(name).description(`see: cleric ${name} --help`)
   }
 
-  /** Sets the exit status, and with --json says why on stdout. */
-  #fail(error: unknown, json: boolean): Failure {
-    const failure = failureOf(error)
-    const { status, code, message } = failure
+  /**
+   * Sets the exit status and says why: on stderr, and with --json on stdout.
+   *
+   * @param name of the command; null if it is on stderr already, with the usage
+   */
+  #fail(error: unknown, json: boolean, name: string | null): void {
+    const { status, code, message, stack } = failureOf(error)
     this.#status = status
     if (json) this.#io.stdout.write(`${JSON.stringify({ error: { code, message } }, null, 2)}\n`)
-    return failure
+    if (name !== null) this.#io.stderr.write(`cleric ${name}: ${stack ?? message}\n`)
   }
 
   /** Runs a command line (without node and script); returns the exit status. */
   async run(argv: readonly string[]): Promise<number> {
     this.#status = 0
+    // What follows "--" is not ours.
+    const end = argv.indexOf('--')
+    const json = (end < 0 ? argv : argv.slice(0, end)).includes('--json')
     const group = (argv[0] === 'help' ? argv[1] : argv[0]) ?? ''
     try {
       await this.#later.get(group)?.()
       this.#later.delete(group)
     } catch (error) {
-      this.#io.stderr.write(`cleric ${group}: ${explain(error)}\n`)
-      return 1
+      this.#fail(error, json, group)
+      return this.#status
     }
     try {
       await this.#program.parseAsync(argv, { from: 'user' })
     } catch (error) {
       if (!(error instanceof CommanderError)) throw error
-      // What is wrong is on stderr already, with the usage. What follows "--" is not ours.
-      const end = argv.indexOf('--')
-      const own = end < 0 ? argv : argv.slice(0, end)
-      if (error.exitCode !== 0) this.#fail(error, own.includes('--json'))
+      if (error.exitCode !== 0) this.#fail(error, json, null)
     }
     closeIdleCodecs()
     return this.#status

@@ -20,13 +20,12 @@ export interface Output {
  */
 export function checkOutput({ names, reads, overwrite }: Output): void {
   const [output] = names
+  refuseReading({ names, reads })
   for (const name of names) {
     const there = statOf(name, output)
-    if (!there) continue
-    for (const read of reads) {
-      if (read !== undefined && isSame(there, read)) throw isRead(name, output, read)
+    if (there && !there.isFile()) {
+      throw notWritable(output, `${name} is ${there.isDirectory() ? 'a folder' : 'no file'}`)
     }
-    if (!there.isFile()) throw notWritable(output, `${name} is ${there.isDirectory() ? 'a folder' : 'no file'}`)
   }
   refuseExisting(output, overwrite)
   const folder = dirname(output)
@@ -35,6 +34,21 @@ export function checkOutput({ names, reads, overwrite }: Output): void {
     accessSync(folder, constants.W_OK | constants.X_OK)
   } catch (cause) {
     throw notWritable(output, (cause as Error).message, cause)
+  }
+}
+
+/**
+ * The part of {@link checkOutput} that holds for files too that are added to, or may be made in a folder that isn't there yet.
+ *
+ * @throws ClericError ERR_FILE_EXISTS if one of the names leads to a file that is read
+ */
+export function refuseReading({ names, reads }: Pick<Output, 'names' | 'reads'>): void {
+  const [output] = names
+  for (const name of names) {
+    const there = statOf(name, output)
+    for (const read of reads) {
+      if (there && read !== undefined && isSame(there, read)) throw isRead(name, output, read)
+    }
   }
 }
 
