@@ -35,8 +35,8 @@ cli.add<Options>(
   'Compress a slide, check the archive, compare it with the slide',
   (command) =>
     codecOptions(command.option('--slide <file>', 'slide to use (default: a real one if there is, else drawn)')),
-  async (session, options) => {
-    const path = options.slide ?? (existsSync(REAL) ? REAL : DRAWN)
+  async (session, { slide: given, ...options }) => {
+    const path = given ?? (existsSync(REAL) ? REAL : DRAWN)
     const slide = await openSlide(path)
     mkdirSync(FOLDER, { recursive: true })
     const name = path.startsWith('synthetic:') ? 'synthetic' : basename(path).replace(/\.[^.]*$/, '')

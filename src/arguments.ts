@@ -3,8 +3,25 @@
  * "Expected WHAT for NAME but received VALUE of type T".
  *
  * A value of the wrong type throws a TypeError, one of the right type outside
- * its range a RangeError. Nothing behind the public edge checks again.
+ * its range a RangeError, both with the code ERR_INVALID_ARGUMENT, which tells them
+ * from those of the language. Nothing behind the public edge checks again.
  */
+import { nearest } from './nearest-name.js'
+
+const CODE = 'ERR_INVALID_ARGUMENT'
+
+class ArgumentTypeError extends TypeError {
+  readonly code = CODE
+}
+
+class ArgumentRangeError extends RangeError {
+  readonly code = CODE
+}
+
+/** Whether an error says that an argument was wrong, as opposed to that something failed later. */
+export function isArgumentError(error: unknown): error is TypeError | RangeError {
+  return error instanceof ArgumentTypeError || error instanceof ArgumentRangeError
+}
 
 function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value)
@@ -20,19 +37,19 @@ function typeName(value: unknown): string {
   return typeof value
 }
 
-/** The house sentence about a bad argument. */
+/** The house sentence about a bad argument; what is no public edge throws it as a plain TypeError or RangeError. */
 export function sentence(what: string, name: string, value: unknown): string {
   return `Expected ${what} for ${name} but received ${show(value)} of type ${typeName(value)}`
 }
 
 /** A TypeError with the house sentence. */
 export function wrongType(what: string, name: string, value: unknown): TypeError {
-  return new TypeError(sentence(what, name, value))
+  return new ArgumentTypeError(sentence(what, name, value))
 }
 
 /** A RangeError with the house sentence. */
 export function outOfRange(what: string, name: string, value: unknown): RangeError {
-  return new RangeError(sentence(what, name, value))
+  return new ArgumentRangeError(sentence(what, name, value))
 }
 
 /** A finite number in [min, max]. */
@@ -40,6 +57,14 @@ export function checkNumber(value: unknown, name: string, min: number, max: numb
   const what = `a number from ${min} to ${max}`
   if (typeof value !== 'number' || Number.isNaN(value)) throw wrongType(what, name, value)
   if (value < min || value > max) throw outOfRange(what, name, value)
+  return value
+}
+
+/** A number above 0, up to `max`. */
+export function checkPositive(value: unknown, name: string, max: number): number {
+  const what = `a number above 0, up to ${max}`
+  if (typeof value !== 'number' || Number.isNaN(value)) throw wrongType(what, name, value)
+  if (value <= 0 || value > max) throw outOfRange(what, name, value)
   return value
 }
 
@@ -77,9 +102,40 @@ export function checkCallback(value: unknown, name: string): void {
   if (value !== undefined && typeof value !== 'function') throw wrongType('a function', name, value)
 }
 
-/** Options: an object. */
-export function checkOptions(value: unknown, name = 'options'): void {
-  if (typeof value !== 'object' || value === null) throw wrongType('an object', name, value)
+/** Refuses a value of an option by throwing; it is never given undefined, which counts as absent. */
+export type Check = (value: unknown, name: string, options: Readonly<Record<string, unknown>>) => unknown
+
+/** How each option of T is checked; the compiler sees to it that none is left out. */
+export type OptionChecks<T> = { readonly [Name in keyof Required<T>]: Check }
+
+/**
+ * Options: a plain object that has no others than those known, each as it should be. One that is misspelt must not
+ * count as absent: who asks for no label would get one.
+ *
+ * @example
+ * const OPTIONS: OptionChecks<ValidateOptions> = { signal: checkSignal, onProgress: checkCallback }
+ * checkOptions(options, OPTIONS)
+ */
+export function checkOptions<T extends object>(options: T, checks: OptionChecks<NoInfer<T>>): T {
+  if (!isPlainObject(options)) throw wrongType('an object', 'options', options)
+  const known = Object.keys(checks)
+  for (const key of Object.keys(options)) {
+    if (Object.hasOwn(checks, key)) continue
+    const meant = nearest(key, known)
+    const hint = meant === null ? '' : `; did you mean ${JSON.stringify(meant)}?`
+    throw new ArgumentTypeError(`Expected one of the options ${known.join(', ')} but received ${show(key)}${hint}`)
+  }
+  for (const key of known as (keyof T & string)[]) {
+    if (options[key] !== undefined) checks[key](options[key], key, options as Record<string, unknown>)
+  }
+  return options
+}
+
+/** Made by `{}` or without a prototype, in whatever realm: no list, and no AbortSignal where options belong. */
+function isPlainObject(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
 /** Bytes: a Uint8Array (Buffer included). */

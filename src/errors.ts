@@ -4,34 +4,36 @@
  * Codes never change meaning; messages may be reworded. A wrong argument is a
  * {@link TypeError} or {@link RangeError} from `arguments.ts` instead.
  */
-export type ErrorCode =
-  | 'ERR_ABORTED'
-  | 'ERR_ARCHIVE_CORRUPT'
-  | 'ERR_ARCHIVE_UNSUPPORTED'
-  | 'ERR_ADDON_MISMATCH'
-  | 'ERR_ADDON_MISSING'
-  | 'ERR_CLOSED'
-  | 'ERR_CORRUPT_TILE'
-  | 'ERR_DEVICE_FAILED'
-  | 'ERR_DEVICE_INEXACT'
-  | 'ERR_DEVICE_LIMIT'
-  | 'ERR_DISK_FULL'
-  | 'ERR_EXPORT_FAILED'
-  | 'ERR_FILE_EXISTS'
-  | 'ERR_IMAGE_UNSUPPORTED'
-  | 'ERR_MODEL_CORRUPT'
-  | 'ERR_MODEL_MISMATCH'
-  | 'ERR_MODEL_UNSUPPORTED'
-  | 'ERR_NETWORK'
-  | 'ERR_NO_DEVICE'
-  | 'ERR_OPENSLIDE_MISSING'
-  | 'ERR_OPENSLIDE_READ'
-  | 'ERR_PYTHON_MISSING'
-  | 'ERR_RESUME_MISMATCH'
-  | 'ERR_SHADER'
-  | 'ERR_TARGET_UNREACHABLE'
-  | 'ERR_TOOL_FAILED'
-  | 'ERR_UNSUPPORTED_SLIDE'
+
+/** Which class each code belongs to: exactly one, which the constructors hold their callers to. */
+export const CODES = {
+  CorruptDataError: ['ERR_ARCHIVE_CORRUPT', 'ERR_CORRUPT_TILE', 'ERR_MODEL_CORRUPT'],
+  UnsupportedError: ['ERR_ARCHIVE_UNSUPPORTED', 'ERR_IMAGE_UNSUPPORTED', 'ERR_MODEL_MISMATCH', 'ERR_MODEL_UNSUPPORTED'],
+  DeviceError: ['ERR_DEVICE_FAILED', 'ERR_DEVICE_INEXACT', 'ERR_DEVICE_LIMIT', 'ERR_NO_DEVICE', 'ERR_SHADER'],
+  SlideError: ['ERR_OPENSLIDE_MISSING', 'ERR_OPENSLIDE_READ', 'ERR_UNSUPPORTED_SLIDE'],
+  AbortedError: ['ERR_ABORTED'],
+  /** What has no class of its own. */
+  ClericError: [
+    'ERR_ADDON_MISMATCH',
+    'ERR_ADDON_MISSING',
+    'ERR_CLOSED',
+    'ERR_DISK_FULL',
+    'ERR_EXPORT_FAILED',
+    'ERR_FILE_CHANGED',
+    'ERR_FILE_EXISTS',
+    'ERR_NETWORK',
+    'ERR_NOT_WRITABLE',
+    'ERR_PYTHON_MISSING',
+    'ERR_RESUME_MISMATCH',
+    'ERR_TARGET_UNREACHABLE',
+    'ERR_TOOL_FAILED',
+  ],
+} as const
+
+/** The codes of a class. */
+type CodeOf<Name extends keyof typeof CODES> = (typeof CODES)[Name][number]
+
+export type ErrorCode = CodeOf<keyof typeof CODES>
 
 /**
  * Base class of all errors that cleric raises on purpose.
@@ -44,7 +46,7 @@ export type ErrorCode =
 export class ClericError extends Error {
   readonly code: ErrorCode
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: CodeOf<'ClericError'>, message: string, options?: ErrorOptions) {
     super(message, options)
     this.code = code
   }
@@ -55,21 +57,51 @@ export class ClericError extends Error {
 }
 
 /** A tile, archive or model file whose bytes are not what they claim to be. */
-export class CorruptDataError extends ClericError {}
+export class CorruptDataError extends ClericError {
+  declare readonly code: CodeOf<'CorruptDataError'>
+
+  constructor(code: CodeOf<'CorruptDataError'>, message: string, options?: ErrorOptions) {
+    super(code as never, message, options)
+  }
+}
 
 /** A file that is sound but that this version, model or build can't take. */
-export class UnsupportedError extends ClericError {}
+export class UnsupportedError extends ClericError {
+  declare readonly code: CodeOf<'UnsupportedError'>
+
+  constructor(code: CodeOf<'UnsupportedError'>, message: string, options?: ErrorOptions) {
+    super(code as never, message, options)
+  }
+}
 
 /** No adapter, a lost device, a refused shader, too small limits, or wrong integers. */
-export class DeviceError extends ClericError {}
+export class DeviceError extends ClericError {
+  declare readonly code: CodeOf<'DeviceError'>
+
+  constructor(code: CodeOf<'DeviceError'>, message: string, options?: ErrorOptions) {
+    super(code as never, message, options)
+  }
+}
 
 /** A slide that can't be opened or read. */
-export class SlideError extends ClericError {}
+export class SlideError extends ClericError {
+  declare readonly code: CodeOf<'SlideError'>
 
-/** The caller's AbortSignal fired. */
+  constructor(code: CodeOf<'SlideError'>, message: string, options?: ErrorOptions) {
+    super(code as never, message, options)
+  }
+}
+
+/** The caller's AbortSignal fired. Its `name` is "AbortError", as that of `fetch` and of Node.js is; `cause` is the signal's reason. */
 export class AbortedError extends ClericError {
+  declare readonly code: CodeOf<'AbortedError'>
+
   constructor(reason: unknown) {
-    super('ERR_ABORTED', 'The operation was aborted', { cause: reason })
+    super('ERR_ABORTED' as never, 'The operation was aborted', { cause: reason })
+  }
+
+  override get name(): string {
+    return 'AbortError'
   }
 }
 

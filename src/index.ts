@@ -7,15 +7,16 @@
  * using archive = await openArchive('slide.cleric.tif')
  * const { data } = await archive.readRegion({ x: 0, y: 0, level: 0, width: 512, height: 512 })
  */
+import { checkOptions, type OptionChecks } from './arguments.js'
 import {
   type CodecChoice,
   type CodecOptions,
-  checkCodecUse,
-  checkDecodeOptions,
-  checkEncodeOptions,
   checkImage,
   checkTileBytes,
+  codecUseChecks,
+  DECODE_CHECKS,
   type DecodeOptions,
+  ENCODE_CHECKS,
   type EncodeOptions,
   type ImageInput,
 } from './codec/arguments.js'
@@ -25,8 +26,16 @@ import type { DeviceList } from './codec/devices.js'
 import type { Image } from './image/image.js'
 
 export { type Archive, type ArchiveLevel, type ArchiveOptions, openArchive } from './archive/archive.js'
-export { registerWithGeotiff } from './archive/geotiff.js'
-export { type BadTile, type ValidateOptions, type Validation, validateArchive } from './archive/validate.js'
+export { type GeotiffModule, type GeotiffOptions, registerWithGeotiff } from './archive/geotiff.js'
+export type { Layout } from './archive/head-writer.js'
+export { TileCache } from './archive/tile-cache.js'
+export {
+  type BadTile,
+  type TilePlace,
+  type ValidateOptions,
+  type Validation,
+  validateArchive,
+} from './archive/validate.js'
 export type {
   CodecChoice,
   CodecOptions,
@@ -35,10 +44,12 @@ export type {
   EncodeOptions,
   ImageInput,
 } from './codec/arguments.js'
-export type { Codec } from './codec/codec.js'
+export type { Codec, PayloadCodec } from './codec/codec.js'
 export type { DeviceDescription, DeviceList } from './codec/devices.js'
+export type { BackgroundMode } from './compress/blank.js'
 export { type CompressOptions, type CompressResult, compressSlide } from './compress/compress.js'
 export type { CompressProgress, UnreadableTile } from './compress/progress.js'
+export type { OnBadTile } from './compress/slide-reader.js'
 export type { SearchProgress } from './compress/target-bpp.js'
 export {
   AbortedError,
@@ -91,6 +102,15 @@ export interface TileCodecChoice extends CodecChoice {
   readonly codec?: Codec | undefined
 }
 
+const ENCODE_TILE_CHECKS: OptionChecks<EncodeOptions & TileCodecChoice> = {
+  ...codecUseChecks(['encodeTile']),
+  ...ENCODE_CHECKS,
+}
+const DECODE_TILE_CHECKS: OptionChecks<DecodeOptions & TileCodecChoice> = {
+  ...codecUseChecks(['decodeTile']),
+  ...DECODE_CHECKS,
+}
+
 /**
  * Compresses one tile, 1 x 1 to 1024 x 1024 pixels, RGB or RGBA (alpha is ignored), 8 bit, interleaved. The codec is
  * opened at the first call and shared; it doesn't keep the program from ending.
@@ -105,9 +125,8 @@ export async function encodeTile(
 ): Promise<Uint8Array> {
   // Before a codec is opened for it; shared memory is copied, too, as it may change meanwhile.
   const checked = checkImage(image)
-  const { quality, signal } = checkEncodeOptions(options)
-  checkCodecUse(options, ['encodeTile'])
-  using loan = await lend(options)
+  const { quality, signal, ...choice } = checkOptions(options, ENCODE_TILE_CHECKS)
+  using loan = await lend({ ...choice, signal })
   return await loan.codec.encodeTile(checked, { quality, signal })
 }
 
@@ -120,8 +139,7 @@ export async function encodeTile(
  */
 export async function decodeTile(bytes: Uint8Array, options: DecodeOptions & TileCodecChoice = {}): Promise<Image> {
   const checked = checkTileBytes(bytes, 'bytes')
-  const { signal } = checkDecodeOptions(options)
-  checkCodecUse(options, ['decodeTile'])
-  using loan = await lend(options)
+  const { signal, ...choice } = checkOptions(options, DECODE_TILE_CHECKS)
+  using loan = await lend({ ...choice, signal })
   return await loan.codec.decodeTile(checked, { signal })
 }

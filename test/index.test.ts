@@ -26,6 +26,7 @@ test('it exports what the documentation says', (t) => {
     'CorruptDataError',
     'DeviceError',
     'SlideError',
+    'TileCache',
     'UnsupportedError',
     'compareSlides',
     'compressSlide',

@@ -268,3 +268,19 @@ test.serial('wrong arguments: exit status 2, and what was expected', async (t) =
   t.regex(stderr, /^cleric bench rd: .*nothing doesn't exist\n/)
   t.false(existsSync(join(folder, 'nothing')))
 })
+
+test.serial(
+  'nothing that is read is touched, and a folder that can not be made is found out before the work',
+  async (t) => {
+    const image = join(images, 'a.png')
+    const bytes = readFileSync(image)
+    const touched = await cli('--data', image, '--codecs', 'mozjpeg', '--cache', image)
+    t.is(touched.status, 1)
+    t.regex(touched.stderr, /^cleric bench rd: .*a\.png is the file to read; choose another name\n$/)
+    const unwritable = await cli('--codecs', 'mozjpeg', '--output', image)
+    t.is(unwritable.status, 1)
+    t.is(unwritable.stdout, '')
+    t.regex(unwritable.stderr, /^cleric bench rd: EEXIST.*a\.png/)
+    t.true(readFileSync(image).equals(bytes))
+  },
+)

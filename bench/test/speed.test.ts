@@ -1,10 +1,10 @@
 /** `cleric bench speed`: counting, timing, peers that are there or missing, and the command from arguments to files. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
-import { ClericError, psnr } from 'cleric'
+import { DeviceError, psnr } from 'cleric'
 import { encoderGraph, openCpu, TileCodec } from 'cleric/internal'
 import { createCli } from '../../src/cli/commands.js'
 import { nanoModel, nanoModelFile } from '../../test/network/golden.js'
@@ -141,7 +141,7 @@ test('devices by name, each once', async (t) => {
 
 test('what a device refuses is noted; what nobody foresaw is not', async (t) => {
   const failures: Failure[] = []
-  const refuse = () => Promise.reject(new ClericError('ERR_DEVICE_LIMIT', 'too large'))
+  const refuse = () => Promise.reject(new DeviceError('ERR_DEVICE_LIMIT', 'too large'))
   t.is(await attempt({ failures }, 'gpu', 'tiles of 1024', refuse), null)
   t.deepEqual(failures, [{ device: 'gpu', what: 'tiles of 1024', reason: 'too large' }])
   await t.throwsAsync(attempt({ failures }, 'gpu', 'x', () => Promise.reject(new TypeError('a bug'))))
@@ -311,4 +311,13 @@ test.serial('wrong arguments are refused, in words', async (t) => {
     t.is(status, 2, argv.join(' '))
     t.regex(stderr, message)
   }
+})
+
+test.serial('a folder that can not be made is found out before the work', async (t) => {
+  const taken = join(folder, 'taken')
+  writeFileSync(taken, '')
+  const { status, stdout, stderr } = await cli('--parts', 'tiles', '--tiles', '64', '--output', taken)
+  t.is(status, 1)
+  t.is(stdout, '')
+  t.regex(stderr, /^cleric bench speed: EEXIST.*taken/)
 })

@@ -1,8 +1,8 @@
 /** Reads archives, region by region. */
 
 import sharp from 'sharp'
-import { checkInteger, checkOptions, checkSignal } from '../arguments.js'
-import { type CodecChoice, checkCodecUse } from '../codec/arguments.js'
+import { checkInteger, checkOptions, checkSignal, type OptionChecks, outOfRange, wrongType } from '../arguments.js'
+import { type CodecChoice, codecUseChecks } from '../codec/arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import { type Loan, lend } from '../codec/default-codec.js'
 import { ClericError, CorruptDataError, throwIfAborted, UnsupportedError } from '../errors.js'
@@ -16,13 +16,15 @@ import { colourOf, kindOf, TILE, type TileIndex } from '../tiff/tile-index.js'
 import type { Description } from './description.js'
 import { type OpenedHead, readHead } from './head-reader.js'
 import type { Layout } from './head-writer.js'
-import { TileCache } from './tile-cache.js'
+import { TileCache, type TileSpace } from './tile-cache.js'
 
 export interface ArchiveOptions extends CodecChoice {
   /** An open codec to decode with; it isn't closed with the archive. Default: one that all of the program shares. */
   readonly codec?: PayloadCodec | undefined
-  /** Most bytes of decoded tiles to keep, default 256 MiB. */
+  /** Most bytes of decoded tiles to keep of this archive. Default: all that don't say share 256 MiB. */
   readonly cacheBytes?: number | undefined
+  /** Instead of that: where to keep them, together with those of other archives. */
+  readonly cache?: TileCache | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -51,18 +53,31 @@ export interface ArchiveLevel extends Level {
  * const { data } = await archive.readRegion({ x: 1000, y: 800, level: 0, width: 512, height: 512 })
  */
 export async function openArchive(source: string | URL | Blob, options: ArchiveOptions = {}): Promise<Archive> {
-  checkOptions(options)
-  checkCodecUse(options)
-  const { cacheBytes = 2 ** 28 } = options
-  checkInteger(cacheBytes, 'cacheBytes', 0, Number.MAX_SAFE_INTEGER)
-  const signal = checkSignal(options.signal)
+  const {
+    cacheBytes,
+    cache = cacheBytes === undefined ? SHARED : new TileCache(cacheBytes),
+    signal,
+  } = checkOptions(options, ARCHIVE_CHECKS)
   const bytes = await openBytes(source, signal)
   try {
-    return new Archive(bytes, await readHead(bytes, signal), options, cacheBytes)
+    return new Archive(bytes, await readHead(bytes, signal), options, cache)
   } catch (error) {
     bytes.close()
     throw error
   }
+}
+
+/** Of all archives that aren't given another: however many are open, they take no more memory. */
+const SHARED = new TileCache(2 ** 28)
+
+const ARCHIVE_CHECKS: OptionChecks<ArchiveOptions> = {
+  ...codecUseChecks(),
+  cacheBytes: (value, name) => checkInteger(value, name, 0, Number.MAX_SAFE_INTEGER),
+  cache: (value, name, { cacheBytes }) => {
+    if (!(value instanceof TileCache)) throw wrongType('a TileCache', name, value)
+    if (cacheBytes !== undefined) throw outOfRange('no cacheBytes with a cache', 'cacheBytes', cacheBytes)
+  },
+  signal: checkSignal,
 }
 
 export class Archive implements SlideSource, Disposable {
@@ -75,17 +90,17 @@ export class Archive implements SlideSource, Disposable {
   readonly #bytes: ByteSource
   readonly #head: OpenedHead
   readonly #options: ArchiveOptions
-  readonly #cache: TileCache
+  readonly #tiles: TileSpace
   #closed = false
 
   /** @internal Use {@link openArchive}. */
-  constructor(bytes: ByteSource, head: OpenedHead, options: ArchiveOptions, cacheBytes: number) {
+  constructor(bytes: ByteSource, head: OpenedHead, options: ArchiveOptions, cache: TileCache) {
     this.path = bytes.name
     this.bytes = bytes.size
     this.#bytes = bytes
     this.#head = head
     this.#options = options
-    this.#cache = new TileCache(cacheBytes)
+    this.#tiles = cache.space()
     this.levels = head.description.levels.map((level, i) => ({ ...level, ...census(head.indexes[i] as TileIndex) }))
     this.associatedImages = head.images.map(({ name }) => name)
   }
@@ -118,6 +133,10 @@ export class Archive implements SlideSource, Disposable {
   /** Of the slide that was compressed. */
   get source(): Description['source'] {
     return this.#head.description.source
+  }
+  /** @internal Changes when the file does that is under the name. */
+  get version(): string {
+    return this.#bytes.version
   }
   /** Bits a pixel, over the pixels of all levels. */
   get bpp(): number {
@@ -182,7 +201,7 @@ export class Archive implements SlideSource, Disposable {
       this.#decode(index, at, size, stop).catch((error: unknown) => {
         throw atPlace(error, `${this.path}: tile at level ${level}, column ${column}, row ${row}`)
       })
-    return this.#cache.get(keyOf(level, column, row), size.width * size.height * 3, decode, signal)
+    return this.#tiles.get(keyOf(level, column, row), size.width * size.height * 3, decode, signal)
   }
 
   /**
@@ -233,7 +252,7 @@ export class Archive implements SlideSource, Disposable {
 
   close(): void {
     this.#closed = true
-    this.#cache.clear()
+    this.#tiles.clear()
     this.#bytes.close()
   }
 
@@ -268,7 +287,7 @@ export class Archive implements SlideSource, Disposable {
   /** Whether a tile is stored, and not held already. */
   #isToDecode(level: number, column: number, row: number): boolean {
     const { length, columns } = this.#head.indexes[level] as TileIndex
-    return length[row * columns + column] !== 0 && !this.#cache.has(keyOf(level, column, row))
+    return length[row * columns + column] !== 0 && !this.#tiles.has(keyOf(level, column, row))
   }
 
   async #jpeg(stored: Omit<StoredImage, 'name'>, what: string, signal?: AbortSignal): Promise<Image> {

@@ -1,6 +1,6 @@
 /** Lets geotiff.js read the levels of archives. */
 import { checkOptions, wrongType } from '../arguments.js'
-import { type CodecChoice, checkCodecUse } from '../codec/arguments.js'
+import { type CodecChoice, codecUseChecks } from '../codec/arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import { lend } from '../codec/default-codec.js'
 import { UnsupportedError } from '../errors.js'
@@ -16,6 +16,11 @@ export interface GeotiffModule {
     preferWorker?: boolean,
   ): void
   readonly BaseDecoder: new (parameters: never) => object
+}
+
+export interface GeotiffOptions extends CodecChoice {
+  /** An open codec to decode with. Default: one that all of the program shares. */
+  readonly codec?: PayloadCodec | undefined
 }
 
 interface Parameters {
@@ -37,16 +42,11 @@ interface Parameters {
  * const tiff = await geotiff.fromUrl('https://example.org/slide.cleric.tif')
  * const [red, green, blue] = await (await tiff.getImage(0)).readRasters({ window: [0, 0, 512, 512] })
  */
-export function registerWithGeotiff(
-  geotiff: GeotiffModule,
-  options: CodecChoice & { readonly codec?: PayloadCodec | undefined } = {},
-): void {
+export function registerWithGeotiff(geotiff: GeotiffModule, options: GeotiffOptions = {}): void {
   if (typeof geotiff?.addDecoder !== 'function' || typeof geotiff.BaseDecoder !== 'function') {
     throw wrongType('the module geotiff', 'geotiff', geotiff)
   }
-  checkOptions(options)
-  checkCodecUse(options)
-  const { codec, model, device, adapter } = options
+  const { codec, model, device, adapter } = checkOptions(options, codecUseChecks(['decodePayload']))
   class ClericDecoder extends geotiff.BaseDecoder {
     declare parameters: Parameters
 

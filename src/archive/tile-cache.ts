@@ -1,12 +1,14 @@
 /**
- * Decoded tiles, the least recently used dropped first, bounded in bytes. A tile asked for twice at once is decoded once,
- * and no longer when all who asked have given up.
+ * Decoded tiles within one bound of bytes, whosever they are: the least recently used are dropped first. A tile asked for
+ * twice at once is decoded once, and no longer when all who asked have given up.
  */
-
+import { checkInteger } from '../arguments.js'
 import { untilAborted } from '../concurrency/abort.js'
 import type { Image } from '../image/image.js'
 
 interface Entry {
+  readonly space: TileSpace
+  readonly key: string
   readonly image: Promise<Image>
   readonly bytes: number
   readonly stop: AbortController
@@ -14,13 +16,65 @@ interface Entry {
   waiting: number
 }
 
+/**
+ * Room for decoded tiles, which several archives may share.
+ *
+ * @example
+ * const cache = new TileCache(2 ** 30)
+ * const archives = await Promise.all(paths.map((path) => openArchive(path, { cache })))
+ */
 export class TileCache {
-  readonly #limit: number
-  readonly #tiles = new Map<string, Entry>()
+  /** Most bytes of pixels to keep. Tiles that are being decoded don't count. */
+  readonly limit: number
+  /** Tiles that are decoded; the first is the least recently used. */
+  readonly #kept = new Set<Entry>()
   #bytes = 0
 
+  /** @param limit bytes; 0 keeps no tile once those who asked for it have it */
   constructor(limit: number) {
-    this.#limit = limit
+    this.limit = checkInteger(limit, 'limit', 0, Number.MAX_SAFE_INTEGER)
+  }
+
+  /** Bytes of the pixels that are kept now. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** @internal A part of its own, for the tiles of one archive, say. */
+  space(): TileSpace {
+    return new TileSpace(
+      (entry) => this.#keep(entry),
+      (entry) => this.#drop(entry),
+    )
+  }
+
+  #keep(entry: Entry): void {
+    if (!this.#kept.delete(entry)) this.#bytes += entry.bytes
+    this.#kept.add(entry)
+    for (const oldest of this.#kept) {
+      if (this.#bytes <= this.limit) break
+      oldest.space.drop(oldest)
+    }
+  }
+
+  #drop(entry: Entry): void {
+    if (this.#kept.delete(entry)) this.#bytes -= entry.bytes
+  }
+}
+
+/** @internal The tiles of one owner, by their keys. */
+export class TileSpace {
+  readonly #tiles = new Map<string, Entry>()
+  readonly #keep: (entry: Entry) => void
+  readonly #release: (entry: Entry) => void
+
+  /**
+   * @param keep counts a tile that is decoded as the one used last
+   * @param release counts it no more
+   */
+  constructor(keep: (entry: Entry) => void, release: (entry: Entry) => void) {
+    this.#keep = keep
+    this.#release = release
   }
 
   /** The tile of that key; `decode` is called if it isn't held. A failure is not kept. `signal` has not fired yet. */
@@ -30,18 +84,16 @@ export class TileCache {
     decode: (stop: AbortSignal) => Promise<Image>,
     signal?: AbortSignal | undefined,
   ): Promise<Image> {
-    const held = this.#tiles.get(key)
-    if (held) {
-      // Last in the map is the most recently used.
-      this.#tiles.delete(key)
-      this.#tiles.set(key, held)
-    }
-    const entry = held ?? this.#start(key, bytes, decode)
+    const entry = this.#tiles.get(key) ?? this.#start(key, bytes, decode)
     entry.waiting++
-    return untilAborted(entry.image, signal, () => {
+    const image = entry.image.then((decoded) => {
+      if (this.#tiles.get(key) === entry) this.#keep(entry)
+      return decoded
+    })
+    return untilAborted(image, signal, () => {
       if (--entry.waiting > 0) return
       // First out of the cache, so that nobody comes to wait for what is being stopped.
-      this.#drop(key, entry)
+      this.drop(entry)
       entry.stop.abort()
     })
   }
@@ -52,26 +104,19 @@ export class TileCache {
   }
 
   clear(): void {
-    this.#tiles.clear()
-    this.#bytes = 0
+    for (const entry of this.#tiles.values()) this.drop(entry)
+  }
+
+  drop(entry: Entry): void {
+    if (this.#tiles.get(entry.key) === entry) this.#tiles.delete(entry.key)
+    this.#release(entry)
   }
 
   #start(key: string, bytes: number, decode: (stop: AbortSignal) => Promise<Image>): Entry {
     const stop = new AbortController()
-    const entry = { image: decode(stop.signal), bytes, stop, waiting: 0 }
+    const entry: Entry = { space: this, key, image: decode(stop.signal), bytes, stop, waiting: 0 }
     this.#tiles.set(key, entry)
-    this.#bytes += bytes
-    entry.image.catch(() => this.#drop(key, entry))
-    for (const [oldest, tile] of this.#tiles) {
-      if (this.#bytes <= this.#limit || tile === entry) break
-      this.#drop(oldest, tile)
-    }
+    entry.image.catch(() => this.drop(entry))
     return entry
-  }
-
-  #drop(key: string, entry: Entry): void {
-    if (this.#tiles.get(key) !== entry) return
-    this.#tiles.delete(key)
-    this.#bytes -= entry.bytes
   }
 }

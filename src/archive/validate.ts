@@ -1,4 +1,4 @@
-import { checkCallback, checkOptions, checkSignal, wrongType } from '../arguments.js'
+import { checkCallback, checkOptions, checkSignal, type OptionChecks, wrongType } from '../arguments.js'
 import { inOrder } from '../concurrency/in-order.js'
 import { ClericError, type ErrorCode } from '../errors.js'
 import { Archive } from './archive.js'
@@ -29,6 +29,8 @@ export interface ValidateOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined
 }
 
+const VALIDATE_CHECKS: OptionChecks<ValidateOptions> = { signal: checkSignal, onProgress: checkCallback }
+
 /** What is wrong with the data at one place, as opposed to with the model, the device, or the caller. */
 const BAD: readonly ErrorCode[] = ['ERR_CORRUPT_TILE', 'ERR_ARCHIVE_CORRUPT', 'ERR_ARCHIVE_UNSUPPORTED']
 
@@ -40,9 +42,7 @@ const BAD: readonly ErrorCode[] = ['ERR_CORRUPT_TILE', 'ERR_ARCHIVE_CORRUPT', 'E
  */
 export async function validateArchive(archive: Archive, options: ValidateOptions = {}): Promise<Validation> {
   if (!(archive instanceof Archive)) throw wrongType('an archive that is open', 'archive', archive)
-  checkOptions(options)
-  checkSignal(options.signal)
-  checkCallback(options.onProgress, 'onProgress')
+  const { signal = new AbortController().signal, onProgress } = checkOptions(options, VALIDATE_CHECKS)
   const total = archive.levels.reduce((sum, level) => sum + level.tiles, 0)
   const bad: BadTile[] = []
   const unreadable: TilePlace[] = []
@@ -52,23 +52,23 @@ export async function validateArchive(archive: Archive, options: ValidateOptions
   await inOrder(
     placesOf(archive),
     loan?.tilesInFlight ?? 1,
-    ({ level, column, row }, signal) => faultOf(() => archive.readTile(level, column, row, signal)),
+    ({ level, column, row }, either) => faultOf(() => archive.readTile(level, column, row, either)),
     async (place, fault) => {
       if (fault) bad.push({ ...place, ...fault })
       if (archive.isUnreadable(place.level, place.column, place.row)) unreadable.push(place)
       tiles++
-      options.onProgress?.(tiles, total)
+      onProgress?.(tiles, total)
     },
-    options.signal ?? new AbortController().signal,
+    signal,
   )
   for (const [level, { length }] of archive.overview.entries()) {
     for (const at of length.keys()) {
-      const fault = await faultOf(() => archive.readOverviewTile(level, at, options.signal))
+      const fault = await faultOf(() => archive.readOverviewTile(level, at, signal))
       if (fault) badImages.push({ name: `overview ${level}, tile ${at}`, ...fault })
     }
   }
   for (const name of archive.associatedImages) {
-    const fault = await faultOf(() => archive.readAssociatedImage(name, options.signal))
+    const fault = await faultOf(() => archive.readAssociatedImage(name, signal))
     if (fault) badImages.push({ name, ...fault })
   }
   return { ok: bad.length + badImages.length === 0, tiles, bad, unreadable, badImages }

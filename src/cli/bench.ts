@@ -1,4 +1,5 @@
-import { type Cli, WithHint } from './cli.js'
+import type { Cli } from './cli.js'
+import { WithHint } from './failure.js'
 
 // Kept from the compiler: that package is built after this one, on which it depends.
 const PACKAGE: string = '@cleric/bench'

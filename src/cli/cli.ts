@@ -3,10 +3,11 @@
  * (0 done, 1 failed, 2 wrong usage), and a clean stop on Ctrl-C.
  */
 import { Command, CommanderError } from 'commander'
+import type { ArchiveOptions } from '../archive/archive.js'
 import type { CodecChoice } from '../codec/arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import { closeIdleCodecs } from '../codec/default-codec.js'
-import { ClericError } from '../errors.js'
+import { failureOf } from './failure.js'
 import { Progress } from './progress.js'
 
 interface Stream {
@@ -43,10 +44,10 @@ export class Session {
   /** Fires on Ctrl-C. */
   readonly signal: AbortSignal
 
-  constructor(io: Io, flags: { quiet?: boolean; json?: boolean }) {
+  constructor(io: Io, { quiet, json }: { readonly quiet: boolean; readonly json: boolean }) {
     this.#io = io
-    this.#quiet = flags.quiet ?? false
-    this.#json = flags.json ?? false
+    this.#quiet = quiet
+    this.#json = json
     this.signal = io.signal ?? new AbortController().signal
   }
 
@@ -74,15 +75,10 @@ export class Session {
   codec({ model, device, adapter }: CodecChoice): CodecChoice & { codec?: PayloadCodec } {
     return this.#io.codec ? { codec: this.#io.codec } : { model, device, adapter }
   }
-}
 
-/** A failure of which the command knows more than the error says. */
-export class WithHint extends Error {
-  readonly hint: string
-
-  constructor(cause: unknown, hint: string) {
-    super(hint, { cause })
-    this.hint = hint
+  /** How an archive is opened: with that codec, until Ctrl-C. */
+  opening(options: CodecChoice): ArchiveOptions {
+    return { ...this.codec(options), signal: this.signal }
   }
 }
 
@@ -125,15 +121,14 @@ export class Cli {
     command.action(async (...parameters: unknown[]) => {
       // The last may be a list, as in `<file> [more...]`.
       const positional = parameters.slice(0, -2).flat() as string[]
-      const options = command.opts<Options & { json?: boolean; quiet?: boolean }>()
+      const { json = false, quiet = false, ...options } = command.opts<{ json?: boolean; quiet?: boolean }>()
       try {
-        const outcome = await action(new Session(this.#io, options), options, ...positional)
+        const outcome = await action(new Session(this.#io, { json, quiet }), options as Options, ...positional)
         if (!outcome) return
-        this.#io.stdout.write(`${options.json ? JSON.stringify(outcome.json, null, 2) : outcome.text}\n`)
+        this.#io.stdout.write(`${json ? JSON.stringify(outcome.json, null, 2) : outcome.text}\n`)
         this.#status = outcome.ok === false ? 1 : 0
       } catch (error) {
-        this.#status = isUsage(error) ? 2 : 1
-        this.#io.stderr.write(`cleric ${group === undefined ? '' : `${group} `}${command.name()}: ${explain(error)}\n`)
+        this.#fail(error, json, `${group === undefined ? '' : `${group} `}${command.name()}`)
       }
     })
   }
@@ -149,22 +144,37 @@ export class Cli {
     return known ?? this.#program.command(name).description(`see: cleric ${name} --help`)
   }
 
+  /**
+   * Sets the exit status and says why: on stderr, and with --json on stdout.
+   *
+   * @param name of the command; null if it is on stderr already, with the usage
+   */
+  #fail(error: unknown, json: boolean, name: string | null): void {
+    const { status, code, message, stack } = failureOf(error)
+    this.#status = status
+    if (json) this.#io.stdout.write(`${JSON.stringify({ error: { code, message } }, null, 2)}\n`)
+    if (name !== null) this.#io.stderr.write(`cleric ${name}: ${stack ?? message}\n`)
+  }
+
   /** Runs a command line (without node and script); returns the exit status. */
   async run(argv: readonly string[]): Promise<number> {
     this.#status = 0
+    // What follows "--" is not ours.
+    const end = argv.indexOf('--')
+    const json = (end < 0 ? argv : argv.slice(0, end)).includes('--json')
     const group = (argv[0] === 'help' ? argv[1] : argv[0]) ?? ''
     try {
       await this.#later.get(group)?.()
       this.#later.delete(group)
     } catch (error) {
-      this.#io.stderr.write(`cleric ${group}: ${explain(error)}\n`)
-      return 1
+      this.#fail(error, json, group)
+      return this.#status
     }
     try {
       await this.#program.parseAsync(argv, { from: 'user' })
     } catch (error) {
       if (!(error instanceof CommanderError)) throw error
-      this.#status = error.exitCode === 0 ? 0 : 2
+      if (error.exitCode !== 0) this.#fail(error, json, null)
     }
     closeIdleCodecs()
     return this.#status
@@ -177,27 +187,4 @@ export function codecOptions(command: Command): Command {
     .option('--device <kind>', 'where the network runs: auto, webgpu or cpu', 'auto')
     .option('--adapter <name>', 'WebGPU adapter, or a part of its name (see: cleric devices)')
     .option('--model <file>', 'model file (default: the one that ships with cleric)')
-}
-
-/** Arguments that the checks of arguments.ts refused, as opposed to what failed later. */
-function isUsage(error: unknown): boolean {
-  return (error instanceof TypeError || error instanceof RangeError) && error.message.startsWith('Expected ')
-}
-
-const HINTS: Partial<Record<string, string>> = {
-  ERR_MODEL_MISMATCH: '; give the model it was made with (--model FILE)',
-  EACCES: '; check who may read and write there',
-  ERR_DISK_FULL: '; make room on that disk',
-  ENOSPC: '; make room on that disk',
-}
-
-function explain(error: unknown): string {
-  if (error instanceof WithHint) return `${explain(error.cause)}${error.hint}`
-  if (!(error instanceof Error)) return String(error)
-  const code = (error as { code?: unknown }).code
-  const hint = typeof code === 'string' ? HINTS[code] : undefined
-  if (code === 'ERR_ABORTED') return 'Stopped. No half-written file has the name of the output'
-  const known = error instanceof ClericError || typeof code === 'string' || isUsage(error)
-  // What nobody foresaw is a bug: then the stack says more than a line.
-  return known ? `${error.message}${hint ?? ''}` : (error.stack ?? error.message)
 }

@@ -13,9 +13,9 @@ export function addCompare(cli: Cli): void {
     'PSNR, MS-SSIM and largest error of two slides, archives or images, per level',
     codecOptions,
     async (session, options, a, b) => {
-      const first = await openAny(a as string, session.codec(options))
+      const first = await openAny(a as string, session.opening(options))
       try {
-        const second = await openAny(b as string, session.codec(options))
+        const second = await openAny(b as string, session.opening(options))
         try {
           return await compare(session, first, second)
         } finally {

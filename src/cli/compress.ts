@@ -7,8 +7,9 @@ import { BACKGROUND_MODES, type BackgroundMode } from '../compress/blank.js'
 import { type CompressOptions, type CompressResult, compressSlide } from '../compress/compress.js'
 import { ON_BAD_TILE, type OnBadTile } from '../compress/slide-reader.js'
 import { isResumable } from '../compress/writer.js'
-import { type Cli, codecOptions, type Session, WithHint } from './cli.js'
-import { byteSize, duration, levelList, numberFrom, oneOf, rateText, tileSide } from './quantities.js'
+import { type Cli, codecOptions, type Session } from './cli.js'
+import { WithHint } from './failure.js'
+import { byteSize, duration, levelList, numberFrom, oneOf, positiveNumber, rateText, tileSide } from './quantities.js'
 
 interface Options extends CodecChoice {
   readonly output?: string
@@ -59,8 +60,8 @@ export function addCompress(cli: Cli): void {
           .option('--resume', 'go on from an interrupted run with the same slide, model and options')
           .option('--overwrite', 'replace an existing file'),
       ),
-    async (session, options, slide) => {
-      const output = options.output ?? `${basename(slide as string).replace(/\.[^.]*$/, '')}.cleric.tif`
+    async (session, { output: named, ...options }, slide) => {
+      const output = named ?? `${basename(slide as string).replace(/\.[^.]*$/, '')}.cleric.tif`
       return compressOutcome(await compressWithProgress(session, slide as string, output, options))
     },
     'cleric compress slide.svs -o slide.cleric.tif --quality 60',
@@ -72,14 +73,14 @@ export function rateOptions(command: Command): Command {
   const target = new Option('--target-bpp <number>', 'instead of a quality: the bits a pixel that the file is to have')
   return command
     .option('--quality <number>', `0 (smallest) to 100 (best) (default: ${defaultQuality})`, numberFrom(0, 100))
-    .addOption(target.argParser(numberFrom(0, 24)).conflicts('quality'))
+    .addOption(target.argParser(positiveNumber(24)).conflicts('quality'))
 }
 
 export async function compressWithProgress(
   session: Session,
   slide: Parameters<typeof compressSlide>[0],
   output: string,
-  options: CompressOptions,
+  { model, device, adapter, ...options }: CompressOptions,
 ): Promise<CompressResult> {
   const search = session.progress('find the quality')
   const progress = session.progress('compress')
@@ -87,7 +88,7 @@ export async function compressWithProgress(
   try {
     return await compressSlide(slide, output, {
       ...options,
-      ...session.codec(options),
+      ...session.codec({ model, device, adapter }),
       signal: session.signal,
       onProgress: ({ tiles, totalTiles, pixels, totalPixels, bytes }) => {
         if (!hasBegun) search.end()

@@ -1,7 +1,6 @@
 import { convertWeights } from '../checkpoint/convert.js'
-import { ClericError } from '../errors.js'
-import { refuseExisting } from '../files/partial-file.js'
-import { isSameFile } from '../files/same-file.js'
+import { checkOutput } from '../files/output.js'
+import { partialNames } from '../files/partial-file.js'
 import type { Cli } from './cli.js'
 import { byteSize } from './quantities.js'
 
@@ -14,10 +13,7 @@ export function addConvertWeights(cli: Cli): void {
         .requiredOption('-o, --output <file>', 'model file to write (.safetensors)')
         .option('--overwrite', 'replace an existing file'),
     async (session, { output, overwrite = false }, checkpoint, ...exporter) => {
-      refuseExisting(output, overwrite)
-      if (isSameFile(output, checkpoint as string)) {
-        throw new ClericError('ERR_FILE_EXISTS', `${output} is the checkpoint itself; choose another name`)
-      }
+      checkOutput({ names: partialNames(output), reads: [checkpoint], overwrite })
       const result = await convertWeights(checkpoint as string, output, { exporter, overwrite, signal: session.signal })
       const { bytes, model, tensors, weights } = result
       const text = `${output}: ${byteSize(bytes)}, model ${model.name} (${model.hash.slice(0, 16)})`

@@ -5,7 +5,7 @@ import { fill, paste } from '../image/draw.js'
 import type { Image } from '../image/image.js'
 import type { Level } from '../slide/source.js'
 import { type Cli, codecOptions } from './cli.js'
-import { imagePath, writeImage } from './write-image.js'
+import { checkImageOutput, imagePath, writeImage } from './write-image.js'
 
 interface Options extends CodecChoice {
   readonly output: string
@@ -24,11 +24,12 @@ export function addDecode(cli: Cli): void {
         command.requiredOption('-o, --output <image>', 'PNG, JPEG, TIFF or WebP to write, told by its name', imagePath),
       ),
     async (session, options, file) => {
-      const archive = await openArchive(file as string, session.codec(options))
+      const { output } = options
+      checkImageOutput(output, [file, options.model])
+      const archive = await openArchive(file as string, session.opening(options))
       try {
-        const { output } = options
         const { width, height } = archive.levels[0] as Level
-        const bytes = await writeImage(output, archive.path, () => readWhole(archive, session.signal))
+        const bytes = await writeImage(output, await readWhole(archive, session.signal))
         return {
           json: { output, bytes, width, height },
           text: `${output}: ${width} x ${height} pixels`,

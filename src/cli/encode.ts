@@ -26,8 +26,8 @@ export function addEncode(cli: Cli): void {
           .option('--resume', 'go on from an interrupted run with the same image, model and options')
           .option('--overwrite', 'replace an existing file'),
       ),
-    async (session, options, image) => {
-      const output = options.output ?? `${(image as string).replace(/\.[^./]*$/, '')}.cleric`
+    async (session, { output: named, ...options }, image) => {
+      const output = named ?? `${(image as string).replace(/\.[^./]*$/, '')}.cleric`
       const source = await ImageFile.open(image as string)
       try {
         // An overview of one image is of no use to anybody.

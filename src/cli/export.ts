@@ -43,13 +43,13 @@ export function addExport(cli: Cli): void {
 async function exportWithProgress(
   session: Session,
   file: string,
-  { output, ...options }: ExportOptions & { output: string },
+  { output, model, device, adapter, ...options }: ExportOptions & { output: string },
 ): Promise<ExportResult> {
   const progress = session.progress('export')
   try {
     return await exportSlide(file, output, {
       ...options,
-      ...session.codec(options),
+      ...session.codec({ model, device, adapter }),
       signal: session.signal,
       onProgress: ({ tiles, totalTiles, pixels, totalPixels, bytes }) =>
         progress.update(pixels, totalPixels, `tile ${tiles} of ${totalTiles}, ${byteSize(bytes)}`),

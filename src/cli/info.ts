@@ -10,7 +10,7 @@ export function addInfo(cli: Cli): void {
     'Levels, size, model and properties of an archive (or of a slide)',
     (command) => command,
     async (session, _options, file) => {
-      const opened = await openAny(file as string, session.codec({}))
+      const opened = await openAny(file as string, session.opening({}))
       try {
         const json = facts(opened)
         return { json, text: text(opened, json) }

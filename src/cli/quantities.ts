@@ -64,6 +64,27 @@ export function numberFrom(min: number, max: number): (text: string) => number {
   }
 }
 
+/** Parses an option's value as a number above 0, up to `max`. */
+export function positiveNumber(max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (text.trim() === '' || !(value > 0 && value <= max)) {
+      throw new InvalidArgumentError(`Expected a number above 0, up to ${max}.`)
+    }
+    return value
+  }
+}
+
+const UNITS: Record<string, number> = { b: 1, kb: 1e3, mb: 1e6, gb: 1e9, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30 }
+
+/** Parses an option's value as a number of bytes: "0", "512MiB", "1.5 GB". */
+export function byteCount(text: string): number {
+  const [, number, unit = 'b'] = /^(\d{1,15}(?:\.\d{1,9})?)\s*([kmg]?i?b)?$/i.exec(text.trim()) ?? []
+  const bytes = Math.round(Number(number) * (UNITS[unit.toLowerCase()] ?? Number.NaN))
+  if (!Number.isSafeInteger(bytes)) throw new InvalidArgumentError('Expected a size such as 512MiB, 2GB or 0.')
+  return bytes
+}
+
 /** Parses an option's value as an integer in a range. */
 export function integerFrom(min: number, max: number): (text: string) => number {
   return (text) => {

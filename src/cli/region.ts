@@ -2,7 +2,7 @@ import { openAny } from '../archive/open-any.js'
 import type { CodecChoice } from '../codec/arguments.js'
 import { type Cli, codecOptions } from './cli.js'
 import { integerFrom } from './quantities.js'
-import { imagePath, writeImage } from './write-image.js'
+import { checkImageOutput, imagePath, writeImage } from './write-image.js'
 
 interface Options extends CodecChoice {
   readonly output: string
@@ -31,12 +31,12 @@ export function addRegion(cli: Cli): void {
           .requiredOption('--height <pixels>', "height, in the level's pixels", SIZE),
       ),
     async (session, options, file) => {
-      const opened = await openAny(file as string, session.codec(options))
+      const { x, y, level, width, height, output } = options
+      checkImageOutput(output, [file, options.model])
+      const opened = await openAny(file as string, session.opening(options))
       try {
-        const { x, y, level, width, height, output } = options
-        const bytes = await writeImage(output, opened.path, () =>
-          opened.readRegion({ x, y, level, width, height }, session.signal),
-        )
+        const region = await opened.readRegion({ x, y, level, width, height }, session.signal)
+        const bytes = await writeImage(output, region)
         return {
           json: { output, bytes, x, y, level, width, height },
           text: `${output}: ${width} x ${height} pixels of level ${level} from ${x}, ${y}`,

@@ -1,11 +1,13 @@
+import { Option } from 'commander'
 import type { CodecChoice } from '../codec/arguments.js'
-import { createViewerServer } from '../server/server.js'
+import { createViewerServer, DEFAULT_CACHE_BYTES } from '../server/server.js'
 import { type Cli, codecOptions } from './cli.js'
-import { integerFrom } from './quantities.js'
+import { byteCount, integerFrom } from './quantities.js'
 
 interface Options extends CodecChoice {
   readonly port: number
   readonly host: string
+  readonly cache: number
 }
 
 export function addServe(cli: Cli): void {
@@ -16,10 +18,15 @@ export function addServe(cli: Cli): void {
       codecOptions(
         command
           .option('--port <number>', 'port to listen on, 0 for any that is free', integerFrom(0, 65535), 8080)
-          .option('--host <address>', 'address to listen on; others than your own machine reach 0.0.0.0', '127.0.0.1'),
+          .option('--host <address>', 'address to listen on; others than your own machine reach 0.0.0.0', '127.0.0.1')
+          .addOption(
+            new Option('--cache <size>', 'memory for decoded tiles, of all archives together, such as 512MiB or 2GB')
+              .argParser(byteCount)
+              .default(DEFAULT_CACHE_BYTES, `${DEFAULT_CACHE_BYTES / 2 ** 20}MiB`),
+          ),
       ),
     async (session, options, path) => {
-      const server = await createViewerServer(path as string, session.codec(options))
+      const server = await createViewerServer(path as string, { ...session.codec(options), cacheBytes: options.cache })
       const address = await server.listen({ host: options.host, port: options.port })
       session.announce({ address }, `${path}: ${address} (Ctrl-C stops)`)
       await new Promise<void>((resolve) => {

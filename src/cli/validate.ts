@@ -20,7 +20,7 @@ export function addValidate(cli: Cli): void {
 export async function validate(session: Session, file: string, options: CodecChoice): Promise<Validation> {
   const progress = session.progress('validate')
   // Each tile is needed once.
-  const archive = await openArchive(file, { ...session.codec(options), cacheBytes: 0 })
+  const archive = await openArchive(file, { ...session.opening(options), cacheBytes: 0 })
   try {
     return await validateArchive(archive, {
       signal: session.signal,

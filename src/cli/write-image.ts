@@ -1,11 +1,11 @@
 /** The image that a command writes: its format is told by its name. */
 
-import { writeFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { InvalidArgumentError } from 'commander'
 import type { Sharp } from 'sharp'
-import { ClericError, UnsupportedError } from '../errors.js'
-import { isSameFile } from '../files/same-file.js'
+import { UnsupportedError } from '../errors.js'
+import { checkOutput } from '../files/output.js'
+import { partialNames, writeWhole } from '../files/partial-file.js'
 import type { Image } from '../image/image.js'
 import { JPEG } from '../image/jpeg.js'
 import { fromImage } from '../image/sharp.js'
@@ -31,23 +31,27 @@ export function imagePath(text: string): string {
 }
 
 /**
- * Writes the image, made from the file `source`; returns the size in bytes.
+ * Refuses, before any work, to write the image where it would harm what is read for it, or can't be written.
  *
- * @throws ClericError ERR_FILE_EXISTS if the output is the source; UnsupportedError ERR_IMAGE_UNSUPPORTED if it is too
- * large for the format
+ * @throws ClericError ERR_FILE_EXISTS, ERR_NOT_WRITABLE
  */
-export async function writeImage(path: string, source: string, make: () => Promise<Image>): Promise<number> {
-  if (isSameFile(path, source)) {
-    throw new ClericError('ERR_FILE_EXISTS', `${path} is the file to read; choose another name`)
-  }
+export function checkImageOutput(path: string, reads: readonly (string | undefined)[]): void {
+  checkOutput({ names: partialNames(path), reads, overwrite: true })
+}
+
+/**
+ * Writes the image; returns the size in bytes.
+ *
+ * @throws UnsupportedError ERR_IMAGE_UNSUPPORTED if it is too large for the format; ClericError ERR_DISK_FULL
+ */
+export async function writeImage(path: string, image: Image): Promise<number> {
   const encode = encoder(path) as (pipeline: Sharp) => Sharp
-  const image = await make()
   const bytes = await encode(fromImage(image))
     .toBuffer()
     .catch((cause: Error) => {
       const what = `${path}: ${image.width} x ${image.height} pixels can't be written in this format: ${cause.message}`
       throw new UnsupportedError('ERR_IMAGE_UNSUPPORTED', what, { cause })
     })
-  await writeFile(path, bytes)
+  await writeWhole(path, bytes)
   return bytes.length
 }

@@ -7,15 +7,14 @@ import {
   checkInteger,
   checkNumber,
   checkOneOf,
-  checkOptions,
   checkSignal,
   checkString,
+  type OptionChecks,
   outOfRange,
   wrongType,
 } from '../arguments.js'
 import type { Image } from '../image/image.js'
 import { maxTileSide } from './bitstream.js'
-import { defaultQuality } from './gain.js'
 
 /** Where the network may run. */
 export const deviceKinds = ['auto', 'webgpu', 'cpu'] as const
@@ -66,49 +65,47 @@ export interface PayloadTile {
   readonly quality: number
 }
 
+const CHOICE_CHECKS: OptionChecks<CodecChoice> = {
+  model: checkString,
+  device: (value, name) => checkOneOf(value, name, deviceKinds),
+  adapter: (value, name, { device }) => {
+    checkString(value, name)
+    if (device === 'cpu') throw outOfRange('no adapter with device "cpu"', name, value)
+  },
+}
+
+/** The options of `openCodec`. */
+export const CODEC_CHECKS: OptionChecks<CodecOptions> = { ...CHOICE_CHECKS, signal: checkSignal }
+
+/** The options of `decodeTile`. */
+export const DECODE_CHECKS: OptionChecks<DecodeOptions> = { signal: checkSignal }
+
+/** The options of `encodeTile`. */
+export const ENCODE_CHECKS: OptionChecks<EncodeOptions> = {
+  ...DECODE_CHECKS,
+  quality: (value, name) => checkNumber(value, name, 0, 100),
+}
+
 /**
- * Checks which codec is to be used: one to be opened, or an open one.
+ * The options by which a codec is chosen: one to be opened, or an open one. Not both: one of them would count for nothing.
  *
  * @param calls what is called of an open one
  */
-export function checkCodecUse(
-  options: CodecChoice & { readonly codec?: object | undefined },
+export function codecUseChecks(
   calls: readonly string[] = ['encodePayload', 'decodePayload'],
-): void {
-  const { model, device, adapter } = options
-  if (model !== undefined) checkString(model, 'model')
-  if (adapter !== undefined) checkString(adapter, 'adapter')
-  if (device !== undefined) checkOneOf(device, 'device', deviceKinds)
-  if (device === 'cpu' && adapter !== undefined) throw outOfRange('no adapter with device "cpu"', 'adapter', adapter)
-  const codec = options.codec as Readonly<Record<string, unknown>> | null | undefined
-  if (codec === undefined) return
-  if (codec === null || calls.some((name) => typeof codec[name] !== 'function')) {
-    throw wrongType('an open codec', 'codec', codec)
+): OptionChecks<CodecChoice & { readonly codec?: unknown }> {
+  return {
+    codec: (value, name, options) => {
+      const codec: Readonly<Record<string, unknown>> | null = typeof value === 'object' ? Object(value) : null
+      if (codec === null || value === null || calls.some((call) => typeof codec[call] !== 'function')) {
+        throw wrongType('an open codec', name, value)
+      }
+      checkInteger(codec.tilesInFlight, `${name}.tilesInFlight`, 1, Number.MAX_SAFE_INTEGER)
+      const chosen = Object.keys(CHOICE_CHECKS).find((key) => options[key] !== undefined)
+      if (chosen !== undefined) throw outOfRange(`no ${chosen} with a codec`, chosen, options[chosen])
+    },
+    ...CHOICE_CHECKS,
   }
-  checkInteger(codec.tilesInFlight, 'codec.tilesInFlight', 1, Number.MAX_SAFE_INTEGER)
-}
-
-/** Checks the options of `openCodec`. */
-export function checkCodecOptions(options: CodecOptions): void {
-  checkOptions(options)
-  checkCodecUse({ ...options, codec: undefined })
-  checkSignal(options.signal)
-}
-
-/** Checks the options of `encodeTile`; the quality is the default one if none is given. */
-export function checkEncodeOptions(options: EncodeOptions): {
-  readonly quality: number
-  readonly signal: AbortSignal | undefined
-} {
-  checkOptions(options)
-  const { quality = defaultQuality } = options
-  return { quality: checkNumber(quality, 'quality', 0, 100), signal: checkSignal(options.signal) }
-}
-
-/** Checks the options of `decodeTile`. */
-export function checkDecodeOptions(options: DecodeOptions): { readonly signal: AbortSignal | undefined } {
-  checkOptions(options)
-  return { signal: checkSignal(options.signal) }
 }
 
 /** Checks the bytes of a tile or of its payload; a copy of those that other threads could change. */
@@ -118,7 +115,7 @@ export function checkTileBytes(bytes: unknown, name: string): Uint8Array {
 
 /** Checks the facts of a tile that is to be decoded. */
 export function checkPayloadTile(tile: PayloadTile): void {
-  checkOptions(tile, 'tile')
+  if (typeof tile !== 'object' || tile === null) throw wrongType('{ width, height, quality }', 'tile', tile)
   checkInteger(tile.width, 'width', 1, maxTileSide)
   checkInteger(tile.height, 'height', 1, maxTileSide)
   checkNumber(tile.quality, 'quality', 0, 100)

@@ -1,7 +1,7 @@
 /**
  * The codec that applications use: a model and a device, opened once, for any number of tiles.
  */
-
+import { checkNumber, checkOptions, checkSignal } from '../arguments.js'
 import { untilAborted } from '../concurrency/abort.js'
 import { Turns } from '../concurrency/turns.js'
 import { ClericError, throwIfAborted, UnsupportedError } from '../errors.js'
@@ -9,20 +9,21 @@ import type { Image } from '../image/image.js'
 import { loadModel } from '../model/model.js'
 import type { Backend } from '../network/graph.js'
 import {
+  CODEC_CHECKS,
   type CodecOptions,
-  checkCodecOptions,
-  checkDecodeOptions,
-  checkEncodeOptions,
   checkImage,
   checkPayloadTile,
   checkTileBytes,
+  DECODE_CHECKS,
   type DecodeOptions,
+  ENCODE_CHECKS,
   type EncodeOptions,
   type ImageInput,
   type PayloadTile,
 } from './arguments.js'
 import { modelId, readTile, writeTile } from './bitstream.js'
 import { openBackend } from './devices.js'
+import { defaultQuality } from './gain.js'
 import { TileCodec } from './tile-codec.js'
 
 /**
@@ -68,7 +69,7 @@ export type PayloadCodec = Pick<Codec, 'model' | 'device' | 'tilesInFlight' | 'e
  * using codec = await openCodec({ device: 'webgpu' })
  */
 export async function openCodec(options: CodecOptions = {}): Promise<Codec> {
-  checkCodecOptions(options)
+  checkOptions(options, CODEC_CHECKS)
   const { signal } = options
   throwIfAborted(signal)
   const opening = open(options)
@@ -112,7 +113,7 @@ class QueuedCodec implements Codec {
 
   async encodeTile(input: ImageInput, options: EncodeOptions = {}): Promise<Uint8Array> {
     const image = checkImage(input)
-    const { quality, signal } = checkEncodeOptions(options)
+    const { quality = defaultQuality, signal } = checkOptions(options, ENCODE_CHECKS)
     const payload = await this.#encode(image, quality, signal)
     const { width, height } = image
     return writeTile({ width, height, quality, modelId: modelId(this.model.hash) }, payload)
@@ -120,7 +121,7 @@ class QueuedCodec implements Codec {
 
   async decodeTile(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Image> {
     const checked = checkTileBytes(bytes, 'bytes')
-    const { signal } = checkDecodeOptions(options)
+    const { signal } = checkOptions(options, DECODE_CHECKS)
     const { head, payload } = readTile(checked)
     if (head.modelId !== modelId(this.model.hash)) {
       throw new UnsupportedError(
@@ -133,14 +134,14 @@ class QueuedCodec implements Codec {
 
   async encodePayload(input: ImageInput, quality: number, signal?: AbortSignal): Promise<Uint8Array> {
     const image = checkImage(input)
-    const options = checkEncodeOptions({ quality, signal })
-    return this.#encode(image, options.quality, options.signal)
+    checkNumber(quality, 'quality', 0, 100)
+    return this.#encode(image, quality, checkSignal(signal))
   }
 
   async decodePayload(payload: Uint8Array, tile: PayloadTile, signal?: AbortSignal): Promise<Image> {
     const bytes = checkTileBytes(payload, 'payload')
     checkPayloadTile(tile)
-    return this.#decode(bytes, tile, checkDecodeOptions({ signal }).signal)
+    return this.#decode(bytes, tile, checkSignal(signal))
   }
 
   close(): void {

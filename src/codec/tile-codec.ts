@@ -3,7 +3,7 @@
  */
 import { crc32c } from '../entropy/crc32c.js'
 import { type CdfTables, RansDecoder, RansEncoder, RansTables, type TableIndexes } from '../entropy/rans.js'
-import { CorruptDataError, UnsupportedError } from '../errors.js'
+import { CorruptDataError, DeviceError } from '../errors.js'
 import { cropImage, type Image, padImage } from '../image/image.js'
 import type { Model } from '../model/model.js'
 import {
@@ -178,7 +178,7 @@ function checkedTables(tables: CdfTables): RansTables {
 function int16(outputs: ReadonlyMap<Tensor, PortData>, tensor: Tensor): Int16Array {
   const data = outputs.get(tensor)
   if (!(data instanceof Int16Array)) {
-    throw new UnsupportedError('ERR_DEVICE_FAILED', `The backend gave no integers for ${tensor.name}`)
+    throw new DeviceError('ERR_DEVICE_FAILED', `The backend gave no integers for ${tensor.name}`)
   }
   return data
 }

@@ -1,5 +1,6 @@
 /** Slide to archive. */
 
+import { MAX_LEVELS } from '../archive/description.js'
 import { LAYOUTS, type Layout } from '../archive/head-writer.js'
 import { openAny } from '../archive/open-any.js'
 import {
@@ -9,19 +10,20 @@ import {
   checkNumber,
   checkOneOf,
   checkOptions,
+  checkPositive,
   checkSignal,
   checkString,
+  type OptionChecks,
   outOfRange,
   wrongType,
 } from '../arguments.js'
-import { type CodecChoice, checkCodecUse } from '../codec/arguments.js'
+import { type CodecChoice, codecUseChecks } from '../codec/arguments.js'
 import { maxTileSide } from '../codec/bitstream.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import { lend } from '../codec/default-codec.js'
 import { defaultQuality } from '../codec/gain.js'
-import { ClericError, throwIfAborted } from '../errors.js'
-import { refuseExisting } from '../files/partial-file.js'
-import { isSameFile } from '../files/same-file.js'
+import { throwIfAborted } from '../errors.js'
+import { checkOutput } from '../files/output.js'
 import { checkSlide, type Level, type SlideSource } from '../slide/source.js'
 import { TILE_MULTIPLE } from '../tiff/tile-index.js'
 import { BACKGROUND_MODES, type BackgroundMode } from './blank.js'
@@ -30,12 +32,13 @@ import type { CompressProgress, UnreadableTile } from './progress.js'
 import { Compression } from './run.js'
 import { ON_BAD_TILE, type OnBadTile, SlideReader } from './slide-reader.js'
 import { qualityForTarget, type SearchProgress } from './target-bpp.js'
+import { archiveNames } from './writer.js'
 
 export interface CompressOptions extends CodecChoice {
   /** 0 (smallest) to 100 (best), default 60. */
   readonly quality?: number | undefined
   /**
-   * Instead of a quality: the bits a pixel that the archive is to have, 0 to 24, as {@link CompressResult.bpp} counts
+   * Instead of a quality: the bits a pixel that the archive is to have, above 0 and up to 24, as {@link CompressResult.bpp} counts
    * them. The quality is found first, on a sample of at most 24 tiles: if these are all that are stored, the archive
    * is within 1 % of the target, else within about 5 %.
    */
@@ -109,11 +112,14 @@ export async function compressSlide(
 ): Promise<CompressResult> {
   if (typeof slide !== 'string') checkSlide(slide, 'slide')
   checkString(output, 'output')
-  checkOptions(options)
-  checkCodecUse(options)
   const {
+    codec,
+    model,
+    device,
+    adapter,
     quality: givenQuality,
     targetBpp,
+    levels: wanted = 'all',
     tile = 512,
     background = 'auto',
     layout = 'compat',
@@ -125,32 +131,16 @@ export async function compressSlide(
     onProgress,
     onSearch,
     onUnreadable,
-  } = options
-  if (givenQuality !== undefined) checkNumber(givenQuality, 'quality', 0, 100)
-  if (targetBpp !== undefined) {
-    checkNumber(targetBpp, 'targetBpp', 0, 24)
-    if (givenQuality !== undefined) throw outOfRange('no quality with a targetBpp', 'quality', givenQuality)
-  }
-  checkTile(tile)
-  checkOneOf(background, 'background', BACKGROUND_MODES)
-  checkOneOf(layout, 'layout', LAYOUTS)
-  checkOneOf(onBadTile, 'onBadTile', ON_BAD_TILE)
-  for (const name of ['label', 'macro', 'overwrite', 'resume'] as const) checkFlag(options[name], name)
-  checkCallback(onProgress, 'onProgress')
-  checkCallback(onSearch, 'onSearch')
-  checkCallback(onUnreadable, 'onUnreadable')
-  const signal = checkSignal(options.signal) ?? new AbortController().signal
+    signal = new AbortController().signal,
+  } = checkOptions(options, COMPRESS_CHECKS)
   throwIfAborted(signal)
-  refuseExisting(output, overwrite)
+  const path = typeof slide === 'string' ? slide : slide.path
+  checkOutput({ names: archiveNames(output), reads: [path, model], overwrite })
   const started = performance.now()
 
-  const { codec, model, device, adapter } = options
   const source = typeof slide === 'string' ? await openAny(slide, { codec, model, device, adapter, signal }) : slide
   try {
-    if (isSameFile(output, source.path)) {
-      throw new ClericError('ERR_FILE_EXISTS', `${output} is the slide itself; choose another name`)
-    }
-    const levels = chooseLevels(source.levels, options.levels ?? 'all')
+    const levels = chooseLevels(source.levels, wanted)
     using loan = await lend({ codec, model, device, adapter, signal })
     const clocks = { read: new BusyClock(), codec: new BusyClock(), write: new BusyClock() }
     const own = { tile, background, layout, label, macro, overwrite, resume, onProgress, onUnreadable }
@@ -182,18 +172,45 @@ export async function compressSlide(
   }
 }
 
+const COMPRESS_CHECKS: OptionChecks<CompressOptions> = {
+  quality: (value, name, { targetBpp }) => {
+    checkNumber(value, name, 0, 100)
+    if (targetBpp !== undefined) throw outOfRange('no quality with a targetBpp', name, value)
+  },
+  targetBpp: (value, name) => checkPositive(value, name, 24),
+  levels: checkLevels,
+  tile: checkTile,
+  background: (value, name) => checkOneOf(value, name, BACKGROUND_MODES),
+  label: checkFlag,
+  macro: checkFlag,
+  layout: (value, name) => checkOneOf(value, name, LAYOUTS),
+  onBadTile: (value, name) => checkOneOf(value, name, ON_BAD_TILE),
+  overwrite: checkFlag,
+  resume: checkFlag,
+  ...codecUseChecks(),
+  onProgress: checkCallback,
+  onSearch: checkCallback,
+  onUnreadable: checkCallback,
+  signal: checkSignal,
+}
+
 /** A side that TIFF has. */
-export function checkTile(tile: number): number {
-  checkInteger(tile, 'tile', TILE_MULTIPLE, maxTileSide)
-  if (tile % TILE_MULTIPLE !== 0) throw outOfRange(`a multiple of ${TILE_MULTIPLE}`, 'tile', tile)
-  return tile
+function checkTile(tile: unknown, name: string): void {
+  if (checkInteger(tile, name, TILE_MULTIPLE, maxTileSide) % TILE_MULTIPLE !== 0) {
+    throw outOfRange(`a multiple of ${TILE_MULTIPLE}`, name, tile)
+  }
+}
+
+/** How many the slide has shows when it is open. */
+function checkLevels(wanted: unknown, name: string): void {
+  if (wanted === 'all') return
+  if (!Array.isArray(wanted)) throw wrongType('"all" or a list of level numbers', name, wanted)
+  for (const level of wanted) checkInteger(level, name, 0, MAX_LEVELS - 1)
+  if (!wanted.includes(0)) throw outOfRange('a list with level 0', name, wanted)
 }
 
 function chooseLevels(levels: readonly Level[], wanted: 'all' | readonly number[]): number[] {
   if (wanted === 'all') return levels.map((_, i) => i)
-  if (!Array.isArray(wanted)) throw wrongType('"all" or a list of level numbers', 'levels', wanted)
-  const chosen = [...new Set(wanted as readonly number[])].sort((a, b) => a - b)
-  for (const level of chosen) checkInteger(level, 'levels', 0, levels.length - 1)
-  if (chosen[0] !== 0) throw outOfRange('a list with level 0', 'levels', wanted)
-  return chosen
+  for (const level of wanted) checkInteger(level, 'levels', 0, levels.length - 1)
+  return [...new Set(wanted)].sort((a, b) => a - b)
 }

@@ -9,7 +9,8 @@ import { existsSync } from 'node:fs'
 import { type FileHandle, open, rm } from 'node:fs/promises'
 import { crc32c } from '../entropy/crc32c.js'
 import { ClericError } from '../errors.js'
-import { PartialFile, partialOf, refuseExisting, writeFully } from '../files/partial-file.js'
+import { refuseExisting } from '../files/output.js'
+import { PartialFile, partialNames, partialOf, writeFully } from '../files/partial-file.js'
 import { TIFF_HEADER_BYTES } from '../tiff/writer.js'
 import {
   encodeJournalHead,
@@ -19,6 +20,11 @@ import {
   readRecords,
   recordPosition,
 } from './journal.js'
+
+/** Every name that is written for an archive. */
+export function archiveNames(path: string): [output: string, partial: string, journal: string] {
+  return [...partialNames(path), journalOf(path)]
+}
 
 /** Whether a run that was to write this file was interrupted and can go on. */
 export function isResumable(path: string): boolean {

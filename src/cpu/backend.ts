@@ -2,7 +2,7 @@
  * The CPU backend: the graph on the addon's kernels (`native/cpu/`), on threads of its own.
  */
 import { availableParallelism, cpus } from 'node:os'
-import { checkInteger, checkOneOf, wrongType } from '../arguments.js'
+import { checkInteger, checkOneOf, sentence, wrongType } from '../arguments.js'
 import { AbortedError, ClericError, DeviceError, throwIfAborted } from '../errors.js'
 import {
   type Addon,
@@ -193,7 +193,7 @@ export class CpuExecutable implements Executable {
     throwIfAborted(signal)
     const stage = this.#graph.stages[index]
     if (!stage) throw new RangeError(`Expected a stage below ${this.#graph.stages.length} but received ${index}`)
-    if (this.#running) throw new ClericError('ERR_DEVICE_FAILED', 'Calls on one executable must not overlap')
+    if (this.#running) throw new DeviceError('ERR_DEVICE_FAILED', 'Calls on one executable must not overlap')
     const data = collect(stage, inputs)
     const abort = () => this.#native.cancel()
     this.#running = true
@@ -231,7 +231,7 @@ function collect(stage: Stage, inputs: ReadonlyMap<Tensor, PortData>): PortData[
     const data = inputs.get(port.tensor)
     const { channels, height, width } = port.tensor.shape
     if (!(data instanceof arrayOf[port.format]))
-      throw wrongType(`a ${arrayOf[port.format].name}`, port.tensor.name, data)
+      throw new TypeError(sentence(`a ${arrayOf[port.format].name}`, port.tensor.name, data))
     if (data.length !== channels * height * width) {
       throw new RangeError(`Expected ${channels * height * width} values for ${port.tensor.name}, not ${data.length}`)
     }

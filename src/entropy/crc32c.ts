@@ -1,4 +1,4 @@
-import { checkBytes, checkInteger } from '../arguments.js'
+import { sentence } from '../arguments.js'
 import { addon } from '../native/addon.js'
 
 /**
@@ -12,7 +12,7 @@ import { addon } from '../native/addon.js'
  * crc32c(new TextEncoder().encode('123456789')) // 0xe3069283
  */
 export function crc32c(bytes: Uint8Array, seed = 0): number {
-  checkBytes(bytes, 'bytes')
-  checkInteger(seed, 'seed', 0, 0xffffffff)
+  if (!(bytes instanceof Uint8Array)) throw new TypeError(sentence('a Uint8Array', 'bytes', bytes))
+  if (!Number.isInteger(seed) || seed < 0 || seed > 0xffffffff) throw new RangeError(sentence('a CRC-32', 'seed', seed))
   return addon().crc32c(bytes, seed)
 }

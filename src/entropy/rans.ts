@@ -8,7 +8,7 @@
  * the runs in decoding order, the decoder asked for them in the same order, in
  * calls of whatever size.
  */
-import { checkBytes, outOfRange, wrongType } from '../arguments.js'
+import { sentence } from '../arguments.js'
 import { ClericError } from '../errors.js'
 import {
   addon,
@@ -37,19 +37,19 @@ export interface CdfTables {
 export type TableIndexes = Uint8Array | Uint16Array
 
 function checkArray<T extends Int32Array | Int16Array>(value: T, type: new () => T, name: string): T {
-  if (!(value instanceof type)) throw wrongType(`an ${type.name}`, name, value)
+  if (!(value instanceof type)) throw new TypeError(sentence(`an ${type.name}`, name, value))
   return value
 }
 
 function checkIndexes(value: TableIndexes): TableIndexes {
   if (!(value instanceof Uint8Array || value instanceof Uint16Array)) {
-    throw wrongType('a Uint8Array or Uint16Array', 'tableIndexes', value)
+    throw new TypeError(sentence('a Uint8Array or Uint16Array', 'tableIndexes', value))
   }
   return value
 }
 
 function checkTables(value: RansTables): RansTables {
-  if (!(value instanceof RansTables)) throw wrongType('a RansTables', 'tables', value)
+  if (!(value instanceof RansTables)) throw new TypeError(sentence('a RansTables', 'tables', value))
   return value
 }
 
@@ -110,7 +110,7 @@ export class RansEncoder {
     checkArray(symbols, Int16Array, 'symbols')
     checkIndexes(tableIndexes)
     if (tableIndexes.length !== symbols.length) {
-      throw outOfRange(`${symbols.length} indexes`, 'tableIndexes', tableIndexes)
+      throw new RangeError(sentence(`${symbols.length} indexes`, 'tableIndexes', tableIndexes))
     }
     const { native } = checkTables(tables)
     translated(() => this.#open().push(symbols, tableIndexes, native))
@@ -149,7 +149,7 @@ export class RansDecoder {
    * @throws CorruptDataError ERR_CORRUPT_TILE if they can't be a stream
    */
   constructor(bytes: Uint8Array) {
-    checkBytes(bytes, 'bytes')
+    if (!(bytes instanceof Uint8Array)) throw new TypeError(sentence('a Uint8Array', 'bytes', bytes))
     const { RansDecoder: Native } = addon()
     this.#native = translated(() => new Native(bytes))
   }

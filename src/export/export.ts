@@ -10,13 +10,14 @@ import {
   checkOptions,
   checkSignal,
   checkString,
+  type OptionChecks,
   outOfRange,
 } from '../arguments.js'
-import { type CodecChoice, checkCodecUse } from '../codec/arguments.js'
+import { type CodecChoice, codecUseChecks } from '../codec/arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
-import { ClericError, throwIfAborted } from '../errors.js'
-import { refuseExisting } from '../files/partial-file.js'
-import { isSameFile } from '../files/same-file.js'
+import { throwIfAborted } from '../errors.js'
+import { checkOutput } from '../files/output.js'
+import { partialNames } from '../files/partial-file.js'
 import { keptOf } from '../slide/identity.js'
 import { checkSlide, type Level, type SlideSource } from '../slide/source.js'
 import { describeSlide } from './head.js'
@@ -61,6 +62,20 @@ const TILE = 512
 /** Tiles of a slide that no codec of ours decodes: enough to read some while others are compressed. */
 const TILES_IN_FLIGHT = 4
 
+const EXPORT_CHECKS: OptionChecks<ExportOptions> = {
+  compression: (value, name) => checkOneOf(value, name, EXPORT_COMPRESSIONS),
+  quality: (value, name, { compression }) => {
+    if (compression === 'deflate') throw outOfRange('none, as deflate loses nothing,', name, value)
+    checkInteger(value, name, 1, 100)
+  },
+  label: checkFlag,
+  macro: checkFlag,
+  overwrite: checkFlag,
+  ...codecUseChecks(),
+  onProgress: checkCallback,
+  signal: checkSignal,
+}
+
 /**
  * Writes a slide or archive as a pyramid of tiles in a BigTIFF that OpenSlide, QuPath, libvips and others open with every
  * level, with resolution, description, ICC profile and associated images. A path is opened and closed again, a slide
@@ -81,31 +96,34 @@ export async function exportSlide(
 ): Promise<ExportResult> {
   if (typeof slide !== 'string') checkSlide(slide, 'slide')
   checkString(output, 'output')
-  checkOptions(options)
-  checkCodecUse(options)
-  const { compression = 'jpeg', label = true, macro = true, overwrite = false, onProgress } = options
-  checkOneOf(compression, 'compression', EXPORT_COMPRESSIONS)
-  const quality = checkQuality(options.quality, compression)
-  for (const name of ['label', 'macro', 'overwrite'] as const) checkFlag(options[name], name)
-  checkCallback(onProgress, 'onProgress')
-  const signal = checkSignal(options.signal) ?? new AbortController().signal
+  const {
+    codec: given,
+    model,
+    device,
+    adapter,
+    compression = 'jpeg',
+    quality: givenQuality = DEFAULT_QUALITY,
+    label = true,
+    macro = true,
+    overwrite = false,
+    onProgress,
+    signal = new AbortController().signal,
+  } = checkOptions(options, EXPORT_CHECKS)
+  const quality = compression === 'deflate' ? null : givenQuality
   throwIfAborted(signal)
-  refuseExisting(output, overwrite)
+  const path = typeof slide === 'string' ? slide : slide.path
+  checkOutput({ names: partialNames(output), reads: [path, model], overwrite })
   const started = performance.now()
 
-  const { codec: given, model, device, adapter } = options
   // Each tile of an archive is read once.
   const toRead = { codec: given, model, device, adapter, cacheBytes: 0, signal }
   const source = typeof slide === 'string' ? await openAny(slide, toRead) : slide
   try {
-    if (isSameFile(output, source.path)) {
-      throw new ClericError('ERR_FILE_EXISTS', `${output} is the slide itself; choose another name`)
-    }
     const kept = keptOf(source, { label, macro })
     const levels = exportLevels(source.levels, source instanceof Archive ? source.tile : TILE)
     const { mpp, objectivePower } = source
     const description = describeSlide({ properties: kept.properties, mpp, objectivePower }, source.levels[0] as Level)
-    const codec = tileCodec(compression, quality ?? DEFAULT_QUALITY)
+    const codec = tileCodec(compression, givenQuality)
     using loan = source instanceof Archive ? await source.lend(signal) : null
     const tilesInFlight = loan?.tilesInFlight ?? TILES_IN_FLIGHT
     const plan = { ...kept, levels, codec, tilesInFlight, description, overwrite, onProgress }
@@ -125,12 +143,4 @@ export async function exportSlide(
   } finally {
     if (source !== slide) source.close()
   }
-}
-
-function checkQuality(quality: number | undefined, compression: ExportCompression): number | null {
-  if (compression === 'deflate') {
-    if (quality !== undefined) throw outOfRange('none, as deflate loses nothing,', 'quality', quality)
-    return null
-  }
-  return checkInteger(quality ?? DEFAULT_QUALITY, 'quality', 1, 100)
 }

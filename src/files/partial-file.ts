@@ -5,20 +5,10 @@
  * Of two runs that write the same file the later one takes OUT.partial over, and the earlier one fails in the end: each
  * has a file of its own, so that their bytes never mix.
  */
-import { existsSync } from 'node:fs'
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { ClericError } from '../errors.js'
-
-/** @throws ClericError ERR_FILE_EXISTS */
-export function refuseExisting(path: string, overwrite: boolean): void {
-  if (!overwrite && existsSync(path)) {
-    throw new ClericError(
-      'ERR_FILE_EXISTS',
-      `${path} exists already; choose another name, or overwrite it (--overwrite)`,
-    )
-  }
-}
+import { refuseExisting } from './output.js'
 
 export class PartialFile {
   /** The name that the file is to have. */
@@ -106,6 +96,21 @@ export async function writeFully(handle: FileHandle, bytes: Uint8Array, position
 
 export function partialOf(path: string): string {
   return `${path}.partial`
+}
+
+/** Every name that is written for a file. */
+export function partialNames(path: string): [output: string, partial: string] {
+  return [path, partialOf(path)]
+}
+
+/** Writes a file whose bytes are all there, in place of one that has its name. @throws ClericError ERR_DISK_FULL */
+export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  const file = await PartialFile.create(path)
+  try {
+    await file.publish(bytes, 0, bytes.length, true)
+  } finally {
+    await file.discard()
+  }
 }
 
 function takenOver(path: string): ClericError {

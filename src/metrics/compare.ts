@@ -1,5 +1,5 @@
 /** Two slides, level by level, in blocks: exact whatever the size, in bounded memory. */
-import { checkCallback, checkOptions, checkSignal } from '../arguments.js'
+import { checkCallback, checkOptions, checkSignal, type OptionChecks } from '../arguments.js'
 import { throwIfAborted } from '../errors.js'
 import { checkSlide, type Level, levelRegion, type SlideSource } from '../slide/source.js'
 import { MS_SSIM_OVERLAP, MsSsimTotals } from './ms-ssim.js'
@@ -23,6 +23,8 @@ export interface CompareOptions {
   /** Called with the pixels compared so far, and all. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined
 }
+
+const COMPARE_CHECKS: OptionChecks<CompareOptions> = { signal: checkSignal, onProgress: checkCallback }
 
 /** A multiple of 16, as MS-SSIM over blocks needs; 1024 and its overlap touch few tiles of 512 twice. */
 const BLOCK = 1024
@@ -48,9 +50,7 @@ export async function compareSlides(
 ): Promise<LevelComparison[]> {
   checkSlide(a, 'the first slide')
   checkSlide(b, 'the second slide')
-  checkOptions(options)
-  checkSignal(options.signal)
-  checkCallback(options.onProgress, 'onProgress')
+  const { signal, onProgress } = checkOptions(options, COMPARE_CHECKS)
   const pairs = matchingLevels(a, b)
   const pixels = pairs.reduce((sum, [level]) => sum + size(a.levels[level] as Level), 0)
   let done = 0
@@ -61,20 +61,20 @@ export async function compareSlides(
     const similarity = new MsSsimTotals()
     for (let y = 0; y < height; y += BLOCK) {
       for (let x = 0; x < width; x += BLOCK) {
-        throwIfAborted(options.signal)
+        throwIfAborted(signal)
         const [w, h] = [Math.min(BLOCK, width - x), Math.min(BLOCK, height - y)]
         const [reachX, reachY] = [
           Math.min(BLOCK + MS_SSIM_OVERLAP, width - x),
           Math.min(BLOCK + MS_SSIM_OVERLAP, height - y),
         ]
         const [first, second] = await Promise.all([
-          a.readRegion(levelRegion(a, level, x, y, reachX, reachY), options.signal),
-          b.readRegion(levelRegion(b, other, x, y, reachX, reachY), options.signal),
+          a.readRegion(levelRegion(a, level, x, y, reachX, reachY), signal),
+          b.readRegion(levelRegion(b, other, x, y, reachX, reachY), signal),
         ])
         errors.add(first, second, w, h)
         similarity.add(first, second, w, h)
         done += w * h
-        options.onProgress?.(done, pixels)
+        onProgress?.(done, pixels)
       }
     }
     results.push({ level, width, height, psnr: errors.psnr, msSsim: similarity.value, maxError: errors.maxError })

@@ -6,7 +6,7 @@
  */
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
-import { ClericError, CorruptDataError, DeviceError, type ErrorCode, SlideError } from '../errors.js'
+import { AbortedError, ClericError, CorruptDataError, DeviceError, type ErrorCode, SlideError } from '../errors.js'
 
 /** Checked cumulative tables inside the addon. Opaque here. */
 export interface NativeTables {
@@ -150,6 +150,8 @@ export function asClericError(error: unknown): unknown {
     case 'ERR_OPENSLIDE_READ':
     case 'ERR_UNSUPPORTED_SLIDE':
       return new SlideError(code, error.message, { cause: error })
+    case 'ERR_ABORTED':
+      return new AbortedError(error)
     case 'ERR_CLOSED':
       return new ClericError(code, error.message, { cause: error })
     case 'ERR_DEVICE_FAILED':

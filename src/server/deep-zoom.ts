@@ -5,7 +5,7 @@
  */
 
 import type { Archive } from '../archive/archive.js'
-import { TileCache } from '../archive/tile-cache.js'
+import type { TileCache, TileSpace } from '../archive/tile-cache.js'
 import { throwIfAborted } from '../errors.js'
 import { fill, paste } from '../image/draw.js'
 import type { Image, Size } from '../image/image.js'
@@ -29,12 +29,13 @@ export function levelSize(full: Size, level: number): Size {
 export class DeepZoom {
   readonly #archive: Archive
   readonly #full: Level
-  readonly #cache: TileCache
+  readonly #tiles: TileSpace
 
-  constructor(archive: Archive, cacheBytes = 2 ** 27) {
+  /** @param cache where the tiles are kept that are made */
+  constructor(archive: Archive, cache: TileCache) {
     this.#archive = archive
     this.#full = archive.levels[0] as Level
-    this.#cache = new TileCache(cacheBytes)
+    this.#tiles = cache.space()
   }
 
   /** The .dzi document. */
@@ -56,7 +57,12 @@ export class DeepZoom {
     if (left >= width || top >= height) return null
     const size = { width: Math.min(DEEP_ZOOM_TILE, width - left), height: Math.min(DEEP_ZOOM_TILE, height - top) }
     const make = (stop: AbortSignal) => this.#make(level, column, row, size, stop)
-    return this.#cache.get(`${level}/${column}/${row}`, size.width * size.height * 3, make, signal)
+    return this.#tiles.get(`${level}/${column}/${row}`, size.width * size.height * 3, make, signal)
+  }
+
+  /** Lets go of the tiles, not of the archive. */
+  close(): void {
+    this.#tiles.clear()
   }
 
   async #make(level: number, column: number, row: number, size: Size, signal: AbortSignal): Promise<Image> {

@@ -1,20 +1,30 @@
 /** The archives under a folder (or one file), opened as they are asked for. Nothing outside it can be reached. */
-import type { Stats } from 'node:fs'
+import type { BigIntStats } from 'node:fs'
 import { readdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, sep } from 'node:path'
 import { type Archive, type ArchiveOptions, openArchive } from '../archive/archive.js'
+import type { TileCache } from '../archive/tile-cache.js'
+import { versionOf } from '../files/version.js'
+import { DeepZoom } from './deep-zoom.js'
 
-interface Opened {
-  readonly archive: Promise<Archive>
-  /** Changes when the file does. */
-  readonly version: string
-  users: number
+export interface LibraryOptions extends ArchiveOptions {
+  /** Room for the decoded tiles of all archives together. */
+  readonly cache: TileCache
 }
 
 export interface Visit {
   readonly archive: Archive
-  /** For ETags. */
+  readonly pyramid: DeepZoom
+}
+
+interface Opened {
+  readonly slide: Promise<Visit>
+  /** Of the file that was under the name; changes when the file does. */
   readonly version: string
+  /** Visits that aren't over. */
+  users: number
+  /** No further visit finds it: it is closed when the last one is over. */
+  isForgotten: boolean
 }
 
 const SUFFIXES = ['.cleric.tif', '.cleric']
@@ -24,17 +34,17 @@ const MAX_DEPTH = 8
 export class Library {
   readonly #root: string
   readonly #only: string | null
-  readonly #options: ArchiveOptions
+  readonly #options: LibraryOptions
   readonly #opened = new Map<string, Opened>()
 
-  private constructor(root: string, only: string | null, options: ArchiveOptions) {
+  private constructor(root: string, only: string | null, options: LibraryOptions) {
     this.#root = root
     this.#only = only
     this.#options = options
   }
 
   /** @throws if there is no such path */
-  static async open(path: string, options: ArchiveOptions): Promise<Library> {
+  static async open(path: string, options: LibraryOptions): Promise<Library> {
     const real = await realpath(path)
     const isFile = (await stat(real)).isFile()
     return isFile ? new Library(dirname(real), basename(real), options) : new Library(real, null, options)
@@ -61,28 +71,13 @@ export class Library {
   async visit<T>(name: string, use: (visit: Visit) => Promise<T>): Promise<T | null> {
     const file = await this.#find(name)
     if (!file) return null
-    const version = `${file.stats.size.toString(36)}-${Math.round(file.stats.mtimeMs).toString(36)}`
-    let opened = this.#opened.get(name)
-    if (opened && opened.version !== version) {
-      this.#forget(name, opened)
-      opened = undefined
-    }
-    opened ??= { archive: openArchive(file.path, this.#options), version, users: 0 }
-    // Last in the map is the most recently used.
-    this.#opened.delete(name)
-    this.#opened.set(name, opened)
+    const opened = this.#open(name, file.path, versionOf(file.stats))
     opened.users++
     try {
-      return await use({ archive: await opened.archive, version })
-    } catch (error) {
-      // A failure to open is not kept: the next visit tries again.
-      const failed = opened
-      failed.archive.catch(() => {
-        if (this.#opened.get(name) === failed) this.#opened.delete(name)
-      })
-      throw error
+      return await use(await opened.slide)
     } finally {
       opened.users--
+      if (opened.isForgotten) closeUnused(opened)
       this.#makeRoom()
     }
   }
@@ -91,17 +86,40 @@ export class Library {
     for (const [name, opened] of this.#opened) this.#forget(name, opened)
   }
 
-  async #find(name: string): Promise<{ path: string; stats: Stats } | null> {
+  async #find(name: string): Promise<{ path: string; stats: BigIntStats } | null> {
     if (this.#only !== null ? name !== this.#only : !isArchiveName(name)) return null
     try {
       // Also follows links: what one points to must lie below the root as well.
       const path = await realpath(join(this.#root, name))
       if (!path.startsWith(this.#root.endsWith(sep) ? this.#root : this.#root + sep)) return null
-      const stats = await stat(path)
+      const stats = await stat(path, { bigint: true })
       return stats.isFile() ? { path, stats } : null
     } catch {
       return null
     }
+  }
+
+  /** The archive of that name, which a change of the file makes another one. */
+  #open(name: string, path: string, version: string): Opened {
+    const held = this.#opened.get(name)
+    if (held) this.#opened.delete(name)
+    if (held?.version === version) {
+      // Last in the map is the most recently used.
+      this.#opened.set(name, held)
+      return held
+    }
+    // Those who still use the one that was replaced read on from it.
+    if (held) this.#forget(name, held)
+    const opened: Opened = { slide: this.#read(path), version, users: 0, isForgotten: false }
+    this.#opened.set(name, opened)
+    // A failure to open is not kept: the next visit tries again.
+    opened.slide.catch(() => this.#forget(name, opened))
+    return opened
+  }
+
+  async #read(path: string): Promise<Visit> {
+    const archive = await openArchive(path, this.#options)
+    return { archive, pyramid: new DeepZoom(archive, this.#options.cache) }
   }
 
   #makeRoom(): void {
@@ -112,9 +130,20 @@ export class Library {
   }
 
   #forget(name: string, opened: Opened): void {
-    this.#opened.delete(name)
-    opened.archive.then((archive) => archive.close()).catch(() => {})
+    if (this.#opened.get(name) === opened) this.#opened.delete(name)
+    opened.isForgotten = true
+    closeUnused(opened)
   }
+}
+
+function closeUnused({ slide, users }: Opened): void {
+  if (users > 0) return
+  const close = ({ archive, pyramid }: Visit) => {
+    pyramid.close()
+    archive.close()
+  }
+  // One that couldn't be opened is nothing to close.
+  slide.then(close, () => {})
 }
 
 function isArchiveName(name: string): boolean {

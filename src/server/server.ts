@@ -5,12 +5,13 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import type { Archive, ArchiveOptions } from '../archive/archive.js'
-import { checkCodecUse } from '../codec/arguments.js'
+import { TileCache } from '../archive/tile-cache.js'
+import { checkInteger, checkOptions, type OptionChecks } from '../arguments.js'
+import { type CodecChoice, codecUseChecks } from '../codec/arguments.js'
+import type { PayloadCodec } from '../codec/codec.js'
 import { ClericError } from '../errors.js'
 import { JPEG } from '../image/jpeg.js'
 import { fromImage } from '../image/sharp.js'
-import { DeepZoom } from './deep-zoom.js'
 import { Library } from './library.js'
 
 const PAGE = fileURLToPath(new URL('../../viewer', import.meta.url))
@@ -31,6 +32,21 @@ const FILES: Record<string, string> = {
 const FOR_EVER = 'private, max-age=31536000, immutable'
 const ASK_AGAIN = 'no-cache'
 
+/** Room for decoded tiles, unless another is given: some 650 tiles of 512 x 512 pixels. */
+export const DEFAULT_CACHE_BYTES = 2 ** 29
+
+export interface ServerOptions extends CodecChoice {
+  /** An open codec to decode with; it isn't closed. Default: one that all of the program shares. */
+  readonly codec?: PayloadCodec | undefined
+  /** Most bytes of decoded tiles to keep, of all archives together; default 512 MiB. */
+  readonly cacheBytes?: number | undefined
+}
+
+const SERVER_CHECKS: OptionChecks<ServerOptions> = {
+  ...codecUseChecks(),
+  cacheBytes: (value, name) => checkInteger(value, name, 0, Number.MAX_SAFE_INTEGER),
+}
+
 /**
  * Makes the server of the archives under `path`; the caller listens and closes.
  *
@@ -38,10 +54,9 @@ const ASK_AGAIN = 'no-cache'
  * const server = await createViewerServer('slides/')
  * await server.listen({ host: '127.0.0.1', port: 8080 })
  */
-export async function createViewerServer(path: string, options: ArchiveOptions = {}): Promise<FastifyInstance> {
-  checkCodecUse(options)
-  const library = await Library.open(path, options)
-  const pyramids = new WeakMap<Archive, DeepZoom>()
+export async function createViewerServer(path: string, options: ServerOptions = {}): Promise<FastifyInstance> {
+  const { cacheBytes = DEFAULT_CACHE_BYTES, ...choice } = checkOptions(options, SERVER_CHECKS)
+  const library = await Library.open(path, { ...choice, cache: new TileCache(cacheBytes) })
   const server = Fastify({ forceCloseConnections: true })
   server.addHook('onClose', async () => library.close())
   server.addHook('onSend', async (_request, reply) => {
@@ -74,9 +89,9 @@ export async function createViewerServer(path: string, options: ArchiveOptions =
     const { name } = request.query
     // A list, if the address has it twice.
     if (typeof name !== 'string') return missing(reply)
-    const facts = await library.visit(name, async ({ archive, version }) => ({
+    const facts = await library.visit(name, async ({ archive }) => ({
       name,
-      version,
+      version: archive.version,
       bytes: archive.bytes,
       bpp: archive.bpp,
       quality: archive.quality,
@@ -96,9 +111,7 @@ export async function createViewerServer(path: string, options: ArchiveOptions =
     const tile = /^(.+)_files\/(\d{1,2})\/(\d{1,7})_(\d{1,7})\.(jpeg|png)$/.exec(address)
     const name = document?.[1] ?? tile?.[1]
     if (name === undefined) return missing(reply)
-    const answer = await library.visit(name, async ({ archive, version }) => {
-      const pyramid = pyramids.get(archive) ?? new DeepZoom(archive)
-      pyramids.set(archive, pyramid)
+    const answer = await library.visit(name, async ({ archive: { version }, pyramid }) => {
       if (!tile) return reply.type('application/xml').header('cache-control', ASK_AGAIN).send(pyramid.describe('jpeg'))
       const [level, column, row] = tile.slice(2, 5).map(Number) as [number, number, number]
       const etag = `"${version}-${level}-${column}-${row}"`

@@ -1,8 +1,10 @@
 /** A PNG, JPEG, TIFF, WebP ... as a slide of one level, read by sharp. */
 
-import { statSync } from 'node:fs'
+import { type BigIntStats, statSync } from 'node:fs'
 import sharp from 'sharp'
+import { untilAborted } from '../concurrency/abort.js'
 import { SlideError, throwIfAborted } from '../errors.js'
+import { changed, versionOf } from '../files/version.js'
 import { fill, paste, WHITE } from '../image/draw.js'
 import type { Image } from '../image/image.js'
 import { toImage } from '../image/sharp.js'
@@ -21,20 +23,24 @@ export class ImageFile implements SlideSource, Disposable {
   readonly background = WHITE
   readonly properties = {}
   readonly associatedImages: readonly string[] = []
+  readonly #version: string
+  /** All of the image. */
   #pixels: Promise<Image> | undefined
 
-  private constructor(path: string, format: string, width: number, height: number) {
+  private constructor(path: string, stats: BigIntStats, format: string, width: number, height: number) {
     this.path = path
     this.format = format
-    this.bytes = statSync(path).size
+    this.bytes = Number(stats.size)
+    this.#version = versionOf(stats)
     this.levels = [{ width, height, downsample: 1 }]
   }
 
   /** @throws SlideError ERR_UNSUPPORTED_SLIDE for a file that sharp can't read. */
   static async open(path: string): Promise<ImageFile> {
     try {
+      const stats = statSync(path, { bigint: true })
       const { format, autoOrient } = await sharp(path, OPTIONS).metadata()
-      return new ImageFile(path, format ?? 'image', autoOrient.width, autoOrient.height)
+      return new ImageFile(path, stats, format ?? 'image', autoOrient.width, autoOrient.height)
     } catch (cause) {
       throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} is no slide or image that can be read: ${reason(cause)}`, {
         cause,
@@ -42,6 +48,7 @@ export class ImageFile implements SlideSource, Disposable {
     }
   }
 
+  /** @throws SlideError ERR_UNSUPPORTED_SLIDE; ClericError ERR_FILE_CHANGED; AbortedError */
   async readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
     checkRegion(region, 1)
     throwIfAborted(signal)
@@ -53,13 +60,11 @@ export class ImageFile implements SlideSource, Disposable {
     const image = fill(region.width, region.height, WHITE)
     if (right <= left || bottom <= top) return image
     if (width * height * 3 > KEEP_BYTES) {
-      const part = await this.#decode({ left, top, width: right - left, height: bottom - top })
-      paste(part, image, left - region.x, top - region.y)
+      const part = this.#decode({ left, top, width: right - left, height: bottom - top })
+      paste(await untilAborted(part, signal), image, left - region.x, top - region.y)
     } else {
-      this.#pixels ??= this.#decode()
-      paste(await this.#pixels, image, -region.x, -region.y)
+      paste(await untilAborted(this.#whole(), signal), image, -region.x, -region.y)
     }
-    throwIfAborted(signal)
     return image
   }
 
@@ -75,13 +80,38 @@ export class ImageFile implements SlideSource, Disposable {
     this.close()
   }
 
+  /** Decoded once for all readers. A failure is not kept: the next reader tries again. */
+  #whole(): Promise<Image> {
+    if (this.#pixels) return this.#pixels
+    const pixels = this.#decode()
+    this.#pixels = pixels
+    pixels.catch(() => {
+      if (this.#pixels === pixels) this.#pixels = undefined
+    })
+    return pixels
+  }
+
   async #decode(area?: { left: number; top: number; width: number; height: number }): Promise<Image> {
+    const decoded = this.#read(area)
+    // However that ends: of another image neither pixels nor a failure are of this one.
+    await decoded.catch(() => {})
+    this.#mustBeSame()
+    return decoded
+  }
+
+  async #read(area?: { left: number; top: number; width: number; height: number }): Promise<Image> {
     try {
       const pipeline = sharp(this.path, OPTIONS)
       return await toImage(area ? pipeline.extract(area) : pipeline)
     } catch (cause) {
       throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${this.path} can't be decoded: ${reason(cause)}`, { cause })
     }
+  }
+
+  /** Another image would have other pixels, and maybe another size. */
+  #mustBeSame(): void {
+    const stats = statSync(this.path, { bigint: true, throwIfNoEntry: false })
+    if (stats === undefined || versionOf(stats) !== this.#version) throw changed(this.path)
   }
 }
 

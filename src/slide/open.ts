@@ -25,8 +25,7 @@ export interface OpenSlideOptions {
  */
 export async function openSlide(path: string, options: OpenSlideOptions = {}): Promise<SlideSource & Disposable> {
   checkString(path, 'path')
-  checkOptions(options)
-  const signal = checkSignal(options.signal)
+  const { signal } = checkOptions(options, { signal: checkSignal })
   throwIfAborted(signal)
   if (path.startsWith('synthetic:')) return new SyntheticSlide(path)
   if (!existsSync(path)) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} doesn't exist`)

@@ -4,7 +4,7 @@
  * call that met it.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { DeviceError } from '../errors.js'
+import { ClericError, DeviceError } from '../errors.js'
 
 const FILTERS: readonly GPUErrorFilter[] = ['validation', 'out-of-memory', 'internal']
 
@@ -56,17 +56,17 @@ export class ErrorScopes {
   }
 }
 
-/** A device that throws DeviceError for everything that goes wrong on it. */
+/** A device that throws DeviceError for everything that goes wrong on it, and ERR_CLOSED once it is closed. */
 export class Device {
   readonly gpu: GPUDevice
   readonly #napMilliseconds: number
   readonly #cell = new Int32Array(new SharedArrayBuffer(4))
-  #failure: DeviceError | null = null
+  #failure: ClericError | null = null
   /**
    * Rejects each wait that is under way. To race each against one promise of a failure would be shorter, but leave a
    * reaction at that promise for every wait there ever was.
    */
-  readonly #waits = new Set<(failure: DeviceError) => void>()
+  readonly #waits = new Set<(failure: ClericError) => void>()
   #napping = false
 
   private constructor(gpu: GPUDevice, napMilliseconds: number) {
@@ -144,12 +144,12 @@ export class Device {
 
   close(): void {
     if (this.#failure?.code === 'ERR_CLOSED') return
-    this.#fail(new DeviceError('ERR_CLOSED', 'The backend is closed'))
+    this.#fail(new ClericError('ERR_CLOSED', 'The backend is closed'))
     this.gpu.destroy()
   }
 
   /** The first failure is the one that is told. */
-  #fail(error: DeviceError): void {
+  #fail(error: ClericError): void {
     if (this.#failure) return
     this.#failure = error
     for (const reject of this.#waits) reject(error)

@@ -1,6 +1,6 @@
 /** A graph made ready on a device: pipelines, textures, bind groups, and the loop that runs a stage. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { DeviceError, throwIfAborted } from '../errors.js'
+import { ClericError, DeviceError, throwIfAborted } from '../errors.js'
 import type { Executable, Graph, Parameters, Port, PortData, Tensor } from '../network/graph.js'
 import { type BackendResources, PlanBinder, type Step } from './binder.js'
 import { GPUMapMode } from './constants.js'
@@ -74,7 +74,7 @@ export class GraphExecutable implements Executable {
     signal?: AbortSignal,
   ): Promise<Map<Tensor, PortData>> {
     this.#device.check()
-    if (this.#closed) throw new DeviceError('ERR_CLOSED', 'The executable is closed')
+    if (this.#closed) throw new ClericError('ERR_CLOSED', 'The executable is closed')
     if (this.#running) throw new DeviceError('ERR_DEVICE_FAILED', 'Runs of one executable overlap')
     const stage = this.#stages[index]
     if (!stage) throw new RangeError(`Expected a stage below ${this.#stages.length} but received ${index}`)

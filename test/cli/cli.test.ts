@@ -309,6 +309,11 @@ for (const argv of [
   ['region', 'synthetic:300x200', '-o', 'x.png', '--width', '10', '--height', '10', '--level', '9'],
   ['region', 'synthetic:300x200', '-o', 'x.bmp', '--width', '10', '--height', '10'],
   ['decode', 'x.cleric', '-o', 'x'],
+  ['compress', 'synthetic:300x200', '--target-bpp', '0'],
+  ['encode', 'x.png', '--target-bpp', '-1'],
+  ['serve', '.', '--cache', 'much'],
+  ['serve', '.', '--cache', '-1'],
+  ['serve', '.', '--cache', '1TB'],
 ]) {
   test(`wrong usage has status 2: cleric ${argv.join(' ')}`, async (t) => {
     const { status, stdout, stderr } = await run(...argv)
@@ -341,6 +346,26 @@ test('a failure has status 1 and one line that says what and where', async (t) =
     t.is(stderr.trim().split('\n').length, 1, stderr)
   }
   t.false(existsSync(at('o.cleric.tif')))
+})
+
+test('serve takes the memory for tiles with its unit, listens, and stops when it is told to', async (t) => {
+  await archive('served.cleric.tif')
+  const stop = new AbortController()
+  let heard = (_text: string) => {}
+  const listening = new Promise<string>((resolve) => {
+    heard = resolve
+  })
+  const stdout = { write: (text: string) => heard(text) }
+  const io = { stdout, stderr: { write: () => {} }, codec: losslessCodec(), signal: stop.signal }
+  const argv = ['serve', at('served.cleric.tif'), '--port', '0', '--cache', '1.5MiB', '--json']
+  const ended = createCli(io).run(argv)
+  const { address } = JSON.parse(await listening)
+  const tile = await fetch(`${address}/deepzoom/served.cleric.tif_files/9/0_0.jpeg`)
+  t.is(tile.status, 200)
+  t.like(await sharp(await tile.arrayBuffer()).metadata(), { width: 400, height: 300 })
+  stop.abort()
+  t.is(await ended, 0)
+  t.regex((await run('serve', '--help')).stdout, /--cache <size> .*\n? *.*\(default:\s+512MiB\)/)
 })
 
 test('every command has help', async (t) => {

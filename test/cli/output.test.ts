@@ -1,7 +1,7 @@
 /** What people read: progress and quantities. */
 import test from 'ava'
 import { Progress } from '../../src/cli/progress.js'
-import { byteSize, decibels, duration, levelList, rateText, table } from '../../src/cli/quantities.js'
+import { byteCount, byteSize, decibels, duration, levelList, rateText, table } from '../../src/cli/quantities.js'
 
 function stream(isTTY: boolean) {
   const out = { text: '', isTTY, columns: 60, write: (text: string) => (out.text += text) }
@@ -65,6 +65,24 @@ test('tables align numbers to the right, words to the left', (t) => {
     ]),
     'level  size\n   10  a\n    2  bc',
   )
+})
+
+test('sizes are read with their units', (t) => {
+  for (const [text, bytes] of [
+    ['0', 0],
+    ['4096', 4096],
+    ['512MiB', 2 ** 29],
+    ['1.5 GiB', 1.5 * 2 ** 30],
+    ['2gb', 2e9],
+    ['3 KB', 3000],
+    ['7B', 7],
+    ['1KiB', 1024],
+  ] as const) {
+    t.is(byteCount(text), bytes, text)
+  }
+  for (const text of ['', '-1', 'MiB', '1 ib', '5 TB', '1e9', '0x10', '1..5MB', '999999999999999GiB']) {
+    t.throws(() => byteCount(text), { message: /^Expected a size such as 512MiB/ }, text)
+  }
 })
 
 test('lists of levels', (t) => {

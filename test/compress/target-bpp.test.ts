@@ -109,7 +109,7 @@ test('a search that is aborted leaves nothing', async (t) => {
 test('a target out of reach is refused with the range, whose ends can be reached', async (t) => {
   const path = fresh()
   let range: number[] = []
-  for (const targetBpp of [0, 0.01, 24]) {
+  for (const targetBpp of [1e-6, 0.01, 24]) {
     const error = await t.throwsAsync(compressSlide(small, path, await options({ targetBpp })), {
       code: 'ERR_TARGET_UNREACHABLE',
     })
@@ -138,7 +138,8 @@ test('an empty slide has one rate only', async (t) => {
 test('a target that is no number of bits, or comes with a quality, is refused', async (t) => {
   const refused = async (more: object, instanceOf: ErrorConstructor, message: string) =>
     t.throwsAsync(compressSlide(small, fresh(), await options(more)), { instanceOf, message })
-  const what = 'Expected a number from 0 to 24 for targetBpp but received'
+  const what = 'Expected a number above 0, up to 24 for targetBpp but received'
+  await refused({ targetBpp: 0 }, RangeError, `${what} 0 of type number`)
   await refused({ targetBpp: -1 }, RangeError, `${what} -1 of type number`)
   await refused({ targetBpp: 25 }, RangeError, `${what} 25 of type number`)
   await refused({ targetBpp: '1' }, TypeError, `${what} "1" of type string`)

@@ -1,8 +1,19 @@
 /** The tile server by its answers, with a lossless codec. */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
+import type { FastifyInstance } from 'fastify'
 import sharp from 'sharp'
 import { compressSlide } from '../../src/compress/compress.js'
 import { levelSize, maxLevel } from '../../src/server/deep-zoom.js'
@@ -126,6 +137,73 @@ test('a file that was replaced is opened anew', async (t) => {
   t.is((await server.inject('/slide?name=changing.cleric.tif')).json().quality, 10)
   await compressSlide(slide, path, { codec, levels: [0], quality: 20.5, overwrite: true })
   t.is((await server.inject('/slide?name=changing.cleric.tif')).json().quality, 20.5)
+})
+
+test('an archive that is replaced is read on by those who are at it, and closed when they are done', async (t) => {
+  const path = join(folder, 'replaced.cleric.tif')
+  const made = { codec, background: 'keep', levels: [0], tile: 64 } as const
+  await compressSlide(slide, path, { ...made, quality: 10 })
+  let go = () => {}
+  const told = new Promise<void>((resolve) => {
+    go = resolve
+  })
+  const held = losslessCodec()
+  const { decodePayload } = held
+  held.decodePayload = async (...argv) => {
+    if (held.decoded >= 5) await told
+    return decodePayload(...argv)
+  }
+  await using server = await createViewerServer(path, { codec: held })
+  const { version } = (await server.inject('/slide?name=replaced.cleric.tif')).json()
+  const overview = server.inject('/deepzoom/replaced.cleric.tif_files/8/0_0.png')
+  while (held.decoded < 5) await new Promise((resolve) => setTimeout(resolve, 1))
+  await compressSlide(slide, path, { ...made, quality: 20, overwrite: true })
+  const facts = (await server.inject('/slide?name=replaced.cleric.tif')).json()
+  t.is(facts.quality, 20)
+  t.not(facts.version, version)
+  go()
+  const answer = await overview
+  t.is(answer.statusCode, 200, answer.body)
+  t.regex(String(answer.headers.etag), new RegExp(`^"${version}-`))
+  // The file that was replaced has no name any more; only an open handle could still lead to it.
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  const handles = readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)]
+    } catch {
+      return []
+    }
+  })
+  t.deepEqual(
+    handles.filter((name) => name === `${path} (deleted)`),
+    [],
+  )
+})
+
+test('all archives share one bound of memory', async (t) => {
+  const inside = join(folder, 'many')
+  mkdirSync(inside)
+  const names = Array.from({ length: 12 }, (_, i) => `${i}.cleric.tif`)
+  await compressSlide(slide, join(inside, '0.cleric.tif'), { codec, background: 'keep', levels: [0], tile: 512 })
+  for (const name of names.slice(1)) copyFileSync(join(inside, '0.cleric.tif'), join(inside, name))
+  const tile = 512 * 512 * 3
+  const counting = losslessCodec()
+  const look = async (server: FastifyInstance, name: string) => {
+    const before = counting.decoded
+    t.is((await server.inject(`/deepzoom/${name}_files/11/0_0.jpeg`)).statusCode, 200)
+    return counting.decoded - before
+  }
+  {
+    // Room for a tile of one archive and what is made of it, for three archives.
+    await using server = await createViewerServer(inside, { codec: counting, cacheBytes: 6 * tile })
+    for (const name of names) t.is(await look(server, name), 1)
+    for (const name of names.slice(-3)) t.is(await look(server, name), 0)
+    for (const name of names.slice(0, 3)) t.is(await look(server, name), 1)
+    t.is(await look(server, names.at(-1) as string), 1)
+  }
+  await using ample = await createViewerServer(inside, { codec: counting })
+  for (const name of names) t.is(await look(ample, name), 1)
+  for (const name of names) t.is(await look(ample, name), 0)
 })
 
 test('a failure is not kept by caches', async (t) => {

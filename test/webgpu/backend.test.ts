@@ -69,7 +69,7 @@ onEachAdapter('runs repeat to the bit, and executables do not disturb each other
   first.close()
   first.close()
   t.deepEqual(await run(second, b, 2), other)
-  await t.throwsAsync(run(first, a, 1), { instanceOf: DeviceError, code: 'ERR_CLOSED' })
+  await t.throwsAsync(run(first, a, 1), { name: 'ClericError', code: 'ERR_CLOSED' })
   second.close()
 })
 
@@ -202,7 +202,7 @@ onEachAdapter('a closed backend and a lost device reject', async (t, _, name) =>
   const running = executable.run(0, new Map([[x, data(x)]]))
   backend.close()
   backend.close()
-  await t.throwsAsync(running, { instanceOf: DeviceError, code: 'ERR_CLOSED' })
+  await t.throwsAsync(running, { name: 'ClericError', code: 'ERR_CLOSED' })
   await t.throwsAsync(backend.compile(graph, parameters), { code: 'ERR_CLOSED' })
   await t.throwsAsync(executable.run(0, new Map([[x, data(x)]])), { code: 'ERR_CLOSED' })
 

@@ -9,6 +9,7 @@ import {
   integerFrom,
   type Loan,
   lend,
+  refuseReading,
   type Session,
   table,
 } from 'cleric/internal'
@@ -29,6 +30,8 @@ interface Options extends CodecChoice {
   readonly limit?: number
   /** false: --no-cache. */
   readonly cache: string | false
+  /** Of `bench ablation`. */
+  readonly models?: readonly string[]
 }
 
 /** Real tissue beside the repository, where it is there. */
@@ -91,6 +94,11 @@ async function run<Report extends BenchFacts>(
   describe: (report: Report, label: (id: string) => string) => string,
 ) {
   const data = options.data ?? (existsSync(EVALUATION_IMAGES) ? EVALUATION_IMAGES : DRAWN_SLIDE)
+  const { cache, output, model } = options
+  // Before the work, which may take hours.
+  if (output !== undefined) await mkdir(output, { recursive: true })
+  const names = [...(cache === false ? [] : [cache]), ...(output === undefined ? [] : [join(output, 'results.json')])]
+  for (const name of names) refuseReading({ names: [name], reads: [data, model, ...(options.models ?? [])] })
   const progress = session.progress('bench')
   let loan: Loan | undefined
   const cleric = async () => {
@@ -100,17 +108,16 @@ async function run<Report extends BenchFacts>(
   try {
     const { report, figures } = await bench({
       ...{ data, levels: options.levels, limit: options.limit },
-      cache: options.cache === false ? null : options.cache,
+      cache: cache === false ? null : cache,
       open: (signal) => openBenchCodecs(options.codecs, cleric, signal),
-      figures: options.output !== undefined,
+      figures: output !== undefined,
       signal: session.signal,
       onStart: (codecs, missing, images) => session.note(introduction(data, images, codecs, missing)),
       onProgress: (done, total, what) => progress.update(done, total, what),
     })
-    if (options.output !== undefined) {
-      await mkdir(options.output, { recursive: true })
-      await writeFile(join(options.output, 'results.json'), `${JSON.stringify(report, null, 1)}\n`)
-      for (const [name, svg] of figures) await writeFile(join(options.output, name), svg)
+    if (output !== undefined) {
+      await writeFile(join(output, 'results.json'), `${JSON.stringify(report, null, 1)}\n`)
+      for (const [name, svg] of figures) await writeFile(join(output, name), svg)
     }
     const label = (id: string) => report.codecs.find((codec) => codec.id === id)?.label ?? id
     const gaps = report.missing.map((codec) => `${codec.label} is missing: ${codec.reason}`)

@@ -44,6 +44,8 @@ export function addSpeedBench(cli: Cli): void {
       // Loaded here, as loading a WebGPU implementation takes a while.
       const { benchSpeed } = await import('../speed/speed.js')
       const { describeFacts, describeSpeed } = await import('./speed-text.js')
+      // Before the work, which takes a while.
+      if (output !== undefined) await mkdir(output, { recursive: true })
       const progress = session.progress('bench')
       try {
         const { report, figures } = await benchSpeed({
@@ -55,7 +57,6 @@ export function addSpeedBench(cli: Cli): void {
           onProgress: (done, total, what) => progress.update(done, total, what),
         })
         if (output !== undefined) {
-          await mkdir(output, { recursive: true })
           await writeFile(join(output, 'speed.json'), `${JSON.stringify(report, null, 1)}\n`)
           for (const [name, svg] of figures) await writeFile(join(output, name), svg)
         }

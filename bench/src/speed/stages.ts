@@ -1,6 +1,6 @@
 /** A slide to an archive and back: how long reading, network, entropy coder and writing are at work. They overlap. */
 import { join } from 'node:path'
-import { ClericError, compressSlide, exportSlide, openSlide } from 'cleric'
+import { ClericError, compressSlide, exportSlide, openSlide, TileCache } from 'cleric'
 import { Archive, BusyClock, lend, openBytes, readHead } from 'cleric/internal'
 import { attempt, type SpeedContext } from './context.js'
 import { type NetworkPart, type Observed, ObservedCodec } from './observed-codec.js'
@@ -107,13 +107,13 @@ async function decoded(
 ): Promise<StageSpeed> {
   const bytes = await openBytes(file, signal)
   const clock = new BusyClock()
-  const { name, size } = bytes
+  const { name, size, version } = bytes
   const timed = {
-    ...{ name, size },
+    ...{ name, size, version },
     read: (offset: number, length: number, stop?: AbortSignal) => clock.while(() => bytes.read(offset, length, stop)),
     close: () => bytes.close(),
   }
-  using archive = new Archive(timed, await readHead(timed, signal), { codec }, 0)
+  using archive = new Archive(timed, await readHead(timed, signal), { codec }, new TileCache(0))
   codec.restart()
   const places = archive.levels.flatMap(({ columns, rows }, level) =>
     Array.from({ length: columns * rows }, (_, at) => [level, at % columns, Math.floor(at / columns)] as const),

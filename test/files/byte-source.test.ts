@@ -1,0 +1,170 @@
+/** Files that change while they are read: on a server, on the disk, behind a Blob. */
+import { mkdtempSync, openAsBlob, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test, { type ExecutionContext } from 'ava'
+import { openArchive } from '../../src/archive/archive.js'
+import { validateArchive } from '../../src/archive/validate.js'
+import { compressSlide } from '../../src/compress/compress.js'
+import { type ByteSource, openBytes, START_BYTES } from '../../src/files/byte-source.js'
+import { losslessCodec } from '../payload-codec.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'cleric-bytes-'))
+test.after.always(() => rmSync(folder, { recursive: true }))
+
+interface State {
+  bytes: Buffer
+  headers: Record<string, string>
+  /** Whether the server knows If-Range. */
+  conditional: boolean
+}
+
+/** A server of ranges of whatever `state` holds at the moment; `answer` may answer in its place. */
+async function serve(
+  t: ExecutionContext,
+  state: State,
+  answer: (request: IncomingMessage, response: ServerResponse) => boolean = () => false,
+) {
+  const asked: IncomingMessage['headers'][] = []
+  const server = createServer((request, response) => {
+    asked.push(request.headers)
+    if (answer(request, response)) return
+    const { bytes, headers, conditional } = state
+    const condition = request.headers['if-range']
+    const isMet = condition === undefined || condition === headers.etag || condition === headers['last-modified']
+    const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? []
+    const from = Number(first)
+    const to = Math.min(Number(last), bytes.length - 1)
+    if (conditional && !isMet) response.writeHead(200, headers).end(bytes)
+    else if (from >= bytes.length) response.writeHead(416, { 'content-range': `bytes */${bytes.length}` }).end()
+    else {
+      const range = `bytes ${from}-${to}/${bytes.length}`
+      response.writeHead(206, { ...headers, 'content-range': range }).end(bytes.subarray(from, to + 1))
+    }
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close())
+  return { address: `http://127.0.0.1:${(server.address() as AddressInfo).port}/a`, asked }
+}
+
+const SIZE = 3 * START_BYTES
+const DATE = 'Tue, 01 Sep 2026 10:00:00 GMT'
+const LATER = 'Tue, 01 Sep 2026 10:00:07 GMT'
+const file = (fill: number, size = SIZE) => Buffer.alloc(size, fill)
+const tail = (source: ByteSource) => source.read(SIZE - 100, 100)
+
+const CHANGES: Record<string, { before: Record<string, string>; after: Record<string, string>; size?: number }> = {
+  'a tag': { before: { etag: '"1"' }, after: { etag: '"2"' } },
+  'a weak tag': { before: { etag: 'W/"1"' }, after: { etag: 'W/"2"' } },
+  'a date': { before: { 'last-modified': DATE }, after: { 'last-modified': LATER } },
+  'a tag, under the same date': {
+    before: { etag: '"1"', 'last-modified': DATE },
+    after: { etag: '"2"', 'last-modified': DATE },
+  },
+  'a smaller size alone': { before: {}, after: {}, size: SIZE - 1 },
+  'a size too small for what is asked': { before: {}, after: {}, size: 100 },
+  'a larger size alone': { before: {}, after: {}, size: SIZE + 1 },
+}
+
+for (const [what, { before, after, size = SIZE }] of Object.entries(CHANGES)) {
+  for (const conditional of [true, false]) {
+    test(`a remote file that changes midway says so: ${what}, server ${conditional ? 'with' : 'without'} If-Range`, async (t) => {
+      const state = { bytes: file(1), headers: before, conditional }
+      const { address, asked } = await serve(t, state)
+      const source = await openBytes(address)
+      t.is((await tail(source))[0], 1)
+      t.deepEqual(await source.read(START_BYTES + 5, 10), new Uint8Array(10).fill(1))
+      const strong = before.etag?.startsWith('"') ? before.etag : undefined
+      t.is(asked[1]?.['if-range'], strong ?? (before.etag ? undefined : before['last-modified']))
+      Object.assign(state, { bytes: file(2, size), headers: after })
+      const error = { code: 'ERR_FILE_CHANGED', message: /^http:.* has changed since it was opened; open it anew$/ }
+      await t.throwsAsync(tail(source), error)
+      // What came when it was opened is of one state.
+      t.is((await source.read(0, 9))[0], 1)
+    })
+  }
+}
+
+test('a remote file that stays the same is read whatever its server says of it', async (t) => {
+  for (const headers of [{}, { etag: '"1"' }, { etag: 'W/"1"' }, { 'last-modified': DATE }] as Record<
+    string,
+    string
+  >[]) {
+    const { address } = await serve(t, { bytes: file(1), headers, conditional: true })
+    const source = await openBytes(address)
+    for (let i = 0; i < 3; i++) t.deepEqual(await tail(source), new Uint8Array(100).fill(1))
+  }
+})
+
+test('other answers have their own codes', async (t) => {
+  const state = { bytes: file(1), headers: { etag: '"1"' }, conditional: true }
+  let status = 0
+  const { address } = await serve(t, state, (_request, response) => {
+    if (status === 0) return false
+    if (status === 200) response.writeHead(200, { etag: '"1"' }).end(state.bytes)
+    else if (status === 206) {
+      response.writeHead(206, { etag: '"1"', 'content-range': `bytes 0-99/${SIZE}` }).end(state.bytes.subarray(0, 100))
+    } else response.writeHead(status).end()
+    return true
+  })
+  const source = await openBytes(address)
+  for (const [now, code, message] of [
+    [200, 'ERR_ARCHIVE_UNSUPPORTED', /doesn't answer range requests/],
+    [206, 'ERR_ARCHIVE_UNSUPPORTED', /sends other bytes than \d+ to \d+/],
+    [412, 'ERR_FILE_CHANGED', /has changed/],
+    [404, 'ERR_NETWORK', /404 Not Found$/],
+    [503, 'ERR_NETWORK', /503 Service Unavailable$/],
+  ] as const) {
+    status = now
+    await t.throwsAsync(tail(source), { code, message }, String(now))
+  }
+  status = 404
+  await t.throwsAsync(openBytes(address), { code: 'ERR_NETWORK' })
+  status = 200
+  await t.throwsAsync(openBytes(address), { code: 'ERR_ARCHIVE_UNSUPPORTED', message: /range requests/ })
+})
+
+test('validate lists no tile as bad for a server that fails, or an archive that was replaced', async (t) => {
+  const path = join(folder, 'remote.cleric.tif')
+  const codec = losslessCodec()
+  await compressSlide('synthetic:700x500:3', path, { codec, tile: 64, background: 'keep' })
+  const state = { bytes: readFileSync(path), headers: { etag: '"1"' }, conditional: true }
+  let fails = false
+  const { address } = await serve(t, state, (_request, response) => {
+    if (fails) response.writeHead(503).end()
+    return fails
+  })
+  using archive = await openArchive(address, { codec })
+  t.true((await validateArchive(archive)).ok)
+  using again = await openArchive(address, { codec })
+  fails = true
+  await t.throwsAsync(validateArchive(again), { code: 'ERR_NETWORK' })
+  fails = false
+  await compressSlide('synthetic:700x500:4', path, { codec, tile: 64, background: 'keep', overwrite: true })
+  Object.assign(state, { bytes: readFileSync(path), headers: { etag: '"2"' } })
+  await t.throwsAsync(validateArchive(again), { code: 'ERR_FILE_CHANGED' })
+})
+
+test('a local file that is cut short midway has changed; one that always was is corrupt', async (t) => {
+  const path = join(folder, 'local')
+  writeFileSync(path, file(1))
+  const source = await openBytes(path)
+  t.is((await tail(source))[0], 1)
+  truncateSync(path, 100)
+  await t.throwsAsync(tail(source), { code: 'ERR_FILE_CHANGED', message: /local has changed/ })
+  source.close()
+  const short = await openBytes(path)
+  await t.throwsAsync(short.read(50, 51), { code: 'ERR_ARCHIVE_CORRUPT' })
+  short.close()
+})
+
+test('a Blob of a file that changes says so', async (t) => {
+  const path = join(folder, 'blob')
+  writeFileSync(path, file(1))
+  const source = await openBytes(await openAsBlob(path))
+  t.is((await tail(source))[0], 1)
+  writeFileSync(path, file(2, 100))
+  await t.throwsAsync(tail(source), { code: 'ERR_FILE_CHANGED' })
+})
