@@ -1,5 +1,4 @@
 /** Reads archives, region by region. */
-
 import sharp from 'sharp'
 import { checkInteger, checkOptions, checkSignal } from '../arguments.js'
 import { type CodecChoice, checkCodecUse } from '../codec/arguments.js'

@@ -2,7 +2,6 @@
  * Decoded tiles, the least recently used dropped first, bounded in bytes. A tile asked for twice at once is decoded once,
  * and no longer when all who asked have given up.
  */
-
 import { untilAborted } from '../concurrency/abort.js'
 import type { Image } from '../image/image.js'
 

@@ -1,5 +1,4 @@
 /** A PNG, JPEG, TIFF, WebP ... as a slide of one level, read by sharp. */
-
 import { statSync } from 'node:fs'
 import sharp from 'sharp'
 import { SlideError, throwIfAborted } from '../errors.js'
