@@ -1,5 +1,4 @@
 /** Reads archives, region by region. */
-
 import sharp from 'sharp'
 import { checkInteger, checkOptions, checkSignal, type OptionChecks, outOfRange, wrongType } from '../arguments.js'
 import { type CodecChoice, codecUseChecks } from '../codec/arguments.js'

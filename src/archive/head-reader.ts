@@ -2,7 +2,6 @@
  * Reads and checks the head of an archive: what `head-writer.ts` writes. What it returns holds: every tile and image lies in the file
  * behind the head, none is longer than its pixels could cost, and the indexes have exactly the tiles that the levels need.
  */
-
 import { maxTileSide } from '../codec/bitstream.js'
 import { crc32c } from '../entropy/crc32c.js'
 import { UnsupportedError } from '../errors.js'

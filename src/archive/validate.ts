@@ -1,13 +1,8 @@
 import { checkCallback, checkOptions, checkSignal, type OptionChecks, wrongType } from '../arguments.js'
 import { inOrder } from '../concurrency/in-order.js'
 import { ClericError, type ErrorCode } from '../errors.js'
+import type { TilePlace } from '../tiff/tile-index.js'
 import { Archive } from './archive.js'
-
-export interface TilePlace {
-  readonly level: number
-  readonly column: number
-  readonly row: number
-}
 
 export interface BadTile extends TilePlace {
   readonly code: ErrorCode

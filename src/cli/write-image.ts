@@ -1,5 +1,4 @@
 /** The image that a command writes: its format is told by its name. */
-
 import { extname } from 'node:path'
 import { InvalidArgumentError } from 'commander'
 import type { Sharp } from 'sharp'

@@ -1,5 +1,4 @@
 /** Slide to archive. */
-
 import { MAX_LEVELS } from '../archive/description.js'
 import { LAYOUTS, type Layout } from '../archive/head-writer.js'
 import { openAny } from '../archive/open-any.js'
@@ -28,8 +27,9 @@ import { checkSlide, type Level, type SlideSource } from '../slide/source.js'
 import { TILE_MULTIPLE } from '../tiff/tile-index.js'
 import { BACKGROUND_MODES, type BackgroundMode } from './blank.js'
 import { BusyClock } from './busy-clock.js'
+import { CompressionPlan } from './plan.js'
 import type { CompressProgress, UnreadableTile } from './progress.js'
-import { Compression } from './run.js'
+import { CompressionRun } from './run.js'
 import { ON_BAD_TILE, type OnBadTile, SlideReader } from './slide-reader.js'
 import { qualityForTarget, type SearchProgress } from './target-bpp.js'
 import { archiveNames } from './writer.js'
@@ -143,8 +143,9 @@ export async function compressSlide(
     const levels = chooseLevels(source.levels, wanted)
     using loan = await lend({ codec, model, device, adapter, signal })
     const clocks = { read: new BusyClock(), codec: new BusyClock(), write: new BusyClock() }
-    const own = { tile, background, layout, label, macro, overwrite, resume, onProgress, onUnreadable }
-    const run = new Compression(new SlideReader(source, onBadTile), levels, loan, clocks, own)
+    const plan = new CompressionPlan(source, levels, { tile, background, layout, label, macro })
+    const runOptions = { background, overwrite, resume, onProgress, onUnreadable }
+    const run = new CompressionRun(plan, new SlideReader(source, onBadTile), loan, clocks, runOptions)
     const quality =
       targetBpp === undefined
         ? (givenQuality ?? defaultQuality)
@@ -154,7 +155,7 @@ export async function compressSlide(
       output,
       bytes,
       sourceBytes: source.bytes,
-      bpp: (8 * bytes) / run.totalPixels,
+      bpp: (8 * bytes) / plan.totalPixels,
       quality,
       seconds: (performance.now() - started) / 1000,
       tiles: run.tiles,

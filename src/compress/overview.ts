@@ -5,7 +5,6 @@
  * further level is the mean of 2 x 2 of the one before, until it fits into a tile. All in integers, so that the same slide gives
  * the same bytes.
  */
-
 import { fill, paste, WHITE } from '../image/draw.js'
 import { growImage, type Image, type Size } from '../image/image.js'
 import { JPEG } from '../image/jpeg.js'

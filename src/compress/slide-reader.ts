@@ -1,5 +1,4 @@
 /** Reads the pixels of the slide that is being compressed, and decides what becomes of places that can't be read. */
-
 import { SlideError } from '../errors.js'
 import type { Image, Size } from '../image/image.js'
 import { levelRegion, type SlideSource } from '../slide/source.js'

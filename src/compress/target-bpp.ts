@@ -5,13 +5,12 @@
  * Then a few of these, from the emptiest to the fullest, are encoded at several qualities. What their payloads have in bytes for each byte
  * of JPEG holds for the others too. Nothing is left to chance, so that a run that goes on from another finds the same quality.
  */
-
 import { inOrder } from '../concurrency/in-order.js'
 import { ClericError } from '../errors.js'
 import type { Image } from '../image/image.js'
 import { JPEG } from '../image/jpeg.js'
 import { fromImage } from '../image/sharp.js'
-import type { Compression } from './run.js'
+import type { CompressionRun } from './run.js'
 
 /** How far the search for a quality is. */
 export interface SearchProgress {
@@ -46,12 +45,12 @@ const STEPS = 100
  * @throws ClericError ERR_TARGET_UNREACHABLE; what reading and encoding the slide throws
  */
 export async function qualityForTarget(
-  run: Compression,
+  run: CompressionRun,
   target: number,
   onSearch: (progress: SearchProgress) => void,
   signal: AbortSignal,
 ): Promise<number> {
-  const numbers = spread(run.totalTiles, LOOKED_AT)
+  const numbers = spread(run.plan.totalTiles, LOOKED_AT)
   const total = numbers.length + MOST_TRIES * Math.min(ENCODED, numbers.length)
   let done = 0
   let tried: Rate | null = null
@@ -79,7 +78,7 @@ export async function qualityForTarget(
     const image = await run.tileImage(number, signal)
     if (image) images.push(image)
   }
-  const scale = (run.totalTiles / numbers.length) * (weightOf(stored) / Math.max(1, weightOf(sample)))
+  const scale = (run.plan.totalTiles / numbers.length) * (weightOf(stored) / Math.max(1, weightOf(sample)))
 
   const bppAt = async (quality: number): Promise<number> => {
     let bytes = 0
@@ -93,7 +92,7 @@ export async function qualityForTarget(
       },
       signal,
     )
-    const bpp = (8 * (aside + scale * bytes)) / run.totalPixels
+    const bpp = (8 * (aside + scale * bytes)) / run.plan.totalPixels
     tried = { quality, bpp }
     return bpp
   }

@@ -1,5 +1,4 @@
 /** Slide to a TIFF that every reader of slides opens. */
-
 import { Archive } from '../archive/archive.js'
 import { openAny } from '../archive/open-any.js'
 import {

@@ -2,7 +2,6 @@
  * The directories of an export: the levels, finest first, then the associated images, in the order and with the words of an
  * Aperio SVS file, which OpenSlide, QuPath and Bio-Formats know label, macro image, resolution and objective power from.
  */
-
 import type { Level, SlideSource } from '../slide/source.js'
 import {
   type Fields,

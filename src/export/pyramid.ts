@@ -1,5 +1,4 @@
 /** Which levels an export has: the slide's own, and coarser ones where a viewer would otherwise have to read too much at once. */
-
 import type { Level } from '../slide/source.js'
 import { emptyIndex, type TileIndex } from '../tiff/tile-index.js'
 

@@ -1,5 +1,4 @@
 /** One export of a slide: what `exportSlide` does once its options are checked. */
-
 import { inOrder } from '../concurrency/in-order.js'
 import { throwIfAborted } from '../errors.js'
 import { PartialFile } from '../files/partial-file.js'

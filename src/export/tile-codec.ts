@@ -1,5 +1,4 @@
 /** The codecs that every reader of TIFF slides has. */
-
 import { promisify } from 'node:util'
 import { deflate } from 'node:zlib'
 import type { Image } from '../image/image.js'

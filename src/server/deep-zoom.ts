@@ -3,7 +3,6 @@
  * A pyramid level that the archive holds (or nearly) is read and resized; others are made from the four tiles
  * above, so that an overview never needs more than a few tiles in memory.
  */
-
 import type { Archive } from '../archive/archive.js'
 import type { TileCache, TileSpace } from '../archive/tile-cache.js'
 import { throwIfAborted } from '../errors.js'

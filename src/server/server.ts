@@ -1,5 +1,4 @@
 /** The viewer's page, and tiles for it: DeepZoom, decoded here. */
-
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'

@@ -1,5 +1,4 @@
 /** Leaving out what tells whose slide it is. */
-
 import { withoutText } from './icc-profile.js'
 import type { SlideSource } from './source.js'
 

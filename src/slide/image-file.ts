@@ -1,5 +1,4 @@
 /** A PNG, JPEG, TIFF, WebP ... as a slide of one level, read by sharp. */
-
 import { type BigIntStats, statSync } from 'node:fs'
 import sharp from 'sharp'
 import { untilAborted } from '../concurrency/abort.js'

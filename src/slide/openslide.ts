@@ -5,7 +5,6 @@
  * OpenSlide is loaded when the first slide is opened. The environment variable
  * CLERIC_OPENSLIDE names the library's file where it isn't found by its usual name.
  */
-
 import { stat } from 'node:fs/promises'
 import sharp from 'sharp'
 import { checkOneOf, checkSignal, checkString } from '../arguments.js'

@@ -6,7 +6,6 @@
  * Stains are optical densities (Beer-Lambert): a pixel is 255 exp(-(haematoxylin + eosin)), with
  * the directions of Ruifrok and Johnston, "Quantification of histochemical staining by color deconvolution" (2001).
  */
-
 import { SlideError, throwIfAborted } from '../errors.js'
 import { type Colour, fill } from '../image/draw.js'
 import type { Image } from '../image/image.js'

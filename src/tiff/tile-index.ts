@@ -5,6 +5,13 @@ import type { Size } from '../image/image.js'
 /** A tile: stored; left out for being of one colour; or left out as the slide could not be read there. */
 export const TILE = { stored: 0, blank: 1, unreadable: 2 } as const
 
+/** Where a tile is; `level` counts those of the file. */
+export interface TilePlace {
+  readonly level: number
+  readonly column: number
+  readonly row: number
+}
+
 export interface TileIndex {
   readonly columns: number
   readonly rows: number

@@ -1,5 +1,4 @@
 /** Archives written and read back, with a lossless codec in place of the real one. */
-
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -1,5 +1,4 @@
 /** What other programs make of archives: OpenSlide, libvips (sharp), libtiff's tools, geotiff.js. */
-
 import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'

@@ -1,5 +1,4 @@
 /** The command line from arguments to exit status, in this process, with a lossless codec. */
-
 import { execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

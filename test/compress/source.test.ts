@@ -1,5 +1,4 @@
 /** What slides do to a compression: places that can't be read, pyramids of many levels, and real files. */
-
 import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

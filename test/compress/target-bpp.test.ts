@@ -1,5 +1,4 @@
 /** Archives of a wanted number of bits a pixel, with the real codec and a small untrained model, on the processor. */
-
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

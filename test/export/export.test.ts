@@ -1,5 +1,4 @@
 /** Exports, as OpenSlide, libvips (sharp) and libtiff's tools read them. */
-
 import { execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

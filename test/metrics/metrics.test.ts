@@ -1,5 +1,4 @@
 /** Metrics against values from PyTorch (test/fixtures/ms_ssim.py), and block-wise against whole. */
-
 import { readFileSync } from 'node:fs'
 import test from 'ava'
 import { fill } from '../../src/image/draw.js'

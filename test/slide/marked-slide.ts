@@ -1,5 +1,4 @@
 /** Slides that say whose they are wherever a slide can say something. */
-
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fill } from '../../src/image/draw.js'

@@ -1,5 +1,4 @@
 /** Drawn slides and image files as slides; the choice between them and OpenSlide. */
-
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

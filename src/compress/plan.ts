@@ -1,0 +1,146 @@
+/** What a compression is to write: which levels and tiles, and what the head says of them. Reads no pixels, writes nothing. */
+import { createHash } from 'node:crypto'
+import { statSync } from 'node:fs'
+import { type Description, readSlideFacts, writeSlideFacts } from '../archive/description.js'
+import { MAX_HEAD_BYTES } from '../archive/head-reader.js'
+import { type Contents, encodeHead, type Layout } from '../archive/head-writer.js'
+import { outOfRange } from '../arguments.js'
+import { SlideError } from '../errors.js'
+import type { Size } from '../image/image.js'
+import { type Kept, keptOf } from '../slide/identity.js'
+import type { Level, SlideSource } from '../slide/source.js'
+import { emptyIndex, type TileIndex, type TilePlace } from '../tiff/tile-index.js'
+import type { BackgroundMode } from './blank.js'
+import { overviewLevels } from './overview.js'
+import type { Area } from './slide-reader.js'
+
+export interface PlanOptions {
+  /** Side of a tile. */
+  readonly tile: number
+  readonly background: BackgroundMode
+  readonly layout: Layout
+  readonly label: boolean
+  readonly macro: boolean
+}
+
+/** An associated image as it is stored. */
+export interface AssociatedJpeg extends Size {
+  readonly name: string
+  readonly bytes: Uint8Array
+}
+
+export class CompressionPlan {
+  readonly totalPixels: number
+  readonly totalTiles: number
+  /** Places for the tiles of each level that is kept. */
+  readonly indexes: readonly TileIndex[]
+  readonly #slide: SlideSource
+  /** The slide's numbers of the levels that are kept. */
+  readonly #levelNumbers: readonly number[]
+  readonly #levels: readonly Level[]
+  readonly #options: PlanOptions
+  readonly #kept: Kept
+
+  constructor(slide: SlideSource, levelNumbers: readonly number[], options: PlanOptions) {
+    this.#slide = slide
+    this.#levelNumbers = levelNumbers
+    this.#levels = levelNumbers.map((number) => slide.levels[number] as Level)
+    this.#options = options
+    this.#kept = keptOf(slide, options)
+    this.indexes = this.#levels.map((level) => emptyIndex(level, options.tile))
+    this.totalTiles = this.indexes.reduce((sum, { length }) => sum + length.length, 0)
+    this.totalPixels = this.#levels.reduce((sum, { width, height }) => sum + width * height, 0)
+  }
+
+  /** Names of the associated images that are kept. */
+  get imageNames(): readonly string[] {
+    return this.#kept.images
+  }
+
+  /** The place of tile 0 .. totalTiles - 1, level by level and row by row. Levels are counted among those kept. */
+  place(number: number): TilePlace {
+    let at = number
+    let level = 0
+    for (let tiles = this.#tilesOf(level); at >= tiles; tiles = this.#tilesOf(level)) {
+      at -= tiles
+      level++
+    }
+    const { columns } = this.indexes[level] as TileIndex
+    return { level, column: at % columns, row: Math.floor(at / columns) }
+  }
+
+  /** The part of the slide that a tile shows. */
+  area({ level, column, row }: TilePlace): Area {
+    const { tileWidth, tileHeight } = this.indexes[level] as TileIndex
+    const { width, height } = this.#levels[level] as Level
+    const [left, top] = [column * tileWidth, row * tileHeight]
+    return {
+      level: this.#levelNumbers[level] as number,
+      left,
+      top,
+      width: Math.min(tileWidth, width - left),
+      height: Math.min(tileHeight, height - top),
+    }
+  }
+
+  /**
+   * All that the archive says but for where things are.
+   *
+   * @throws SlideError ERR_UNSUPPORTED_SLIDE for facts that a reader would refuse
+   */
+  contents(model: Description['model'], quality: number, images: readonly AssociatedJpeg[]): Contents {
+    const { layout, tile } = this.#options
+    const { mpp, objectivePower, background, format, bytes } = this.#slide
+    const description: Description = {
+      model: { name: model.name, hash: model.hash },
+      quality,
+      tile,
+      levels: this.#levels,
+      downsamples: this.#levels.map(({ downsample }) => downsample),
+      mpp,
+      objectivePower,
+      background,
+      properties: { ...this.#kept.properties },
+      source: { format, bytes },
+    }
+    this.#refuseUnreadable(description)
+    return {
+      layout,
+      description,
+      iccProfile: this.#kept.iccProfile,
+      indexes: this.indexes,
+      overview: layout === 'compat' ? overviewLevels(this.#levels[0] as Level) : [],
+      images: images.map(({ bytes, ...image }) => ({ ...image, offset: 0, length: bytes.length })),
+      fileLength: 0,
+    }
+  }
+
+  /** @throws RangeError if the tiles are too many for a head */
+  head(contents: Contents): Uint8Array {
+    const head = encodeHead(contents)
+    if (head.length <= MAX_HEAD_BYTES) return head
+    throw outOfRange('larger tiles for a slide of this size', 'tile', this.#options.tile)
+  }
+
+  /** A digest of all that the archive's bytes depend on: facts and options are in the head, which has no tiles yet. */
+  fingerprint(head: Uint8Array, { kind, name }: { readonly kind: string; readonly name: string }): Uint8Array {
+    const changed = statSync(this.#slide.path, { throwIfNoEntry: false })?.mtimeMs ?? null
+    const { background } = this.#options
+    const notInHead = JSON.stringify({ changed, levels: this.#levelNumbers, background, kind, name })
+    return createHash('sha256').update(head).update(notInHead).digest()
+  }
+
+  #tilesOf(level: number): number {
+    return (this.indexes[level] as TileIndex).length.length
+  }
+
+  /** What a reader would refuse must not be written: files may state any nonsense about themselves. */
+  #refuseUnreadable(description: Description): void {
+    try {
+      readSlideFacts(writeSlideFacts(description))
+    } catch (cause) {
+      const { path } = this.#slide
+      throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} can't be archived: ${(cause as Error).message}`, { cause })
+    }
+  }
+}

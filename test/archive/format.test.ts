@@ -1,0 +1,60 @@
+/**
+ * docs/format.md, number by number. The tables of the page are all that the writers and readers in `format/` know: the package
+ * must read what they write, and they what it writes. That each number counts is shown by changing it.
+ */
+import { readFileSync } from 'node:fs'
+import test from 'ava'
+import { FormatDocument } from './format/document.js'
+import { limitChecks } from './format/limit-checks.js'
+import { readChecks } from './format/read-checks.js'
+import { tileChecks } from './format/tile-checks.js'
+import { writeChecks } from './format/write-checks.js'
+
+const page = readFileSync(new URL('../../docs/format.md', import.meta.url), 'utf8')
+const checks = { ...tileChecks, ...writeChecks, ...readChecks, ...limitChecks }
+
+for (const [title, check] of Object.entries(checks)) {
+  test.serial(title, async (t) => {
+    await t.notThrowsAsync(check(new FormatDocument(page)))
+  })
+}
+
+/** The numbers in the tables of the page, with where they stand. */
+function* numbersOf(text: string): Generator<{ at: number; number: string; line: string }> {
+  for (const { index, 0: line } of text.matchAll(/^\|.*\|$/gm)) {
+    for (const { index: within, 0: number } of line.matchAll(/\b(?:0x[0-9A-F]{8}|\d+)\b/g)) {
+      yield { at: index + within, number, line }
+    }
+  }
+}
+
+/** Another number of the same form. */
+function changed(number: string): string {
+  if (!number.startsWith('0x')) return String(Number(number) + 1).padStart(number.length, '0')
+  return `0x${(Number(number) - 1).toString(16).toUpperCase()}`
+}
+
+test.serial('a wrong number anywhere in the tables is noticed', async (t) => {
+  t.timeout(600_000)
+  const unnoticed: string[] = []
+  let count = 0
+  for (const { at, number, line } of numbersOf(page)) {
+    const wrong = new FormatDocument(`${page.slice(0, at)}${changed(number)}${page.slice(at + number.length)}`)
+    const isRight = async () => {
+      for (const check of Object.values(checks)) await check(wrong)
+      return true
+    }
+    if (await isRight().catch(() => false)) unnoticed.push(`${number} in ${line}`)
+    count++
+  }
+  t.log(`${count} numbers`)
+  t.deepEqual(unnoticed, [])
+})
+
+test('numbers stand in tables, where they are checked', (t) => {
+  const prose = page
+    .replaceAll(/^(\|| {4}).*\n/gm, '')
+    .replaceAll(/^\d\. /gm, '')
+    .replaceAll(/Revision 6\.0|format 1|CRC-32C|SHA-256|8-bit|start\(s\) \+ freq\(s\) - 1|u \+ 1|n \+ 1/g, '')
+  t.deepEqual(prose.match(/\b\d+\b/g) ?? [], [])
+})

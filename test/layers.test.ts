@@ -1,0 +1,38 @@
+/** The folders of src stand above each other: each imports from those below it only, types included. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import test from 'ava'
+
+const source = fileURLToPath(new URL('../src', import.meta.url))
+
+/** Folders and files of src, each above all that it imports. */
+const LAYERS = [
+  ...['errors.ts', 'arguments.ts'],
+  ...['native', 'files', 'concurrency', 'image', 'entropy', 'network', 'cpu', 'webgpu', 'model', 'checkpoint'],
+  ...['slide', 'metrics', 'tiff', 'codec', 'archive', 'compress', 'export', 'server', 'index.ts', 'bench', 'cli'],
+]
+
+/** The files of src that a file of it imports. */
+function importsOf(file: string): string[] {
+  const specifiers = readFileSync(join(source, file), 'utf8').matchAll(/(?:from|import|import\()\s*'(\.[^']*)\.js'/g)
+  return Array.from(specifiers, ([, specifier]) =>
+    relative(source, `${resolve(source, dirname(file), `${specifier}`)}.ts`),
+  )
+}
+
+const layerOf = (file: string) => LAYERS.indexOf(file.split('/')[0] as string)
+
+test('every folder of src has its layer', (t) => {
+  t.deepEqual(readdirSync(source).sort(), [...LAYERS].sort())
+})
+
+test('imports lead to the same layer or a lower one', (t) => {
+  const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'))
+  const arrows = files.flatMap((file) => importsOf(file).map((imported): [string, string] => [file, imported]))
+  t.true(arrows.length > files.length, 'imports are found')
+  t.deepEqual(
+    arrows.filter(([file, imported]) => layerOf(imported) > layerOf(file)),
+    [],
+  )
+})
