@@ -169,7 +169,7 @@ struct PointwiseArgs {
   Rows rows;
 };
 
-/// Integer layers: the nodes of the same names in src/network/integer-nodes.ts say what each computes.
+/// Integer layers: the nodes of the same names in src/network/ops say what each computes.
 struct IntegerConvArgs {
   const IntegerRun* runs = nullptr;
   int run_count = 0;
