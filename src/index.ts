@@ -31,7 +31,6 @@ export type { Layout } from './archive/head-writer.js'
 export { TileCache } from './archive/tile-cache.js'
 export {
   type BadTile,
-  type TilePlace,
   type ValidateOptions,
   type Validation,
   validateArchive,
@@ -70,6 +69,7 @@ export { msSsim } from './metrics/ms-ssim.js'
 export { psnr } from './metrics/psnr.js'
 export { type OpenSlideOptions, openSlide } from './slide/open.js'
 export type { Level, Region, Resolution, SlideSource } from './slide/source.js'
+export type { TilePlace } from './tiff/tile-index.js'
 
 /**
  * Opens a model on a device, for callers that choose them or want to say when the device is freed.

@@ -1,9 +1,9 @@
 /** Whether the package takes what docs/format.md allows, and refuses what is beyond: each limit from both sides. */
 import assert from 'node:assert/strict'
 import { readHead } from '../../../src/archive/head-reader.js'
-import { checkTile } from '../../../src/compress/compress.js'
+import { compressSlide } from '../../../src/compress/compress.js'
 import { overviewLevels } from '../../../src/compress/overview.js'
-import { ClericError } from '../../../src/errors.js'
+import { ClericError, SlideError } from '../../../src/errors.js'
 import type { ByteSource } from '../../../src/files/byte-source.js'
 import { type Archive, type Level, writeArchive } from './archive.js'
 import { exampleOf, type FormatDocument, numberOf } from './document.js'
@@ -19,6 +19,7 @@ function source(bytes: Uint8Array, size: number): ByteSource & { readonly reads:
   const reads: [number, number][] = []
   return {
     name: 'file',
+    version: '',
     size,
     reads,
     async read(offset, length) {
@@ -197,9 +198,11 @@ async function keepsRanges(document: FormatDocument): Promise<void> {
 async function keepsTileSides(document: FormatDocument): Promise<void> {
   const side = (label: string) => document.number('side of a tile', label)
   const [multiple, least, most] = [side('a multiple of'), side('least'), side('most')]
-  for (const right of [least, least + multiple, most]) assert.equal(checkTile(right), right)
+  // Options are checked before the slide is found not to be there.
+  const compress = (tile: number) => compressSlide('no-slide.svs', 'no-slide.cleric.tif', { tile })
+  for (const right of [least, least + multiple, most]) await assert.rejects(compress(right), SlideError)
   for (const wrong of [least - multiple, least - 1, least + 1, least + multiple - 1, most + 1, most + multiple]) {
-    assert.throws(() => checkTile(wrong), RangeError)
+    await assert.rejects(compress(wrong), RangeError)
   }
   const level = { width: 40, height: 40 }
   const slide = { ...exampleOf(document.text, 'downsamples'), downsamples: [1] }
