@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from closeness import gap
 
 from cleric_training.export import bits_by_layer, calibration, calibration_crops
 from cleric_training.files.modelfile import load_model, load_weights, read_model, rounded, save_model
@@ -109,11 +110,11 @@ def test_the_walk_is_the_network(nano, latents):
         expected = model.mem(torch.from_numpy(latents.y), model.h_s(torch.round(torch.from_numpy(latents.z))), False,
                              seen.__setitem__)[0]
         ops = FloatOps(model)
-        assert (run_float(ops, model, latents) - expected).abs().max() < 1e-4
+        assert gap(run_float(ops, model, latents), expected) < 1e-5
     everywhere = [name for name in seen if name.startswith(("inter", "channel", "intra", "params_a", "y_hat"))]
     assert len(everywhere) > 8
     for name in everywhere:
-        assert (ops.notes[name] - seen[name]).abs().max() < 1e-4, name
+        assert gap(ops.notes[name], seen[name]) < 1e-5, name
 
 
 def test_integers_are_close_to_floats(nano, latents):
@@ -123,8 +124,8 @@ def test_integers_are_close_to_floats(nano, latents):
     with torch.no_grad():
         y_hat = model.entropy(torch.from_numpy(latents.y), False, seen.__setitem__)[0]
     # The first slice's parameters see no symbols, later ones symbols that may differ by a rounding.
-    gap = found["params_a.0"][:, d:] / 64 - seen["params_a.0"][:, d:].numpy()
-    assert np.abs(gap).mean() < 0.02 * float(seen["params_a.0"][:, d:].std())
+    off = found["params_a.0"][:, d:] / 64 - seen["params_a.0"][:, d:].numpy()
+    assert np.abs(off).mean() < 0.02 * float(seen["params_a.0"][:, d:].std())
     symbols = torch.cat([seen[f"r.{i}"] for i in range(model.config.slices)], 1).numpy()
     # Dead zones differ a little too, as a coding table stands for a range of scales.
     assert (coded.symbols == symbols).mean() > 0.96
@@ -234,7 +235,7 @@ def test_the_fixtures_are_the_oracles():
     with torch.no_grad():
         inverse = model.gains(torch.tensor([float(metadata["q"])]))[1]
         x_hat = model.g_s(torch.from_numpy(coded.y_hat / 64).float() * inverse)
-    assert np.abs(x_hat[0].numpy() - golden["x_hat"]).max() < 1e-4
+    assert gap(x_hat[0], torch.tensor(golden["x_hat"])) < 1e-5
 
 
 def test_op_cases_are_the_oracles():

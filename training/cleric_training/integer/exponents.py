@@ -4,7 +4,6 @@ Exponents e stand for steps 2^e. An activation holds 12 bits, so a large step ro
 """
 from __future__ import annotations
 
-import math
 from typing import Mapping, Sequence
 
 import numpy as np

@@ -6,7 +6,6 @@ from concurrent.futures import Executor
 from typing import Any
 
 import torch
-from torch import nn
 
 from ..loops.fast import adam, balanced
 from ..network.blocks import DRBS, R2B

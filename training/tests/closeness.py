@@ -1,0 +1,18 @@
+"""How close two results of one computation are whose roundings differ.
+
+Rounding errors grow with the values that were added up, not with the one that comes out: a bound on a difference is a
+share of the largest value beside it. float32 has 24 bits, 6e-8 of a value, and a network's layers add up to thousands.
+"""
+import torch
+
+
+def gap(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """Largest difference as a share of the largest of the expected values; infinite where shapes or NaNs differ.
+
+    >>> gap(torch.tensor([100.0, 0.5]), torch.tensor([100.0, 0.0]))
+    0.005
+    """
+    if found.shape != expected.shape or not bool(torch.isfinite(expected).all()):
+        return float("inf")
+    difference = float((found.double() - expected.double()).abs().max())
+    return difference / float(expected.double().abs().max()) if difference == difference else float("inf")
