@@ -21,6 +21,21 @@ def test_gelu_in_c_is_gelu():
     assert torch.allclose(x.grad.float(), exact.grad, rtol=2**-7, atol=1e-2)
 
 
+@pytest.mark.parametrize("dtype, bound", [(torch.float32, 1e-6), (torch.bfloat16, 2**-7)])
+@pytest.mark.parametrize("shape", [(1, 16, 16, 16), (2, 16, 8, 8), (1, 1, 6, 7), (3, 5, 1, 1)])
+def test_gelu_has_its_slope_in_any_layout(shape, dtype, bound):
+    """Of a tensor and a gradient of other layouts, in memory that held something else before."""
+    for layout in (torch.contiguous_format, torch.channels_last):
+        for other in (torch.contiguous_format, torch.channels_last):
+            torch.full((4 * 16**3,), 1e6)
+            x = (3 * torch.randn(shape)).to(dtype).contiguous(memory_format=layout).requires_grad_()
+            grad = torch.randn(shape).to(dtype).contiguous(memory_format=other)
+            found, = torch.autograd.grad(fast.gelu(x), x, grad)
+            exact = x.detach().double().requires_grad_()
+            expected, = torch.autograd.grad(F.gelu(exact), exact, grad.double())
+            assert gap(found, expected) < bound, (layout, other)
+
+
 @pytest.mark.skipif(fast.LIBRARY is None, reason="no C compiler")
 def test_adam_in_c_is_adam(monkeypatch):
     torch.manual_seed(0)

@@ -46,22 +46,34 @@ def _at(t: torch.Tensor) -> ctypes.c_void_p:
     return ctypes.c_void_p(t.data_ptr())
 
 
+def _in_c(x: torch.Tensor) -> bool:
+    return LIBRARY is not None and x.dtype == torch.bfloat16
+
+
 class _Gelu(torch.autograd.Function):
-    """Exact GELU of a dense bfloat16 tensor of any memory format."""
+    """Exact GELU of a dense tensor of any memory format; in C for bfloat16.
+
+    PyTorch 1.13 leaves the gradient of its own unwritten, as the memory was, where the layouts of its two operands differ.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x)
+        if not _in_c(x):
+            return F.gelu(x)
         out = torch.empty_like(x)
         LIBRARY.gelu_forward(_at(x), _at(out), ctypes.c_int64(x.numel()))
-        ctx.save_for_backward(x)
         return out
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
         (x,) = ctx.saved_tensors
-        out = torch.empty_like(x)
-        if _layout(grad) != _layout(x):
-            grad = torch.empty_like(x).copy_(grad)
+        if grad.stride() != x.stride():
+            grad = torch.empty_strided(x.shape, x.stride(), dtype=x.dtype).copy_(grad)
+        if not _in_c(x):
+            row, grad_row = (t.as_strided((t.numel(),), (1,)) for t in (x, grad))  # as they lie in memory
+            return torch.ops.aten.gelu_backward(grad_row, row).as_strided(x.shape, x.stride())
+        out = torch.empty_strided(x.shape, x.stride(), dtype=x.dtype)
         LIBRARY.gelu_backward(_at(x), _at(grad), _at(out), ctypes.c_int64(x.numel()))
         return out
 
@@ -72,8 +84,6 @@ def _dense(x: torch.Tensor) -> bool:
 
 def gelu(x: torch.Tensor) -> torch.Tensor:
     """Exact GELU; in C for bfloat16."""
-    if LIBRARY is None or x.dtype != torch.bfloat16:
-        return F.gelu(x)
     return _Gelu.apply(x if _dense(x) else x.contiguous())
 
 
