@@ -12,7 +12,7 @@ export const CODES = {
   DeviceError: ['ERR_DEVICE_FAILED', 'ERR_DEVICE_INEXACT', 'ERR_DEVICE_LIMIT', 'ERR_NO_DEVICE', 'ERR_SHADER'],
   SlideError: ['ERR_OPENSLIDE_MISSING', 'ERR_OPENSLIDE_READ', 'ERR_UNSUPPORTED_SLIDE'],
   AbortedError: ['ERR_ABORTED'],
-  /** What has no class of its own. */
+  /** Codes that have no class of their own. */
   ClericError: [
     'ERR_ADDON_MISMATCH',
     'ERR_ADDON_MISSING',

@@ -9,7 +9,7 @@ export { outOfRange } from './arguments.js'
 export { type Cli, codecOptions, type Session } from './cli/cli.js'
 export { byteSize, integerFrom, numberFrom, table } from './cli/quantities.js'
 export type { CodecChoice } from './codec/arguments.js'
-export { maxTileSide, modelId, readTile, writeTile } from './codec/bitstream.js'
+export { MAX_TILE_SIDE, modelId, readTile, writeTile } from './codec/bitstream.js'
 export type { PayloadCodec } from './codec/codec.js'
 export { type Loan, lend } from './codec/default-codec.js'
 export { findGpu } from './codec/devices.js'
@@ -30,19 +30,19 @@ export {
   type BdRate,
   bdRate,
   efficient,
+  INTERPOLATIONS,
   type Interpolation,
-  interpolations,
   type RatePoint,
 } from './metrics/bd-rate.js'
-export { defaultModelFile, loadModel, type Model, parseModel } from './model/model.js'
+export { DEFAULT_MODEL_FILE, loadModel, type Model, parseModel } from './model/model.js'
 export { readSafetensors } from './model/safetensors.js'
 export { GraphBuilder } from './network/builder.js'
-export { decoderGraph, encoderGraph, padMultiple } from './network/cleric.js'
+export { decoderGraph, encoderGraph, PAD_MULTIPLE } from './network/cleric.js'
 export type { ModelConfig } from './network/config.js'
 export {
   type Activation,
   type Backend,
-  deadZoneTable,
+  DEAD_ZONE_TABLE,
   type Executable,
   type Graph,
   type Half,
@@ -51,15 +51,15 @@ export {
   type IntegerLinearAttentionNode,
   type IntegerParameter,
   type IntegerWindowAttentionNode,
+  LATENT_STEPS,
   type LiftStepNode,
-  latentSteps,
   type Node,
   nodeInputs,
   nodeOutputs,
   type Parameter,
   type Parameters,
   type PortData,
-  rsqrtTable,
+  RSQRT_TABLE,
   type Shape,
   type Tensor,
 } from './network/graph.js'

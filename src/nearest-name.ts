@@ -12,7 +12,7 @@ export function nearest(name: string, known: readonly string[]): string | null {
   let least = MOST_SLIPS + 1
   for (const candidate of known) {
     const slips = Math.min(distance(plain(name), plain(candidate)), distance(positive(name), positive(candidate)))
-    // Of two short words half of the letters may differ by chance.
+    // Two short words may differ in half of their letters by chance.
     if (slips >= least || 2 * slips >= candidate.length) continue
     least = slips
     best = candidate

@@ -6,7 +6,7 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import ava, { type ExecutionContext } from 'ava'
-import { defaultModelFile } from '../src/model/model.js'
+import { DEFAULT_MODEL_FILE } from '../src/model/model.js'
 
 type Body = (t: ExecutionContext) => Promise<void>
 
@@ -23,8 +23,8 @@ export function testWithData(names: readonly string[], title: string, run: Body)
 
 /** {@link testWithData}, for a test that needs the default model too. */
 export function testWithModel(names: readonly string[], title: string, run: Body): void {
-  if (existsSync(defaultModelFile)) testWithData(names, title, run)
-  else testUnless(`needs ${fileURLToPath(defaultModelFile)}`, title, run)
+  if (existsSync(DEFAULT_MODEL_FILE)) testWithData(names, title, run)
+  else testUnless(`needs ${fileURLToPath(DEFAULT_MODEL_FILE)}`, title, run)
 }
 
 function testUnless(lacking: string | null, title: string, run: Body): void {

@@ -27,6 +27,15 @@ test('every folder of src has its layer', (t) => {
   t.deepEqual(readdirSync(source).sort(), [...LAYERS].sort())
 })
 
+test("README's table of places has every folder of src", (t) => {
+  const readme = readFileSync(fileURLToPath(new URL('../README.md', import.meta.url)), 'utf8')
+  const folders = LAYERS.filter((name) => !name.endsWith('.ts'))
+  t.deepEqual(
+    folders.filter((name) => !readme.includes(`| \`src/${name}\``) && !readme.includes(`, \`src/${name}\``)),
+    [],
+  )
+})
+
 test('imports lead to the same layer or a lower one', (t) => {
   const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'))
   const arrows = files.flatMap((file) => importsOf(file).map((imported): [string, string] => [file, imported]))

@@ -1,5 +1,5 @@
 /**
- * The CPU backend alone: `npx tsx bench/cpu.ts [--threads 2] [--isa avx2] [--model FILE] [--size 512] [--only tile]`.
+ * The CPU backend alone: `npx tsx bench/kernels/cpu.ts [--threads 2] [--isa avx2] [--model FILE] [--size 512] [--only tile]`.
  *
  * Multiply-adds a second of single kernels, then encoding and decoding of a tile with the time of each kind of node.
  * Fastest and median of several runs: the median shows what else the machine is doing.

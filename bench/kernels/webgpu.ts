@@ -1,5 +1,5 @@
 /**
- * Speed of the WGSL kernels on an adapter: `npx tsx bench/kernels.ts [--adapter NAME] [--repeat N]`.
+ * Speed of the WGSL kernels on an adapter: `npx tsx bench/kernels/webgpu.ts [--adapter NAME] [--repeat N]`.
  *
  * GFLOP/s counts two operations a multiply-add of the op's definition (a DCNv2's
  * main product, a lifting step's convolutions).

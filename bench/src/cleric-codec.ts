@@ -1,8 +1,8 @@
 /** This project's codec, as the bench sees it. */
-import { maxTileSide, modelId, type PayloadCodec, readTile, writeTile } from 'cleric/internal'
+import { MAX_TILE_SIDE, modelId, type PayloadCodec, readTile, writeTile } from 'cleric/internal'
 import type { BenchCodec, CodecFacts } from './codec.js'
 
-export const clericFacts: CodecFacts = {
+export const CLERIC_FACTS: CodecFacts = {
   id: 'cleric',
   label: 'CLERIC',
   chroma: '4:4:4',
@@ -12,7 +12,7 @@ export const clericFacts: CodecFacts = {
 }
 
 /** Largest side of an image that it takes as one tile. */
-export const clericMaxSide = maxTileSide
+export const CLERIC_MAX_SIDE = MAX_TILE_SIDE
 
 /**
  * Results are never cached: the code they depend on is what is being worked on.
@@ -22,7 +22,7 @@ export const clericMaxSide = maxTileSide
 export function clericCodec(codec: PayloadCodec, name?: string): BenchCodec {
   const { model, device } = codec
   return {
-    ...clericFacts,
+    ...CLERIC_FACTS,
     ...(name === undefined ? {} : { id: name, label: name }),
     version: `model ${model.name} (${model.hash.slice(0, 16)}) on ${device.name}`,
     commands: ['encodeTile(image, { quality: {setting} })', 'decodeTile(coded)'],

@@ -1,5 +1,5 @@
 /** What the measured points come to: mean curves, and BD-rates against anchors. */
-import { type BdRate, bdRate, efficient, type Interpolation, interpolations, type RatePoint } from 'cleric/internal'
+import { type BdRate, bdRate, efficient, INTERPOLATIONS, type Interpolation, type RatePoint } from 'cleric/internal'
 import type { CodecFacts } from './codec.js'
 import type { Quality } from './quality.js'
 import type { Point } from './sweep.js'
@@ -79,7 +79,7 @@ export function bdRates(
       const reference = curves.find((other) => other.codec === anchor && other.level === level)
       if (!reference || codec === anchor) continue
       for (const metric of metrics) {
-        for (const method of interpolations) {
+        for (const method of INTERPOLATIONS) {
           const whole = between(reference.points, test, metric, method)
           const single = imagesOf(points, level).flatMap((image) => {
             const own = (id: string) => points.filter((p) => p.level === level && p.image === image && p.codec === id)

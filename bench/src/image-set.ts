@@ -10,7 +10,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Image, openSlide, SlideError, type SlideSource } from 'cleric'
 import { cropImage, halve, ImageFile, paste } from 'cleric/internal'
-import { clericMaxSide } from './cleric-codec.js'
+import { CLERIC_MAX_SIDE } from './cleric-codec.js'
 
 export interface TestImage {
   readonly name: string
@@ -58,7 +58,7 @@ async function openFolder(path: string, limit = Number.POSITIVE_INFINITY): Promi
       using file = await ImageFile.open(join(path, name))
       const { width, height } = file.levels[0] as SlideSource['levels'][0]
       const image = await file.readRegion({ x: 0, y: 0, level: 0, width, height }, signal)
-      return levels.map((level) => testImage(name, level, centre(halved(image, level), clericMaxSide)))
+      return levels.map((level) => testImage(name, level, centre(halved(image, level), CLERIC_MAX_SIDE)))
     },
     [Symbol.dispose]() {},
   }

@@ -1,12 +1,12 @@
 /** All codecs of the bench, by name. */
 import type { PayloadCodec } from 'cleric/internal'
-import { clericCodec, clericFacts } from './cleric-codec.js'
+import { CLERIC_FACTS, clericCodec } from './cleric-codec.js'
 import type { BenchCodec, CodecFacts, MissingCodec } from './codec.js'
-import { openSharpCodec, sharpCodecs } from './sharp-codecs.js'
-import { openToolCodec, toolCodecs } from './tool-codecs.js'
+import { openSharpCodec, SHARP_CODECS } from './sharp-codecs.js'
+import { openToolCodec, TOOL_CODECS } from './tool-codecs.js'
 
 /** In the order of legends and tables. */
-export const benchCodecs: readonly CodecFacts[] = [
+export const BENCH_CODECS: readonly CodecFacts[] = [
   'cleric',
   'jpeg',
   'mozjpeg',
@@ -17,7 +17,7 @@ export const benchCodecs: readonly CodecFacts[] = [
   'hevc',
   'vtm',
   'webp',
-].map((id) => [clericFacts, ...toolCodecs, ...sharpCodecs].find((codec) => codec.id === id) as CodecFacts)
+].map((id) => [CLERIC_FACTS, ...TOOL_CODECS, ...SHARP_CODECS].find((codec) => codec.id === id) as CodecFacts)
 
 /** @param cleric opens this project's codec, if it is asked for */
 export async function openBenchCodecs(
@@ -26,9 +26,9 @@ export async function openBenchCodecs(
   signal?: AbortSignal,
 ): Promise<(BenchCodec | MissingCodec)[]> {
   const opened: (BenchCodec | MissingCodec)[] = []
-  for (const { id } of benchCodecs.filter((codec) => ids.includes(codec.id))) {
-    if (id === clericFacts.id) opened.push(clericCodec(await cleric()))
-    else if (sharpCodecs.some((codec) => codec.id === id)) opened.push(openSharpCodec(id))
+  for (const { id } of BENCH_CODECS.filter((codec) => ids.includes(codec.id))) {
+    if (id === CLERIC_FACTS.id) opened.push(clericCodec(await cleric()))
+    else if (SHARP_CODECS.some((codec) => codec.id === id)) opened.push(openSharpCodec(id))
     else opened.push(await openToolCodec(id, signal))
   }
   return opened

@@ -12,7 +12,7 @@ interface SharpCodec extends CodecFacts {
   readonly libraries: readonly ('mozjpeg' | 'heif' | 'aom' | 'webp')[]
 }
 
-const codecs: readonly SharpCodec[] = [
+const CODECS: readonly SharpCodec[] = [
   {
     id: 'mozjpeg',
     label: 'JPEG (mozjpeg)',
@@ -49,10 +49,10 @@ const codecs: readonly SharpCodec[] = [
   },
 ]
 
-export const sharpCodecs: readonly CodecFacts[] = codecs
+export const SHARP_CODECS: readonly CodecFacts[] = CODECS
 
 export function openSharpCodec(id: string): BenchCodec {
-  const codec = codecs.find((candidate) => candidate.id === id) as SharpCodec
+  const codec = CODECS.find((candidate) => candidate.id === id) as SharpCodec
   const { label, chroma, setting, settings, step, format, options } = codec
   const encoder = (image: Sharp, quality: number) => image[format]({ ...options, quality })
   return {

@@ -14,7 +14,7 @@ export interface TissueErrors {
   readonly eosin: number
 }
 
-const fields = ['f1', 'countError', 'haematoxylin', 'eosin'] as const
+const FIELDS = ['f1', 'countError', 'haematoxylin', 'eosin'] as const
 
 export const tissue: Measure<TissueErrors> = {
   against(original) {
@@ -31,7 +31,7 @@ export const tissue: Measure<TissueErrors> = {
     }
   },
   parse(json) {
-    const values = fields.map((field) => json[field])
+    const values = FIELDS.map((field) => json[field])
     if (!values.every((value) => typeof value === 'number')) return null
     const [f1, countError, haematoxylin, eosin] = values as [number, number, number, number]
     return { f1, countError, haematoxylin, eosin }

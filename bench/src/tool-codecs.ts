@@ -38,7 +38,7 @@ interface ToolCodec extends CodecFacts {
 
 const FFMPEG_RAW = '-f rawvideo -pix_fmt yuv444p10le'
 
-const codecs: readonly ToolCodec[] = [
+const CODECS: readonly ToolCodec[] = [
   {
     id: 'jpeg',
     label: 'JPEG',
@@ -147,11 +147,11 @@ const codecs: readonly ToolCodec[] = [
 ]
 
 /** Names and sweeps of them all, whether they are there or not. */
-export const toolCodecs: readonly CodecFacts[] = codecs
+export const TOOL_CODECS: readonly CodecFacts[] = CODECS
 
 /** The codec of that id, or why it can't be run. */
 export async function openToolCodec(id: string, signal?: AbortSignal): Promise<BenchCodec | MissingCodec> {
-  const tool = codecs.find((codec) => codec.id === id) as ToolCodec
+  const tool = CODECS.find((codec) => codec.id === id) as ToolCodec
   const { label, chroma, setting, settings, step, limitMs } = tool
   const missing = (reason: string) => ({ id, label, reason: `${reason} (${tool.install})` })
   const programs = new Map<string, string>()

@@ -4,7 +4,7 @@ import { type Image, psnr } from 'cleric'
 import { SyntheticSlide } from 'cleric/internal'
 import { losslessCodec } from '../../test/payload-codec.js'
 import { type BenchCodec, isMissing } from '../src/codec.js'
-import { benchCodecs, openBenchCodecs } from '../src/open-codecs.js'
+import { BENCH_CODECS, openBenchCodecs } from '../src/open-codecs.js'
 import { readPpm, writePpm } from '../src/ppm.js'
 import { fromYcbcr, toYcbcr } from '../src/ycbcr.js'
 
@@ -12,7 +12,7 @@ const slide = new SyntheticSlide('synthetic:600x600:3')
 const tissue = () => slide.readRegion({ x: 200, y: 200, level: 0, width: 150, height: 93 })
 
 const opened = await openBenchCodecs(
-  benchCodecs.map(({ id }) => id),
+  BENCH_CODECS.map(({ id }) => id),
   async () => losslessCodec(),
 )
 

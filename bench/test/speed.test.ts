@@ -17,7 +17,7 @@ import { benchPeers } from '../src/speed/peers.js'
 import { parameterShapes, presets } from '../src/speed/presets.js'
 import { randomModel, randomParameters } from '../src/speed/random-model.js'
 import { threadCounts } from '../src/speed/scaling.js'
-import { paperTable3 } from '../src/speed/table3.js'
+import { PAPER_TABLE3 } from '../src/speed/table3.js'
 import { tileSpeed } from '../src/speed/tiles.js'
 import { multiplyAdds, necessaryMultiplyAdds, paperMultiplyAdds, parameterCount } from '../src/speed/work.js'
 import { fakeOnnxRuntime, fakePython } from './fake-runtimes.js'
@@ -26,7 +26,7 @@ const folder = mkdtempSync(join(tmpdir(), 'cleric-speed-test-'))
 const nanoFile = fileURLToPath(nanoModelFile)
 test.after.always(() => rmSync(folder, { recursive: true }))
 
-// architecture.md, "Conformance: the paper's Table 3": parameters in millions and GMACs, to three decimals.
+// docs/network.md, "Conformance": parameters in millions and GMACs, to three decimals.
 const conformance = [
   '83.501 75.437',
   '85.869 64.058',
@@ -38,7 +38,7 @@ const conformance = [
 
 test('parameters and GMACs are those of the paper, row by row, to every printed digit', (t) => {
   t.timeout(120_000)
-  for (const [i, { ls, drb, r2b, paper }] of paperTable3.entries()) {
+  for (const [i, { ls, drb, r2b, paper }] of PAPER_TABLE3.entries()) {
     const config = { ...presets.paper, ls, drb, iters: r2b ? 2 : 1 }
     const parameters = randomParameters(config)
     const [count, work] = [parameterCount(config, parameters) / 1e6, paperMultiplyAdds(config, parameters, 256) / 1e9]
@@ -68,7 +68,7 @@ test('the shapes of a preset are those of a model file', (t) => {
 test('a random model decodes what it encodes, with any module off', async (t) => {
   const backend = await openCpu()
   const image = await tissue(128)
-  for (const { ls, drb, r2b } of paperTable3) {
+  for (const { ls, drb, r2b } of PAPER_TABLE3) {
     const codec = new TileCodec(await randomModel({ ...presets.nano, ls, drb, iters: r2b ? 2 : 1 }), backend)
     const payload = await codec.encode(image, 60)
     const decoded = await codec.decode(payload, image, 60)

@@ -66,7 +66,7 @@ export async function openArchive(source: string | URL | Blob, options: ArchiveO
   }
 }
 
-/** Of all archives that aren't given another: however many are open, they take no more memory. */
+/** The cache of all archives that aren't given another: however many are open, they take no more memory. */
 const SHARED = new TileCache(2 ** 28)
 
 const ARCHIVE_CHECKS: OptionChecks<ArchiveOptions> = {
@@ -129,11 +129,11 @@ export class Archive implements SlideSource, Disposable {
   get properties(): Description['properties'] {
     return this.#head.description.properties
   }
-  /** Of the slide that was compressed. */
+  /** Format and size of the slide that was compressed. */
   get source(): Description['source'] {
     return this.#head.description.source
   }
-  /** @internal Changes when the file does that is under the name. */
+  /** @internal Version of the file; changes when the file does. */
   get version(): string {
     return this.#bytes.version
   }
@@ -204,7 +204,8 @@ export class Archive implements SlideSource, Disposable {
   }
 
   /**
-   * @internal The codec that decodes it, held open from tile to tile by who reads many. Null if no tile is stored.
+   * @internal The codec that decodes this archive. Callers that read many tiles hold it, so that it stays open from tile to
+   * tile. Null if no tile is stored.
    *
    * @throws UnsupportedError ERR_MODEL_MISMATCH
    */
@@ -315,7 +316,7 @@ export class Archive implements SlideSource, Disposable {
   }
 }
 
-/** Of a tile, in the cache. */
+/** Key of a tile in the cache. */
 function keyOf(level: number, column: number, row: number): string {
   return `${level}/${column}/${row}`
 }

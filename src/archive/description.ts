@@ -1,30 +1,30 @@
-/** What an archive says of itself and its slide, apart from pixels: two pieces of JSON (docs/format.md). */
+/** The facts in an archive's head, apart from pixels: two pieces of JSON, about the tiles and about the slide (docs/format.md). */
 import type { Colour } from '../image/draw.js'
 import type { Level, Resolution } from '../slide/source.js'
 
 /** Version of the format; a reader refuses later ones. */
 export const FORMAT_VERSION = 1
-/** Of the tiles' bytes: src/codec/bitstream.ts. */
+/** Version of the tiles' bytes (src/codec/bitstream.ts). */
 export const STREAM_VERSION = 1
 
-/** What all tiles have in common. */
+/** Facts that all tiles have in common. */
 export interface TileHead {
   readonly model: { readonly name: string; readonly hash: string }
   /** 0 to 100. */
   readonly quality: number
 }
 
-/** What is known of the slide. */
+/** Facts about the slide. */
 export interface SlideFacts {
   /** Side of a tile in pixels, where the level is larger. */
   readonly tile: number
-  /** Of each level, in level-0 pixels. */
+  /** Level-0 pixels a pixel, of each level. */
   readonly downsamples: readonly number[]
   readonly mpp: Resolution | null
   readonly objectivePower: number | null
   readonly background: Colour
   readonly properties: Readonly<Record<string, string>>
-  /** Of the slide that was compressed: what read it, and its size in bytes (0 if drawn). */
+  /** The slide that was compressed: what read it, and its size in bytes (0 if drawn). */
   readonly source: { readonly format: string; readonly bytes: number }
 }
 

@@ -7,7 +7,7 @@ import { UnsupportedError } from '../errors.js'
 import { COMPRESSION, TAGS } from '../tiff/tags.js'
 import { readTileHead, type TileHead } from './description.js'
 
-/** What is used of geotiff.js, version 3. */
+/** The part of geotiff.js, version 3, that is used. */
 export interface GeotiffModule {
   addDecoder(
     compression: number,

@@ -2,7 +2,7 @@
  * Reads and checks the head of an archive: what `head-writer.ts` writes. What it returns holds: every tile and image lies in the file
  * behind the head, none is longer than its pixels could cost, and the indexes have exactly the tiles that the levels need.
  */
-import { maxTileSide } from '../codec/bitstream.js'
+import { MAX_TILE_SIDE } from '../codec/bitstream.js'
 import { crc32c } from '../entropy/crc32c.js'
 import { UnsupportedError } from '../errors.js'
 import { type ByteSource, START_BYTES } from '../files/byte-source.js'
@@ -138,8 +138,8 @@ function sizeOf(directory: TiffDirectory): Size {
 function levelOf(region: Region, directory: TiffDirectory, downsample: number, name: string) {
   const { head } = region
   const size = sizeOf(directory)
-  const tileWidth = directory.integer(TAGS.TileWidth, TILE_MULTIPLE, maxTileSide)
-  const tileHeight = directory.integer(TAGS.TileLength, TILE_MULTIPLE, maxTileSide)
+  const tileWidth = directory.integer(TAGS.TileWidth, TILE_MULTIPLE, MAX_TILE_SIDE)
+  const tileHeight = directory.integer(TAGS.TileLength, TILE_MULTIPLE, MAX_TILE_SIDE)
   const tiles = Math.ceil(size.width / tileWidth) * Math.ceil(size.height / tileHeight)
   // Both are in the head, so that there are no more tiles than it has room for.
   const offsets = directory.integers(TAGS.TileOffsets, tiles, TYPES.LONG8)

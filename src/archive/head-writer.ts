@@ -47,7 +47,7 @@ export function encodeHead(contents: Contents): Uint8Array {
   const seal = new Float64Array(3)
   const sealField = long8(seal)
   const tileHead = ascii(writeTileHead(description))
-  const own: Fields = [
+  const firstOnly: Fields = [
     [TAGS.ClericSlide, ascii(writeSlideFacts(description))],
     [TAGS.ClericSeal, sealField],
   ]
@@ -75,7 +75,7 @@ export function encodeHead(contents: Contents): Uint8Array {
   pyramid[0]?.push([TAGS.ImageDescription, OVERVIEW_DESCRIPTION])
   const associated = images.map((image) => stripFields(image, REDUCED))
   const main = layout === 'strict' ? levels : pyramid
-  main[0]?.push(...own)
+  main[0]?.push(...firstOnly)
   const directories = (fields: Fields[]): Directory[] => fields.map((each) => ({ fields: new Map(each) }))
   const chain = directories([...main, ...associated])
   if (layout === 'compat') chain[0] = { ...(chain[0] as Directory), children: directories(levels) }

@@ -26,7 +26,7 @@ export interface ValidateOptions {
 
 const VALIDATE_CHECKS: OptionChecks<ValidateOptions> = { signal: checkSignal, onProgress: checkCallback }
 
-/** What is wrong with the data at one place, as opposed to with the model, the device, or the caller. */
+/** Codes of faults in the data at one place, as opposed to faults of the model, the device, or the caller. */
 const BAD: readonly ErrorCode[] = ['ERR_CORRUPT_TILE', 'ERR_ARCHIVE_CORRUPT', 'ERR_ARCHIVE_UNSUPPORTED']
 
 /**

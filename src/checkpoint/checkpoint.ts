@@ -25,7 +25,7 @@ export interface Weights {
 }
 
 export class Checkpoint {
-  /** What was saved: for a training of ours a dictionary. Tensors are calls that were not made. */
+  /** The saved object: a dictionary, if our training saved it. Tensors are calls that were not made. */
   readonly root: PickleValue
   readonly #handle: FileHandle
   readonly #zip: ZipFile

@@ -39,15 +39,15 @@ export async function convertWeights(path: string, output: string, options: Conv
   const python = await findPython(options.signal)
   const folder = await mkdtemp(join(tmpdir(), 'cleric-weights-'))
   try {
-    const [weights, made] = [join(folder, 'weights.safetensors'), join(folder, 'model.safetensors')]
+    const [weights, model] = [join(folder, 'weights.safetensors'), join(folder, 'model.safetensors')]
     const counts = await writeWeights(path, weights, options.signal)
-    const argv = ['-m', 'cleric_training.export', '--checkpoint', weights, '--out', made, ...options.exporter]
+    const argv = ['-m', 'cleric_training.export', '--checkpoint', weights, '--out', model, ...options.exporter]
     const { status, stderr } = await run(python, argv, options.signal)
     if (status !== 0) {
       const last = stderr.trim().split('\n').at(-1)
       throw new ClericError('ERR_EXPORT_FAILED', `The exporter failed: ${last}`)
     }
-    const bytes = await readFile(made)
+    const bytes = await readFile(model)
     const { name, hash } = parseModel(bytes)
     const file = await PartialFile.create(output)
     try {

@@ -48,7 +48,7 @@ export type PickleValue =
   | Call
   | Persistent
 
-/** What one pickle holds; lists and tuples are arrays. @throws CorruptDataError ERR_MODEL_CORRUPT */
+/** The object in one pickle; lists and tuples are arrays. @throws CorruptDataError ERR_MODEL_CORRUPT */
 export function readPickle(bytes: Uint8Array): PickleValue {
   return new Machine(bytes).run()
 }

@@ -4,7 +4,7 @@ import { WithHint } from './failure.js'
 // Kept from the compiler: that package is built after this one, on which it depends.
 const PACKAGE: string = '@cleric/bench'
 
-/** What that package gives to the command line. */
+/** The exports of that package that are used here. */
 interface Bench {
   addCommands(cli: Cli): void
 }

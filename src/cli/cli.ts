@@ -1,5 +1,5 @@
 /**
- * What all commands share: --json and --quiet, progress on stderr, one line for a failure, the exit status
+ * Shared by all commands: --json and --quiet, progress on stderr, one line for a failure, the exit status
  * (0 done, 1 failed, 2 wrong usage), and a clean stop on Ctrl-C.
  */
 import { Command, CommanderError } from 'commander'
@@ -26,7 +26,7 @@ export interface Io {
   readonly signal?: AbortSignal
 }
 
-/** What a command has to say at its end. */
+/** The result of a command. */
 export interface Outcome {
   /** Printed with --json. */
   readonly json: object
@@ -87,7 +87,7 @@ export type Action<Options> = (session: Session, options: Options, ...positional
 export class Cli {
   readonly #io: Io
   readonly #program: Command
-  /** Groups whose commands aren't declared yet, and what declares them. */
+  /** Groups whose commands aren't declared yet, each with the function that declares them. */
   readonly #later = new Map<string, () => Promise<void>>()
   #status = 0
 

@@ -61,7 +61,7 @@ export async function compareWithProgress(
   }
 }
 
-/** What the archive of the two costs; the second if both are one. */
+/** Size and rate of the archive among the two; of the second if both are archives. */
 function rate(a: Archive | SlideSource, b: Archive | SlideSource) {
   const archive = b instanceof Archive ? b : a instanceof Archive ? a : null
   if (!archive) return { bytes: null, bpp: null, ratioToRaw: null, ratioToSource: null }

@@ -2,7 +2,7 @@ import { basename } from 'node:path'
 import { type Command, Option } from 'commander'
 import { LAYOUTS, type Layout } from '../archive/head-writer.js'
 import type { CodecChoice } from '../codec/arguments.js'
-import { defaultQuality } from '../codec/gain.js'
+import { DEFAULT_QUALITY } from '../codec/gain.js'
 import { BACKGROUND_MODES, type BackgroundMode } from '../compress/blank.js'
 import { type CompressOptions, type CompressResult, compressSlide } from '../compress/compress.js'
 import { ON_BAD_TILE, type OnBadTile } from '../compress/slide-reader.js'
@@ -72,7 +72,7 @@ export function addCompress(cli: Cli): void {
 export function rateOptions(command: Command): Command {
   const target = new Option('--target-bpp <number>', 'instead of a quality: the bits a pixel that the file is to have')
   return command
-    .option('--quality <number>', `0 (smallest) to 100 (best) (default: ${defaultQuality})`, numberFrom(0, 100))
+    .option('--quality <number>', `0 (smallest) to 100 (best) (default: ${DEFAULT_QUALITY})`, numberFrom(0, 100))
     .addOption(target.argParser(positiveNumber(24)).conflicts('quality'))
 }
 

@@ -31,8 +31,8 @@ export function addEncode(cli: Cli): void {
       const source = await ImageFile.open(image as string)
       try {
         // An overview of one image is of no use to anybody.
-        const own = { ...options, background: 'keep', layout: 'strict' } as const
-        return compressOutcome(await compressWithProgress(session, source, output, own))
+        const imageOptions = { ...options, background: 'keep', layout: 'strict' } as const
+        return compressOutcome(await compressWithProgress(session, source, output, imageOptions))
       } finally {
         source.close()
       }

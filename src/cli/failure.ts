@@ -3,7 +3,7 @@ import { CommanderError } from 'commander'
 import { isArgumentError } from '../arguments.js'
 import { ClericError } from '../errors.js'
 
-/** A failure of which the command knows more than the error says. */
+/** An error with a hint that only the command can give. */
 export class WithHint extends Error {
   readonly hint: string
 
@@ -20,11 +20,11 @@ export interface Failure {
   readonly code: string
   /** What, where, and what to do. */
   readonly message: string
-  /** Of what nobody foresaw: a bug, of which the stack says more than a line. */
+  /** The stack of an error that isn't cleric's own: a bug, about which it says more than a line does. */
   readonly stack?: string | undefined
 }
 
-/** What to do about it. */
+/** What the user can do about an error, by its code. */
 const HINTS: Partial<Record<string, string>> = {
   ERR_MODEL_MISMATCH: '; give the model it was made with (--model FILE)',
   ERR_NOT_WRITABLE: '; choose another place',

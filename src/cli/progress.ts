@@ -15,7 +15,7 @@ export class Progress {
   readonly #label: string
   readonly #target: Target | null
   readonly #started = performance.now()
-  /** What was done when the work began, as in a run that goes on from another. */
+  /** The `done` of the first update: more than 0 in a run that goes on from another. */
   #begun: number | null = null
   #last = performance.now()
   #drawn = 0
@@ -33,8 +33,8 @@ export class Progress {
     if (!this.#target || now - this.#last < (this.#target.isTTY ? TTY_MS : LINE_MS)) return
     this.#last = now
     const share = total > 0 ? done / total : 1
-    const own = done - this.#begun
-    const left = own > 0 ? ((now - this.#started) * (total - done)) / own / 1000 : null
+    const doneHere = done - this.#begun
+    const left = doneHere > 0 ? ((now - this.#started) * (total - done)) / doneHere / 1000 : null
     const parts = [`${(100 * share).toFixed(0).padStart(3)} %`, extra, left === null ? '' : `${duration(left)} left`]
     const text = parts.filter(Boolean).join(', ')
     if (this.#target.isTTY)

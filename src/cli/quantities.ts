@@ -1,6 +1,6 @@
 /** Numbers as people read them, and as they write them on a command line. */
 import { InvalidArgumentError } from 'commander'
-import { maxTileSide } from '../codec/bitstream.js'
+import { MAX_TILE_SIDE } from '../codec/bitstream.js'
 import { TILE_MULTIPLE } from '../tiff/tile-index.js'
 
 /** 1536 -> "1.5 KB". Powers of 1000, as disks and file managers count. */
@@ -97,7 +97,7 @@ export function integerFrom(min: number, max: number): (text: string) => number 
 
 /** Parses an option's value as the side of a tile. */
 export function tileSide(text: string): number {
-  const side = integerFrom(TILE_MULTIPLE, maxTileSide)(text)
+  const side = integerFrom(TILE_MULTIPLE, MAX_TILE_SIDE)(text)
   if (side % TILE_MULTIPLE !== 0) throw new InvalidArgumentError(`Expected a multiple of ${TILE_MULTIPLE}.`)
   return side
 }

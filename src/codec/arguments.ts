@@ -1,6 +1,6 @@
 /**
- * What callers give a codec, and the checks of it. They stand apart from what opens one, so that a bad argument is refused
- * before a model or a device is opened, or a WebGPU implementation so much as loaded.
+ * The arguments of codecs and their checks. They stand apart from the code that opens a codec, so that a bad argument is
+ * refused before a model or a device is opened, or a WebGPU implementation even loaded.
  */
 import {
   checkBytes,
@@ -14,11 +14,11 @@ import {
   wrongType,
 } from '../arguments.js'
 import type { Image } from '../image/image.js'
-import { maxTileSide } from './bitstream.js'
+import { MAX_TILE_SIDE } from './bitstream.js'
 
 /** Where the network may run. */
-export const deviceKinds = ['auto', 'webgpu', 'cpu'] as const
-export type DeviceKind = (typeof deviceKinds)[number]
+export const DEVICE_KINDS = ['auto', 'webgpu', 'cpu'] as const
+export type DeviceKind = (typeof DEVICE_KINDS)[number]
 
 /** Which model, on which device. */
 export interface CodecChoice {
@@ -31,7 +31,7 @@ export interface CodecChoice {
 }
 
 export interface CodecOptions extends CodecChoice {
-  /** Heard while the model is read and while the device is opened. */
+  /** Ends the opening, while the model is read or the device is opened. */
   readonly signal?: AbortSignal | undefined
 }
 
@@ -67,7 +67,7 @@ export interface PayloadTile {
 
 const CHOICE_CHECKS: OptionChecks<CodecChoice> = {
   model: checkString,
-  device: (value, name) => checkOneOf(value, name, deviceKinds),
+  device: (value, name) => checkOneOf(value, name, DEVICE_KINDS),
   adapter: (value, name, { device }) => {
     checkString(value, name)
     if (device === 'cpu') throw outOfRange('no adapter with device "cpu"', name, value)
@@ -87,9 +87,10 @@ export const ENCODE_CHECKS: OptionChecks<EncodeOptions> = {
 }
 
 /**
- * The options by which a codec is chosen: one to be opened, or an open one. Not both: one of them would count for nothing.
+ * The checks of options that choose a codec: one to be opened, or an open one. Both at once are refused, as one of them would
+ * be ignored.
  *
- * @param calls what is called of an open one
+ * @param calls methods that an open codec must have
  */
 export function codecUseChecks(
   calls: readonly string[] = ['encodePayload', 'decodePayload'],
@@ -116,16 +117,16 @@ export function checkTileBytes(bytes: unknown, name: string): Uint8Array {
 /** Checks the facts of a tile that is to be decoded. */
 export function checkPayloadTile(tile: PayloadTile): void {
   if (typeof tile !== 'object' || tile === null) throw wrongType('{ width, height, quality }', 'tile', tile)
-  checkInteger(tile.width, 'width', 1, maxTileSide)
-  checkInteger(tile.height, 'height', 1, maxTileSide)
+  checkInteger(tile.width, 'width', 1, MAX_TILE_SIDE)
+  checkInteger(tile.height, 'height', 1, MAX_TILE_SIDE)
   checkNumber(tile.quality, 'quality', 0, 100)
 }
 
 /** Checks an image that is to be encoded; RGB pixels that no other thread can change. */
 export function checkImage(input: ImageInput): Image {
   if (typeof input !== 'object' || input === null) throw wrongType('an image { data, width, height }', 'image', input)
-  const width = checkInteger(input.width, 'image.width', 1, maxTileSide)
-  const height = checkInteger(input.height, 'image.height', 1, maxTileSide)
+  const width = checkInteger(input.width, 'image.width', 1, MAX_TILE_SIDE)
+  const height = checkInteger(input.height, 'image.height', 1, MAX_TILE_SIDE)
   const { data } = input
   if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray)) {
     throw wrongType('a Uint8Array or Uint8ClampedArray', 'image.data', data)

@@ -23,7 +23,7 @@ import {
 } from './arguments.js'
 import { modelId, readTile, writeTile } from './bitstream.js'
 import { openBackend } from './devices.js'
-import { defaultQuality } from './gain.js'
+import { DEFAULT_QUALITY } from './gain.js'
 import { TileCodec } from './tile-codec.js'
 
 /**
@@ -38,7 +38,7 @@ import { TileCodec } from './tile-codec.js'
 export interface Codec extends Disposable {
   readonly model: { readonly name: string; readonly hash: string }
   readonly device: { readonly kind: Backend['kind']; readonly name: string }
-  /** Calls that run at a time. Who keeps so many under way keeps the device busy; more only wait. */
+  /** Calls that run at a time. That many under way keep the device busy; more only wait. */
   readonly tilesInFlight: number
   /** Whether every call rejects from now on, as the device is lost or the codec closed: then another is to be opened. */
   readonly isLost: boolean
@@ -73,7 +73,7 @@ export async function openCodec(options: CodecOptions = {}): Promise<Codec> {
   const { signal } = options
   throwIfAborted(signal)
   const opening = open(options)
-  // Neither a file's reading nor a driver's start can be stopped: what comes of them too late is closed.
+  // Neither reading a file nor starting a driver can be stopped: a codec that opens too late is closed.
   return untilAborted(opening, signal, () => opening.then((codec) => codec.close()).catch(() => {}))
 }
 
@@ -113,7 +113,7 @@ class QueuedCodec implements Codec {
 
   async encodeTile(input: ImageInput, options: EncodeOptions = {}): Promise<Uint8Array> {
     const image = checkImage(input)
-    const { quality = defaultQuality, signal } = checkOptions(options, ENCODE_CHECKS)
+    const { quality = DEFAULT_QUALITY, signal } = checkOptions(options, ENCODE_CHECKS)
     const payload = await this.#encode(image, quality, signal)
     const { width, height } = image
     return writeTile({ width, height, quality, modelId: modelId(this.model.hash) }, payload)
@@ -156,7 +156,7 @@ class QueuedCodec implements Codec {
   }
 
   #encode(image: Image, quality: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
-    // As a tile's head stores it, so that both sides interpolate the same gains.
+    // A tile's head stores a float32: both sides must interpolate the same gains.
     const stored = Math.fround(quality)
     return this.#queue(() => this.#tiles.encode(image, stored, signal), signal)
   }
@@ -172,7 +172,7 @@ class QueuedCodec implements Codec {
       this.#mustBeOpen()
       throwIfAborted(signal)
       const done = await work()
-      // What the device had finished when it was closed.
+      // The device may have finished it while the codec was being closed.
       this.#mustBeOpen()
       return done
     })

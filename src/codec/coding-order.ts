@@ -4,11 +4,11 @@
  */
 import type { Half, Shape } from '../network/graph.js'
 
-/** What a tile's size makes of the order. */
+/** The coding order of the symbols of a tile of some size. */
 export interface CodingOrder {
   /** Table index of every hyper-latent symbol. */
   readonly channelOfZ: Uint16Array
-  /** Of a slice's symbols. */
+  /** Offsets of each half's symbols in a slice of y. */
   readonly positions: Readonly<Record<Half, Int32Array>>
 }
 

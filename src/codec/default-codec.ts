@@ -11,9 +11,9 @@ import type { Codec, PayloadCodec } from './codec.js'
 
 /** Which codec to use; an open one goes first. All has been checked (`codec/arguments.ts`). */
 export interface CodecUse<C extends PayloadCodec = PayloadCodec> extends CodecChoice {
-  /** One that is open; it stays so. Default: the one that all of the program shares for the model and device. */
+  /** An open codec; it isn't closed. Default: the codec that all of the program shares for the model and device. */
   readonly codec?: C | undefined
-  /** Whose firing ends the wait for a codec that is being opened. */
+  /** Ends the wait for a codec that is being opened. */
   readonly signal?: AbortSignal | undefined
 }
 
@@ -37,10 +37,10 @@ interface Entry {
   idle: NodeJS.Timeout | undefined
 }
 
-/** Time after which a codec that nobody uses is closed, and its device's memory freed. */
+/** Idle time after which a codec is closed, and its device's memory freed. */
 const IDLE_MS = 30_000
 
-/** One codec a model and device, for all who want it. */
+/** One codec a model and device, shared by all callers. */
 export class SharedCodecs {
   readonly #open: (options: CodecOptions) => Promise<Codec>
   readonly #idleMs: number
@@ -52,9 +52,9 @@ export class SharedCodecs {
   }
 
   /**
-   * Lends the codec that is given, else the shared one; opens it if need be, or if its device was lost.
+   * Lends the given codec, else the shared one, which is opened first if it isn't open or its device was lost.
    *
-   * @throws ERR_ABORTED at once when the signal fires; what opening a codec throws, which is not kept: the next call tries again
+   * @throws ERR_ABORTED at once when the signal fires; what opening a codec throws. A failure isn't kept: the next call tries again
    * @example
    * using loan = await lend({ device: 'cpu', signal })
    * const payload = await loan.codec.encodePayload(image, 60, signal)
@@ -84,7 +84,7 @@ export class SharedCodecs {
   #usable(key: string): Entry | undefined {
     const entry = this.#entries.get(key)
     if (!entry?.codec?.isLost) return entry
-    // Those who still use it meet the loss, and the last of them closes it.
+    // Calls that still use it fail by themselves, and the last of them closes it.
     if (entry.users === 0) this.#close(key, entry)
     else this.#entries.delete(key)
     return undefined
@@ -139,7 +139,7 @@ function loanOf<C extends PayloadCodec>(codec: C, release: () => void): Loan<C> 
   }
 }
 
-// Loaded when first needed: what only reads facts of an archive shouldn't wait for a WebGPU implementation.
+// Loaded when first needed: a program that only reads the facts in an archive shouldn't wait for a WebGPU implementation.
 const shared = new SharedCodecs(async (options) => (await import('./codec.js')).openCodec(options))
 
 /** See {@link SharedCodecs.lend}. */

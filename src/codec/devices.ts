@@ -19,7 +19,7 @@ import {
 import { WebGpuBackend } from '../webgpu/backend.js'
 import { checkFits } from '../webgpu/plan.js'
 import type { DeviceKind } from './arguments.js'
-import { maxTileSide } from './bitstream.js'
+import { MAX_TILE_SIDE } from './bitstream.js'
 import { agreesWithProcessor } from './exactness.js'
 
 /** One line of `cleric devices`. */
@@ -40,7 +40,7 @@ export interface DeviceList {
   readonly devices: readonly DeviceDescription[]
 }
 
-/** What "auto" picks: a GPU, or null for the processor. */
+/** The device that "auto" picks: a GPU, or null for the processor. */
 export interface Choice {
   readonly gpu: FoundAdapter | null
   readonly reason: string
@@ -62,7 +62,7 @@ export async function findGpu(): Promise<FoundAdapter | null> {
 function shortcoming({ limits, software }: AdapterDescription, { config, parameters }: Model): string | null {
   try {
     for (const build of [encoderGraph, decoderGraph]) {
-      checkFits(build(config, parameters, maxTileSide, maxTileSide).graph, parameters, { limits, software })
+      checkFits(build(config, parameters, MAX_TILE_SIDE, MAX_TILE_SIDE).graph, parameters, { limits, software })
     }
     return null
   } catch (error) {
@@ -81,7 +81,7 @@ export function choose(gpu: FoundAdapter | null, model: Model | null): Choice {
   return { gpu, reason: 'it is a GPU' }
 }
 
-/** Opens a GPU, or a software adapter, and tries the former: of the latter there are few, which our tests run on. */
+/** Opens a GPU, or a software adapter. GPUs are tried; of software adapters there are few, and the tests run on them. */
 async function openTried(found: FoundAdapter, model: Model, signal?: AbortSignal): Promise<WebGpuBackend> {
   const backend = await WebGpuBackend.open(found)
   try {
@@ -111,7 +111,7 @@ export async function openGpu(
   }
 }
 
-/** What "auto" opens. A GPU that is there but isn't used is told of by a warning of the process. */
+/** Opens the device that "auto" picks. If a GPU is there but isn't used, a warning of the process says why. */
 export async function openAuto(found: FoundAdapter | null, model: Model, signal?: AbortSignal): Promise<Backend> {
   const { backend, reason } = await openGpu(found, model, signal)
   if (backend) return backend

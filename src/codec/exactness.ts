@@ -11,22 +11,22 @@ import type { Model } from '../model/model.js'
 import type { Backend } from '../network/graph.js'
 import { TileCodec } from './tile-codec.js'
 
-/** Of the probe: 8 x 8 latents of every channel. */
-const side = 128
-const quality = 50
+/** Side of the probe image: it has 8 x 8 latents of every channel. */
+const SIDE = 128
+const QUALITY = 50
 
 /** Flat, striped, shaded and noisy quarters: symbols and scales of all sizes. */
 function probe(): Image {
-  const data = new Uint8Array(3 * side * side)
-  for (let y = 0; y < side; y++) {
-    for (let x = 0; x < side; x++) {
+  const data = new Uint8Array(3 * SIDE * SIDE)
+  for (let y = 0; y < SIDE; y++) {
+    for (let x = 0; x < SIDE; x++) {
       const noise = hash(x, y, 1) >>> 24
-      const quarter = 2 * Number(y >= side / 2) + Number(x >= side / 2)
+      const quarter = 2 * Number(y >= SIDE / 2) + Number(x >= SIDE / 2)
       const value = [230, (x >> 2) & 1 ? 60 : 200, x + y, noise][quarter] as number
-      data.set([value, value >> 1, 255 - (value >> 2)], 3 * (y * side + x))
+      data.set([value, value >> 1, 255 - (value >> 2)], 3 * (y * SIDE + x))
     }
   }
-  return { data, width: side, height: side, channels: 3 }
+  return { data, width: SIDE, height: SIDE, channels: 3 }
 }
 
 /**
@@ -37,10 +37,10 @@ function probe(): Image {
 export async function agreesWithProcessor(model: Model, backend: Backend, signal?: AbortSignal): Promise<boolean> {
   const image = probe()
   using processor = await openCpu()
-  using own = new TileCodec(model, backend)
-  using other = new TileCodec(model, processor)
+  using tested = new TileCodec(model, backend)
+  using reference = new TileCodec(model, processor)
   try {
-    await other.decode(await own.encode(image, quality, signal), image, quality, signal)
+    await reference.decode(await tested.encode(image, QUALITY, signal), image, QUALITY, signal)
     return true
   } catch (error) {
     if (error instanceof CorruptDataError && error.code === 'ERR_CORRUPT_TILE') return false

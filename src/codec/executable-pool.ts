@@ -17,13 +17,13 @@ export class ExecutablePool {
   readonly #busy = new Set<Entry>()
   /** The least recently used first. */
   readonly #idle: Entry[] = []
-  /** Told when an executable is given back. */
+  /** Called when an executable is given back. */
   #onReturn = () => {}
-  /** Executables are found one after the other: none is compiled while one of its graph is about to be there. */
+  /** Searches run one after the other, so that no executable is compiled while one of its graph is about to become free. */
   #search: Promise<unknown> = Promise.resolve()
   #closed = false
 
-  /** @param limit executables to hold at most, busy and idle, as far as the idle ones go: they are what takes memory */
+  /** @param limit most executables to hold, busy ones included: they take memory. Only idle ones can be closed to keep it. */
   constructor(backend: Backend, parameters: Parameters, limit: number) {
     this.#backend = backend
     this.#parameters = parameters
@@ -69,7 +69,7 @@ export class ExecutablePool {
       } catch (error) {
         this.#mustBeOpen()
         if (!mayBeMemory(error)) throw error
-        // First what is kept goes, then this waits for what runs; only a graph that finds no room alone has failed.
+        // Idle executables are closed first, then this waits for the busy ones: a graph has only failed if it finds no room alone.
         if (this.#idle.length > 0) this.#freeIdle(0)
         else if (this.#busy.size > 0) await this.#returned()
         else throw error
@@ -112,7 +112,7 @@ export class ExecutablePool {
   }
 }
 
-/** Drivers don't tell want of memory from other failures. */
+/** Whether memory may have been short: drivers don't tell that from other failures. */
 function mayBeMemory(error: unknown): boolean {
   return error instanceof ClericError && (error.code === 'ERR_DEVICE_LIMIT' || error.code === 'ERR_DEVICE_FAILED')
 }

@@ -1,15 +1,15 @@
 /**
- * Any rate from one model: the step of every latent channel at a quality (architecture.md, "Any rate from one model").
+ * Any rate from one model: the step of every latent channel at a quality (docs/network.md, "Any rate from one model").
  */
 import type { Model } from '../model/model.js'
 
-/** Quality, 0 (smallest) to 100 (best), when nobody says. */
-export const defaultQuality = 60
+/** Default quality, from 0 (smallest) to 100 (best). */
+export const DEFAULT_QUALITY = 60
 
 export interface Gains {
-  /** What y is multiplied by before the hyper-encoder, [M]. */
+  /** Factors of y before the hyper-encoder, [M]. */
   readonly forward: Float32Array
-  /** What y_hat is multiplied by before the synthesis, [M]. */
+  /** Factors of y_hat before the synthesis, [M]. */
   readonly inverse: Float32Array
 }
 

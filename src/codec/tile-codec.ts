@@ -12,7 +12,7 @@ import {
   decoderGraph,
   type EncoderGraph,
   encoderGraph,
-  padMultiple,
+  PAD_MULTIPLE,
 } from '../network/cleric.js'
 import type { ModelConfig } from '../network/config.js'
 import type { Backend, Executable, Parameters, PortData, Tensor } from '../network/graph.js'
@@ -23,9 +23,9 @@ import { gainsAt } from './gain.js'
 import { Recent } from './recent.js'
 
 /** Executables kept: a slide needs one a tile in flight and one for the tiles at its edge. */
-const keptExecutables = 4
+const KEPT_EXECUTABLES = 4
 /** Sizes of tile, of each direction, whose graphs are kept: what the executables are found by. */
-const keptSizes = 4
+const KEPT_SIZES = 4
 
 /** The graph for a size of tile, and the order of its symbols. */
 interface Sized<G> {
@@ -43,14 +43,14 @@ export class TileCodec implements Disposable {
   readonly #yTables: RansTables
   readonly #zTables: RansTables
   readonly #observe: ObserveCoding
-  readonly #encoders = new Recent<Sized<EncoderGraph>>(keptSizes)
-  readonly #decoders = new Recent<Sized<DecoderGraph>>(keptSizes)
+  readonly #encoders = new Recent<Sized<EncoderGraph>>(KEPT_SIZES)
+  readonly #decoders = new Recent<Sized<DecoderGraph>>(KEPT_SIZES)
 
   /** @throws CorruptDataError ERR_MODEL_CORRUPT if the model's tables are unsound, or its parameters don't fit */
   constructor(model: Model, backend: Backend, observe: ObserveCoding = (work) => work()) {
     checkParameters(model.config, model.parameters)
     this.#model = model
-    this.#executables = new ExecutablePool(backend, model.parameters, keptExecutables)
+    this.#executables = new ExecutablePool(backend, model.parameters, KEPT_EXECUTABLES)
     this.#yTables = checkedTables(model.yTables)
     this.#zTables = checkedTables(model.zTables)
     this.#observe = observe
@@ -58,7 +58,7 @@ export class TileCodec implements Disposable {
 
   /** Payload bytes (`bitstream.ts`) of an image of at most 1024 x 1024 pixels. */
   async encode(image: Image, quality: number, signal?: AbortSignal): Promise<Uint8Array> {
-    const padded = padImage(image, padMultiple)
+    const padded = padImage(image, PAD_MULTIPLE)
     const sized = this.#sized(this.#encoders, encoderGraph, padded.height, padded.width)
     const { plan } = sized
     const inputs = new Map<Tensor, PortData>([[plan.image, padded.data]])
@@ -100,8 +100,8 @@ export class TileCodec implements Disposable {
     signal?: AbortSignal,
   ): Promise<Image> {
     const read = readPayload(payload)
-    const height = Math.ceil(size.height / padMultiple) * padMultiple
-    const width = Math.ceil(size.width / padMultiple) * padMultiple
+    const height = Math.ceil(size.height / PAD_MULTIPLE) * PAD_MULTIPLE
+    const width = Math.ceil(size.width / PAD_MULTIPLE) * PAD_MULTIPLE
     const sized = this.#sized(this.#decoders, decoderGraph, height, width)
     const data = await this.#executables.use(sized.plan.graph, (executable) =>
       this.#decodeOn(executable, sized, read, quality, signal),
@@ -191,7 +191,7 @@ function asIndexes(values: Int16Array): Uint16Array {
 /** CRC-32C over int16 little-endian, whatever the host's order. */
 function crcOfSymbols(symbols: Int16Array, seed: number): number {
   const bytes = new Uint8Array(symbols.buffer, symbols.byteOffset, symbols.byteLength)
-  return crc32c(littleEndian ? bytes : Buffer.from(bytes).swap16(), seed)
+  return crc32c(IS_LITTLE_ENDIAN ? bytes : Buffer.from(bytes).swap16(), seed)
 }
 
-const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
+const IS_LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1

@@ -5,7 +5,7 @@ export class BusyClock {
   #working = 0
   #since = 0
 
-  /** Counts the time that the work takes, what it does before it first waits too. */
+  /** Counts the time that the work takes, from the call on. */
   async while<T>(work: () => Promise<T>): Promise<T> {
     if (this.#working++ === 0) this.#since = performance.now()
     try {
@@ -15,7 +15,7 @@ export class BusyClock {
     }
   }
 
-  /** Of pieces of work that have settled, and of the time since which others are under way. */
+  /** Time during which work was under way, up to now. */
   get seconds(): number {
     return (this.#busy + (this.#working > 0 ? performance.now() - this.#since : 0)) / 1000
   }

@@ -17,10 +17,10 @@ import {
   wrongType,
 } from '../arguments.js'
 import { type CodecChoice, codecUseChecks } from '../codec/arguments.js'
-import { maxTileSide } from '../codec/bitstream.js'
+import { MAX_TILE_SIDE } from '../codec/bitstream.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import { lend } from '../codec/default-codec.js'
-import { defaultQuality } from '../codec/gain.js'
+import { DEFAULT_QUALITY } from '../codec/gain.js'
 import { throwIfAborted } from '../errors.js'
 import { checkOutput } from '../files/output.js'
 import { checkSlide, type Level, type SlideSource } from '../slide/source.js'
@@ -47,7 +47,7 @@ export interface CompressOptions extends CodecChoice {
   readonly levels?: 'all' | readonly number[] | undefined
   /** Side of a tile, a multiple of 16 from 16 to 1024; default 512. */
   readonly tile?: number | undefined
-  /** What becomes of tiles that show glass only; default "auto". */
+  /** How tiles that show only glass are stored; default "auto". */
   readonly background?: BackgroundMode | undefined
   /** false leaves the label out, and every property that may identify. */
   readonly label?: boolean | undefined
@@ -55,7 +55,7 @@ export interface CompressOptions extends CodecChoice {
   readonly macro?: boolean | undefined
   /** `compat` (default): other programs open the archive as a low-power slide. `strict`: the slide's levels come first. */
   readonly layout?: Layout | undefined
-  /** What becomes of tiles that can't be read from the slide: `fail` (default), or `background`. */
+  /** What to do if a tile can't be read from the slide: `fail` (default), or store `background` in its place. */
   readonly onBadTile?: OnBadTile | undefined
   readonly overwrite?: boolean | undefined
   /** Goes on from an interrupted run with the same slide, model and options, if there is one. */
@@ -63,9 +63,9 @@ export interface CompressOptions extends CodecChoice {
   /** An open codec to encode with; it isn't closed. Default: one that all of the program shares. */
   readonly codec?: PayloadCodec | undefined
   readonly onProgress?: ((progress: CompressProgress) => void) | undefined
-  /** Hears how far the search for the quality is, with `targetBpp`. */
+  /** Called with the progress of the search for a quality, with `targetBpp`. */
   readonly onSearch?: ((progress: SearchProgress) => void) | undefined
-  /** Hears of each tile that can't be read from the slide, with `onBadTile: "background"`. */
+  /** Called for each tile that can't be read from the slide, with `onBadTile: "background"`. */
   readonly onUnreadable?: ((tile: UnreadableTile) => void) | undefined
   readonly signal?: AbortSignal | undefined
 }
@@ -148,7 +148,7 @@ export async function compressSlide(
     const run = new CompressionRun(plan, new SlideReader(source, onBadTile), loan, clocks, runOptions)
     const quality =
       targetBpp === undefined
-        ? (givenQuality ?? defaultQuality)
+        ? (givenQuality ?? DEFAULT_QUALITY)
         : await qualityForTarget(run, targetBpp, onSearch ?? (() => {}), signal)
     const bytes = await run.write(output, quality, signal)
     return {
@@ -197,7 +197,7 @@ const COMPRESS_CHECKS: OptionChecks<CompressOptions> = {
 
 /** A side that TIFF has. */
 function checkTile(tile: unknown, name: string): void {
-  if (checkInteger(tile, name, TILE_MULTIPLE, maxTileSide) % TILE_MULTIPLE !== 0) {
+  if (checkInteger(tile, name, TILE_MULTIPLE, MAX_TILE_SIDE) % TILE_MULTIPLE !== 0) {
     throw outOfRange(`a multiple of ${TILE_MULTIPLE}`, name, tile)
   }
 }

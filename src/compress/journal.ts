@@ -19,7 +19,7 @@ const RECORD_BYTES = 32
 const BATCH = 4096
 
 /** One tile that is written. */
-export interface Recorded {
+export interface TileRecord {
   readonly offset: number
   /** 0 for a tile that is not stored. */
   readonly length: number
@@ -43,7 +43,7 @@ export function recordPosition(number: number): number {
   return HEAD_BYTES + RECORD_BYTES * number
 }
 
-export function encodeRecord(number: number, { offset, length, colour, crc }: Recorded): Uint8Array {
+export function encodeRecord(number: number, { offset, length, colour, crc }: TileRecord): Uint8Array {
   const bytes = new Uint8Array(RECORD_BYTES)
   const view = new DataView(bytes.buffer)
   view.setUint32(0, number, true)
@@ -55,7 +55,7 @@ export function encodeRecord(number: number, { offset, length, colour, crc }: Re
   return bytes
 }
 
-function decodeRecord(bytes: Uint8Array, number: number): Recorded | null {
+function decodeRecord(bytes: Uint8Array, number: number): TileRecord | null {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   if (view.getUint32(0, true) !== number || view.getUint32(28, true) !== crc32c(bytes.subarray(0, 28))) return null
   return {
@@ -78,7 +78,7 @@ export async function readFingerprint(journal: FileHandle): Promise<Uint8Array |
 }
 
 /** The records up to the first that is not whole. */
-export async function* readRecords(journal: FileHandle): AsyncGenerator<Recorded> {
+export async function* readRecords(journal: FileHandle): AsyncGenerator<TileRecord> {
   const batch = new Uint8Array(BATCH * RECORD_BYTES)
   for (let number = 0; ; ) {
     const { bytesRead } = await journal.read(batch, 0, batch.length, recordPosition(number))

@@ -1,4 +1,4 @@
-/** What an edge tile holds beyond the edge: nobody sees it, so it should cost few bits, and not disturb what is seen. */
+/** Padding of the tiles at the edge of a level. It is never shown, so it should cost few bits and not disturb the pixels beside it. */
 import { growImage, type Image } from '../image/image.js'
 
 /** Pixels over which the last column and row fade. A power of 2. */

@@ -1,4 +1,4 @@
-/** What a compression is to write: which levels and tiles, and what the head says of them. Reads no pixels, writes nothing. */
+/** The plan of a compression: which levels and tiles the archive has, and its head. Making it reads no pixels and writes nothing. */
 import { createHash } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { type Description, readSlideFacts, writeSlideFacts } from '../archive/description.js'
@@ -84,7 +84,7 @@ export class CompressionPlan {
   }
 
   /**
-   * All that the archive says but for where things are.
+   * The contents of the head, before it is known where tiles and images are.
    *
    * @throws SlideError ERR_UNSUPPORTED_SLIDE for facts that a reader would refuse
    */
@@ -134,7 +134,7 @@ export class CompressionPlan {
     return (this.indexes[level] as TileIndex).length.length
   }
 
-  /** What a reader would refuse must not be written: files may state any nonsense about themselves. */
+  /** Facts that a reader would refuse must not be written: slide files may state any nonsense about themselves. */
   #refuseUnreadable(description: Description): void {
     try {
       readSlideFacts(writeSlideFacts(description))

@@ -1,4 +1,4 @@
-/** What a compression tells while it runs. */
+/** Progress reports of a compression. */
 
 /** A tile of the slide that could not be read and has the background colour instead. */
 export interface UnreadableTile {

@@ -28,7 +28,7 @@ export interface RunOptions {
   readonly onUnreadable: ((tile: UnreadableTile) => void) | undefined
 }
 
-/** What the time goes by. */
+/** Clocks of the stages of a compression. */
 export interface StageClocks {
   /** Reading the slide's pixels, the overview's too. */
   readonly read: BusyClock
@@ -38,7 +38,7 @@ export interface StageClocks {
   readonly write: BusyClock
 }
 
-/** What stands for a tile that isn't stored. */
+/** A tile that isn't stored: its colour, and the error if it could not be read. */
 interface OmittedTile {
   readonly colour: Colour
   readonly error?: SlideError
@@ -86,7 +86,7 @@ export class CompressionRun {
     return parts.reduce((sum, { length }) => sum + length, 0)
   }
 
-  /** What the codec gets of tile 0 .. totalTiles - 1, level by level and row by row; null if it isn't stored. */
+  /** The pixels that are encoded of tile 0 .. totalTiles - 1, level by level and row by row; null if it isn't stored. */
   async tileImage(number: number, signal: AbortSignal): Promise<Image | null> {
     const image = await this.#read(this.plan.place(number), signal)
     return 'colour' in image ? null : image

@@ -8,7 +8,7 @@ export const ON_BAD_TILE = ['fail', 'background'] as const
 export type OnBadTile = (typeof ON_BAD_TILE)[number]
 
 export interface Area extends Size {
-  /** Of the slide. */
+  /** The slide's number of the level. */
   readonly level: number
   /** In pixels of the level. */
   readonly left: number

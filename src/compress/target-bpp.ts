@@ -34,7 +34,7 @@ const LOOKED_AT = 1024
 /** Tiles of these that are encoded. They stay in memory. */
 const ENCODED = 24
 
-/** Of the target: more exact than the sample is, and less than the 1 % that is promised where it is no sample. */
+/** Relative error at which the search ends: below the sample's own, and below the 1 % that is promised where all tiles are encoded. */
 const TOLERANCE = 0.003
 const MOST_TRIES = 10
 /** Qualities are multiples of 1 / this: much finer than the tolerance on the curves of real models. */

@@ -15,10 +15,10 @@ import { TIFF_HEADER_BYTES } from '../tiff/writer.js'
 import {
   encodeJournalHead,
   encodeRecord,
-  type Recorded,
   readFingerprint,
   readRecords,
   recordPosition,
+  type TileRecord,
 } from './journal.js'
 
 /** Every name that is written for an archive. */
@@ -31,11 +31,11 @@ export function isResumable(path: string): boolean {
   return existsSync(partialOf(path)) && existsSync(journalOf(path))
 }
 
-export interface Start {
+export interface WriterOptions {
   readonly overwrite: boolean
   /** Go on from an interrupted run, if there is one. */
   readonly resume: boolean
-  /** Of all that the bytes of the archive depend on. */
+  /** Digest of all that the bytes of the archive depend on. */
   readonly fingerprint: Uint8Array
   /** Room for the head. */
   readonly headLength: number
@@ -45,38 +45,38 @@ export interface Start {
 
 export class ArchiveWriter {
   /** Tiles that an interrupted run has written. */
-  readonly resumed: readonly Recorded[]
+  readonly resumed: readonly TileRecord[]
   readonly #overwrite: boolean
   readonly #file: PartialFile
   readonly #journal: FileHandle
   #tiles: number
   #position: number
 
-  private constructor(start: Start, file: PartialFile, journal: FileHandle, resumed: readonly Recorded[]) {
-    this.#overwrite = start.overwrite
+  private constructor(options: WriterOptions, file: PartialFile, journal: FileHandle, resumed: readonly TileRecord[]) {
+    this.#overwrite = options.overwrite
     this.#file = file
     this.#journal = journal
     this.resumed = resumed
     this.#tiles = resumed.length
-    this.#position = resumed.reduce((sum, { length }) => sum + length, start.headLength)
+    this.#position = resumed.reduce((sum, { length }) => sum + length, options.headLength)
   }
 
   /** @throws ClericError ERR_FILE_EXISTS; ERR_RESUME_MISMATCH if what was interrupted was another run */
-  static async open(path: string, start: Start): Promise<ArchiveWriter> {
-    refuseExisting(path, start.overwrite)
-    const resumed = start.resume && isResumable(path) ? await ArchiveWriter.#resume(path, start) : null
-    return resumed ?? ArchiveWriter.#create(path, start)
+  static async open(path: string, options: WriterOptions): Promise<ArchiveWriter> {
+    refuseExisting(path, options.overwrite)
+    const resumed = options.resume && isResumable(path) ? await ArchiveWriter.#resume(path, options) : null
+    return resumed ?? ArchiveWriter.#create(path, options)
   }
 
-  static async #create(path: string, start: Start): Promise<ArchiveWriter> {
+  static async #create(path: string, options: WriterOptions): Promise<ArchiveWriter> {
     const file = await PartialFile.create(path)
     const journal = await replaceFile(journalOf(path)).catch(async (error: unknown) => {
       await file.close()
       throw error
     })
-    const writer = new ArchiveWriter(start, file, journal, [])
+    const writer = new ArchiveWriter(options, file, journal, [])
     try {
-      await writer.#record(encodeJournalHead(start.fingerprint, start.tiles), 0)
+      await writer.#record(encodeJournalHead(options.fingerprint, options.tiles), 0)
     } catch (error) {
       await writer.leave()
       throw error
@@ -85,19 +85,19 @@ export class ArchiveWriter {
   }
 
   /** Null if the journal hasn't begun. */
-  static async #resume(path: string, start: Start): Promise<ArchiveWriter | null> {
+  static async #resume(path: string, options: WriterOptions): Promise<ArchiveWriter | null> {
     const journal = await open(journalOf(path), 'r+')
     let file: PartialFile | null = null
     try {
       const fingerprint = await readFingerprint(journal)
-      if (fingerprint && !Buffer.from(fingerprint).equals(start.fingerprint)) {
+      if (fingerprint && !Buffer.from(fingerprint).equals(options.fingerprint)) {
         const what = 'was begun with another slide, model, device or other options'
         const remedy = 'give the same, or start over without --resume'
         throw new ClericError('ERR_RESUME_MISMATCH', `${partialOf(path)} ${what}; ${remedy}`)
       }
       if (fingerprint) {
         file = await PartialFile.reopen(path)
-        return new ArchiveWriter(start, file, journal, await verifiedTiles(file.handle, journal, start))
+        return new ArchiveWriter(options, file, journal, await verifiedTiles(file.handle, journal, options))
       }
     } catch (error) {
       await file?.close()
@@ -114,7 +114,7 @@ export class ArchiveWriter {
   }
 
   /** Appends the next tile, or records what stands for it. Calls must not overlap. */
-  async appendTile(bytes: Uint8Array, colour: Uint8Array): Promise<Recorded> {
+  async appendTile(bytes: Uint8Array, colour: Uint8Array): Promise<TileRecord> {
     const record = { offset: bytes.length > 0 ? this.#position : 0, length: bytes.length, colour, crc: crc32c(bytes) }
     await this.append(bytes)
     await this.#record(encodeRecord(this.#tiles, record), recordPosition(this.#tiles))
@@ -138,7 +138,7 @@ export class ArchiveWriter {
     await rm(journalOf(this.#file.path), { force: true })
   }
 
-  /** Gives up. What is written stays, for a run that goes on, unless it is nothing. Harmless after {@link finish}. */
+  /** Gives up. The tiles written so far stay, for a run that goes on; without any the files are removed. Harmless after {@link finish}. */
   async leave(): Promise<void> {
     const hasName = await this.#file.hasName().catch(() => false)
     await this.#journal.close().catch(() => {})
@@ -156,12 +156,12 @@ export class ArchiveWriter {
 }
 
 /** The tiles that the journal records and whose bytes are in the file. */
-async function verifiedTiles(file: FileHandle, journal: FileHandle, start: Start): Promise<Recorded[]> {
-  const tiles: Recorded[] = []
-  let position = start.headLength
+async function verifiedTiles(file: FileHandle, journal: FileHandle, options: WriterOptions): Promise<TileRecord[]> {
+  const tiles: TileRecord[] = []
+  let position = options.headLength
   const { size } = await file.stat()
   for await (const record of readRecords(journal)) {
-    if (tiles.length === start.tiles || !(await isInFile(record, position, size, file))) break
+    if (tiles.length === options.tiles || !(await isInFile(record, position, size, file))) break
     tiles.push(record)
     position += record.length
   }
@@ -169,7 +169,7 @@ async function verifiedTiles(file: FileHandle, journal: FileHandle, start: Start
 }
 
 /** Whether the bytes at `position` are those of the tile. */
-async function isInFile(record: Recorded, position: number, size: number, file: FileHandle): Promise<boolean> {
+async function isInFile(record: TileRecord, position: number, size: number, file: FileHandle): Promise<boolean> {
   const { offset, length, crc } = record
   if (length === 0) return offset === 0
   if (offset !== position || position + length > size) return false
@@ -182,7 +182,7 @@ function journalOf(path: string): string {
   return `${path}.journal`
 }
 
-/** A new file under a name, whoever else may be about to make one. */
+/** A new file under a name, even if another process makes one there at the same time. */
 async function replaceFile(name: string): Promise<FileHandle> {
   for (;;) {
     await rm(name, { force: true })

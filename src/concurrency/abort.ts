@@ -12,7 +12,7 @@ export function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefine
       cancel()
       reject(new AbortedError(signal.reason))
     })
-    // At once: an abort must not cancel what the caller is about to get.
+    // The callback goes at once: an abort must not cancel a result that the caller is about to get.
     const settle = <V>(how: (outcome: V) => void) => {
       return (outcome: V) => {
         forget()
@@ -24,8 +24,8 @@ export function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefine
 }
 
 /**
- * An AbortController that fires when `signal` does too, until it is disposed of. What `AbortSignal.any` makes can't be: it
- * would leave something at the signal, which may live as long as the program.
+ * An AbortController that also fires when `signal` does, until it is disposed of. `AbortSignal.any` can't be disposed of: it
+ * would leave a listener at the signal, which may live as long as the program.
  *
  * @example
  * using stop = new LinkedAbort(signal)
@@ -45,7 +45,7 @@ export class LinkedAbort extends AbortController implements Disposable {
   }
 }
 
-/** What waits for each signal. One listener a signal: hundreds of reads may share it, and Node warns of the eleventh. */
+/** The callbacks of each signal. It has one listener for all of them: hundreds of reads may share a signal, and Node warns at the eleventh listener. */
 const waiting = new WeakMap<AbortSignal, Set<() => void>>()
 
 function whenAborted(signal: AbortSignal, callback: () => void): () => void {

@@ -4,35 +4,35 @@ import { throwIfAborted } from '../errors.js'
 import { LinkedAbort } from './abort.js'
 
 /**
- * Calls `make` for every item, at most `inFlight` of them at the same time, and `use` with each result, one after the other in
- * the order of the items. A slow `use` holds `make` back. After a failure no further item is begun, and the work under way is
+ * Calls `work` for every item, at most `inFlight` calls at the same time, and `use` with each result, one after the other in
+ * the order of the items. A slow `use` holds `work` back. After a failure no further item is begun, and the work under way is
  * aborted and waited for.
  */
-export async function inOrder<Item, Made>(
+export async function inOrder<Item, Result>(
   items: Iterable<Item>,
   inFlight: number,
-  make: (item: Item, signal: AbortSignal) => Promise<Made>,
-  use: (item: Item, made: Made) => Promise<void>,
+  work: (item: Item, signal: AbortSignal) => Promise<Result>,
+  use: (item: Item, result: Result) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
   using stop = new LinkedAbort(signal)
-  const waiting: { item: Item; made: Promise<Made> }[] = []
+  const waiting: { item: Item; result: Promise<Result> }[] = []
   const useOldest = async () => {
     const oldest = waiting.shift()
-    if (oldest) await use(oldest.item, await oldest.made)
+    if (oldest) await use(oldest.item, await oldest.result)
   }
   try {
     for (const item of items) {
       throwIfAborted(signal)
-      const made = make(item, stop.signal)
-      // Reported when its turn comes; until then a failure must not count as unhandled.
-      made.catch(() => {})
-      waiting.push({ item, made })
+      const result = work(item, stop.signal)
+      // A failure is reported when the item's turn comes; until then it must not count as unhandled.
+      result.catch(() => {})
+      waiting.push({ item, result })
       if (waiting.length >= inFlight) await useOldest()
     }
     while (waiting.length > 0) await useOldest()
   } finally {
     stop.abort()
-    await Promise.allSettled(waiting.map(({ made }) => made))
+    await Promise.allSettled(waiting.map(({ result }) => result))
   }
 }

@@ -9,7 +9,7 @@ export class Turns {
   }
 
   async run<T>(work: () => Promise<T>): Promise<T> {
-    // Who is woken runs in the place of the one that has ended.
+    // When one ends, the next takes its place at once, so that the number running stays the same.
     if (this.#running === this.#limit) await new Promise<void>((wake) => this.#waiting.push(wake))
     else this.#running++
     try {

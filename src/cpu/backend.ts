@@ -27,7 +27,7 @@ export interface CpuOptions {
 }
 
 /** Sane up to the largest servers. */
-const maxThreads = 256
+const MAX_THREADS = 256
 
 /**
  * Opens the processor as a device. Results do not depend on the number of threads.
@@ -41,10 +41,10 @@ const maxThreads = 256
 export async function openCpu(options: CpuOptions = {}): Promise<CpuBackend> {
   if (typeof options !== 'object' || options === null) throw wrongType('an object', 'options', options)
   const threads = checkInteger(
-    options.threads ?? Math.min(availableParallelism(), maxThreads),
+    options.threads ?? Math.min(availableParallelism(), MAX_THREADS),
     'threads',
     1,
-    maxThreads,
+    MAX_THREADS,
   )
   const known = instructionSets()
   if (options.isa !== undefined) checkOneOf(options.isa, 'isa', known)

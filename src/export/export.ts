@@ -28,7 +28,7 @@ import { EXPORT_COMPRESSIONS, type ExportCompression, tileCodec } from './tile-c
 export interface ExportOptions extends CodecChoice {
   /** How tiles are compressed: `jpeg` (default), `webp`, or `deflate`, which loses nothing. */
   readonly compression?: ExportCompression | undefined
-  /** Of JPEG or WebP, an integer from 1 to 100; default 90. */
+  /** Quality of JPEG or WebP, an integer from 1 to 100; default 90. */
   readonly quality?: number | undefined
   /** false leaves the label out, and everything that may identify. */
   readonly label?: boolean | undefined
@@ -56,7 +56,7 @@ export interface ExportResult {
 }
 
 const DEFAULT_QUALITY = 90
-/** Of slides that have no tiles of ours. */
+/** Side of a tile, unless the slide is an archive, whose own it is. */
 const TILE = 512
 /** Tiles of a slide that no codec of ours decodes: enough to read some while others are compressed. */
 const TILES_IN_FLIGHT = 4

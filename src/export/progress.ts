@@ -1,4 +1,4 @@
-/** What an export tells while it runs. */
+/** Progress reports of an export. */
 
 /** How far an export is. Counts the tiles of all levels. */
 export interface ExportProgress {

@@ -40,7 +40,7 @@ interface Written {
   readonly length: number
 }
 
-interface Made {
+interface EncodedTile {
   /** Cut to the level. */
   readonly image: Image
   /** Size and colour of a tile of one colour, else null. */
@@ -99,16 +99,16 @@ export class ExportRun {
     await inOrder(
       places(index.columns, index.rows),
       this.#plan.tilesInFlight,
-      async ({ column, row }, signal) => this.#make(i, await this.#read(i, column, row, signal)),
-      async ({ column, row }, made) => {
-        await this.#put(i, column, row, made)
-        await reducer?.add(column, row, made.image)
+      async ({ column, row }, signal) => this.#encodeTile(i, await this.#read(i, column, row, signal)),
+      async ({ column, row }, encoded) => {
+        await this.#store(i, column, row, encoded)
+        await reducer?.add(column, row, encoded.image)
       },
       this.#signal,
     )
   }
 
-  /** What makes the next level out of this one, if it is to be made. */
+  /** Makes the next level out of this one; null if the slide has it. */
   #reducer(i: number): Reducer | null {
     const [finer, coarser] = [this.#plan.levels[i] as ExportLevel, this.#plan.levels[i + 1]]
     if (coarser?.number !== null) return null
@@ -117,10 +117,10 @@ export class ExportRun {
       inOrder(
         tiles.entries(),
         this.#plan.tilesInFlight,
-        ([, image]) => this.#make(i + 1, image),
-        async ([column], made) => {
-          await this.#put(i + 1, column, row, made)
-          await next?.add(column, row, made.image)
+        ([, image]) => this.#encodeTile(i + 1, image),
+        async ([column], encoded) => {
+          await this.#store(i + 1, column, row, encoded)
+          await next?.add(column, row, encoded.image)
         },
         this.#signal,
       ),
@@ -137,7 +137,7 @@ export class ExportRun {
     return this.#slide.readRegion(levelRegion(this.#slide, level, left, top, w, h), signal)
   }
 
-  async #make(i: number, image: Image): Promise<Made> {
+  async #encodeTile(i: number, image: Image): Promise<EncodedTile> {
     const { tileWidth, tileHeight } = (this.#plan.levels[i] as ExportLevel).index
     const plain = isPlain(image) ? `${tileWidth}x${tileHeight}:${image.data.subarray(0, 3).join()}` : null
     if (plain !== null && this.#plain.has(plain)) return { image, plain, bytes: null }
@@ -145,7 +145,7 @@ export class ExportRun {
     return { image, plain, bytes }
   }
 
-  async #put(i: number, column: number, row: number, { image, plain, bytes }: Made): Promise<void> {
+  async #store(i: number, column: number, row: number, { image, plain, bytes }: EncodedTile): Promise<void> {
     const { index } = this.#plan.levels[i] as ExportLevel
     const known = plain === null ? undefined : this.#plain.get(plain)
     // Whether one like it is written is decided here, where tiles come in order: the file must not depend on timing.

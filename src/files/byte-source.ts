@@ -6,14 +6,14 @@ import { outOfRange, wrongType } from '../arguments.js'
 import { ClericError, CorruptDataError, throwIfAborted, UnsupportedError } from '../errors.js'
 import { changed, versionOf } from './version.js'
 
-/** What is fetched first: the whole head of most archives, and of every archive enough to tell that it is one. */
+/** Bytes that are fetched first: the whole head of most archives, and enough of every archive to recognise it. */
 export const START_BYTES = 2 ** 16
 
 export interface ByteSource {
   /** Path or address, for messages. */
   readonly name: string
   readonly size: number
-  /** Changes when the file does, as far as anybody says. */
+  /** Changes when the file does, as far as the file system or server tells. */
   readonly version: string
   /**
    * Exactly `length` bytes from `offset` on.
@@ -95,7 +95,7 @@ class FileBytes implements ByteSource {
     for (let done = 0; done < length; ) {
       const { bytesRead } = await this.#handle.read(bytes, done, length - done, offset + done)
       if (bytesRead === 0) {
-        // It had them when it was opened.
+        // The file was long enough when it was opened.
         if (versionOf(await this.#handle.stat({ bigint: true })) !== this.version) throw changed(this.name)
         throw beyond(this.name, offset, length, offset + done)
       }
@@ -129,7 +129,7 @@ class BlobBytes implements ByteSource {
     try {
       return new Uint8Array(await this.#blob.slice(offset, offset + length).arrayBuffer())
     } catch (cause) {
-      // So a Blob of a file says that the file is no longer what it was.
+      // This is how a Blob of a file reports that the file has changed.
       if ((cause as Error).name === 'NotReadableError') throw changed(this.name, cause)
       throw cause
     }
@@ -138,7 +138,7 @@ class BlobBytes implements ByteSource {
   close(): void {}
 }
 
-/** What a server says by which the state of a file is known. */
+/** The headers by which a server identifies the version of a file. */
 interface Validators {
   readonly etag: string | null
   readonly lastModified: string | null
@@ -153,7 +153,7 @@ class UrlBytes implements ByteSource {
   readonly size: number
   readonly version: string
   readonly #validators: Validators
-  /** What came with the answer that told the size. */
+  /** The bytes that came with the answer that told the size. */
   readonly #start: Uint8Array
 
   private constructor(name: string, size: number, validators: Validators, start: Uint8Array) {
@@ -181,7 +181,7 @@ class UrlBytes implements ByteSource {
     throwIfAborted(signal)
     if (offset + length <= this.#start.length) return this.#start.subarray(offset, offset + length)
     const { etag, lastModified } = this.#validators
-    // A weak tag is none that If-Range may have. A server that doesn't know If-Range is found out by its answer.
+    // If-Range may not have a weak tag. The answer shows whether the server knows If-Range.
     const condition = etag === null ? lastModified : etag.startsWith('W/') ? null : etag
     const response = await request(
       this.name,
@@ -225,7 +225,7 @@ class UrlBytes implements ByteSource {
 
 const NO_RANGES = "the server doesn't answer range requests"
 
-/** Content-Range: "bytes 0-99/1234", "bytes 0-99/*", or, where nothing can be sent, an asterisk for the first two; NaN for what isn't said. */
+/** Content-Range: "bytes 0-99/1234", "bytes 0-99/*" or, where nothing can be sent, an asterisk in place of the range. NaN for numbers that are not there. */
 function rangeOf({ headers }: Response): { readonly first: number; readonly last: number; readonly size: number } {
   const [, ...numbers] = /^bytes (?:(\d+)-(\d+)|\*)\/(\d+|\*)$/.exec(headers.get('content-range') ?? '') ?? []
   const [first = Number.NaN, last = Number.NaN, size = Number.NaN] = numbers.map(Number)
@@ -276,14 +276,14 @@ async function request(
   throw new ClericError('ERR_NETWORK', `${address}: ${response.status} ${response.statusText}`.trimEnd())
 }
 
-/** Precondition Failed; Range Not Satisfiable, as the file has become shorter. */
+/** Answers to a request for a file that has changed: Precondition Failed, and Range Not Satisfiable if it is shorter now. */
 const OUTDATED: readonly number[] = [412, 416]
 
 async function cancel({ body }: Response): Promise<void> {
   await body?.cancel().catch(() => {})
 }
 
-/** What `fetch` fails with says neither where nor, but for its cause, why. */
+/** An error that says where and why: that of `fetch` says the latter in its cause only. */
 function networkError(address: string, error: unknown, signal?: AbortSignal): unknown {
   if (error instanceof ClericError) return error
   throwIfAborted(signal)

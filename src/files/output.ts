@@ -1,6 +1,6 @@
 /**
- * Whether a file may be written where it is asked for, found out before any work is done for it: nothing that is read
- * for it is touched by any of the names that are written on the way, links included.
+ * Whether a file may be written at a path, found out before any work is done for it. None of the names that are written on
+ * the way may lead, links included, to a file that is read for it.
  */
 import { accessSync, type BigIntStats, constants, existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -9,7 +9,7 @@ import { ClericError } from '../errors.js'
 export interface Output {
   /** Every name that is written, that of the output first. */
   readonly names: readonly [output: string, ...beside: string[]]
-  /** What is read for it; what names no file, such as the description of a drawn slide, can't be touched. */
+  /** Paths that are read for it. One that names no file, such as the description of a drawn slide, matches nothing. */
   readonly reads: readonly (string | undefined)[]
   readonly overwrite: boolean
 }
@@ -62,7 +62,7 @@ export function refuseExisting(path: string, overwrite: boolean): void {
   }
 }
 
-/** What a name leads to, through links; null if nothing is there. */
+/** The file that a name leads to, through links; null if nothing is there. */
 function statOf(name: string, output: string): BigIntStats | null {
   try {
     return statSync(name, { bigint: true, throwIfNoEntry: false }) ?? null
@@ -76,7 +76,7 @@ function isSame(there: BigIntStats, read: string): boolean {
     const other = statSync(read, { bigint: true, throwIfNoEntry: false })
     return other?.dev === there.dev && other.ino === there.ino
   } catch {
-    // Whoever opens it will hear why it can't be read.
+    // Opening it will say why it can't be read.
     return false
   }
 }

@@ -2,7 +2,7 @@
  * A file that is written so that there is never half of it under its name: its bytes go to OUT.partial, what makes them
  * a TIFF (the offset of the first directory) comes last, then fsync, then the name.
  *
- * Of two runs that write the same file the later one takes OUT.partial over, and the earlier one fails in the end: each
+ * If two runs write the same file, the later one takes OUT.partial over, and the earlier one fails in the end. Each
  * has a file of its own, so that their bytes never mix.
  */
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
@@ -60,9 +60,9 @@ export class PartialFile {
 
   /** Whether OUT.partial is still the file of this run. */
   async hasName(): Promise<boolean> {
-    const own = await this.handle.stat({ bigint: true })
+    const opened = await this.handle.stat({ bigint: true })
     const named = await stat(partialOf(this.path), { bigint: true }).catch(() => null)
-    return named?.ino === own.ino && named.dev === own.dev
+    return named?.ino === opened.ino && named.dev === opened.dev
   }
 
   async close(): Promise<void> {

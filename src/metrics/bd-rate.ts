@@ -16,8 +16,8 @@ export interface RatePoint {
   readonly quality: number
 }
 
-export const interpolations = ['pchip', 'akima'] as const
-export type Interpolation = (typeof interpolations)[number]
+export const INTERPOLATIONS = ['pchip', 'akima'] as const
+export type Interpolation = (typeof INTERPOLATIONS)[number]
 
 export interface BdRate {
   /** Percent; negative: fewer bits than the anchor. */
@@ -40,7 +40,7 @@ export function bdRate(
   test: readonly RatePoint[],
   method: Interpolation = 'pchip',
 ): BdRate | null {
-  checkOneOf(method, 'method', interpolations)
+  checkOneOf(method, 'method', INTERPOLATIONS)
   const [a, b] = [curve(anchor, 'the anchor', method), curve(test, 'the test', method)]
   const low = Math.max(a.x[0] as number, b.x[0] as number)
   const high = Math.min(a.x.at(-1) as number, b.x.at(-1) as number)

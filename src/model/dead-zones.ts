@@ -13,13 +13,13 @@
 import type { CdfTables } from '../entropy/rans.js'
 
 /** Bits that a unit of squared error is worth, in steps of the latent. */
-const bitsPerError = 14
-/** Of a dead zone's half-width; the lower one is plain rounding. */
-const [least, most] = [0.5, 1.25]
+const BITS_PER_ERROR = 14
+/** Range of a dead zone's half-width; the lower end is plain rounding. */
+const [LEAST, MOST] = [0.5, 1.25]
 
 /**
  * For each table the |y - mean| from which on a symbol is 1, or n + 1 as soon as |y - mean| - n reaches it: 0.5 to 1.25.
- * Of tables that are not sound, which the coder refuses, any such numbers.
+ * Tables that are not sound, which the coder refuses, give any such numbers.
  *
  * @example
  * deadZones(model.yTables)[0] // 1.07: of the least scale, under which 1 costs 16 bits more than 0
@@ -27,8 +27,8 @@ const [least, most] = [0.5, 1.25]
 export function deadZones(tables: CdfTables): Float32Array {
   return Float32Array.from(tables.offset, (_, table) => {
     const one = (frequency(tables, table, 1) + frequency(tables, table, -1)) / 2
-    const zone = 0.5 + Math.log2(frequency(tables, table, 0) / one) / (2 * bitsPerError)
-    return Number.isNaN(zone) ? least : Math.min(most, Math.max(least, zone))
+    const zone = 0.5 + Math.log2(frequency(tables, table, 0) / one) / (2 * BITS_PER_ERROR)
+    return Number.isNaN(zone) ? LEAST : Math.min(MOST, Math.max(LEAST, zone))
   })
 }
 

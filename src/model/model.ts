@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises'
 import type { CdfTables } from '../entropy/rans.js'
 import { CorruptDataError, UnsupportedError } from '../errors.js'
 import { type ModelConfig, parseConfig } from '../network/config.js'
-import { deadZoneTable, type Parameters } from '../network/graph.js'
+import { DEAD_ZONE_TABLE, type Parameters } from '../network/graph.js'
 import { deadZones } from './dead-zones.js'
 import { readSafetensors, type Safetensors, type StoredTensor } from './safetensors.js'
 
@@ -24,11 +24,11 @@ export interface Model {
   readonly zTables: CdfTables
 }
 
-const format = 'cleric-model/2'
-const scaleCount = 64
+const FORMAT = 'cleric-model/2'
+const SCALE_COUNT = 64
 
 /** The model that ships with the package. */
-export const defaultModelFile = new URL('../../models/cleric-s.safetensors', import.meta.url)
+export const DEFAULT_MODEL_FILE = new URL('../../models/cleric-s.safetensors', import.meta.url)
 
 /**
  * Reads and checks a model file.
@@ -38,7 +38,7 @@ export const defaultModelFile = new URL('../../models/cleric-s.safetensors', imp
  * @example
  * const model = await loadModel('models/cleric-s.safetensors')
  */
-export async function loadModel(file: string | URL = defaultModelFile): Promise<Model> {
+export async function loadModel(file: string | URL = DEFAULT_MODEL_FILE): Promise<Model> {
   return parseModel(await readFile(file))
 }
 
@@ -46,11 +46,11 @@ export async function loadModel(file: string | URL = defaultModelFile): Promise<
 export function parseModel(bytes: Uint8Array): Model {
   const file = readSafetensors(bytes)
   const { metadata } = file
-  if (metadata.format !== format) {
+  if (metadata.format !== FORMAT) {
     if (metadata.format?.startsWith('cleric-model/')) {
       throw new UnsupportedError(
         'ERR_MODEL_UNSUPPORTED',
-        `Model format ${metadata.format}; this version reads ${format}`,
+        `Model format ${metadata.format}; this version reads ${FORMAT}`,
       )
     }
     throw new CorruptDataError(
@@ -67,7 +67,7 @@ export function parseModel(bytes: Uint8Array): Model {
     )
   }
   const config = parseConfig(configText)
-  const yTables = readTables(file, 'cdf.y', scaleCount)
+  const yTables = readTables(file, 'cdf.y', SCALE_COUNT)
   const parameters = parametersOf(file, yTables)
   if (config.levels > 0) checkGains(parameters, config)
   return {
@@ -119,10 +119,10 @@ function parametersOf({ tensors }: Safetensors, yTables: CdfTables): Parameters 
   }
   const missing = (kind: string, name: string) =>
     new CorruptDataError('ERR_MODEL_CORRUPT', `The model file has no ${kind} tensor ${JSON.stringify(name)}`)
-  const zones = { shape: [scaleCount], data: deadZones(yTables) }
+  const zones = { shape: [SCALE_COUNT], data: deadZones(yTables) }
   return {
     get(name) {
-      if (name === deadZoneTable) return zones
+      if (name === DEAD_ZONE_TABLE) return zones
       const tensor = tensors.get(name)
       if (!(tensor?.data instanceof Float32Array)) throw missing('float', name)
       return { shape: tensor.shape, data: tensor.data }

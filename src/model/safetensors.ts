@@ -28,9 +28,9 @@ export interface Safetensors {
 }
 
 /** Headers of our models are about 30 KB; the reference implementation allows 100 MB. */
-const maxHeaderBytes = 16 << 20
+const MAX_HEADER_BYTES = 16 << 20
 
-const bytesPerElement: Record<TensorType, number> = { F32: 4, F16: 2, I32: 4, I16: 2, U8: 1 }
+const BYTES_PER_ELEMENT: Record<TensorType, number> = { F32: 4, F16: 2, I32: 4, I16: 2, U8: 1 }
 
 function corrupt(what: string): CorruptDataError {
   return new CorruptDataError('ERR_MODEL_CORRUPT', `Not a sound safetensors file: ${what}`)
@@ -53,7 +53,7 @@ export function readSafetensors(bytes: Uint8Array): Safetensors {
   if (bytes.byteLength < 8) throw corrupt(`${bytes.byteLength} bytes are too few`)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const length = view.getBigUint64(0, true)
-  if (length > BigInt(Math.min(maxHeaderBytes, bytes.byteLength - 8))) throw corrupt(`header of ${length} bytes`)
+  if (length > BigInt(Math.min(MAX_HEADER_BYTES, bytes.byteLength - 8))) throw corrupt(`header of ${length} bytes`)
   const start = 8 + Number(length)
   const body = bytes.subarray(start)
 
@@ -101,7 +101,7 @@ function checkTensor(
   if (typeof dtype !== 'string' || !Array.isArray(shape) || !Array.isArray(offsets) || offsets.length !== 2) {
     throw corrupt(`${at} lacks dtype, shape or data_offsets`)
   }
-  if (!Object.hasOwn(bytesPerElement, dtype)) {
+  if (!Object.hasOwn(BYTES_PER_ELEMENT, dtype)) {
     throw new UnsupportedError('ERR_MODEL_UNSUPPORTED', `${at} has element type ${dtype}, which models don't use`)
   }
   const type = dtype as TensorType
@@ -118,7 +118,7 @@ function checkTensor(
     throw corrupt(`${at} has bad offsets`)
   }
   if (from < 0 || to < from || to > body.byteLength) throw corrupt(`${at} lies outside the file`)
-  if (to - from !== count * bytesPerElement[type]) throw corrupt(`${at} has ${to - from} bytes for its shape`)
+  if (to - from !== count * BYTES_PER_ELEMENT[type]) throw corrupt(`${at} has ${to - from} bytes for its shape`)
   return [type, lengths, body.subarray(from, to)]
 }
 

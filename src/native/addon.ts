@@ -25,7 +25,7 @@ export interface NativeRansDecoder {
   close(): void
 }
 
-/** What `Slide.open` in native/node/slide_binding.cc resolves to. */
+/** The result of `Slide.open` in native/node/slide_binding.cc. */
 export interface NativeSlideInfo {
   libraryVersion: string
   /** width, height, downsample of each level, flat. */
@@ -139,7 +139,7 @@ function codeOf(error: unknown): ErrorCode | undefined {
   return error instanceof Error ? (error as Error & { code?: ErrorCode }).code : undefined
 }
 
-/** What the addon threw, as the ClericError of its code; anything else as it is. */
+/** An error that the addon threw as the ClericError of its code; any other value unchanged. */
 export function asClericError(error: unknown): unknown {
   const code = codeOf(error)
   if (!(error instanceof Error) || error instanceof ClericError) return error

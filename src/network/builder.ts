@@ -7,7 +7,7 @@ import { checkNode, checkParameterShape, checkParameterValues, checkShape, misfi
 import type { Graph, Node, Port, Stage } from './graph.js'
 import { type Activation, type ConvGeometry, convolvedSize, shuffledShape } from './ops/convolution.js'
 import { pooledShape } from './ops/elementwise.js'
-import { deadZoneTable } from './ops/entropy.js'
+import { DEAD_ZONE_TABLE } from './ops/entropy.js'
 import type { Range } from './ops/integer-layers.js'
 import type { Axis, LiftSplitNode } from './ops/lifting.js'
 import { channelsOf, integers } from './ops/op.js'
@@ -272,7 +272,7 @@ export class GraphBuilder {
   /** @param indexes from {@link scaleIndex} */
   quantise(name: string, latent: Tensor, first: number, params: Tensor, indexes: Tensor, keep: Half): Tensor {
     const output = this.#tensor(name, indexes.shape)
-    return this.#add({ op: 'quantise', latent, first, params, indexes, deadZones: deadZoneTable, output, keep })
+    return this.#add({ op: 'quantise', latent, first, params, indexes, deadZones: DEAD_ZONE_TABLE, output, keep })
   }
 
   dequantise(name: string, symbols: Tensor, params: Tensor, base: Tensor | null, keep: Half): Tensor {

@@ -9,7 +9,7 @@ import type { Graph, Half, Parameters, Port, Tensor } from './graph.js'
 import { analysis, hyperAnalysis, hyperSynthesis, synthesis } from './transforms.js'
 
 /** Inputs are padded to a multiple of this. */
-export const padMultiple = 64
+export const PAD_MULTIPLE = 64
 
 /** Host side of an encoder graph, which has the single stage "encode". */
 export interface EncoderGraph {
@@ -112,6 +112,6 @@ export function decoderGraph(config: ModelConfig, parameters: Parameters, height
  * @throws UnsupportedError ERR_MODEL_UNSUPPORTED for a configuration whose channels don't divide by its heads
  */
 export function checkParameters(config: ModelConfig, parameters: Parameters): void {
-  encoderGraph(config, parameters, padMultiple, padMultiple)
-  decoderGraph(config, parameters, padMultiple, padMultiple)
+  encoderGraph(config, parameters, PAD_MULTIPLE, PAD_MULTIPLE)
+  decoderGraph(config, parameters, PAD_MULTIPLE, PAD_MULTIPLE)
 }

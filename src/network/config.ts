@@ -1,5 +1,5 @@
 /**
- * What shapes a CLERIC network (architecture.md, presets): read from a model file's `config`, checked once here.
+ * What shapes a CLERIC network (docs/network.md): read from a model file's `config`, checked once here.
  */
 import { CorruptDataError } from '../errors.js'
 
@@ -33,7 +33,7 @@ export interface ModelConfig {
 }
 
 /** Far above preset `paper`, and low enough that nothing overflows. */
-const maxWidth = 4096
+const MAX_WIDTH = 4096
 
 /**
  * Parses and checks the JSON of a model's configuration.
@@ -64,18 +64,18 @@ export function parseConfig(json: string): ModelConfig {
     const v = fields[name]
     if (!Array.isArray(v) || v.length === 0 || v.length > 8) throw bad(name, v)
     return v.map((width: unknown) => {
-      if (typeof width !== 'number' || !Number.isInteger(width) || width < 1 || width > maxWidth) throw bad(name, v)
+      if (typeof width !== 'number' || !Number.isInteger(width) || width < 1 || width > MAX_WIDTH) throw bad(name, v)
       return width
     })
   }
 
-  const N = integer('N', 1, maxWidth)
+  const N = integer('N', 1, MAX_WIDTH)
   const config: ModelConfig = {
     preset: typeof fields.preset === 'string' ? fields.preset : 'custom',
     N,
-    deep: fields.deep === undefined ? N : integer('deep', 1, maxWidth),
-    M: integer('M', 2, maxWidth),
-    Z: integer('Z', 1, maxWidth),
+    deep: fields.deep === undefined ? N : integer('deep', 1, MAX_WIDTH),
+    M: integer('M', 2, MAX_WIDTH),
+    Z: integer('Z', 1, MAX_WIDTH),
     slices: integer('slices', 1, 64),
     lift: integer('lift', 1, 256),
     // R2B switched off is one iteration.

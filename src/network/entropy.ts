@@ -1,5 +1,5 @@
 /**
- * MEM++: the multi-reference entropy model (architecture.md, "MEM++"; MLIC++, arXiv 2307.15421).
+ * MEM++: the multi-reference entropy model (docs/network.md, "Entropy model"; MLIC++, arXiv 2307.15421).
  *
  * The latent is coded slice by slice, in each the anchor half of a checkerboard first. Encoder and decoder
  * build their graphs from this one class, so both compute the same distributions from the same symbols: in integers,
@@ -8,12 +8,12 @@
 
 import type { GraphBuilder } from './builder.js'
 import type { ModelConfig } from './config.js'
-import { type Half, latentSteps, type Tensor } from './graph.js'
+import { type Half, LATENT_STEPS, type Tensor } from './graph.js'
 
 /** Channels a head of the inter-slice attention. */
-const channelsPerHead = 32
+const CHANNELS_PER_HEAD = 32
 /** Heads of the local and of the intra-slice attention. */
-const heads = 2
+const HEADS = 2
 
 export class EntropyModel {
   readonly #g: GraphBuilder
@@ -82,7 +82,7 @@ export class EntropyModel {
 
   /** y_hat, M x h x w, in floating point, after the last slice. */
   latent(): Tensor {
-    return this.#g.scale(this.#g.concat('y_hat', this.#done), 1 / latentSteps)
+    return this.#g.scale(this.#g.concat('y_hat', this.#done), 1 / LATENT_STEPS)
   }
 
   /** y_hat of the current slice, in part or whole, as layers read it. */
@@ -108,7 +108,7 @@ export class EntropyModel {
     const name = `mem.inter.${i}`
     const project = (part: string) =>
       g.integerDepthwise(`${name}.qkv.${part}.1`, g.integerConv(`${name}.qkv.${part}.0`, this.#seen, 1))
-    const count = Math.max(1, Math.floor((this.width * i) / channelsPerHead))
+    const count = Math.max(1, Math.floor((this.width * i) / CHANNELS_PER_HEAD))
     const attended = g.integerLinearAttention(
       `${name}.attention`,
       [project('q'), project('k'), project('v')],
@@ -128,7 +128,7 @@ export class EntropyModel {
       g.integerDepthwise(`${name}.qkv.${part}.1`, g.integerConv(`${name}.qkv.${part}.0`, x, 1))
     const query = project('q', g.mask(previous, 'nonAnchor'))
     const key = project('k', g.mask(previous, 'anchor'))
-    const attended = g.integerLinearAttention(`${name}.attention`, [query, key, project('v', anchors)], heads, true)
+    const attended = g.integerLinearAttention(`${name}.attention`, [query, key, project('v', anchors)], HEADS, true)
     const x = g.integerConv(`${name}.reproj`, attended, 5)
     return this.#gated(name, x, x)
   }
@@ -145,7 +145,7 @@ export class EntropyModel {
     const g = this.#g
     const name = `mem.local.${this.#done.length}`
     const qkv = g.integerConv(`${name}.qkv`, g.integerLayerNorm(`${name}.norm1`, anchors), 1)
-    const windows = g.integerWindowAttention(`${name}.attention`, qkv, heads)
+    const windows = g.integerWindowAttention(`${name}.attention`, qkv, HEADS)
     const x = g.integerConv(`${name}.proj`, g.integerConv(`${name}.fusion`, windows, 5, { stride: 5 }), 1)
     const normed = g.integerLayerNorm(`${name}.norm2`, x)
     return g.chain(`${name}.mlp`, normed, 1, 2, { residual: x })

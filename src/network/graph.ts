@@ -19,7 +19,7 @@ import type { Parameters } from './parameters.js'
 import type { Tensor } from './tensor.js'
 
 export type * from './ops/index.js'
-export { deadZoneTable, latentSteps, nodeInputs, nodeOutputs, rsqrtTable } from './ops/index.js'
+export { DEAD_ZONE_TABLE, LATENT_STEPS, nodeInputs, nodeOutputs, RSQRT_TABLE } from './ops/index.js'
 export type * from './parameters.js'
 export type * from './tensor.js'
 

@@ -1,5 +1,5 @@
 /**
- * The transforms g_a, g_s, h_a, h_s and their blocks (architecture.md, "Lifting", "Blocks", "Transforms").
+ * The transforms g_a, g_s, h_a, h_s and their blocks (docs/network.md, "Lifting", "Blocks", "Transforms").
  */
 
 import type { ConvOptions, GraphBuilder } from './builder.js'
@@ -7,8 +7,8 @@ import type { ModelConfig } from './config.js'
 import type { Axis, Tensor } from './graph.js'
 
 /** Lifting factors of the CDF 9/7 wavelet and its normalisation (Cohen, Daubechies, Feauveau 1992; Daubechies, Sweldens 1998). */
-const cdf97 = [-1.586134342059924, -0.052980118572961, 0.882911075530934, 0.443506852043971] as const
-const cdf97K = 1.230174104914001
+const CDF97 = [-1.586134342059924, -0.052980118572961, 0.882911075530934, 0.443506852043971] as const
+const CDF97_K = 1.230174104914001
 
 /** DCNv2, or a plain conv of the same size where the model has no DRB. */
 function deformable(g: GraphBuilder, config: ModelConfig, name: string, x: Tensor, options: ConvOptions): Tensor {
@@ -47,7 +47,7 @@ function r2b(g: GraphBuilder, name: string, x: Tensor, iterations: number, widen
 function step(g: GraphBuilder, nets: string, k: number, source: Tensor, target: Tensor, axis: Axis, sign: 1 | -1) {
   return g.liftStep(source, target, {
     axis,
-    factor: cdf97[k] as number,
+    factor: CDF97[k] as number,
     neighbour: k % 2 === 0 ? 'next' : 'previous',
     sign,
     net: `${nets}.${k >> 1}`,
@@ -61,13 +61,13 @@ function liftForward(g: GraphBuilder, nets: string, x: Tensor, axis: Axis): [low
   e = step(g, nets, 1, o, e, axis, 1)
   o = step(g, nets, 2, e, o, axis, 1)
   e = step(g, nets, 3, o, e, axis, 1)
-  return [g.scale(e, 1 / cdf97K), g.scale(o, cdf97K / 2)]
+  return [g.scale(e, 1 / CDF97_K), g.scale(o, CDF97_K / 2)]
 }
 
 /** The inverse of {@link liftForward}: the steps backwards with the signs flipped. */
 function liftInverse(g: GraphBuilder, nets: string, low: Tensor, high: Tensor, axis: Axis): Tensor {
-  let e = g.scale(low, cdf97K)
-  let o = g.scale(high, 2 / cdf97K)
+  let e = g.scale(low, CDF97_K)
+  let o = g.scale(high, 2 / CDF97_K)
   e = step(g, nets, 3, o, e, axis, -1)
   o = step(g, nets, 2, e, o, axis, -1)
   e = step(g, nets, 1, o, e, axis, -1)

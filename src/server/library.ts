@@ -17,9 +17,9 @@ export interface Visit {
   readonly pyramid: DeepZoom
 }
 
-interface Opened {
+interface OpenedArchive {
   readonly slide: Promise<Visit>
-  /** Of the file that was under the name; changes when the file does. */
+  /** Version of the file that was under the name; changes when the file does. */
   readonly version: string
   /** Visits that aren't over. */
   users: number
@@ -35,7 +35,7 @@ export class Library {
   readonly #root: string
   readonly #only: string | null
   readonly #options: LibraryOptions
-  readonly #opened = new Map<string, Opened>()
+  readonly #opened = new Map<string, OpenedArchive>()
 
   private constructor(root: string, only: string | null, options: LibraryOptions) {
     this.#root = root
@@ -100,7 +100,7 @@ export class Library {
   }
 
   /** The archive of that name, which a change of the file makes another one. */
-  #open(name: string, path: string, version: string): Opened {
+  #open(name: string, path: string, version: string): OpenedArchive {
     const held = this.#opened.get(name)
     if (held) this.#opened.delete(name)
     if (held?.version === version) {
@@ -110,7 +110,7 @@ export class Library {
     }
     // Those who still use the one that was replaced read on from it.
     if (held) this.#forget(name, held)
-    const opened: Opened = { slide: this.#read(path), version, users: 0, isForgotten: false }
+    const opened: OpenedArchive = { slide: this.#read(path), version, users: 0, isForgotten: false }
     this.#opened.set(name, opened)
     // A failure to open is not kept: the next visit tries again.
     opened.slide.catch(() => this.#forget(name, opened))
@@ -129,14 +129,14 @@ export class Library {
     }
   }
 
-  #forget(name: string, opened: Opened): void {
+  #forget(name: string, opened: OpenedArchive): void {
     if (this.#opened.get(name) === opened) this.#opened.delete(name)
     opened.isForgotten = true
     closeUnused(opened)
   }
 }
 
-function closeUnused({ slide, users }: Opened): void {
+function closeUnused({ slide, users }: OpenedArchive): void {
   if (users > 0) return
   const close = ({ archive, pyramid }: Visit) => {
     pyramid.close()

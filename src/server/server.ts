@@ -69,7 +69,7 @@ export async function createViewerServer(path: string, options: ServerOptions = 
     const { statusCode = 500 } = error as { statusCode?: number }
     const code = error instanceof ClericError ? error.code : statusCode < 500 ? 'ERR_BAD_REQUEST' : 'ERR_INTERNAL'
     const message = error instanceof Error ? error.message : String(error)
-    // Of no use to a cache: what failed may work the next time.
+    // Caches must not keep it: what failed may work the next time.
     reply.code(statusCode).removeHeader('etag').header('cache-control', 'no-store').send({ code, message })
   })
 
@@ -133,7 +133,7 @@ function isOfVersion(request: FastifyRequest, version: string): boolean {
   return (request.query as { v?: unknown }).v === version
 }
 
-/** Fires when whoever asked is gone before the answer: an overview may take many tiles, and nobody waits for it any more. */
+/** Fires when the client disconnects before the answer: an overview may take many tiles, which nobody would see. */
 function untilLeft(reply: FastifyReply): AbortSignal {
   const gone = new AbortController()
   reply.raw.once('close', () => gone.abort())

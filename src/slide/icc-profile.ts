@@ -6,7 +6,7 @@ const HEADER_BYTES = 128
 const ENTRY_BYTES = 12
 const MAX_TAGS = 100
 
-/** What colours are computed from. */
+/** The tags from which colours are computed. */
 const TAGS = [
   ...['wtpt', 'bkpt', 'chad', 'rXYZ', 'gXYZ', 'bXYZ', 'rTRC', 'gTRC', 'bTRC', 'kTRC', 'cicp', 'gamt'],
   ...['A2B0', 'A2B1', 'A2B2', 'B2A0', 'B2A1', 'B2A2', 'pre0', 'pre1', 'pre2'],

@@ -1,12 +1,12 @@
-/** Leaving out what tells whose slide it is. */
+/** De-identification: which properties, images and colour profile of a slide may go into a file without its label or macro image. */
 import { withoutText } from './icc-profile.js'
 import type { SlideSource } from './source.js'
 
 const NUMBER = /^[+-]?(\d{1,12}\.?\d{0,20}|\.\d{1,20})(e[+-]?\d{1,3})?$/i
 
 /**
- * What describes the scan and nothing else, and what it may say. A list of what may stay: vendors put names and dates under any
- * key, and anybody may have written anything into a field that should hold a number.
+ * Properties that describe the scan and nothing else, and the values that they may have. It is a list of what may stay: vendors
+ * put names and dates under any key, and a field that should hold a number may hold anything.
  */
 const HARMLESS: readonly (readonly [key: RegExp, value: RegExp])[] = [
   [/^openslide\.(mpp-[xy]|objective-power|level-count|bounds-(x|y|width|height))$/, NUMBER],
@@ -30,7 +30,7 @@ export function withoutIdentity(properties: Readonly<Record<string, string>>): R
   return Object.fromEntries(Object.entries(properties).filter(isHarmless))
 }
 
-/** What of a slide goes into a file made of it. */
+/** The parts of a slide that go into a file made of it. */
 export interface Kept {
   readonly properties: Readonly<Record<string, string>>
   /** Names of associated images. */

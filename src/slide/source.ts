@@ -1,6 +1,6 @@
 /**
- * What the rest of the program knows of a slide: levels of pixels and some facts about them.
- * OpenSlide, an image file, a drawn slide and an archive all look like this.
+ * The interface of an open slide: levels of pixels and some facts about them. Slides that OpenSlide reads, image files, drawn
+ * slides and archives all have it.
  */
 import { checkInteger, wrongType } from '../arguments.js'
 import type { Colour } from '../image/draw.js'
@@ -31,7 +31,7 @@ export interface Region {
 
 /** A slide that is open. Several reads at once are safe. */
 export interface SlideSource {
-  /** What reads it, e.g. "aperio", "image", "synthetic", "archive". */
+  /** The reader or vendor format, e.g. "aperio", "image", "synthetic", "archive". */
   readonly format: string
   /** Path of the file, or the description of a drawn slide. */
   readonly path: string

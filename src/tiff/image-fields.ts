@@ -16,7 +16,7 @@ export interface StoredImage extends Size {
 
 const SOFTWARE = ascii('cleric')
 
-/** Of 8-bit pixels, three channels interleaved. `subfile` is the NewSubfileType. */
+/** The fields of 8-bit pixels, three channels interleaved. `subfile` is the NewSubfileType. */
 export function pixelFields(
   { width, height }: Size,
   compression: number,
@@ -47,7 +47,7 @@ export function tileFields({ tileWidth, tileHeight, offset, length }: TileIndex)
   ]
 }
 
-/** Of a JPEG, 4:4:4, as the one strip of an image. */
+/** The fields of an image that is one strip, a JPEG without chroma subsampling. */
 export function stripFields(image: StoredImage, subfile: number): Fields {
   return [
     ...pixelFields(image, COMPRESSION.jpeg, PHOTOMETRIC.ycbcr, subfile),
@@ -58,7 +58,7 @@ export function stripFields(image: StoredImage, subfile: number): Fields {
   ]
 }
 
-/** Pixels a centimetre, of a level; nothing if a fraction of two 32-bit numbers can't say it. */
+/** The fields with a level's pixels a centimetre; none if a fraction of two 32-bit numbers can't express it. */
 export function resolutionFields(mpp: Resolution | null, downsample: number): Fields {
   const [x, y] = mpp ? [10_000 / (mpp.x * downsample), 10_000 / (mpp.y * downsample)] : [0, 0]
   if (Math.min(x, y) < 2 ** -20 || Math.max(x, y) >= 2 ** 32 - 1) return []

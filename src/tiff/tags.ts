@@ -28,7 +28,7 @@ export const TAGS = {
   XResolution: 282,
   YResolution: 283,
   PlanarConfiguration: 284,
-  /** Of an associated image: its name. */
+  /** Name of an associated image. */
   PageName: 285,
   ResolutionUnit: 296,
   Software: 305,
@@ -41,9 +41,9 @@ export const TAGS = {
   YCbCrSubSampling: 530,
   ReferenceBlackWhite: 532,
   IccProfile: 34675,
-  /** What the tiles of the slide have in common: JSON. */
+  /** Facts that all tiles have in common, as JSON. */
   ClericTileHead: 65100,
-  /** What is known of the slide: JSON. */
+  /** Facts about the slide, as JSON. */
   ClericSlide: 65101,
   /** Red, green, blue and kind of every tile. */
   ClericTileColours: 65102,
@@ -57,7 +57,7 @@ export const PHOTOMETRIC = { rgb: 2, ycbcr: 6 } as const
 export const CENTIMETRE = 3
 /** NewSubfileType of an image that is another of the same file at a lower resolution. */
 export const REDUCED = 1
-/** Of an SVS file's macro image. */
+/** NewSubfileType of an SVS file's macro image. */
 export const MACRO = 9
 /** Predictor: each value is stored as its difference from the same channel's in the pixel to the left. */
 export const HORIZONTAL = 2

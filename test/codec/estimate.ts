@@ -2,7 +2,7 @@
  * What a tile should cost: by the coder's tables (`tableBits`), and by the model's own estimate (`estimateBits`).
  *
  * The model's own estimate of a tile's bits, in double precision: the discretised Gaussian of every latent
- * symbol at its exact scale and mean, and the factorised prior of the hyper-latent (architecture.md, "MEM++").
+ * symbol at its exact scale and mean, and the factorised prior of the hyper-latent (docs/network.md, "Entropy model").
  */
 import type { CdfTables } from '../../src/entropy/rans.js'
 import type { Model } from '../../src/model/model.js'
@@ -13,7 +13,7 @@ import { erf } from '../network/interpreter.js'
 /** The coder has 16-bit frequencies: no symbol is cheaper to miss than this. */
 const leastProbability = 2 ** -16
 
-/** The 64 scales of the coder's tables go from the least to the largest in equal ratios (training/cleric_training/tables.py). */
+/** The 64 scales of the coder's tables go from the least to the largest in equal ratios (training/cleric_training/integer/tables.py). */
 const [leastScale, largestScale] = [0.11, 256]
 
 /** What one unit of the network's scales stands for, from the last threshold, which lies between the last two scales. */

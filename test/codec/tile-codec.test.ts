@@ -5,7 +5,7 @@ import { TileCodec } from '../../src/codec/tile-codec.js'
 import { CorruptDataError } from '../../src/errors.js'
 import type { Image } from '../../src/image/image.js'
 import { encoderGraph } from '../../src/network/cleric.js'
-import { deadZoneTable, type PortData, type Tensor } from '../../src/network/graph.js'
+import { DEAD_ZONE_TABLE, type PortData, type Tensor } from '../../src/network/graph.js'
 import { nanoGolden, nanoModel, rgbOf } from '../network/golden.js'
 import { Interpreter, interpreter } from '../network/interpreter.js'
 import { tableBits } from './estimate.js'
@@ -59,7 +59,7 @@ test('dead zones take fewer bits than plain rounding', async (t) => {
   const { parameters } = model
   const rounding = {
     integers: parameters.integers,
-    get: (name: string) => (name === deadZoneTable ? plain : parameters.get(name)),
+    get: (name: string) => (name === DEAD_ZONE_TABLE ? plain : parameters.get(name)),
   }
   const lengths = []
   for (const one of [model, { ...model, parameters: rounding }]) {

@@ -1,7 +1,7 @@
 /** Random networks of integer layers, with parameters as large as the proofs of their sums allow. */
 import { GraphBuilder } from '../../src/network/builder.js'
 import type { Graph, Half, PortData, Shape, Tensor } from '../../src/network/graph.js'
-import { deadZoneTable, rsqrtTable } from '../../src/network/graph.js'
+import { DEAD_ZONE_TABLE, RSQRT_TABLE } from '../../src/network/graph.js'
 import { Fixture, size } from './random-graph.js'
 
 /** Integers, the same for the same seed. */
@@ -48,12 +48,12 @@ export function randomNetwork(
   width: number,
   headUnit = 1,
 ): RandomNetwork {
-  return new Maker(seed, height, width, headUnit).run(layers)
+  return new NetworkGenerator(seed, height, width, headUnit).run(layers)
 }
 
-class Maker {
+class NetworkGenerator {
   readonly #dice: Dice
-  /** Of what an encoder quantises. */
+  /** Draws the latents that an encoder quantises. */
   readonly #latents: Dice
   readonly #fixture = new Fixture()
   readonly #g = new GraphBuilder(this.#fixture)
@@ -86,12 +86,12 @@ class Maker {
     const roots = Int32Array.from({ length: 384 }, (_, j) =>
       Math.min(65535, Math.round(2 ** 23 / Math.sqrt((j + 128.5) * 128))),
     )
-    this.#fixture.integerValues(rsqrtTable, [384], roots)
+    this.#fixture.integerValues(RSQRT_TABLE, [384], roots)
     const thresholds = Int32Array.from({ length: 64 }, (_, i) => (i === 63 ? 2 ** 30 : 3 + 41 * i))
     this.#fixture.integerValues('scales.thresholds', [64], thresholds)
     // Halfway between two steps of a mean, so that no device meets a tie.
     const zones = Float32Array.from({ length: 64 }, (_, i) => (65 + 2 * Math.floor(i / 1.4)) / 128)
-    this.#fixture.values(deadZoneTable, [64], zones)
+    this.#fixture.values(DEAD_ZONE_TABLE, [64], zones)
     for (let i = 0; i < 3; i++) this.#wide.push(this.#input(of([1, 4, 19, 48]), of([300, 2 ** 12, 2 ** 22])))
     for (const tensor of [...this.#wide]) this.#requantise(tensor)
   }

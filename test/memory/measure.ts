@@ -9,7 +9,7 @@ export type Command = (typeof COMMANDS)[number]
 
 export interface Run {
   readonly command: Command
-  /** Of the slide. */
+  /** Pixels of the slide. */
   readonly width: number
   readonly height: number
   /** Written by `compress`, read by the others. */
@@ -51,7 +51,7 @@ export interface Cycles extends CodecChoice {
 export interface CycleMemory {
   readonly cycles: number
   readonly rssBytes: number
-  /** Of JavaScript's heap. */
+  /** Bytes of JavaScript's heap. */
   readonly heapBytes: number
 }
 

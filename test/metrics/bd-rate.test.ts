@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import test from 'ava'
 import fc from 'fast-check'
-import { bdRate, efficient, interpolations, type RatePoint } from '../../src/metrics/bd-rate.js'
+import { bdRate, efficient, INTERPOLATIONS, type RatePoint } from '../../src/metrics/bd-rate.js'
 
 interface Case {
   readonly name: string
@@ -15,7 +15,7 @@ const cases: Case[] = JSON.parse(readFileSync(new URL('../fixtures/bd-rate.json'
 const curves = (name: string) => cases.find((entry) => entry.name === name) as Case
 
 for (const entry of cases) {
-  for (const method of interpolations) {
+  for (const method of INTERPOLATIONS) {
     test(`${method} agrees with SciPy: ${entry.name}`, (t) => {
       const result = bdRate(entry.anchor, entry.test, method)
       t.true(Math.abs((result?.percent as number) - entry[method]) < 1e-9, `${result?.percent} for ${entry[method]}`)
@@ -37,7 +37,7 @@ for (const [name, published] of [
 test("both come close to the single cubic of VCEG-M33 on its own example, where that doesn't overshoot", (t) => {
   // -13.261773 %: https://github.com/tbr/bjontegaard_cpp/blob/master/example.cpp
   const { anchor, test: curve } = curves('VCEG-M33')
-  for (const method of interpolations) {
+  for (const method of INTERPOLATIONS) {
     t.true(Math.abs((bdRate(anchor, curve, method)?.percent as number) + 13.261773) < 0.1)
   }
 })
@@ -60,7 +60,7 @@ test('a curve that costs k times as much everywhere has a BD-rate of 100 (k - 1)
   fc.assert(
     fc.property(rising, fc.double({ min: 0.1, max: 10, noNaN: true }), (anchor, k) => {
       const scaled = anchor.map(({ rate, quality }) => ({ rate: k * rate, quality }))
-      for (const method of interpolations) {
+      for (const method of INTERPOLATIONS) {
         const there = bdRate(anchor, scaled, method)?.percent as number
         const back = bdRate(scaled, anchor, method)?.percent as number
         t.true(Math.abs(there - 100 * (k - 1)) < 1e-6 * k)

@@ -1,7 +1,7 @@
 /** The dead zones of an encoder's rounding, from coding tables. */
 import test from 'ava'
 import { deadZones } from '../../src/model/dead-zones.js'
-import { deadZoneTable } from '../../src/network/graph.js'
+import { DEAD_ZONE_TABLE } from '../../src/network/graph.js'
 import { nanoModel } from '../network/golden.js'
 import { opCases } from '../network/op-cases.js'
 
@@ -55,7 +55,7 @@ test('they are between plain rounding and 1.25, whatever the tables hold', (t) =
 })
 
 test("a model's are the training code's, and shrink as scales grow", (t) => {
-  const { data, shape } = nanoModel().parameters.get(deadZoneTable)
+  const { data, shape } = nanoModel().parameters.get(DEAD_ZONE_TABLE)
   t.deepEqual(shape, [64])
   const oracle = opCases('integer-ops').find(({ op }) => op === 'quantise')
   const expected = oracle?.parameters.get('quantise anchor/zones').data as Float32Array

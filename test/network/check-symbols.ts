@@ -1,6 +1,6 @@
 /** What `round` and `quantise` make of any float, on a backend: an int16 symbol, which the host reads as the network does. */
 import type { ExecutionContext } from 'ava'
-import { type Backend, deadZoneTable, type Graph, type Tensor } from '../../src/network/graph.js'
+import { type Backend, DEAD_ZONE_TABLE, type Graph, type Tensor } from '../../src/network/graph.js'
 
 const { NaN: nan, POSITIVE_INFINITY: infinity } = Number
 /** The dead zone of the index in use; others are of no use. */
@@ -51,7 +51,7 @@ export async function checkSymbols(t: ExecutionContext, backend: Backend): Promi
             first: 0,
             params,
             indexes,
-            deadZones: deadZoneTable,
+            deadZones: DEAD_ZONE_TABLE,
             output: anchors,
             keep: 'anchor',
           },
@@ -80,7 +80,7 @@ export async function checkSymbols(t: ExecutionContext, backend: Backend): Promi
       throw new Error(`no parameter ${name}`)
     }
     const zones = { shape: [64], data: new Float32Array(64).fill(Number.NaN).fill(zone, index) }
-    const get = (name: string) => (name === deadZoneTable ? zones : absent(name))
+    const get = (name: string) => (name === DEAD_ZONE_TABLE ? zones : absent(name))
     const executable = await backend.compile(of, { get, integers: absent })
     const outputs = await executable.run(0, inputs)
     executable.close()

@@ -12,7 +12,7 @@ import {
   type Node,
   type Range,
   type RequantiseNode,
-  rsqrtTable,
+  RSQRT_TABLE,
   type Tensor,
 } from '../../src/network/graph.js'
 
@@ -149,7 +149,7 @@ function depthwise(node: IntegerDepthwiseNode, sources: Sources): ValueAt {
 function layerNorm(node: IntegerLayerNormNode, { at, integers }: Sources): ValueAt {
   const [weight, bias, shift] = [integers(node.weight), integers(node.bias), integers(node.shift)]
   const epsilon = integers(node.epsilon)[0] as number
-  const rsqrt = integers(rsqrtTable)
+  const rsqrt = integers(RSQRT_TABLE)
   const { channels, width } = node.input.shape
   const columns = new Map<number, number[]>()
   const normalised = (y: number, x: number): number[] => {

@@ -7,8 +7,8 @@ import {
   type Backend,
   type Executable,
   type Graph,
+  LATENT_STEPS,
   type LiftStepNode,
-  latentSteps,
   type Node,
   type Parameters,
   type PortData,
@@ -194,7 +194,7 @@ export class Interpreter implements Executable {
         const zones = this.#parameter(node.deadZones)
         return (c, y, x) => {
           if (!kept(node.keep, y, x)) return 0
-          const mean = this.#at(node.params, d + c, y, x) / latentSteps
+          const mean = this.#at(node.params, d + c, y, x) / LATENT_STEPS
           const v = this.#at(node.latent, node.first + c, y, x) - mean
           const zone = zones[this.#at(node.indexes, c, y, x)] as number
           return Math.abs(v) < zone ? 0 : toSymbol(Math.sign(v) * Math.floor(Math.abs(v) + 1 - zone))
@@ -204,7 +204,7 @@ export class Interpreter implements Executable {
         const d = node.output.shape.channels
         return (c, y, x) => {
           if (kept(node.keep, y, x)) {
-            return latentSteps * this.#at(node.symbols, c, y, x) + this.#at(node.params, d + c, y, x)
+            return LATENT_STEPS * this.#at(node.symbols, c, y, x) + this.#at(node.params, d + c, y, x)
           }
           return node.base ? this.#at(node.base, c, y, x) : 0
         }

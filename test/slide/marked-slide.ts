@@ -53,7 +53,7 @@ export async function writeMarkedTiff(folder: string, description: string): Prom
       [TAGS.Software, ascii(NAME)],
       [TAGS.IccProfile, undefinedBytes(markedProfile())],
     ]
-    // Of an SVS file with one level the second image is the thumbnail.
+    // The second image of an SVS file with one level is the thumbnail.
     const stripped = [{ ...(images[1] as (typeof images)[0]), name: 'thumbnail' }, ...images].map((image): Fields => {
       const about = ascii(`Aperio ${NAME}\n${image.name} ${NAME}`)
       return [...stripFields(image, REDUCED), ...talk, [TAGS.ImageDescription, about]]

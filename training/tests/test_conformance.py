@@ -8,7 +8,7 @@ from cleric_training.network.config import PRESETS, Config
 from cleric_training.network.model import Cleric
 
 # ls, drb, r2b -> parameters (M) and GMACs at 256 x 256: as the paper prints them, and to three
-# decimals, which guard what the paper's rounding hides.
+# decimals as docs/network.md has them.
 TABLE_3 = [
     (False, False, False, "83.5", "75.44", "83.501", "75.437"),
     (True, True, False, "85.87", "64.06", "85.869", "64.058"),

@@ -135,7 +135,7 @@ def test_stage_without_nets_and_deformation_is_the_full_network():
 
 
 def local_by_definition(net: LocalContext, x: torch.Tensor) -> torch.Tensor:
-    """The local context by its definition, one window at a time."""
+    """The local context as docs/network.md words it, one window at a time."""
     _, d, h, w = x.shape
     k, r, hd = net.win, net.win // 2, d // net.heads
     qkv = net.qkv(net.norm1(x[0].permute(1, 2, 0)))

@@ -16,7 +16,7 @@ import {
 import { type Command, InvalidArgumentError } from 'commander'
 import { type AblationReport, benchAblation } from '../ablation.js'
 import type { BenchCodec, MissingCodec } from '../codec.js'
-import { benchCodecs, openBenchCodecs } from '../open-codecs.js'
+import { BENCH_CODECS, openBenchCodecs } from '../open-codecs.js'
 import { benchRateDistortion, type RdReport } from '../rate-distortion.js'
 import { defaultCachePath } from '../result-cache.js'
 import type { BenchFacts, BenchOptions, BenchRun } from '../run.js'
@@ -38,7 +38,7 @@ interface Options extends CodecChoice {
 const EVALUATION_IMAGES = fileURLToPath(new URL('../../../../shared/data/eval', import.meta.url))
 const DRAWN_SLIDE = 'synthetic:8192x8192'
 const MAX_LEVEL = 4
-const ids = benchCodecs.map(({ id }) => id)
+const ids = BENCH_CODECS.map(({ id }) => id)
 
 /** `bench rd`, `bench nuclei` and `bench ablation`. */
 export function addQualityBenches(cli: Cli): void {

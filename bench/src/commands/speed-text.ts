@@ -2,7 +2,7 @@
 
 import { byteSize, table } from 'cleric/internal'
 import type { PeerSpeed, Peers } from '../speed/peers.js'
-import { peerLabels } from '../speed/peers.js'
+import { PEER_LABELS } from '../speed/peers.js'
 import type { SpeedFacts, SpeedReport } from '../speed/report.js'
 import type { Scaling } from '../speed/scaling.js'
 import type { StagesResult } from '../speed/stages.js'
@@ -93,7 +93,7 @@ function peersText({ results, missing }: Peers): string {
   const head = ['', 'tile', 'by', 'ms', 'best', 'runs', 'Mpx/s', 'CLERIC is faster', 'largest difference']
   const gaps = missing.map(({ peer, device, reason }) => {
     const where = device === null ? '' : ` beside ${device}`
-    return `${peerLabels[peer]} is missing${where}: ${reason}`
+    return `${PEER_LABELS[peer]} is missing${where}: ${reason}`
   })
   return [
     'The same layers and weights on other runtimes, by turns, without the entropy coder; medians',

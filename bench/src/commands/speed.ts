@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Cli, maxTileSide, numberFrom, padMultiple } from 'cleric/internal'
+import { type Cli, MAX_TILE_SIDE, numberFrom, PAD_MULTIPLE } from 'cleric/internal'
 import { InvalidArgumentError } from 'commander'
-import { type SpeedPart, speedParts } from '../speed/context.js'
+import { SPEED_PARTS, type SpeedPart } from '../speed/context.js'
 import { type Preset, presets } from '../speed/presets.js'
 
 interface Options {
@@ -18,8 +18,8 @@ interface Options {
   readonly output?: string
 }
 
-const maxSlideSide = 65_536
-const ownPresets = Object.keys(presets) as Preset[]
+const MAX_SLIDE_SIDE = 65_536
+const OWN_PRESETS = Object.keys(presets) as Preset[]
 
 /** `bench speed`. */
 export function addSpeedBench(cli: Cli): void {
@@ -32,12 +32,12 @@ export function addSpeedBench(cli: Cli): void {
           'auto',
         ])
         .option('--model <file>', 'model file (default: the one that ships with cleric)')
-        .option('--parts <list>', `some of ${speedParts.join(',')}`, someOf(speedParts), [...speedParts])
-        .option('--tiles <list>', 'sides of tiles', sidesUpTo(maxTileSide, padMultiple), [256, 512, 1024])
+        .option('--parts <list>', `some of ${SPEED_PARTS.join(',')}`, someOf(SPEED_PARTS), [...SPEED_PARTS])
+        .option('--tiles <list>', 'sides of tiles', sidesUpTo(MAX_TILE_SIDE, PAD_MULTIPLE), [256, 512, 1024])
         .option('--slide <file>', 'what the stages are measured on (default: a drawn slide)')
-        .option('--sizes <list>', 'sides of drawn slides', sidesUpTo(maxSlideSide, 1), [1024, 2048, 4096])
+        .option('--sizes <list>', 'sides of drawn slides', sidesUpTo(MAX_SLIDE_SIDE, 1), [1024, 2048, 4096])
         .option('--runtime <dir>', 'folder where `npm install onnxruntime-node` was run')
-        .option('--presets <list>', `for table3, some of ${ownPresets.join(',')}`, someOf(ownPresets), ['paper', 's'])
+        .option('--presets <list>', `for table3, some of ${OWN_PRESETS.join(',')}`, someOf(OWN_PRESETS), ['paper', 's'])
         .option('--seconds <number>', 'of a measurement', numberFrom(0.01, 600), 3)
         .option('-o, --output <dir>', 'folder to write speed.json and the plots to'),
     async (session, { device, output, ...options }) => {

@@ -9,8 +9,8 @@ import {
   type IntegerDepthwiseNode,
   type IntegerLinearAttentionNode,
   type IntegerWindowAttentionNode,
+  LATENT_STEPS,
   type LiftStepNode,
-  latentSteps,
   type Node,
   type Parameters,
   type Tensor,
@@ -151,12 +151,12 @@ export class OnnxNodes {
       case 'quantise': {
         // To the nearest: dead zones go by the index of the scale, which is left out too.
         const y = this.#slice(nameOf(node.latent), 1, node.first, node.first + channels)
-        const rest = b.node('Round', [b.node('Sub', [y, this.#means(node.params, 1 / latentSteps)])])
+        const rest = b.node('Round', [b.node('Sub', [y, this.#means(node.params, 1 / LATENT_STEPS)])])
         b.node('Mul', [rest, this.#half(node.keep, node.output)], {}, out)
         return
       }
       case 'dequantise': {
-        const symbols = b.node('Mul', [nameOf(node.symbols), b.scalar(latentSteps)])
+        const symbols = b.node('Mul', [nameOf(node.symbols), b.scalar(LATENT_STEPS)])
         const own = b.node('Mul', [
           b.node('Add', [symbols, this.#means(node.params, 1)]),
           this.#half(node.keep, node.output),

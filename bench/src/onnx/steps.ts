@@ -1,7 +1,7 @@
 /** The steps, powers of two, that look-up tables of the integer layers were made with. */
 
 /** Least value of GELU. */
-const leastGelu = -0.16997
+const LEAST_GELU = -0.16997
 
 export interface TableSteps {
   readonly activation: 'Gelu' | 'Tanh'
@@ -26,7 +26,7 @@ export function tableSteps(table: Int32Array): TableSteps {
   let i = 2047
   while (i > 1 && at(i) === 2047) i--
   // Where the step is so coarse that GELU's dip rounds to zero, the table is ReLU's, which is the same at every step.
-  const output = least === 0 ? 1 : powerOfTwo(leastGelu / least)
+  const output = least === 0 ? 1 : powerOfTwo(LEAST_GELU / least)
   return { activation: 'Gelu', input: powerOfTwo((output * (at(i) - at(-i))) / i), output }
 }
 

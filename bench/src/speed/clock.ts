@@ -10,8 +10,8 @@ export interface Timing {
 }
 
 /** Between the turns of different programs: their threads spin for a while when they are done. */
-const settleMs = 20
-const maxRuns = 10_000
+const SETTLE_MS = 20
+const MAX_RUNS = 10_000
 
 export function timing(seconds: readonly number[]): Timing {
   const ascending = [...seconds].sort((a, b) => a - b)
@@ -44,10 +44,10 @@ export async function measureByTurns(
 ): Promise<Timing[]> {
   const times = calls.map(() => [] as number[])
   let spent = 0
-  for (let run = 0; run < maxRuns && (run === 0 || spent < seconds * calls.length); run++) {
+  for (let run = 0; run < MAX_RUNS && (run === 0 || spent < seconds * calls.length); run++) {
     for (const [i, call] of calls.entries()) {
       throwIfAborted(signal)
-      if (calls.length > 1) await pause(settleMs)
+      if (calls.length > 1) await pause(SETTLE_MS)
       const began = performance.now()
       const told = await call()
       const elapsed = typeof told === 'number' ? told : (performance.now() - began) / 1000

@@ -4,8 +4,8 @@ import { ClericError, type Image } from 'cleric'
 import { type Model, SyntheticSlide } from 'cleric/internal'
 import type { SpeedDevice } from './devices.js'
 
-export const speedParts = ['tiles', 'stages', 'peers', 'scaling', 'table3'] as const
-export type SpeedPart = (typeof speedParts)[number]
+export const SPEED_PARTS = ['tiles', 'stages', 'peers', 'scaling', 'table3'] as const
+export type SpeedPart = (typeof SPEED_PARTS)[number]
 
 export interface SpeedContext {
   readonly model: Model
@@ -32,7 +32,7 @@ export interface Failure {
   readonly reason: string
 }
 
-const refusals: readonly string[] = ['ERR_DEVICE_FAILED', 'ERR_DEVICE_LIMIT', 'ERR_NO_DEVICE', 'ERR_SHADER']
+const REFUSALS: readonly string[] = ['ERR_DEVICE_FAILED', 'ERR_DEVICE_LIMIT', 'ERR_NO_DEVICE', 'ERR_SHADER']
 
 /** Gives null where a device refuses, as one whose memory is too small does, and notes it: the others go on. */
 export async function attempt<T>(
@@ -44,7 +44,7 @@ export async function attempt<T>(
   try {
     return await run()
   } catch (error) {
-    if (!(error instanceof ClericError && refusals.includes(error.code))) throw error
+    if (!(error instanceof ClericError && REFUSALS.includes(error.code))) throw error
     failures.push({ device, what, reason: error.message })
     return null
   }

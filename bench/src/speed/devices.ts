@@ -12,7 +12,7 @@ export interface SpeedDevice {
 }
 
 /** Names in `--device` that aren't part of an adapter's. */
-export const deviceWords = ['auto', 'all', 'cpu', 'webgpu'] as const
+export const DEVICE_WORDS = ['auto', 'all', 'cpu', 'webgpu'] as const
 
 const processor: SpeedDevice = {
   id: 'cpu',

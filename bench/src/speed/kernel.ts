@@ -34,9 +34,9 @@ export interface KernelTiming {
 }
 
 /** Runs of the layer in one stage: at least, and at most. */
-const [fewest, most] = [4, 256]
+const [FEWEST, MOST] = [4, 256]
 /** Milliseconds that they take together, as far as `most` go: what a call costs, a few on a GPU, must weigh little. */
-const enough = 100
+const ENOUGH = 100
 
 /** A convolution with GELU, as the networks have them. */
 export function convolution(
@@ -80,9 +80,9 @@ export function convolution(
  * @param cores what processor time is divided by
  */
 export async function timeKernel(backend: Backend, kernel: Kernel, runs: number, cores = 1): Promise<KernelTiming> {
-  const { best, first } = await timeRepeated(backend, kernel, 1, fewest, cores)
+  const { best, first } = await timeRepeated(backend, kernel, 1, FEWEST, cores)
   // A negative `best` is one that the call's own time hides.
-  const repeat = best * most < enough ? most : Math.max(fewest, Math.ceil(enough / best))
+  const repeat = best * MOST < ENOUGH ? MOST : Math.max(FEWEST, Math.ceil(ENOUGH / best))
   return { ...(await timeRepeated(backend, kernel, runs, repeat, cores)), first }
 }
 

@@ -13,8 +13,8 @@ import {
 } from 'cleric/internal'
 
 /** Analysis and hyper-analysis; what both directions do in integers; synthesis. */
-export const networkParts = ['analysis', 'entropy model', 'synthesis'] as const
-export type NetworkPart = (typeof networkParts)[number]
+export const NETWORK_PARTS = ['analysis', 'entropy model', 'synthesis'] as const
+export type NetworkPart = (typeof NETWORK_PARTS)[number]
 
 export interface Observed {
   /** Since when. */
@@ -68,9 +68,9 @@ export class ObservedCodec implements PayloadCodec {
   }
 
   get observed(): Observed {
-    const sum = networkParts.reduce((total, part) => total + this.#parts[part], 0)
+    const sum = NETWORK_PARTS.reduce((total, part) => total + this.#parts[part], 0)
     const shares = noParts()
-    for (const part of networkParts) shares[part] = this.#parts[part] / sum
+    for (const part of NETWORK_PARTS) shares[part] = this.#parts[part] / sum
     return {
       seconds: (performance.now() - this.#started) / 1000,
       networkSeconds: this.#network.seconds,

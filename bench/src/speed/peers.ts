@@ -22,10 +22,10 @@ import type { SpeedDevice } from './devices.js'
 import type { Direction } from './tiles.js'
 import { Torch } from './torch.js'
 
-export const peerIds = ['onnxruntime-cpu', 'onnxruntime-webgpu', 'pytorch'] as const
-export type PeerId = (typeof peerIds)[number]
+export const PEER_IDS = ['onnxruntime-cpu', 'onnxruntime-webgpu', 'pytorch'] as const
+export type PeerId = (typeof PEER_IDS)[number]
 
-export const peerLabels: Readonly<Record<PeerId, string>> = {
+export const PEER_LABELS: Readonly<Record<PeerId, string>> = {
   'onnxruntime-cpu': 'onnxruntime, CPU provider',
   'onnxruntime-webgpu': 'onnxruntime, WebGPU provider',
   pytorch: 'PyTorch',
@@ -77,7 +77,7 @@ interface Runner {
   close(): void | Promise<void>
 }
 
-const install = 'run `npm install onnxruntime-node` in a folder and name it with --runtime DIR'
+const INSTALL = 'run `npm install onnxruntime-node` in a folder and name it with --runtime DIR'
 
 /** @param runtime folder of onnxruntime-node; null: none was named */
 export async function benchPeers(context: SpeedContext, runtime: string | null): Promise<Peers> {
@@ -103,11 +103,11 @@ export async function benchPeers(context: SpeedContext, runtime: string | null):
 }
 
 function openRuntime(folder: string | null, missing: MissingPeer[]): OnnxRuntime | null {
-  let reason = install
+  let reason = INSTALL
   try {
     if (folder !== null) return OnnxRuntime.open(folder)
   } catch (error) {
-    reason = `${firstLine(error)}; ${install}`
+    reason = `${firstLine(error)}; ${INSTALL}`
   }
   for (const peer of ['onnxruntime-cpu', 'onnxruntime-webgpu'] as const) missing.push({ peer, device: null, reason })
   return null

@@ -1,9 +1,9 @@
-/** The presets of architecture.md, and the shape of every parameter that their networks have. */
+/** The presets of docs/network.md, and the shape of every parameter that their networks have. */
 import type { ModelConfig } from 'cleric/internal'
 
 const all = { drb: true, ls: true, iters: 2 } as const
 
-/** As in `training/cleric_training/config.py`. */
+/** As in `training/cleric_training/network/config.py`. */
 export const presets = {
   paper: {
     ...{ preset: 'paper', N: 192, deep: 192, M: 320, Z: 192, slices: 10, lift: 32, ...all },

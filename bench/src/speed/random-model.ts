@@ -5,24 +5,24 @@
  */
 
 import {
-  deadZoneTable,
+  DEAD_ZONE_TABLE,
   type IntegerParameter,
   loadModel,
   type Model,
   type ModelConfig,
   type Parameter,
   type Parameters,
-  rsqrtTable,
+  RSQRT_TABLE,
 } from 'cleric/internal'
 import { parameterShapes } from './presets.js'
 
 /** Magnitude of all integer weights: what the largest layer of `paper` can have without leaving 32 bits. */
-const integerMost = 64
+const INTEGER_MOST = 64
 /** All integer weights are the beginning of one list, as 85 million would fill memory otherwise: as long as `paper` needs it. */
-const poolLength = 2 ** 23
+const POOL_LENGTH = 2 ** 23
 
 /** Plain rounding: scales mean nothing here. */
-const zones: Parameter = { shape: [64], data: new Float32Array(64).fill(0.5) }
+const ZONES: Parameter = { shape: [64], data: new Float32Array(64).fill(0.5) }
 
 let pool: Int32Array | null = null
 
@@ -43,7 +43,7 @@ export function randomParameters(config: ModelConfig): Parameters {
   const floats = new Map<string, Parameter>()
   const integers = new Map<string, IntegerParameter>()
   return {
-    get: (name) => kept(floats, name, () => (name === deadZoneTable ? zones : floatOf(name, shapeOf(shapes, name)))),
+    get: (name) => kept(floats, name, () => (name === DEAD_ZONE_TABLE ? ZONES : floatOf(name, shapeOf(shapes, name)))),
     integers: (name) => kept(integers, name, () => integerOf(name, shapes)),
   }
 }
@@ -101,7 +101,7 @@ function integerOf(name: string, shapes: ReadonlyMap<string, readonly number[]>)
   const table = (f: (i: number) => number, length = 4096) => list(Int32Array.from({ length }, (_, i) => f(i)))
   const gelu = (v: number) => v / (1 + Math.exp(-v / 150))
   switch (name) {
-    case rsqrtTable:
+    case RSQRT_TABLE:
       return table((j) => Math.min(65535, Math.round(2 ** 23 / Math.sqrt((j + 128.5) * 128))), 384)
     case 'scales.thresholds':
       return table((i) => (i === 63 ? 2 ** 30 : 3 + 41 * i), 64)
@@ -140,12 +140,12 @@ function shiftOf(layer: string, shapes: ReadonlyMap<string, readonly number[]>):
   const outputs = weight[0] as number
   // What brings a sum of so many products back to the size of an activation. Of a norm: of 2^14 to 2^9.
   const inputs = sizeOf(weight) / outputs
-  const shift = weight.length === 1 ? 11 : Math.max(1, Math.round(Math.log2(Math.sqrt(inputs) * integerMost)) - 1)
+  const shift = weight.length === 1 ? 11 : Math.max(1, Math.round(Math.log2(Math.sqrt(inputs) * INTEGER_MOST)) - 1)
   return new Int32Array(outputs).fill(shift)
 }
 
 function integerNoise(length: number): Int32Array {
-  pool ??= new Int32Array(noise(poolLength, integerMost))
+  pool ??= new Int32Array(noise(POOL_LENGTH, INTEGER_MOST))
   if (length > pool.length) throw new RangeError(`Expected at most ${pool.length} weights in a layer, not ${length}`)
   return pool.subarray(0, length)
 }

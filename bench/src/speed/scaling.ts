@@ -41,9 +41,9 @@ export interface Scaling {
   readonly slides: readonly SlideSpeed[]
 }
 
-const mostInFlight = 4
+const MOST_IN_FLIGHT = 4
 /** The best of so many that take turns, as what else the machine does hits some of them. */
-const rounds = 3
+const ROUNDS = 3
 
 /**
  * @param sides of drawn slides
@@ -99,16 +99,16 @@ async function byThreads(
 
 async function byTilesInFlight(context: SpeedContext, device: SpeedDevice, image: Image): Promise<FlightSpeed[]> {
   const speeds: FlightSpeed[] = []
-  await withCalls(context, device, image, { tilesInFlight: mostInFlight }, async (calls, codec) => {
+  await withCalls(context, device, image, { tilesInFlight: MOST_IN_FLIGHT }, async (calls, codec) => {
     for (const [direction, call] of calls) {
       const best = new Map<number, FlightSpeed>()
-      for (let round = 0; round < rounds; round++) {
-        for (let tilesInFlight = 1; tilesInFlight <= mostInFlight; tilesInFlight++) {
+      for (let round = 0; round < ROUNDS; round++) {
+        for (let tilesInFlight = 1; tilesInFlight <= MOST_IN_FLIGHT; tilesInFlight++) {
           context.note(`${direction} with ${tilesInFlight} tiles in flight on ${device.id}`)
           // So that each has its executable.
           if (round === 0) await Promise.all(Array.from({ length: tilesInFlight }, call))
           codec.restart()
-          const rate = await throughput(call, tilesInFlight, context.seconds / rounds, context.signal)
+          const rate = await throughput(call, tilesInFlight, context.seconds / ROUNDS, context.signal)
           const { networkSeconds, seconds } = codec.observed
           const megapixelsPerSecond = rate * megapixels(image.width)
           if (megapixelsPerSecond <= (best.get(tilesInFlight)?.megapixelsPerSecond ?? 0)) continue

@@ -4,7 +4,7 @@ import type { SpeedReport } from './report.js'
 import type { Scaling } from './scaling.js'
 import type { TileSpeed } from './tiles.js'
 
-const rateTitle = 'megapixels a second'
+const RATE_TITLE = 'megapixels a second'
 
 /** SVG by file name, of the parts that were measured. */
 export async function drawSpeed({ tiles = [], scaling }: SpeedReport): Promise<Map<string, string>> {
@@ -32,7 +32,7 @@ function drawTiles(tiles: readonly TileSpeed[]): Promise<string> {
       encoding: {
         x: { field: 'tile', type: 'ordinal' as const, title: 'side of the tile, pixels', axis: { labelAngle: 0 } },
         xOffset: { field: 'device', type: 'nominal' as const },
-        y: { field: 'rate', type: 'quantitative' as const, title: rateTitle },
+        y: { field: 'rate', type: 'quantitative' as const, title: RATE_TITLE },
         color: { field: 'device', type: 'nominal' as const, title: null, legend: { symbolType: 'square' as const } },
       },
     })),
@@ -51,7 +51,7 @@ function scalingPanels({ threads, inFlight, slides }: Scaling) {
             mark: { type: 'line' as const, point: true },
             encoding: {
               x: { field: 'x', type: 'ordinal' as const, title: axis, axis: { labelAngle: 0 } },
-              y: { field: 'rate', type: 'quantitative' as const, title: rateTitle },
+              y: { field: 'rate', type: 'quantitative' as const, title: RATE_TITLE },
               color: { field: 'series', type: 'nominal' as const, title: null },
             },
           },

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { defaultModelFile, loadModel, openAny, openCpu } from 'cleric/internal'
+import { DEFAULT_MODEL_FILE, loadModel, openAny, openCpu } from 'cleric/internal'
 import type { Failure, SpeedContext, SpeedPart } from './context.js'
 import { chooseDevices, type SpeedDevice } from './devices.js'
 import { benchPeers, peerTile } from './peers.js'
@@ -47,12 +47,12 @@ export interface SpeedRun {
   readonly figures: ReadonlyMap<string, string>
 }
 
-const quality = 60
+const QUALITY = 60
 
 /** @throws DeviceError ERR_NO_DEVICE; what opening model and slide throws; AbortedError */
 export async function benchSpeed(options: SpeedOptions): Promise<SpeedRun> {
   const { seconds, signal, parts } = options
-  const modelFile = options.model ?? fileURLToPath(defaultModelFile)
+  const modelFile = options.model ?? fileURLToPath(DEFAULT_MODEL_FILE)
   const model = await loadModel(modelFile)
   const devices = await chooseDevices(options.devices)
   // Before minutes are spent.
@@ -63,7 +63,7 @@ export async function benchSpeed(options: SpeedOptions): Promise<SpeedRun> {
   const tiles = [...new Set(options.tiles)].sort((a, b) => a - b)
   const failures: Failure[] = []
   const note = (what: string) => options.onProgress?.(done, parts.length, what)
-  const context: SpeedContext = { model, modelFile, devices, tiles, seconds, quality, signal, note, failures }
+  const context: SpeedContext = { model, modelFile, devices, tiles, seconds, quality: QUALITY, signal, note, failures }
   const folder = await mkdtemp(join(tmpdir(), 'cleric-speed-'))
   const { sizes } = options
   const tile = peerTile(tiles)
@@ -124,6 +124,6 @@ async function factsOf(
     },
     model: { name, hash },
     devices: devices.map(({ id, kind, software }) => ({ id, kind, software })),
-    ...{ quality, seconds },
+    ...{ quality: QUALITY, seconds },
   }
 }

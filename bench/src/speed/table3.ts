@@ -53,7 +53,7 @@ const row = (ls: boolean, drb: boolean, r2b: boolean, figures: readonly [number,
 }
 
 /** In the paper's order. */
-export const paperTable3: readonly (Switches & { readonly paper: PaperRow })[] = [
+export const PAPER_TABLE3: readonly (Switches & { readonly paper: PaperRow })[] = [
   row(false, false, false, [83.5, 75.44, 0.1534, 0.2147]),
   row(true, true, false, [85.87, 64.06, 0.1716, 0.2437]),
   row(true, false, true, [85.34, 91.85, 0.173, 0.2406]),
@@ -63,13 +63,13 @@ export const paperTable3: readonly (Switches & { readonly paper: PaperRow })[] =
 ]
 
 /** Side of the image that the paper counts multiply-adds for. */
-const countedSide = 256
+const COUNTED_SIDE = 256
 
 export async function benchTable3(context: SpeedContext, tile: number, names: readonly Preset[]): Promise<Table3> {
   const image = await tissue(tile)
   const rows: Table3Row[] = []
   for (const preset of names) {
-    for (const { ls, drb, r2b, paper } of paperTable3) {
+    for (const { ls, drb, r2b, paper } of PAPER_TABLE3) {
       const config = { ...presets[preset], ls, drb, iters: r2b ? presets[preset].iters : 1 }
       const model = await randomModel(config)
       const latencies: Latency[] = []
@@ -82,7 +82,7 @@ export async function benchTable3(context: SpeedContext, tile: number, names: re
       rows.push({
         ...{ preset, ls, drb, r2b, latencies },
         parameters: parameterCount(config, model.parameters),
-        gmacs: paperMultiplyAdds(config, model.parameters, countedSide) / 1e9,
+        gmacs: paperMultiplyAdds(config, model.parameters, COUNTED_SIDE) / 1e9,
         paper: preset === 'paper' ? paper : null,
       })
     }

@@ -8,11 +8,11 @@ import { fileURLToPath } from 'node:url'
 import { ClericError } from 'cleric'
 import type { Direction } from './tiles.js'
 
-const training = fileURLToPath(new URL('../../../training', import.meta.url))
-const packages = 'apt-get install python3-torch python3-torchvision python3-numpy'
+const TRAINING = fileURLToPath(new URL('../../../training', import.meta.url))
+const PACKAGES = 'apt-get install python3-torch python3-torchvision python3-numpy'
 /** For one line: a tile on a slow machine. */
-const limitMs = 300_000
-const keptError = 2000
+const LIMIT_MS = 300_000
+const KEPT_ERROR = 2000
 
 type Child = ChildProcessByStdio<Writable, Readable, Readable>
 
@@ -38,19 +38,19 @@ export class Torch {
 
   /** @throws ClericError ERR_PYTHON_MISSING with what to install; ERR_TOOL_FAILED */
   static async open({ model, tile, threads, signal }: TorchOptions): Promise<Torch> {
-    if (!existsSync(join(training, 'cleric_training', 'latency.py'))) {
-      throw new ClericError('ERR_PYTHON_MISSING', `${training} is not there: run this in a clone of cleric`)
+    if (!existsSync(join(TRAINING, 'cleric_training', 'latency.py'))) {
+      throw new ClericError('ERR_PYTHON_MISSING', `${TRAINING} is not there: run this in a clone of cleric`)
     }
     const python = process.env.PYTHON ?? (existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3')
     const settings = ['--model', model, '--tile', String(tile), '--threads', String(threads)]
     const child = spawn(python, ['-m', 'cleric_training.latency', ...settings], {
-      cwd: training,
+      cwd: TRAINING,
       stdio: ['pipe', 'pipe', 'pipe'],
       signal,
     })
     let error = ''
     child.stderr.on('data', (text) => {
-      error = `${error}${text}`.slice(-keptError)
+      error = `${error}${text}`.slice(-KEPT_ERROR)
     })
     child.on('error', ({ message }) => {
       error = message
@@ -67,7 +67,7 @@ export class Torch {
       if (/No module named|ENOENT/.test(last)) {
         throw new ClericError(
           'ERR_PYTHON_MISSING',
-          `${python}: ${last}; ${packages}, or set PYTHON to one that has them`,
+          `${python}: ${last}; ${PACKAGES}, or set PYTHON to one that has them`,
         )
       }
       throw new ClericError('ERR_TOOL_FAILED', `${python} -m cleric_training.latency failed: ${last}`)
@@ -90,7 +90,7 @@ export class Torch {
 async function answer(lines: AsyncIterator<string>): Promise<Readonly<Record<string, unknown>>> {
   let limit: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    limit = setTimeout(() => reject(new ClericError('ERR_TOOL_FAILED', 'PyTorch did not answer in time')), limitMs)
+    limit = setTimeout(() => reject(new ClericError('ERR_TOOL_FAILED', 'PyTorch did not answer in time')), LIMIT_MS)
   })
   try {
     const { value, done } = await Promise.race([lines.next(), late])

@@ -75,7 +75,7 @@ export function paperMultiplyAdds(config: ModelConfig, parameters: Parameters, s
 }
 
 /** Of the density of z, a channel: four hidden layers of three, and the three quantiles that CompressAI trains with it. */
-const priorParameters = 58 + 3
+const PRIOR_PARAMETERS = 58 + 3
 
 /** Trainable numbers: all that the two graphs read but for the tables and shifts of the integer layers, gains, and the density of z. */
 export function parameterCount(config: ModelConfig, parameters: Parameters): number {
@@ -90,7 +90,7 @@ export function parameterCount(config: ModelConfig, parameters: Parameters): num
   }
   encoderGraph(config, noting, 64, 64)
   decoderGraph(config, noting, 64, 64)
-  let sum = priorParameters * config.Z + 2 * config.levels * config.M
+  let sum = PRIOR_PARAMETERS * config.Z + 2 * config.levels * config.M
   for (const size of sizes.values()) sum += size
   return sum
 }

@@ -44,10 +44,10 @@ export interface DequantiseNode {
 }
 
 /** Name of the parameter `deadZones` of {@link QuantiseNode}, which is no tensor of a model file: it follows from the coder's tables. */
-export const deadZoneTable = 'dead zones'
+export const DEAD_ZONE_TABLE = 'dead zones'
 
 /** Steps of a mean and of y_hat in one step of the latent. */
-export const latentSteps = 64
+export const LATENT_STEPS = 64
 
 /** Scales of the coder's tables. */
 const SCALES = 64

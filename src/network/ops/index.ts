@@ -14,9 +14,9 @@ export type * from './channels.js'
 export type * from './convolution.js'
 export type * from './elementwise.js'
 export type * from './entropy.js'
-export { deadZoneTable, latentSteps } from './entropy.js'
+export { DEAD_ZONE_TABLE, LATENT_STEPS } from './entropy.js'
 export type * from './integer-layers.js'
-export { rsqrtTable } from './integer-layers.js'
+export { RSQRT_TABLE } from './integer-layers.js'
 export type * from './lifting.js'
 
 export type Node =

@@ -83,7 +83,7 @@ export interface IntegerLayerNormNode {
 }
 
 /** Name of the parameter `rsqrt` of {@link IntegerLayerNormNode}: [j] = min(65535, round(2^23 / sqrt((j + 128.5) 128))). */
-export const rsqrtTable = 'rsqrt'
+export const RSQRT_TABLE = 'rsqrt'
 
 const RSQRT_ENTRIES = Int32Array.from({ length: 384 }, (_, j) =>
   Math.min(65535, Math.round(2 ** 23 / Math.sqrt((j + 128.5) * 128))),
@@ -196,15 +196,15 @@ export const integerLayers: Ops<IntegerLayerNode> = {
       integers(weight, [shape.channels], -NORM_WEIGHT_LIMIT, NORM_WEIGHT_LIMIT),
       integers(bias, [shape.channels], -NORM_BIAS_LIMIT, NORM_BIAS_LIMIT),
       integers(shift, [shape.channels], 1, SHIFT_LIMIT),
-      integers(rsqrtTable, [RSQRT_ENTRIES.length], 0, 65535),
+      integers(RSQRT_TABLE, [RSQRT_ENTRIES.length], 0, 65535),
       integers(epsilon, [1], 0, EPSILON_LIMIT),
     ],
     proof: (node, valuesOf) => {
       proveSums(node, NORMALISED_LIMIT, valuesOf)
       // Another value could make the sums of the Newton step wrap.
-      const rsqrt = valuesOf(rsqrtTable)
+      const rsqrt = valuesOf(RSQRT_TABLE)
       for (const [j, value] of RSQRT_ENTRIES.entries()) {
-        if (rsqrt[j] !== value) throw badParameter(rsqrtTable, `holds ${rsqrt[j]} at ${j}, not ${value}`)
+        if (rsqrt[j] !== value) throw badParameter(RSQRT_TABLE, `holds ${rsqrt[j]} at ${j}, not ${value}`)
       }
     },
   },

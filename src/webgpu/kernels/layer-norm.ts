@@ -1,4 +1,4 @@
-import { type IntegerLayerNormNode, rsqrtTable } from '../../network/graph.js'
+import { type IntegerLayerNormNode, RSQRT_TABLE } from '../../network/graph.js'
 import type { Dispatch, KernelContext, Kernels } from '../dispatch.js'
 import { channelRows, roundingBias } from './integer-conv.js'
 
@@ -9,7 +9,7 @@ function integerLayerNorm(node: IntegerLayerNormNode, { parameters }: KernelCont
   const valuesOf = (name: string) => parameters.integers(name).data
   const [weight, bias, shift] = [valuesOf(node.weight), valuesOf(node.bias), valuesOf(node.shift)]
   const rounding = roundingBias(bias, shift)
-  const rsqrt = valuesOf(rsqrtTable)
+  const rsqrt = valuesOf(RSQRT_TABLE)
   const [epsilon = 0] = valuesOf(node.epsilon)
   return [
     {
@@ -22,7 +22,7 @@ function integerLayerNorm(node: IntegerLayerNormNode, { parameters }: KernelCont
           ...channelRows(channels, (c) => [weight[c] ?? 0, rounding[c] ?? 0, shift[c] ?? 0]),
         },
         rsqrt: {
-          key: `${rsqrtTable}|line`,
+          key: `${RSQRT_TABLE}|line`,
           width: rsqrt.length,
           height: 1,
           layers: 1,

@@ -10,7 +10,7 @@ interface Table {
 export interface Member {
   readonly offset: number
   readonly size: number
-  /** Of the numbers that the page states, as text; empty where a file says. */
+  /** The number that the page states, as text; empty if it differs from file to file. */
   readonly value: string
 }
 

@@ -15,7 +15,7 @@ export interface Size {
 /** What a tile is coded from. */
 export interface Symbols {
   readonly z: Int16Array
-  /** Of each half of each slice: a whole slice, zero at the other half. */
+  /** One for each half of each slice: a whole slice, zero at the other half. */
   readonly halves: readonly Int16Array[]
 }
 

@@ -1,0 +1,40 @@
+/** Files that documents and comments name are there: whoever moves one finds out who speaks of it. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import test from 'ava'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const FOLDERS = ['bench', 'docs', 'models', 'native', 'scripts', 'shaders', 'src', 'test', 'training', 'viewer']
+const TEXTS = /\.(ts|mjs|js|md|py|cc|h|c|wgsl|txt)$|(^|\/)[a-z-]+$/
+const NOT_OURS = /(^|\/)(node_modules|dist|build|fixtures|__pycache__|\.[^/]*)(\/|$)/
+
+/** The paths of files, and in documents of folders, that a text names. */
+function pathsIn(text: string, isDocument: boolean): string[] {
+  const file = new RegExp(`(?<![\\w/.@-])(?:${FOLDERS.join('|')})/[\\w./-]+\\.(?:ts|mjs|md|py|cc|h|c|wgsl)\\b`, 'g')
+  const folder = new RegExp(`(?<=\`)(?:${FOLDERS.join('|')})/[\\w./-]*(?=\`)`, 'g')
+  return [...(text.match(file) ?? []), ...(isDocument ? (text.match(folder) ?? []) : [])]
+}
+
+test('files that are named in documents and comments exist', (t) => {
+  const inFolders = FOLDERS.flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(root, join(entry.parentPath, entry.name))),
+  )
+  const files = ['README.md', 'CMakeLists.txt', ...inFolders].filter((name) => TEXTS.test(name) && !NOT_OURS.test(name))
+  const missing: string[] = []
+  let count = 0
+  for (const name of files) {
+    const text = readFileSync(join(root, name), { encoding: 'utf8' })
+    for (const path of pathsIn(text, name.endsWith('.md'))) {
+      count++
+      // In the bench's own files a path may begin at its package.
+      const isThere =
+        existsSync(join(root, path)) || (name.startsWith('bench/') && existsSync(join(root, 'bench', path)))
+      if (!isThere) missing.push(`${name}: ${path}`)
+    }
+  }
+  t.true(count > 100, `${count} paths are found`)
+  t.deepEqual(missing, [])
+})
