@@ -12,6 +12,7 @@ from cleric_training.golden import FIXTURES
 from cleric_training.network.blocks import DRBS, R2B
 from cleric_training.network.config import PRESETS
 from cleric_training.network.model import Cleric
+from cleric_training.train import trainer as trainer_module
 from cleric_training.train.data import mark, split
 from cleric_training.train.linearity import Linearity
 from cleric_training.train.objective import RUNAWAY, Border, rate_distortion, rate_lambda, tamed
@@ -238,6 +239,20 @@ def test_a_border_weight_moves_the_loss_and_not_what_is_logged(images, tmp_path)
     found = [trainer(images, tmp_path, "--border-weight", str(weight)).step() for weight in (1, 1, 8)]
     assert float(found[0]["loss"]) == float(found[1]["loss"]) != float(found[2]["loss"])
     assert float(found[0]["mse"]) == float(found[2]["mse"])
+
+
+def test_a_machine_without_bf16_is_told_to_use_float32(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer_module, "has_bf16", lambda: False)
+    trainer(images, tmp_path)
+    with pytest.raises(SystemExit, match="train with --float32"):
+        Trainer(parse(["--preset", "nano", "--folder", str(tmp_path)]), images)
+
+
+def test_wrong_options_are_refused(capsys):
+    for wrong in ("0", "-1"):
+        with pytest.raises(SystemExit):
+            parse([f"--shards={wrong}"])
+        assert f"Expected a positive number for --shards but received {wrong}" in capsys.readouterr().err
 
 
 def test_a_run_gives_up_when_no_gradient_is_finite(images, tmp_path):

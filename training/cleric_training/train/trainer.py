@@ -22,16 +22,16 @@ import torch
 from ..files import checkpoint
 from ..files.modelfile import load_weights, read_model
 from ..network.config import PRESETS, Config
-from ..network.model import Cleric, Output
+from ..network.model import Cleric
 from .data import DATA, HOME, Images, decode_all
 from .initialise import initialise
-from .klt import LATENT, start_linear
+from .klt import start_linear
 from .linearity import Linearity
-from .objective import Border, balance, rate_distortion, rate_lambda
+from .objective import Border, rate_lambda
 from .optimise import Optimiser, group_of
 from .shards import Shards
+from .stage import Stage, has_bf16
 
-TRANSFORMS = frozenset({"g_a", "g_s", "gain", "lift", "offset"})
 PATIENCE = 20  # steps in a row without a finite gradient, after which a run gives up
 
 
@@ -61,13 +61,15 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--shares", default="", help="of the learning rate by group, such as g_a=1,g_s=1 (for a random start)")
     p.add_argument("--freeze", default="", help="comma-separated groups: lift,offset,g_a,g_s,entropy,gain")
     p.add_argument("--float32", action="store_true", help="no bf16 (slower; for the last stage)")
-    p.add_argument("--shards", type=int, default=2, help="processes, each with a share of the batch; with --float32 always 1")
+    p.add_argument("--shards", type=int, help="processes, each with a share of the batch; default 2, in float32 1 of two threads")
     p.add_argument("--save-every", type=float, default=240, help="seconds")
     p.add_argument("--validate-every", type=float, default=600, help="seconds")
     p.add_argument("--seed", type=int, default=1)
     args = p.parse_args(argv)
-    if args.float32:
-        args.shards = 1  # OpenBLAS 0.3.21 waits for ever in a forked process
+    if args.shards is None:
+        args.shards = 1 if args.float32 else 2  # two in float32 took 1.7 times the processor's time of one
+    elif args.shards < 1:
+        p.error(f"Expected a positive number for --shards but received {args.shards}")
     return args
 
 
@@ -84,8 +86,9 @@ class Trainer:
     """Model, optimiser, averages and random state of one run."""
 
     def __init__(self, args: argparse.Namespace, images: Images) -> None:
+        if not (args.float32 or has_bf16()):
+            raise SystemExit("Expected a machine that computes in bfloat16: train with --float32")
         self.args, self.images = args, images
-        self.border = Border(args.border_weight, args.border_rings)
         # One thread a tensor or image instead of two threads an operator: oneDNN's barriers spin, and
         # where another process wants the core every conv would wait for the scheduler.
         self.pool = ThreadPoolExecutor(args.shards, initializer=torch.set_num_threads, initargs=(1,))
@@ -128,6 +131,8 @@ class Trainer:
         self.model.stage(not self.args.no_lift_nets, not self.args.no_deform)
         self.optimiser = Optimiser(self.model, self.args.lr, frozenset(filter(None, self.args.freeze.split(","))),
                                    {k: float(v) for k, v in (s.split("=") for s in filter(None, self.args.shares.split(",")))})
+        self.stage = Stage(self.model, self.optimiser.frozen, not self.args.float32,
+                           Border(self.args.border_weight, self.args.border_rings))
         for name, p in self.model.named_parameters():
             p.requires_grad_(self.optimiser.group[name] not in self.optimiser.frozen)  # gradients that nothing needs take a tenth of a step
 
@@ -161,7 +166,7 @@ class Trainer:
         x = self.images.batch(self.rng, a.batch, a.crop).contiguous(memory_format=torch.channels_last)
         q = torch.from_numpy(self.rng.uniform(0, self.config.levels - 1, a.batch)).float()
         if self.shards is None:
-            self.shards = Shards(self.model, self._objective, a.shards)
+            self.shards = Shards(self.model, self.stage, a.shards)
         result = self.shards.run(x, q, [int(seed) for seed in self.rng.integers(2**31, size=a.shards)])
         norms = self.optimiser.step(int(self.counts["stage_step"]), self.progress, self.pool)
         self.counts["step"] += 1
@@ -173,41 +178,6 @@ class Trainer:
             raise ArithmeticError(f"Expected finite gradients but received {self.idle} batches in a row without")
         return {"loss": result["loss"].detach(), "bpp": result["bpp"].mean(), "mse": result["mse"].mean(),
                 "psnr": -10 * torch.log10(result["mse"]).mean(), "norms": norms or {}}
-
-    def _objective(self, x: torch.Tensor, q: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The loss of a share of a batch, in this stage."""
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not self.args.float32):
-            if {"g_a", "gain", "entropy"} <= self.optimiser.frozen:
-                return self._decoder_only(x, q)
-            if TRANSFORMS <= self.optimiser.frozen:
-                return self._latent_only(x, q)
-            return rate_distortion(x, self.model(x, q), q, self.config.levels, self.border)
-
-    def _latent_only(self, x: torch.Tensor, q: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Rate-distortion where only the entropy model learns: distortion in the latents, without g_s.
-
-        The linear start scales every latent to move the pixels by 1 / LATENT a unit (klt.py), so that
-        the error of y_hat is that of the image, but for what g_a itself has dropped.
-        """
-        with torch.no_grad():
-            y = self.model.g_a(x)
-            gain, inverse = self.model.gains(q)
-        y_hat, *likelihoods = self.model.entropy(y * gain, noisy=True)
-        bpp = Output(x, *likelihoods).bits() / (x.shape[2] * x.shape[3])
-        mse = ((y_hat * inverse - y) / LATENT).pow(2).flatten(1).sum(1) / x[0].numel()
-        levels = self.config.levels
-        loss = ((rate_lambda(q, levels) * 255**2 * mse + bpp) * balance(q, levels)).mean()
-        return {"loss": loss, "bpp": bpp.detach(), "mse": mse.detach()}
-
-    def _decoder_only(self, x: torch.Tensor, q: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Distortion alone, where only g_s learns: from latents rounded as if every mean were zero."""
-        with torch.no_grad():
-            gain, inverse = self.model.gains(q)
-            y_hat = torch.round(self.model.g_a(x) * gain) * inverse
-        error = (self.model.g_s(y_hat) - x).pow(2)
-        levels = self.config.levels
-        loss = (rate_lambda(q, levels) * 255**2 * self.border.mean(error) * balance(q, levels)).mean()
-        return {"loss": loss, "bpp": torch.zeros(len(x)), "mse": error.detach().flatten(1).mean(1)}
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -293,7 +263,7 @@ class Trainer:
 
 def main() -> None:
     args = parse()
-    torch.set_num_threads(2 if args.float32 else 1)
+    torch.set_num_threads(2 if args.float32 and args.shards == 1 else 1)
     torch.set_flush_denormal(True)  # denormals make the first steps ten times slower
     args.images, args.folder = args.images.expanduser(), args.folder.expanduser()
     args.folder.mkdir(parents=True, exist_ok=True)
