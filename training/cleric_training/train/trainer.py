@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +28,7 @@ from .data import DATA, HOME, Images, decode_all
 from .initialise import initialise
 from .klt import start_linear
 from .linearity import Linearity
-from .objective import Border, rate_lambda
+from .objective import LAMBDA_LOW, LAMBDA_MIDDLE, LAMBDA_RANGE, Border
 from .optimise import Optimiser, group_of
 from .shards import Shards
 from .stage import Stage, has_bf16
@@ -50,6 +51,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--steps", type=int, help="stop after so many steps of this call")
     p.add_argument("--stage-steps", type=int, help="steps in this stage's schedule, instead of --budget: equal however busy the machine is")
     p.add_argument("--lr", type=float, default=1e-3)
+    p.add_argument("--lambda", dest="lmbda", type=float,
+                   help="of a model of one rate: a squared error's weight against bits a pixel. The rates of the others go from "
+                        f"{LAMBDA_LOW:g} to {LAMBDA_LOW * LAMBDA_RANGE:g}; default the checkpoint's, or {LAMBDA_MIDDLE:g}")
     p.add_argument("--batch", type=int, default=8)
     p.add_argument("--crop", type=int, default=128, help="a multiple of 64")
     p.add_argument("--artefacts", type=float, default=0.0, help="share of the crops that are changed as in slides, see artefacts.py")
@@ -66,6 +70,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--validate-every", type=float, default=600, help="seconds")
     p.add_argument("--seed", type=int, default=1)
     args = p.parse_args(argv)
+    if args.lmbda is not None and not 0 < args.lmbda < math.inf:
+        p.error(f"Expected a positive number for --lambda but received {args.lmbda:g}")
     if args.shards is None:
         args.shards = 1 if args.float32 else 2  # two in float32 took 1.7 times the processor's time of one
     elif args.shards < 1:
@@ -100,10 +106,13 @@ class Trainer:
         self.rng = np.random.default_rng(args.seed)
         state = checkpoint.load(self.path) if args.resume else None
         self.config = self._config(state)
+        if args.lmbda is not None and self.config.levels:
+            raise SystemExit(f"Expected a model of one rate for --lambda but received one of {self.config.levels} levels")
+        self.lmbda: float = args.lmbda or (state or {}).get("lambda", LAMBDA_MIDDLE)
         self.model = Cleric(self.config)
         initialise(self.model)
-        if args.start == "linear" and not (args.resume or args.init) and self.config.levels:
-            start_linear(self.model, images)
+        if args.start == "linear" and not (args.resume or args.init):
+            start_linear(self.model, images, lmbda=self.lmbda)
         self.counts: dict[str, float] = {"step": 0, "stage_step": 0, "pixels": 0, "stage_seconds": 0.0, "seconds": 0.0,
                                          "skipped": 0}
         self._set_up()
@@ -131,7 +140,7 @@ class Trainer:
         self.model.stage(not self.args.no_lift_nets, not self.args.no_deform)
         self.optimiser = Optimiser(self.model, self.args.lr, frozenset(filter(None, self.args.freeze.split(","))),
                                    {k: float(v) for k, v in (s.split("=") for s in filter(None, self.args.shares.split(",")))})
-        self.stage = Stage(self.model, self.optimiser.frozen, not self.args.float32,
+        self.stage = Stage(self.model, self.optimiser.frozen, not self.args.float32, self.lmbda,
                            Border(self.args.border_weight, self.args.border_rings))
         for name, p in self.model.named_parameters():
             p.requires_grad_(self.optimiser.group[name] not in self.optimiser.frozen)  # gradients that nothing needs take a tenth of a step
@@ -149,7 +158,7 @@ class Trainer:
 
     def save(self) -> None:
         checkpoint.save(self.path, {
-            "config": self.config.to_json(), "model": self.model.state_dict(), "ema": self.optimiser.average,
+            "config": self.config.to_json(), "lambda": self.lmbda, "model": self.model.state_dict(), "ema": self.optimiser.average,
             "adam": self.optimiser.state(), "counts": self.counts, "torch_rng": torch.get_rng_state(),
             "numpy_rng": self.rng.bit_generator.state})
 
@@ -164,7 +173,7 @@ class Trainer:
         """One step on a random batch; gives what the log shows."""
         a = self.args
         x = self.images.batch(self.rng, a.batch, a.crop).contiguous(memory_format=torch.channels_last)
-        q = torch.from_numpy(self.rng.uniform(0, self.config.levels - 1, a.batch)).float()
+        q = torch.from_numpy(self.rng.uniform(0, max(0, self.config.levels - 1), a.batch)).float()
         if self.shards is None:
             self.shards = Shards(self.model, self.stage, a.shards)
         result = self.shards.run(x, q, [int(seed) for seed in self.rng.integers(2**31, size=a.shards)])
@@ -196,8 +205,12 @@ class Trainer:
             return {k: round(v, 5) for k, v in self.linearity.share(self.model.g_a, self.pool).items()}
 
     @torch.no_grad()
-    def validate(self, rates: tuple[float, ...] = (0.0, 3.5, 7.0)) -> dict[str, Any]:
-        """bpp, PSNR and lambda 255^2 MSE + bpp of the averaged weights on the held-out crops, true rounding, by q."""
+    def validate(self) -> dict[str, Any]:
+        """bpp, PSNR and lambda 255^2 MSE + bpp of the averaged weights on the held-out crops, true rounding, by q.
+
+        Of the first q, the middle and the last.
+        """
+        last = max(0, self.config.levels - 1)
         x = self.images.validation()
 
         def measure(rate: float, one: torch.Tensor) -> tuple[float, float, float]:
@@ -205,12 +218,12 @@ class Trainer:
                 result = self.model(one, torch.full((1,), rate), noisy=False)
             mse = (result.x_hat.clamp(0, 1) - one).pow(2).mean()
             bpp = float(result.bits()) / (one.shape[2] * one.shape[3])
-            weight = float(rate_lambda(torch.tensor(rate), self.config.levels))
+            weight = float(self.stage.lambdas(torch.tensor(rate)))
             return bpp, float(-10 * torch.log10(mse)), weight * 255**2 * float(mse) + bpp
 
         out: dict[str, Any] = {}
         with self._averaged():
-            for rate in rates:
+            for rate in sorted({0.0, last / 2, float(last)}):
                 found = np.array(list(self.pool.map(lambda one: measure(rate, one), x.split(1))))
                 out[f"{rate:g}"] = [round(float(v), 4) for v in found.mean(0)]
         return out
