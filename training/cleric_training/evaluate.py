@@ -30,7 +30,7 @@ from .network.model import Cleric
 from .train.data import DATA
 
 BLOCK = 64
-COST_RATES = "0,2.5,5,7"
+RATES, COST_RATES = "0,1,2,3,4,5,6,7", "0,2.5,5,7"
 
 Measure = Callable[[torch.Tensor, float], tuple[float, float]]
 
@@ -65,18 +65,15 @@ def scored(x: torch.Tensor, x_hat: torch.Tensor, bits: float) -> tuple[float, fl
 @torch.no_grad()
 def measure_float(model: Cleric, x: torch.Tensor, q: float) -> tuple[float, float]:
     """(bpp, PSNR in dB) of one image at rate q."""
-    out = model(padded(x), torch.tensor([q]) if model.config.levels else None, noisy=False)
+    out = model(padded(x), torch.tensor([q]), noisy=False)
     return scored(x, out.x_hat, float(out.bits()))
 
 
 @torch.no_grad()
 def measure_integer(model: Cleric, tensors: Mapping[str, np.ndarray], x: torch.Tensor, q: float) -> tuple[float, float]:
     """Likewise with the integer entropy model and the tables of a model file."""
-    y = model.g_a(padded(x))
-    inverse = torch.ones(1)
-    if model.config.levels:
-        gain, inverse = model.gains(torch.tensor([q]))
-        y = y * gain
+    gain, inverse = model.gains(torch.tensor([q]))
+    y = model.g_a(padded(x)) * gain
     coded = encode(model.config, tensors, y.numpy(), model.h_a(y).numpy())
     x_hat = model.g_s(torch.from_numpy(coded.y_hat / 64).float() * inverse)
     return scored(x, x_hat, coded_bits(tensors, coded))
@@ -143,7 +140,8 @@ def main() -> None:
         measures.append(lambda x, q: measure_integer(model, tensors, x, q))
     paths = chosen(args.images, args.limit)
     images = [read_image(path) for path in paths]
-    rates = [float(v) for v in (args.q or (COST_RATES if args.cost else "0,1,2,3,4,5,6,7")).split(",")]
+    usual = (COST_RATES if args.cost else RATES) if model.config.levels else "0"  # a model of one rate has but that
+    rates = [float(v) for v in (args.q or usual).split(",")]
     with ThreadPoolExecutor(args.threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         found = np.array([[report(measure, q, paths, images, pool) for q in rates] for measure in measures])
     if args.cost:

@@ -30,7 +30,7 @@ def directions(model: Cleric, tile: int) -> dict[str, Callable[[], object]]:
     """The two calls on a smooth image of tile x tile, a multiple of 64."""
     line = torch.linspace(0, 40, tile)
     x = 0.6 + 0.2 * torch.sin(line[:, None] + torch.arange(3.0)[:, None, None]) * torch.cos(line)
-    gain, inverse = model.gains(torch.tensor([LEVEL])) if model.config.levels else (1.0, 1.0)
+    gain, inverse = model.gains(torch.tensor([LEVEL]))
     y = model.g_a(x[None]) * gain
     hyper_latent = torch.round(model.h_a(y))
 

@@ -1,5 +1,6 @@
 """The trainer: images, the start, resuming, the schedule, the objective, and that a few steps learn."""
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from cleric_training.golden import FIXTURES
 from cleric_training.network.blocks import DRBS, R2B
 from cleric_training.network.config import PRESETS
 from cleric_training.network.model import Cleric
+from cleric_training.train import trainer as trainer_module
 from cleric_training.train.data import mark, split
+from cleric_training.train.klt import start_linear
 from cleric_training.train.linearity import Linearity
 from cleric_training.train.objective import RUNAWAY, Border, rate_distortion, rate_lambda, tamed
 from cleric_training.train.optimise import Optimiser, groups_of
@@ -143,7 +146,7 @@ def test_training_lowers_the_loss(images, tmp_path):
 
     def loss():
         with torch.no_grad():
-            return float(rate_distortion(x, run.model(x, q, noisy=False), q, 8)["loss"])
+            return float(rate_distortion(x, run.model(x, q, noisy=False), rate_lambda(q, 8))["loss"])
 
     before = loss()
     for _ in range(60):
@@ -238,6 +241,58 @@ def test_a_border_weight_moves_the_loss_and_not_what_is_logged(images, tmp_path)
     found = [trainer(images, tmp_path, "--border-weight", str(weight)).step() for weight in (1, 1, 8)]
     assert float(found[0]["loss"]) == float(found[1]["loss"]) != float(found[2]["loss"])
     assert float(found[0]["mse"]) == float(found[2]["mse"])
+
+
+def test_a_machine_without_bf16_is_told_to_use_float32(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer_module, "has_bf16", lambda: False)
+    trainer(images, tmp_path)
+    with pytest.raises(SystemExit, match="train with --float32"):
+        Trainer(parse(["--preset", "nano", "--folder", str(tmp_path)]), images)
+
+
+@pytest.fixture
+def one_rate(monkeypatch):
+    """Preset nano without gains, as preset paper is."""
+    assert PRESETS["paper"].levels == 0
+    monkeypatch.setitem(PRESETS, "nano", replace(PRESETS["nano"], levels=0))
+
+
+@pytest.mark.parametrize("stage", [["--start", "linear"], ["--freeze", "g_a,gain,entropy"],
+                                   ["--freeze", "g_a,g_s,gain,lift,offset"]])
+def test_a_model_of_one_rate_trains(images, tmp_path, one_rate, stage):
+    run = trainer(images, tmp_path, "--lambda", "0.02", *stage)
+    assert np.isfinite(float(run.step()["loss"])) and run.counts["skipped"] == 0
+    assert set(run.validate()) == {"0"}
+    run.save()
+    again = trainer(images, tmp_path, "--resume", *stage)
+    assert again.lmbda == 0.02 and np.isfinite(float(again.step()["loss"]))
+    assert trainer(images, tmp_path, "--resume", "--lambda", "0.03").lmbda == 0.03
+
+
+def test_a_model_of_one_rate_starts_as_one_of_all_at_its_lambda(images):
+    x, made = images.validation(128), {}
+    for levels in (8, 0):
+        torch.manual_seed(0)
+        model = made[levels] = Cleric(replace(PRESETS["nano"], levels=levels)).eval()
+        start_linear(model, images, crops=12, lmbda=float(rate_lambda(torch.tensor(2.0), 8)))
+    with torch.no_grad():
+        gain, inverse = made[8].gains(torch.full((len(x),), 2.0))
+        y = made[8].g_a(x) * gain
+        assert gap(made[0].g_a(x), y) < 1e-4
+        assert gap(made[0].g_s(y), made[8].g_s(y * inverse)) < 1e-4
+
+
+def test_wrong_options_are_refused(images, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="Expected a model of one rate for --lambda but received one of 8 levels"):
+        trainer(images, tmp_path, "--lambda", "0.02")
+    for wrong in ("0", "-1"):
+        with pytest.raises(SystemExit):
+            parse([f"--shards={wrong}"])
+        assert f"Expected a positive number for --shards but received {wrong}" in capsys.readouterr().err
+    for wrong in ("0", "-1", "nan", "inf"):
+        with pytest.raises(SystemExit):
+            parse([f"--lambda={wrong}"])
+        assert f"Expected a positive number for --lambda but received {wrong}" in capsys.readouterr().err
 
 
 def test_a_run_gives_up_when_no_gradient_is_finite(images, tmp_path):

@@ -33,9 +33,7 @@ def latents_of(model: Cleric, images: torch.Tensor, q: torch.Tensor) -> Latents:
     """Latents of images [B, 3, H, W] (sides multiples of 64), image n at rate q[n]."""
     y, z = [], []
     for n in range(len(images)):
-        one = model.g_a(images[n:n + 1])
-        if model.config.levels:
-            one = one * model.gains(q[n:n + 1])[0]
+        one = model.g_a(images[n:n + 1]) * model.gains(q[n:n + 1])[0]
         y.append(one)
         z.append(model.h_a(one))
     return Latents(torch.cat(y).numpy(), torch.cat(z).numpy())

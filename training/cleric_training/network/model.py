@@ -29,6 +29,9 @@ class Output:
         return -(torch.log2(self.y_likelihood).flatten(1).sum(1) + torch.log2(self.z_likelihood).flatten(1).sum(1))
 
 
+GAIN_START = (-0.8, 2.5)  # log2 of the gain at the first level and at the last: the optimal step goes with lambda^(-1/2)
+
+
 class Cleric(nn.Module):
     """CLERIC with the gains of the variable rate when `config.levels` > 0."""
 
@@ -39,8 +42,8 @@ class Cleric(nn.Module):
         self.h_a, self.h_s = HyperAnalysis(config), HyperSynthesis(config)
         self.z_prior, self.mem = Factorized(config.Z), MEM(config)
         if config.levels:
-            # log2 of the gain, channel by channel. The optimal step goes with lambda^(-1/2).
-            start = torch.linspace(-0.8, 2.5, config.levels)
+            start = torch.linspace(*GAIN_START, config.levels)
+            # log2 of the gain, channel by channel.
             self.log_gain = nn.Parameter(start[:, None].repeat(1, config.M))
             self.log_inv = nn.Parameter(torch.zeros(config.levels, config.M))
 
@@ -53,7 +56,13 @@ class Cleric(nn.Module):
                 module.deform = deform
 
     def gains(self, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """q [B] in [0, levels - 1] -> gain and inverse gain, each [B, M, 1, 1]; logs interpolate linearly."""
+        """q [B] in [0, levels - 1] -> gain and inverse gain, each [B, M, 1, 1]; logs interpolate linearly.
+
+        Of a model of one rate, whatever q: ones, [B, 1, 1, 1].
+        """
+        if not self.config.levels:
+            one = torch.ones(len(q), 1, 1, 1)
+            return one, one
         levels = torch.arange(self.config.levels)
         share = (1 - (q[:, None] - levels).abs()).clamp_min(0)  # [B, levels], two shares of a row sum to 1
         gain, inverse = ((share[:, :, None] * log[None]).sum(1) for log in (self.log_gain, self.log_inv))

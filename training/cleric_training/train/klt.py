@@ -21,12 +21,21 @@ from ..network.blocks import DRBS, DRBU, R2B
 from ..network.dcn import DeformConv
 from ..network.model import Cleric
 from .data import Images
+from .objective import LAMBDA_MIDDLE, start_gain
 
 OFFSET = 6.0  # bias that keeps GELU linear: 7.5 standard deviations
 SPREAD = 0.8  # standard deviation of every feature
 SMALL = 0.1  # scale of the paths that start idle
 GAMMA = 3e-4
-LATENT = 5.5  # latent units a unit of pixel error: puts the steps of log_gain at their optimum
+LATENT = 5.5  # latent units a unit of pixel error, before the gain: puts the steps of log_gain at their optimum
+
+
+def latent_size(levels: int, lmbda: float) -> float:
+    """By how much a latent moves for a unit of pixel error: before the gain, which a model of one rate has in g_a.
+
+    `lmbda` is that rate's lambda, and nothing to a model of more.
+    """
+    return LATENT if levels else LATENT * start_gain(lmbda)
 
 
 @dataclass
@@ -167,8 +176,8 @@ def _start_analysis(model: Cleric, x: torch.Tensor) -> tuple[torch.Tensor, torch
 
 
 @torch.no_grad()
-def start_linear(model: Cleric, images: Images, crops: int = 96) -> None:
-    """Sets g_a and g_s of a new model, whose lifting nets and offsets are still zero."""
+def start_linear(model: Cleric, images: Images, crops: int = 96, lmbda: float = LAMBDA_MIDDLE) -> None:
+    """Sets g_a and g_s of a new model, whose lifting nets and offsets are still zero; `lmbda` as in `latent_size`."""
     x = images.batch(np.random.default_rng(0), crops, 128, marked=0)
     for part in (model.g_a, model.g_s):
         _quieten(part)
@@ -194,13 +203,13 @@ def start_linear(model: Cleric, images: Images, crops: int = 96) -> None:
     _centre(net[-1], torch.diag(1 / (fine.factor * weights)))
     net[-1].bias.copy_(mean)
 
-    # One unit of a latent shall move the pixels by 1 / LATENT, whatever the channel.
+    # One unit of a latent shall move the pixels by 1 / latent_size, whatever the channel.
     used = y.shape[1]
     rest = model.g_s(torch.zeros(1, used, 4, 4))
     unit = torch.zeros(used, used, 4, 4)
     unit[range(used), range(used), 2, 2] = 0.1
     response = torch.cat([(model.g_s(part) - rest).flatten(1).norm(dim=1) for part in unit.split(16)]) / 0.1
-    factor = (LATENT * response).clamp_min(1e-3)
+    factor = (latent_size(model.config.levels, lmbda) * response).clamp_min(1e-3)
     net[1].skip.weight[:, :used] /= factor[None, :, None, None]
     branches = (model.g_a.low, model.g_a.high) if model.config.ls else (model.g_a.net,)
     for branch, part in zip(branches, factor.chunk(len(branches))):
@@ -215,7 +224,7 @@ def start_linear(model: Cleric, images: Images, crops: int = 96) -> None:
 
 def _spread_scales(model: Cleric, y: torch.Tensor) -> None:
     """Starts the Gaussians of y [n, M, h, w] at each channel's own spread, at the middle rate."""
-    gain = model.gains(torch.tensor([(model.config.levels - 1) / 2]))[0][0]
+    gain = model.gains(torch.tensor([max(0, model.config.levels - 1) / 2]))[0][0]
     spread = (y * gain).std((0, 2, 3)).clamp_min(0.2)
     d = model.config.d
     for nets in (model.mem.ep_a, model.mem.ep_n):

@@ -1,32 +1,39 @@
-"""What training minimises: lambda(q) 255^2 MSE + bpp, weighted over the rates."""
+"""What training minimises: lambda 255^2 MSE + bpp, weighted over the rates."""
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 
-from ..network.model import Output
+from ..network.model import GAIN_START, Output
 
 LAMBDA_LOW = 0.004
 LAMBDA_RANGE = 100.0
+LAMBDA_MIDDLE = LAMBDA_LOW * LAMBDA_RANGE**0.5
 BALANCE = 0.5
 RUNAWAY = 0.01  # 20 dB
 
 
 def rate_lambda(q: torch.Tensor, levels: int) -> torch.Tensor:
-    """lambda(q) = 0.004 * 100^(q / (levels - 1)), any shape."""
+    """lambda(q) = 0.004 * 100^(q / (levels - 1)), any shape; of a model of more than one rate."""
     return LAMBDA_LOW * LAMBDA_RANGE ** (q / (levels - 1))
 
 
-def balance(q: torch.Tensor, levels: int) -> torch.Tensor:
-    """Weight of a sample: lambda^-0.5, 1 at the middle rate.
+def start_gain(lmbda: float) -> float:
+    """The gain with which a model of every rate starts at this lambda, for the transforms of a model of one rate."""
+    low, high = GAIN_START
+    return 2 ** (low + (high - low) * math.log(lmbda / LAMBDA_LOW, LAMBDA_RANGE))
+
+
+def balance(lmbda: torch.Tensor) -> torch.Tensor:
+    """Weight of a sample by its lambda: lambda^-0.5, 1 at the middle rate.
 
     A sample's loss grows with lambda (its bits do, and early on its distortion term more so), and
     without a weight the high rates would own the gradient. The exponent makes a per cent of rate
     about as dear at every q, which is what a BD-rate counts.
     """
-    middle = LAMBDA_LOW * LAMBDA_RANGE**0.5
-    return (rate_lambda(q, levels) / middle) ** -BALANCE
+    return (lmbda / LAMBDA_MIDDLE) ** -BALANCE
 
 
 def tamed(mse: torch.Tensor) -> torch.Tensor:
@@ -60,9 +67,14 @@ class Border:
 PLAIN = Border()
 
 
-def rate_distortion(x: torch.Tensor, out: Output, q: torch.Tensor, levels: int, border: Border = PLAIN) -> dict[str, torch.Tensor]:
+def weighted(mse: torch.Tensor, bpp: torch.Tensor, lmbda: torch.Tensor) -> torch.Tensor:
+    """The loss of samples with these squared errors, bits and lambdas, [B] each."""
+    return ((lmbda * 255**2 * mse + bpp) * balance(lmbda)).mean()
+
+
+def rate_distortion(x: torch.Tensor, out: Output, lmbda: torch.Tensor, border: Border = PLAIN) -> dict[str, torch.Tensor]:
     """loss (scalar), and detached bpp and unweighted mse of each sample, [B]."""
     error = (out.x_hat - x).pow(2)
     bpp = out.bits() / (x.shape[2] * x.shape[3])
-    loss = ((rate_lambda(q, levels) * 255**2 * tamed(border.mean(error)) + bpp) * balance(q, levels)).mean()
+    loss = weighted(tamed(border.mean(error)), bpp, lmbda)
     return {"loss": loss, "bpp": bpp.detach(), "mse": error.detach().flatten(1).mean(1)}

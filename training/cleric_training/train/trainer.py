@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,16 +23,16 @@ import torch
 from ..files import checkpoint
 from ..files.modelfile import load_weights, read_model
 from ..network.config import PRESETS, Config
-from ..network.model import Cleric, Output
+from ..network.model import Cleric
 from .data import DATA, HOME, Images, decode_all
 from .initialise import initialise
-from .klt import LATENT, start_linear
+from .klt import start_linear
 from .linearity import Linearity
-from .objective import Border, balance, rate_distortion, rate_lambda
+from .objective import LAMBDA_LOW, LAMBDA_MIDDLE, LAMBDA_RANGE, Border
 from .optimise import Optimiser, group_of
 from .shards import Shards
+from .stage import Stage, has_bf16
 
-TRANSFORMS = frozenset({"g_a", "g_s", "gain", "lift", "offset"})
 PATIENCE = 20  # steps in a row without a finite gradient, after which a run gives up
 
 
@@ -50,6 +51,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--steps", type=int, help="stop after so many steps of this call")
     p.add_argument("--stage-steps", type=int, help="steps in this stage's schedule, instead of --budget: equal however busy the machine is")
     p.add_argument("--lr", type=float, default=1e-3)
+    p.add_argument("--lambda", dest="lmbda", type=float,
+                   help="of a model of one rate: a squared error's weight against bits a pixel. The rates of the others go from "
+                        f"{LAMBDA_LOW:g} to {LAMBDA_LOW * LAMBDA_RANGE:g}; default the checkpoint's, or {LAMBDA_MIDDLE:g}")
     p.add_argument("--batch", type=int, default=8)
     p.add_argument("--crop", type=int, default=128, help="a multiple of 64")
     p.add_argument("--artefacts", type=float, default=0.0, help="share of the crops that are changed as in slides, see artefacts.py")
@@ -61,13 +65,17 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--shares", default="", help="of the learning rate by group, such as g_a=1,g_s=1 (for a random start)")
     p.add_argument("--freeze", default="", help="comma-separated groups: lift,offset,g_a,g_s,entropy,gain")
     p.add_argument("--float32", action="store_true", help="no bf16 (slower; for the last stage)")
-    p.add_argument("--shards", type=int, default=2, help="processes, each with a share of the batch; with --float32 always 1")
+    p.add_argument("--shards", type=int, help="processes, each with a share of the batch; default 2, in float32 1 of two threads")
     p.add_argument("--save-every", type=float, default=240, help="seconds")
     p.add_argument("--validate-every", type=float, default=600, help="seconds")
     p.add_argument("--seed", type=int, default=1)
     args = p.parse_args(argv)
-    if args.float32:
-        args.shards = 1  # OpenBLAS 0.3.21 waits for ever in a forked process
+    if args.lmbda is not None and not 0 < args.lmbda < math.inf:
+        p.error(f"Expected a positive number for --lambda but received {args.lmbda:g}")
+    if args.shards is None:
+        args.shards = 1 if args.float32 else 2  # two in float32 took 1.7 times the processor's time of one
+    elif args.shards < 1:
+        p.error(f"Expected a positive number for --shards but received {args.shards}")
     return args
 
 
@@ -84,8 +92,9 @@ class Trainer:
     """Model, optimiser, averages and random state of one run."""
 
     def __init__(self, args: argparse.Namespace, images: Images) -> None:
+        if not (args.float32 or has_bf16()):
+            raise SystemExit("Expected a machine that computes in bfloat16: train with --float32")
         self.args, self.images = args, images
-        self.border = Border(args.border_weight, args.border_rings)
         # One thread a tensor or image instead of two threads an operator: oneDNN's barriers spin, and
         # where another process wants the core every conv would wait for the scheduler.
         self.pool = ThreadPoolExecutor(args.shards, initializer=torch.set_num_threads, initargs=(1,))
@@ -97,10 +106,13 @@ class Trainer:
         self.rng = np.random.default_rng(args.seed)
         state = checkpoint.load(self.path) if args.resume else None
         self.config = self._config(state)
+        if args.lmbda is not None and self.config.levels:
+            raise SystemExit(f"Expected a model of one rate for --lambda but received one of {self.config.levels} levels")
+        self.lmbda: float = args.lmbda or (state or {}).get("lambda", LAMBDA_MIDDLE)
         self.model = Cleric(self.config)
         initialise(self.model)
-        if args.start == "linear" and not (args.resume or args.init) and self.config.levels:
-            start_linear(self.model, images)
+        if args.start == "linear" and not (args.resume or args.init):
+            start_linear(self.model, images, lmbda=self.lmbda)
         self.counts: dict[str, float] = {"step": 0, "stage_step": 0, "pixels": 0, "stage_seconds": 0.0, "seconds": 0.0,
                                          "skipped": 0}
         self._set_up()
@@ -128,6 +140,8 @@ class Trainer:
         self.model.stage(not self.args.no_lift_nets, not self.args.no_deform)
         self.optimiser = Optimiser(self.model, self.args.lr, frozenset(filter(None, self.args.freeze.split(","))),
                                    {k: float(v) for k, v in (s.split("=") for s in filter(None, self.args.shares.split(",")))})
+        self.stage = Stage(self.model, self.optimiser.frozen, not self.args.float32, self.lmbda,
+                           Border(self.args.border_weight, self.args.border_rings))
         for name, p in self.model.named_parameters():
             p.requires_grad_(self.optimiser.group[name] not in self.optimiser.frozen)  # gradients that nothing needs take a tenth of a step
 
@@ -144,7 +158,7 @@ class Trainer:
 
     def save(self) -> None:
         checkpoint.save(self.path, {
-            "config": self.config.to_json(), "model": self.model.state_dict(), "ema": self.optimiser.average,
+            "config": self.config.to_json(), "lambda": self.lmbda, "model": self.model.state_dict(), "ema": self.optimiser.average,
             "adam": self.optimiser.state(), "counts": self.counts, "torch_rng": torch.get_rng_state(),
             "numpy_rng": self.rng.bit_generator.state})
 
@@ -159,9 +173,9 @@ class Trainer:
         """One step on a random batch; gives what the log shows."""
         a = self.args
         x = self.images.batch(self.rng, a.batch, a.crop).contiguous(memory_format=torch.channels_last)
-        q = torch.from_numpy(self.rng.uniform(0, self.config.levels - 1, a.batch)).float()
+        q = torch.from_numpy(self.rng.uniform(0, max(0, self.config.levels - 1), a.batch)).float()
         if self.shards is None:
-            self.shards = Shards(self.model, self._objective, a.shards)
+            self.shards = Shards(self.model, self.stage, a.shards)
         result = self.shards.run(x, q, [int(seed) for seed in self.rng.integers(2**31, size=a.shards)])
         norms = self.optimiser.step(int(self.counts["stage_step"]), self.progress, self.pool)
         self.counts["step"] += 1
@@ -173,41 +187,6 @@ class Trainer:
             raise ArithmeticError(f"Expected finite gradients but received {self.idle} batches in a row without")
         return {"loss": result["loss"].detach(), "bpp": result["bpp"].mean(), "mse": result["mse"].mean(),
                 "psnr": -10 * torch.log10(result["mse"]).mean(), "norms": norms or {}}
-
-    def _objective(self, x: torch.Tensor, q: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The loss of a share of a batch, in this stage."""
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not self.args.float32):
-            if {"g_a", "gain", "entropy"} <= self.optimiser.frozen:
-                return self._decoder_only(x, q)
-            if TRANSFORMS <= self.optimiser.frozen:
-                return self._latent_only(x, q)
-            return rate_distortion(x, self.model(x, q), q, self.config.levels, self.border)
-
-    def _latent_only(self, x: torch.Tensor, q: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Rate-distortion where only the entropy model learns: distortion in the latents, without g_s.
-
-        The linear start scales every latent to move the pixels by 1 / LATENT a unit (klt.py), so that
-        the error of y_hat is that of the image, but for what g_a itself has dropped.
-        """
-        with torch.no_grad():
-            y = self.model.g_a(x)
-            gain, inverse = self.model.gains(q)
-        y_hat, *likelihoods = self.model.entropy(y * gain, noisy=True)
-        bpp = Output(x, *likelihoods).bits() / (x.shape[2] * x.shape[3])
-        mse = ((y_hat * inverse - y) / LATENT).pow(2).flatten(1).sum(1) / x[0].numel()
-        levels = self.config.levels
-        loss = ((rate_lambda(q, levels) * 255**2 * mse + bpp) * balance(q, levels)).mean()
-        return {"loss": loss, "bpp": bpp.detach(), "mse": mse.detach()}
-
-    def _decoder_only(self, x: torch.Tensor, q: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Distortion alone, where only g_s learns: from latents rounded as if every mean were zero."""
-        with torch.no_grad():
-            gain, inverse = self.model.gains(q)
-            y_hat = torch.round(self.model.g_a(x) * gain) * inverse
-        error = (self.model.g_s(y_hat) - x).pow(2)
-        levels = self.config.levels
-        loss = (rate_lambda(q, levels) * 255**2 * self.border.mean(error) * balance(q, levels)).mean()
-        return {"loss": loss, "bpp": torch.zeros(len(x)), "mse": error.detach().flatten(1).mean(1)}
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -226,8 +205,12 @@ class Trainer:
             return {k: round(v, 5) for k, v in self.linearity.share(self.model.g_a, self.pool).items()}
 
     @torch.no_grad()
-    def validate(self, rates: tuple[float, ...] = (0.0, 3.5, 7.0)) -> dict[str, Any]:
-        """bpp, PSNR and lambda 255^2 MSE + bpp of the averaged weights on the held-out crops, true rounding, by q."""
+    def validate(self) -> dict[str, Any]:
+        """bpp, PSNR and lambda 255^2 MSE + bpp of the averaged weights on the held-out crops, true rounding, by q.
+
+        Of the first q, the middle and the last.
+        """
+        last = max(0, self.config.levels - 1)
         x = self.images.validation()
 
         def measure(rate: float, one: torch.Tensor) -> tuple[float, float, float]:
@@ -235,12 +218,12 @@ class Trainer:
                 result = self.model(one, torch.full((1,), rate), noisy=False)
             mse = (result.x_hat.clamp(0, 1) - one).pow(2).mean()
             bpp = float(result.bits()) / (one.shape[2] * one.shape[3])
-            weight = float(rate_lambda(torch.tensor(rate), self.config.levels))
+            weight = float(self.stage.lambdas(torch.tensor(rate)))
             return bpp, float(-10 * torch.log10(mse)), weight * 255**2 * float(mse) + bpp
 
         out: dict[str, Any] = {}
         with self._averaged():
-            for rate in rates:
+            for rate in sorted({0.0, last / 2, float(last)}):
                 found = np.array(list(self.pool.map(lambda one: measure(rate, one), x.split(1))))
                 out[f"{rate:g}"] = [round(float(v), 4) for v in found.mean(0)]
         return out
@@ -293,7 +276,7 @@ class Trainer:
 
 def main() -> None:
     args = parse()
-    torch.set_num_threads(2 if args.float32 else 1)
+    torch.set_num_threads(2 if args.float32 and args.shards == 1 else 1)
     torch.set_flush_denormal(True)  # denormals make the first steps ten times slower
     args.images, args.folder = args.images.expanduser(), args.folder.expanduser()
     args.folder.mkdir(parents=True, exist_ok=True)
