@@ -10,6 +10,8 @@ interface SharpCodec extends CodecFacts {
   readonly options: Readonly<Record<string, string | number | boolean>>
   /** Which entries of sharp.versions make it up. */
   readonly libraries: readonly ('mozjpeg' | 'heif' | 'aom' | 'webp')[]
+  /** Whether samples have more than 8 bits. */
+  readonly deep?: true
 }
 
 const CODECS: readonly SharpCodec[] = [
@@ -35,6 +37,7 @@ const CODECS: readonly SharpCodec[] = [
     // Effort 4 is libaom's speed 5.
     options: { chromaSubsampling: '4:4:4', effort: 4, tune: 'psnr', bitdepth: 10 },
     libraries: ['heif', 'aom'],
+    deep: true,
   },
   {
     id: 'webp',
@@ -53,14 +56,16 @@ export const SHARP_CODECS: readonly CodecFacts[] = CODECS
 
 export function openSharpCodec(id: string): BenchCodec {
   const codec = CODECS.find((candidate) => candidate.id === id) as SharpCodec
-  const { label, chroma, setting, settings, step, format, options } = codec
+  const { label, chroma, setting, settings, step, format, options, deep } = codec
   const encoder = (image: Sharp, quality: number) => image[format]({ ...options, quality })
   return {
     ...{ id, label, chroma, setting, settings, step },
     version: `${codec.libraries.map((name) => `${name} ${sharp.versions[name]}`).join(', ')} (by sharp ${sharp.versions.sharp})`,
     commands: [
       `sharp(image).${format}(${JSON.stringify({ ...options, quality: '{setting}' })}).toBuffer()`,
-      'sharp(coded).raw().toBuffer()',
+      deep
+        ? "sharp(coded).toColourspace('rgb16').raw({ depth: 'ushort' }).toBuffer(), then round(sample / 256)"
+        : 'sharp(coded).raw().toBuffer()',
     ],
     cacheable: true,
     encode: async (image: Image, quality, signal) => {
@@ -69,9 +74,20 @@ export function openSharpCodec(id: string): BenchCodec {
     },
     decode: async (bytes, { width, height }, signal) => {
       throwIfAborted(signal)
-      const image = await toImage(sharp(bytes))
+      const image = await (deep ? rounded(bytes) : toImage(sharp(bytes)))
       if (image.width === width && image.height === height) return image
       throw new ClericError('ERR_TOOL_FAILED', `${label} came back as ${image.width} x ${image.height}`)
     },
   }
+}
+
+/** What 8 bits can hold of deeper samples: sharp by itself cuts the bits below off, which makes all darker. */
+async function rounded(bytes: Uint8Array): Promise<Image> {
+  const { data, info } = await sharp(bytes)
+    .toColourspace('rgb16')
+    .raw({ depth: 'ushort' })
+    .toBuffer({ resolveWithObject: true })
+  const samples = new Uint8ClampedArray(data.length / 2)
+  for (let i = 0; i < samples.length; i++) samples[i] = data.readUInt16LE(2 * i) / 256
+  return { data: new Uint8Array(samples.buffer), width: info.width, height: info.height, channels: 3 }
 }

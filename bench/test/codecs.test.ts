@@ -42,6 +42,19 @@ for (const codec of opened) {
   })
 }
 
+for (const codec of opened) {
+  if (isMissing(codec) || codec.id === 'cleric') continue
+  ava(`${codec.label}: decoding rounds, so that the image gets neither darker nor lighter`, async (t) => {
+    t.timeout(120_000)
+    const image = await tissue()
+    const decoded = await codec.decode(await codec.encode(image, codec.settings.at(-1) as number), image)
+    const sum = decoded.data.reduce((total, value, i) => total + value - (image.data[i] as number), 0)
+    const bias = sum / image.data.length
+    // libwebp converts to 4:2:0 with a lean of its own.
+    t.true(Math.abs(bias) < (codec.id === 'webp' ? 0.25 : 0.1), `${bias}`)
+  })
+}
+
 const jpeg = opened.find((codec): codec is BenchCodec => codec.id === 'jpeg' && !isMissing(codec))
 const testWithJpeg = jpeg ? ava : ava.skip
 
