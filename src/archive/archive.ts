@@ -20,7 +20,10 @@ import { TileCache, type TileSpace } from './tile-cache.js'
 export interface ArchiveOptions extends CodecChoice {
   /** An open codec to decode with; it isn't closed with the archive. Default: one that all of the program shares. */
   readonly codec?: PayloadCodec | undefined
-  /** Most bytes of decoded tiles to keep of this archive. Default: all that don't say share 256 MiB. */
+  /**
+   * Most bytes of decoded tiles to keep of this archive; 0 keeps none once those who asked for it have it. Default: all
+   * archives that don't say share 256 MiB.
+   */
   readonly cacheBytes?: number | undefined
   /** Instead of that: where to keep them, together with those of other archives. */
   readonly cache?: TileCache | undefined

@@ -97,8 +97,8 @@ export function codecUseChecks(
 ): OptionChecks<CodecChoice & { readonly codec?: unknown }> {
   return {
     codec: (value, name, options) => {
-      const codec: Readonly<Record<string, unknown>> | null = typeof value === 'object' ? Object(value) : null
-      if (codec === null || value === null || calls.some((call) => typeof codec[call] !== 'function')) {
+      const codec = value as Readonly<Record<string, unknown>> | null
+      if (typeof codec !== 'object' || codec === null || calls.some((call) => typeof codec[call] !== 'function')) {
         throw wrongType('an open codec', name, value)
       }
       checkInteger(codec.tilesInFlight, `${name}.tilesInFlight`, 1, Number.MAX_SAFE_INTEGER)

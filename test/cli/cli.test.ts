@@ -338,7 +338,7 @@ test('a failure has status 1 and one line that says what and where', async (t) =
     ],
     [['compress', 'synthetic:0x9', '-o', at('o.cleric.tif')], /synthetic:0x9/],
   ] as const) {
-    const { status, stdout, stderr } = await run(...argv)
+    const { status, stdout, stderr } = await run(...argv, '--quiet')
     t.is(status, 1)
     t.is(stdout, '')
     t.regex(stderr, message)
