@@ -16,7 +16,7 @@ import {
   type Tensor,
 } from '../../src/network/graph.js'
 
-import { kept } from './integer-ops.js'
+import { kept } from './evaluators.js'
 
 export interface OpCase {
   readonly name: string
