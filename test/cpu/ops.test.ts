@@ -10,7 +10,7 @@ import { interpreter } from '../network/interpreter.js'
 import { Fixture, noise, randomInputs } from './random-graph.js'
 
 /** Largest error relative to the largest value; the interpreter works in double precision. */
-const tolerance = 3e-6
+const TOLERANCE = 3e-6
 
 type Build = (f: Fixture) => { nodes: Node[]; scales?: Map<Tensor, number> }
 
@@ -28,7 +28,7 @@ function check(title: string, build: Build): void {
       const outputs = await executable.run(0, inputs)
       for (const [tensor, data] of expected) {
         const error = relativeError(outputs.get(tensor) as PortData, data)
-        t.true(error < tolerance, `${isa}: relative error ${error}`)
+        t.true(error < TOLERANCE, `${isa}: relative error ${error}`)
       }
       t.deepEqual(await executable.run(0, inputs), outputs)
       backend.close()

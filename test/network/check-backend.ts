@@ -23,7 +23,7 @@ import { interpreter } from './interpreter.js'
  * Largest error allowed relative to the largest value of a tensor. Measured: 3.1e-6 at most, on llvmpipe, SwiftShader
  * and the CPU backend's instruction sets, with every symbol and every pixel PyTorch's.
  */
-const tolerance = 2e-5
+const TOLERANCE = 2e-5
 
 const model = nanoModel()
 const golden = nanoGolden()
@@ -85,7 +85,7 @@ async function checkDeep(
   executable.close()
   for (const tensor of [y, xHat]) {
     const error = relativeError(outputs.get(tensor) as PortData, expected.get(tensor) as PortData)
-    t.true(error < tolerance, `${title}, ${tensor === y ? 'y' : 'x_hat'}: relative error ${error}`)
+    t.true(error < TOLERANCE, `${title}, ${tensor === y ? 'y' : 'x_hat'}: relative error ${error}`)
   }
 }
 
@@ -109,7 +109,7 @@ async function checkEncoder(t: ExecutionContext, backend: Backend): Promise<void
 
   for (const { tensor, vector } of compared) {
     const error = relativeError(outputs.get(tensor) as PortData, golden.get(vector).data)
-    t.true(error < tolerance, `encoder ${vector}: relative error ${error}`)
+    t.true(error < TOLERANCE, `encoder ${vector}: relative error ${error}`)
   }
   let agreeing = 0
   let all = 0

@@ -19,7 +19,7 @@ import { type Evaluators, read, type Sources, type ValueAt } from './evaluators.
 import { floatOps, roundEven } from './float-ops.js'
 import { integerOps } from './integer-ops.js'
 
-const OPS: Evaluators<OpName> = { ...floatOps, ...integerOps }
+const evaluators: Evaluators<OpName> = { ...floatOps, ...integerOps }
 
 /** A backend that interprets graphs; also keeps every tensor for a test to look at. */
 export function interpreter(): Backend {
@@ -94,7 +94,7 @@ export class Interpreter implements Executable {
 }
 
 function evaluate<Name extends OpName>(name: Name, node: NodeOf<Name>, sources: Sources): ValueAt | ValueAt[] {
-  return OPS[name](node, sources)
+  return evaluators[name](node, sources)
 }
 
 function planar(data: PortData, { channels, height, width }: Shape): Float64Array {
