@@ -125,8 +125,8 @@ export class CpuBackend implements Backend, Disposable {
   }
 
   /**
-   * Operations a second, in float32, that all threads together can do at most: multiply-adds in registers, two operations
-   * each, measured over some 20 milliseconds.
+   * Operations a second, in float32, that all threads together can do at most: multiply-adds in registers, two
+   * operations each, measured over some 20 milliseconds.
    *
    * @throws ClericError ERR_CLOSED
    */

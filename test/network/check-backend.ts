@@ -52,7 +52,10 @@ export async function checkNetwork(t: ExecutionContext, backend: Backend): Promi
 
 const deepTransforms = [true, false].map(withDeepTransforms)
 
-/** g_a and g_s of a random network twice as wide at 1/8 of the resolution, of an image and of a latent that are not each other's. */
+/**
+ * g_a and g_s of a random network twice as wide at 1/8 of the resolution, of an image and of a latent that are not each
+ * other's.
+ */
 async function withDeepTransforms(ls: boolean) {
   const config = { ...presets.nano, deep: 2 * presets.nano.N, ls }
   const parameters = randomParameters(config)
@@ -128,7 +131,7 @@ async function checkDecoder(t: ExecutionContext, backend: Backend): Promise<void
   const plan = decoderGraph(model.config, model.parameters, height, width)
   const vectors = integerVectors(plan.graph, golden, model.config)
   t.true(vectors.length > 40, `only ${vectors.length} integer vectors`)
-  // As it is, where a backend may fuse and leave out what nobody reads, and with every tensor looked at.
+  // Once as it is, where a backend may fuse and leave out what nobody reads, and once with every tensor an output.
   const plain = await decode(backend, plan, plan.graph)
   const found = await decode(
     backend,

@@ -1,4 +1,7 @@
-/** What `round` and `quantise` make of any float, on a backend: an int16 symbol, which the host reads as the network does. */
+/**
+ * What `round` and `quantise` make of any float, on a backend: an int16 symbol, which the host reads as the network
+ * does.
+ */
 import type { ExecutionContext } from 'ava'
 import { type Backend, DEAD_ZONE_TABLE, type Graph, type Tensor } from '../../src/network/graph.js'
 

@@ -210,7 +210,7 @@ function linearAttention(node: IntegerLinearAttentionNode, { at, integers }: Sou
       17,
     ),
   )
-  /** context[j][i]: of value channel j, for every key channel i of its head. */
+  /** context[j][i] is that of value channel j and key channel i of its head. */
   const context = Array.from({ length: channels }, (_, j) => {
     const values = counted.map(([y, x]) => at(node.value, j, y, x))
     const first = Math.floor(j / hd) * hd
