@@ -4,7 +4,7 @@
  *
  * A new op is a node and its entry in a family's file beside this one (or in one of its own, listed in `index.ts`), a
  * method of GraphBuilder that adds it, and its kernels: WebGPU's, the addon's, and the plain loops of the test
- * interpreter. The compiler tells where WebGPU's or the interpreter's is missing; an addon without it isn't loaded.
+ * interpreter. The compiler tells where WebGPU's or the interpreter's is missing; an addon without it is refused.
  */
 import type { Half, Shape, Tensor } from '../tensor.js'
 
