@@ -1,5 +1,5 @@
 #if SPLIT > 1
-  // What the shares of a tile bring, before all of them sum it, each its part of the results.
+  // Each share of a tile leaves its sums here; then all of them add these up, each for its part of the results.
 #for o in 0..TO
 #for j in 0..TX * TY
   parts[${(o * TX * TY + j) * GROUP} + lane] = a${o}_${j};

@@ -1,8 +1,11 @@
 #include "tensor.wgsl"
 #include "grid.wgsl"
-// A convolution as register tiles: an invocation, or SPLIT of them together, makes TX x TY positions x TO blocks of 4 channels,
-// one group of 4 input channels at a time. The including file has: Params; Sum, the type of four sums; Scalars, what a block of 4 outputs adds,
-// among it `bias`, and scalarsOf(block); finish(sum, scalars, x, y, block), which stores a result.
+// A convolution as register tiles: an invocation, or SPLIT of them together, makes TX x TY positions x TO blocks of 4
+// channels, one group of 4 input channels at a time. The including file has:
+//   Params
+//   Sum: the type of the sums of a block
+//   Scalars, and scalarsOf(block): what belongs to the four outputs of a block, `bias` among it
+//   finish(sum, scalars, x, y, block): makes a result of a sum and stores it
 #define K 3 // kernel
 #define S 1 // stride
 #define TX 8
@@ -37,7 +40,7 @@ fn tileOf(i: i32) -> Tile {
   let within = i % (p.run * rounds);
   let tile = i / (p.run * rounds) * p.run + within % p.run;
   let exists = tile < tiles;
-  // One that doesn't exist still has to read something where it waits for others.
+  // An invocation beyond the last tile reads the first row, as it has to wait at the barrier with the others.
   return Tile(tile % tilesX * ${TX}, select(0, tile / tilesX * ${TY}, exists), within / p.run * ${TO}, exists);
 }
 

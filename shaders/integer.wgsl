@@ -7,12 +7,12 @@
 const MAGIC = 12582912.0;
 const MAGIC_BITS = 1262485504; // of MAGIC as an i32
 
-// |v| < 2^22
+// For |v| < 2^22.
 fn toInteger(v: vec4f) -> vec4i {
   return bitcast<vec4i>(v + MAGIC) - MAGIC_BITS;
 }
 
-// An activation, or whatever is below 2^22.
+// For activations, and whatever else is below 2^22 in magnitude.
 fn loadSmall(t: texture_2d_array<f32>, x: i32, y: i32, layer: i32) -> vec4i {
   return toInteger(load(t, x, y, layer));
 }

@@ -26,7 +26,7 @@ fn bits(v: u32) -> i32 {
 
 fn run(at: vec3i) {
   let groups = (p.channels + 3) / 4;
-  // In floats, which hold all of them: for max(m, abs(integer)) NVIDIA's driver 580 leaves out abs on Hopper.
+  // Taken in floats, which hold these integers: of max(m, abs(integer)) NVIDIA's driver 580 leaves out abs on Hopper.
   var magnitudes = vec4f(0.0);
   for (var c = 0; c < groups; c++) { magnitudes = max(magnitudes, abs(load(source, at.x, at.y, c))); }
   let largest = u32(max(max(magnitudes.x, magnitudes.y), max(magnitudes.z, magnitudes.w)));
@@ -48,7 +48,7 @@ fn run(at: vec3i) {
     let u = select(vec4i(0), 4 * x - mean, vec4i(0, 1, 2, 3) + 4 * c < vec4i(p.channels));
     squares += (u * u + 8) >> vec4u(4u);
   }
-  // Up to 2^31: the four parts are below that, not their sum.
+  // In u32, as each of the four parts is below 2^31, but not their sum.
   let spread = u32(squares.x) + u32(squares.y) + u32(squares.z) + u32(squares.w);
   let scale = 10 + 2 * excess;
   let variance = spread + ((u32(p.epsilon) << u32(max(-scale, 0))) >> u32(clamp(scale, 0, 31)));

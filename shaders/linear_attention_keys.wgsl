@@ -33,7 +33,7 @@ fn linearAttentionKeys(@builtin(local_invocation_id) local: vec3u, @builtin(work
     let y = i / p.width;
     if (isKept(p.keep, x, y)) { sum += entries(exponentials, top - loadSmall(key, x, y, layer)); }
   }
-  // Where no position counts, whatever is divided by 1 is thrown away.
+  // Where no position counts, the sum is 0: dividing by 1 instead is harmless, as no quotient is stored.
   let divisor = max(vec4u(sumOfAll(sum, lane)), vec4u(1u));
   for (var i = lane; i < positions; i += ${GROUP}) {
     let x = i % p.width;

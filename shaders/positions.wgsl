@@ -1,4 +1,4 @@
-// An invocation of run(at), which the including file has, for each position of p.width x p.height and each layer of the grid.
+// Calls run(at), which the including file has, for each of p.width x p.height positions and each layer of the grid.
 @compute @workgroup_size(8, 8)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let at = vec3i(id);

@@ -15,8 +15,8 @@ fn store(t: texture_storage_2d_array<rgba32float, write>, x: i32, y: i32, layer:
   textureStore(t, vec2i(x + ${PAD}, y + ${PAD}), layer, value);
 }
 
-// Where a tile that reaches over the edge puts what lies outside: beyond the border, where nothing that counts is read.
-// An `if` around each of a tile's stores would make some compilers take for ever.
+// Where a tile that reaches over the edge stores what lies outside: beyond the border, where nothing that counts is
+// read. An `if` around each of a tile's stores would make some compilers take for ever.
 fn parked(at: vec2i, size: vec2i) -> vec2i {
   return select(at, size + ${PAD}, at >= size);
 }

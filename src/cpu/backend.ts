@@ -14,7 +14,7 @@ import {
   translated,
 } from '../native/addon.js'
 import type { Backend, Executable, Graph, Node, Parameters, Port, PortData, Stage, Tensor } from '../network/graph.js'
-import { flatten, numbering } from './flatten.js'
+import { flatten, NUMBERING } from './flatten.js'
 
 export interface CpuOptions {
   /** 1 to 256; default: as many as the processor runs at once. */
@@ -61,7 +61,7 @@ function checkedAddon(): Addon {
   const native = addon()
   if (!numbersAgree) {
     const theirs = native.cpuNumbering?.()
-    for (const [kind, names] of Object.entries(numbering) as [keyof CpuNumbering, readonly string[]][]) {
+    for (const [kind, names] of Object.entries(NUMBERING) as [keyof CpuNumbering, readonly string[]][]) {
       if (names.join() === theirs?.[kind]?.join()) continue
       throw new ClericError(
         'ERR_ADDON_MISMATCH',
@@ -125,8 +125,8 @@ export class CpuBackend implements Backend, Disposable {
   }
 
   /**
-   * Operations a second, in float32, that all threads together can do at most: multiply-adds in registers, two operations
-   * each, measured over some 20 milliseconds.
+   * Operations a second, in float32, that all threads together can do at most: multiply-adds in registers, two
+   * operations each, measured over some 20 milliseconds.
    *
    * @throws ClericError ERR_CLOSED
    */

@@ -8,7 +8,7 @@
 import type { CpuNumbering } from '../native/addon.js'
 import type { Graph, Half, Node, Parameters, Port, Stage, Tensor } from '../network/graph.js'
 import { ACTIVATIONS } from '../network/ops/convolution.js'
-import { describe, OPS, type OpName } from '../network/ops/index.js'
+import { describe, type OpName, ops } from '../network/ops/index.js'
 import type { Layout, ParameterUse } from '../network/ops/op.js'
 import { HALVES } from '../network/tensor.js'
 import { Layouts } from './layouts.js'
@@ -32,12 +32,12 @@ export interface FlatPlan {
   readonly nodes: readonly (readonly (Node | null)[])[]
 }
 
-const OPERATIONS: readonly string[] = [...Object.keys(OPS), 'convert']
+const OPERATIONS: readonly string[] = [...Object.keys(ops), 'convert']
 const FORMATS: readonly Port['format'][] = ['float', 'rgb8', 'int16']
 const LAYOUTS: readonly Layout[] = ['interleaved', 'planar', 'integers']
 
 /** What stands in plans as a number, in the addon's order (`native/cpu/steps/node.h`). */
-export const numbering: CpuNumbering = {
+export const NUMBERING: CpuNumbering = {
   operations: OPERATIONS,
   layouts: LAYOUTS,
   formats: FORMATS,

@@ -1,7 +1,7 @@
 /**
- * How the CPU backend lays out each tensor (`native/cpu/kernels/tensor.h`): the three-channel tensors of the lifting are
- * planar, the activations of the entropy model int16, all others interleaved floats. The table of ops says what each op reads and
- * writes.
+ * How the CPU backend lays out each tensor (`native/cpu/kernels/tensor.h`): the three-channel tensors of the lifting
+ * are planar, the activations of the entropy model int16, all others interleaved floats. The table of ops says what
+ * each op reads and writes.
  */
 import type { Graph, Tensor } from '../network/graph.js'
 import { type Description, describe } from '../network/ops/index.js'

@@ -36,7 +36,7 @@ export interface IntegerConvOptions {
 /** Name of the list of thresholds between the scales of the coder's tables. */
 const SCALE_THRESHOLDS = 'scales.thresholds'
 
-/** What keeps the size of the image, by the kernel. */
+/** The padding with which a kernel keeps the size of the image. */
 const PADDING = { 1: 0, 3: 1, 5: 2 } as const
 
 export class GraphBuilder {

@@ -1,7 +1,7 @@
 /**
- * Whether a node's tensors and parameters fit it, by the table of ops: so that a model file whose tensors do not fit its configuration,
- * or whose integers could make a backend's 32-bit arithmetic overflow or a look-up leave its table, is refused by
- * the parameter's name before any device sees it.
+ * Whether a node's tensors and parameters fit it, by the table of ops: so that a model file whose tensors do not fit
+ * its configuration, or whose integers could make a backend's 32-bit arithmetic overflow or a look-up leave its table,
+ * is refused by the parameter's name before any device sees it.
  */
 import { CorruptDataError } from '../errors.js'
 import { describe, type Node, type OpName } from './ops/index.js'
@@ -28,8 +28,8 @@ export function checkShapes(node: Node, parameters: Parameters): readonly Parame
 }
 
 /**
- * Which parameters were found sound for an op, and which lists of them together: a model has millions of weights, and a graph is
- * built for each size of image.
+ * Which parameters were found sound for an op, and which lists of them together: a model has millions of weights, and a
+ * graph is built for each size of image.
  */
 const soundParameters = new WeakMap<Parameters, Map<OpName, Set<string>>>()
 

@@ -31,7 +31,10 @@ export interface DecoderGraph {
   readonly z: Tensor
   /** float, M x 1 x 1, what y_hat is multiplied by, input of the last stage; null for a model of one rate. */
   readonly gain: Tensor | null
-  /** In coding order; `indexes` comes out of stage n, `symbols` (zero on the other half) goes into stage n + 1. int16, d x H/16 x W/16. */
+  /**
+   * In coding order; `indexes` comes out of stage n, `symbols` (zero on the other half) goes into stage n + 1. int16, d
+   * x H/16 x W/16.
+   */
   readonly halves: readonly { readonly half: Half; readonly indexes: Tensor; readonly symbols: Tensor }[]
   /** rgb8, 3 x H x W: output of the last stage. */
   readonly image: Tensor

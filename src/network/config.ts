@@ -1,5 +1,6 @@
 /**
- * What shapes a CLERIC network (docs/network.md): read from a model file's `config`, checked once here.
+ * The sizes and switches of a CLERIC network (docs/network.md), read from a model file's `config` and checked once,
+ * here.
  */
 import { CorruptDataError } from '../errors.js'
 

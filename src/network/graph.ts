@@ -60,7 +60,10 @@ export interface Backend {
   readonly kind: 'webgpu' | 'cpu'
   /** Name of the adapter or processor, for people. */
   readonly name: string
-  /** How many executables under way keep it at work: while one tile's symbols are coded, or its pixels are on their way, it runs another's graph. */
+  /**
+   * How many executables under way keep it at work: while one tile's symbols are coded, or its pixels are on their way,
+   * it runs another's graph.
+   */
   readonly tilesInFlight: number
   /** Whether nothing runs on it any more: its device is lost, which only another backend mends, or it is closed. */
   readonly isLost: boolean

@@ -6,7 +6,10 @@ import type { ConvOptions, GraphBuilder } from './builder.js'
 import type { ModelConfig } from './config.js'
 import type { Axis, Tensor } from './graph.js'
 
-/** Lifting factors of the CDF 9/7 wavelet and its normalisation (Cohen, Daubechies, Feauveau 1992; Daubechies, Sweldens 1998). */
+/**
+ * Lifting factors of the CDF 9/7 wavelet and its normalisation (Cohen, Daubechies, Feauveau 1992; Daubechies, Sweldens
+ * 1998).
+ */
 const CDF97 = [-1.586134342059924, -0.052980118572961, 0.882911075530934, 0.443506852043971] as const
 const CDF97_K = 1.230174104914001
 

@@ -18,7 +18,7 @@ export class WebGpuBackend implements Backend, Disposable {
 
   private constructor(adapter: AdapterDescription, device: Device) {
     this.name = adapter.name
-    // A software adapter's workers never want for work, and its memory is the process's own.
+    // A software adapter's threads are busy with one tile already, and a second would only take memory of the process.
     this.tilesInFlight = adapter.software ? 1 : 3
     this.adapter = adapter
     this.#device = device

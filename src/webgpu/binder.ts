@@ -116,7 +116,10 @@ export class PlanBinder {
     )
   }
 
-  /** The buffers behind the ports that the steps so far read and write, and those through which the host reads `outputs`. */
+  /**
+   * The buffers behind the ports that the steps so far read and write, and those through which the host reads
+   * `outputs`.
+   */
   portBuffers(outputs: readonly Port[]): { buffers: Map<Port, GPUBuffer>; staging: Map<Port, GPUBuffer> } {
     const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST
     const staging = new Map(

@@ -71,7 +71,7 @@ export function operandsOf(action: Action): {
 /** What a kernel's host function may ask for. */
 export interface KernelContext {
   readonly parameters: Parameters
-  /** A processor pretends to be a GPU: big register tiles, see conv.ts. */
+  /** Whether a processor stands in for a GPU: it wants other shapes of kernels, see conv-tiles.ts. */
   readonly software: boolean
   /** A tensor that only this node's dispatches see. */
   scratch(name: string, shape: Shape): Tensor

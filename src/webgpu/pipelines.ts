@@ -1,4 +1,4 @@
-/** Compute pipelines, one for each shader and set of constants, compiled once a device. */
+/** Compute pipelines, one for each shader and set of constants, compiled once for each device. */
 import { DeviceError } from '../errors.js'
 import { GPUShaderStage } from './constants.js'
 import type { Device } from './device.js'

@@ -1,7 +1,6 @@
 /**
- * From a graph to actions and memory: each stage's actions in order, and
- * for every tensor a slot that it shares with tensors of the same shape whose
- * life is over before its own begins.
+ * Turns a graph into actions and memory: each stage's actions in order, and for every tensor a slot that it shares
+ * with tensors of the same shape whose last reader comes before its own writer.
  */
 
 import { checkShapes } from '../network/check.js'
@@ -49,7 +48,7 @@ export function plan(graph: Graph, context: Omit<KernelContext, 'scratch'>): Pla
   const slots: Shape[] = []
   const slotOf = new Map<Tensor, number>()
   const free = new Map<string, number[]>()
-  // The exact shape: the border must have stayed zero.
+  // Only tensors of exactly one shape share a slot, as all of them need the same border to have stayed zero.
   const key = ({ channels, height, width }: Shape) => `${Math.ceil(channels / 4)} ${height} ${width}`
   order.forEach((action, i) => {
     const { reads, writes } = operandsOf(action)
@@ -75,8 +74,8 @@ export function plan(graph: Graph, context: Omit<KernelContext, 'scratch'>): Pla
 }
 
 /**
- * Throws ERR_DEVICE_LIMIT if the graph needs a larger texture or buffer than an adapter has: what compiling it would find out,
- * without a device.
+ * Throws ERR_DEVICE_LIMIT if the graph needs a larger texture or buffer than an adapter has: what compiling it would
+ * find out, without a device.
  */
 export function checkFits(
   graph: Graph,

@@ -30,11 +30,11 @@ const LEVELS: readonly Readonly<Record<string, (a: number, b: number) => number>
   { '*': (a, b) => a * b, '/': (a, b) => Math.trunc(a / b), '%': (a, b) => a % b },
 ]
 
-/** Tokens of expressions seen before: an unrolled loop evaluates the same few thousands of times. */
-const seen = new Map<string, readonly string[]>()
+/** The tokens of each expression so far: an unrolled loop evaluates the same few thousands of times. */
+const tokensOf = new Map<string, readonly string[]>()
 
 function tokens(text: string): readonly string[] {
-  const known = seen.get(text)
+  const known = tokensOf.get(text)
   if (known) return known
   const found: string[] = []
   TOKEN.lastIndex = 0
@@ -45,7 +45,7 @@ function tokens(text: string): readonly string[] {
     if (!match) throw new SyntaxError(`unexpected '${trimmed.slice(at)}' in '${text}'`)
     found.push(match[1] ?? match[2] ?? match[3] ?? '')
   }
-  seen.set(text, found)
+  tokensOf.set(text, found)
   return found
 }
 

@@ -74,7 +74,7 @@ export function createTexture(
   return scopes.run(label, make, undo)
 }
 
-/** In a scope, as a texture that there was no memory for has no view either. */
+/** A view of all layers, made in an error scope: it fails where there was no memory for the texture. */
 export function arrayView(scopes: ErrorScopes, texture: GPUTexture): GPUTextureView {
   return scopes.run(texture.label, () => texture.createView({ dimension: '2d-array' }))
 }

@@ -49,7 +49,7 @@ export class WeightCache {
     return this.#cached(parameters, weights.key, build)
   }
 
-  /** The buffer of weights that are in one. */
+  /** The storage buffer of weights that are in one. */
   buffer(parameters: Parameters, weights: Weights, scopes: ErrorScopes): GPUBuffer {
     const build = (forget: () => void) => {
       const { key } = weights
@@ -65,27 +65,27 @@ export class WeightCache {
   }
 
   #cached<T extends GPUTexture | GPUBuffer>(parameters: Parameters, key: string, build: (forget: () => void) => T): T {
-    let made = this.#models.get(parameters)
-    if (!made) {
-      made = new Map()
-      this.#models.set(parameters, made)
+    let resources = this.#models.get(parameters)
+    if (!resources) {
+      resources = new Map()
+      this.#models.set(parameters, resources)
     }
-    const known = made.get(key)
+    const known = resources.get(key)
     if (known) return known as T
     const fresh = build(() => this.#forget(parameters, key))
-    made.set(key, fresh)
+    resources.set(key, fresh)
     return fresh
   }
 
-  /** What couldn't be made: the next graph tries again. */
+  /** Forgets what could not be made, so that the next graph tries again. */
   #forget(parameters: Parameters, key: string): void {
-    const made = this.#models.get(parameters)
-    made?.get(key)?.destroy()
-    made?.delete(key)
+    const resources = this.#models.get(parameters)
+    resources?.get(key)?.destroy()
+    resources?.delete(key)
   }
 
   close(): void {
-    for (const made of this.#models.values()) for (const resource of made.values()) resource.destroy()
+    for (const resources of this.#models.values()) for (const resource of resources.values()) resource.destroy()
     this.#models.clear()
   }
 }

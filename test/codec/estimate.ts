@@ -8,7 +8,7 @@ import type { CdfTables } from '../../src/entropy/rans.js'
 import type { Model } from '../../src/model/model.js'
 import type { EncoderGraph } from '../../src/network/cleric.js'
 import type { Graph, PortData, QuantiseNode, Tensor } from '../../src/network/graph.js'
-import { erf } from '../network/interpreter.js'
+import { erf } from '../network/float-ops.js'
 
 /** The coder has 16-bit frequencies: no symbol is cheaper to miss than this. */
 const leastProbability = 2 ** -16

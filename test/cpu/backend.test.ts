@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads'
 import test, { type ExecutionContext } from 'ava'
 import { gainsAt } from '../../src/codec/gain.js'
 import { openCpu } from '../../src/cpu/backend.js'
-import { flatten, numbering } from '../../src/cpu/flatten.js'
+import { flatten, NUMBERING } from '../../src/cpu/flatten.js'
 import { addon } from '../../src/native/addon.js'
 import { decoderGraph, encoderGraph } from '../../src/network/cleric.js'
 import { DEAD_ZONE_TABLE, type Graph, type PortData, type Tensor } from '../../src/network/graph.js'
@@ -280,7 +280,7 @@ test('the addon refuses plans that contradict themselves', (t) => {
     plan.program[0] = 1000
   })
   hostile(t, (plan) => {
-    plan.program[firstNode] = numbering.operations.length
+    plan.program[firstNode] = NUMBERING.operations.length
   })
   hostile(t, (plan) => void plan.program.fill(-1))
   hostile(t, (plan) => void (plan.values as Float32Array[]).reverse())
@@ -327,7 +327,7 @@ test('the addon refuses parameters of integer layers that no model has', (t) => 
 test('the addon refuses a node without tensors, and a key that could stand for two parameters', (t) => {
   const native = new (addon().CpuBackend)(1, '')
   const tensors = Int32Array.of(1, 1, 1, 0, 1, 1, 1, 0)
-  for (const op of numbering.operations.keys()) {
+  for (const op of NUMBERING.operations.keys()) {
     for (const [inputs, outputs] of [
       [[0], [0]],
       [[0], [1, 1]],

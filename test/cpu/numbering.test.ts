@@ -6,19 +6,19 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
-import { numbering } from '../../src/cpu/flatten.js'
+import { NUMBERING } from '../../src/cpu/flatten.js'
 import { addon } from '../../src/native/addon.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const file = process.env.CLERIC_ADDON || `${root}build/Release/cleric.node`
 
 test('the addon has the names of this side, in its order', (t) => {
-  t.deepEqual(addon().cpuNumbering?.(), numbering)
-  t.is(numbering.operations.length, new Set(numbering.operations).size)
+  t.deepEqual(addon().cpuNumbering?.(), NUMBERING)
+  t.is(NUMBERING.operations.length, new Set(NUMBERING.operations).size)
 })
 
 test('an addon of another version is refused by its code, with the command that mends it', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'cleric-numbering-'))
+  const folder = await mkdtemp(join(tmpdir(), 'cleric-NUMBERING-'))
   t.teardown(() => rm(folder, { recursive: true }))
   const changes = [
     ['', ''],

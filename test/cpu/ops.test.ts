@@ -10,7 +10,7 @@ import { interpreter } from '../network/interpreter.js'
 import { Fixture, noise, randomInputs } from './random-graph.js'
 
 /** Largest error relative to the largest value; the interpreter works in double precision. */
-const tolerance = 3e-6
+const TOLERANCE = 3e-6
 
 type Build = (f: Fixture) => { nodes: Node[]; scales?: Map<Tensor, number> }
 
@@ -28,7 +28,7 @@ function check(title: string, build: Build): void {
       const outputs = await executable.run(0, inputs)
       for (const [tensor, data] of expected) {
         const error = relativeError(outputs.get(tensor) as PortData, data)
-        t.true(error < tolerance, `${isa}: relative error ${error}`)
+        t.true(error < TOLERANCE, `${isa}: relative error ${error}`)
       }
       t.deepEqual(await executable.run(0, inputs), outputs)
       backend.close()
@@ -42,9 +42,9 @@ function conv(
   inputs: readonly number[],
   outputs: number,
   [height, width]: readonly [number, number],
-  more: Partial<ConvNode> = {},
+  options: Partial<ConvNode> = {},
 ): ConvNode {
-  const { kernel = 3, stride = 1, shuffle = 1, padding = kernel === 1 ? 0 : 1 } = more
+  const { kernel = 3, stride = 1, shuffle = 1, padding = kernel === 1 ? 0 : 1 } = options
   const channels = inputs.reduce((a, b) => a + b, 0)
   const side = (length: number) => (Math.floor((length + 2 * padding - kernel) / stride) + 1) * shuffle
   const output = f.tensor(outputs, side(height), side(width))
@@ -59,8 +59,8 @@ function conv(
     padding,
     activation: 'none',
     shuffle,
-    ...more,
-    residual: more.residual === undefined ? null : f.tensor(outputs, output.shape.height, output.shape.width),
+    ...options,
+    residual: options.residual === undefined ? null : f.tensor(outputs, output.shape.height, output.shape.width),
   }
 }
 
@@ -86,9 +86,9 @@ function deform(
   inputs: number,
   outputs: number,
   [height, width]: [number, number],
-  more: Partial<DeformNode>,
+  options: Partial<DeformNode>,
 ) {
-  const { stride = 1, shuffle = 1 } = more
+  const { stride = 1, shuffle = 1 } = options
   const [rows, columns] = [Math.ceil(height / stride), Math.ceil(width / stride)]
   const offsets = f.tensor(27, rows, columns)
   const node: DeformNode = {
@@ -101,7 +101,7 @@ function deform(
     stride,
     activation: 'none',
     shuffle,
-    ...more,
+    ...options,
   }
   return node
 }

@@ -9,7 +9,7 @@ import { fixtureGolden, fixtureModel, relativeError, rgbOf } from './golden.js'
 import { Interpreter, interpreter } from './interpreter.js'
 
 /** The interpreter works in double precision, PyTorch in single. */
-const tolerance = 2e-5
+const TOLERANCE = 2e-5
 
 for (const variant of ['no-ls', 'no-drb', 'no-r2b']) {
   test(`${variant}: y and the decoded pixels are PyTorch's`, async (t) => {
@@ -30,7 +30,7 @@ for (const variant of ['no-ls', 'no-drb', 'no-r2b']) {
     )
     const y = plan.graph.tensors.findLast(({ name }) => name === 'y') as Tensor
     const error = relativeError(run.value(y), golden.get('y').data)
-    t.true(error < tolerance, `y: relative error ${error}`)
+    t.true(error < TOLERANCE, `y: relative error ${error}`)
 
     const codec = new TileCodec(model, interpreter())
     const decoded = await codec.decode(await codec.encode(image, golden.quality), image, golden.quality)

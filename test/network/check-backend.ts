@@ -23,7 +23,7 @@ import { interpreter } from './interpreter.js'
  * Largest error allowed relative to the largest value of a tensor. Measured: 3.1e-6 at most, on llvmpipe, SwiftShader
  * and the CPU backend's instruction sets, with every symbol and every pixel PyTorch's.
  */
-const tolerance = 2e-5
+const TOLERANCE = 2e-5
 
 const model = nanoModel()
 const golden = nanoGolden()
@@ -52,7 +52,10 @@ export async function checkNetwork(t: ExecutionContext, backend: Backend): Promi
 
 const deepTransforms = [true, false].map(withDeepTransforms)
 
-/** g_a and g_s of a random network twice as wide at 1/8 of the resolution, of an image and of a latent that are not each other's. */
+/**
+ * g_a and g_s of a random network twice as wide at 1/8 of the resolution, of an image and of a latent that are not each
+ * other's.
+ */
 async function withDeepTransforms(ls: boolean) {
   const config = { ...presets.nano, deep: 2 * presets.nano.N, ls }
   const parameters = randomParameters(config)
@@ -85,7 +88,7 @@ async function checkDeep(
   executable.close()
   for (const tensor of [y, xHat]) {
     const error = relativeError(outputs.get(tensor) as PortData, expected.get(tensor) as PortData)
-    t.true(error < tolerance, `${title}, ${tensor === y ? 'y' : 'x_hat'}: relative error ${error}`)
+    t.true(error < TOLERANCE, `${title}, ${tensor === y ? 'y' : 'x_hat'}: relative error ${error}`)
   }
 }
 
@@ -109,7 +112,7 @@ async function checkEncoder(t: ExecutionContext, backend: Backend): Promise<void
 
   for (const { tensor, vector } of compared) {
     const error = relativeError(outputs.get(tensor) as PortData, golden.get(vector).data)
-    t.true(error < tolerance, `encoder ${vector}: relative error ${error}`)
+    t.true(error < TOLERANCE, `encoder ${vector}: relative error ${error}`)
   }
   let agreeing = 0
   let all = 0
@@ -128,7 +131,7 @@ async function checkDecoder(t: ExecutionContext, backend: Backend): Promise<void
   const plan = decoderGraph(model.config, model.parameters, height, width)
   const vectors = integerVectors(plan.graph, golden, model.config)
   t.true(vectors.length > 40, `only ${vectors.length} integer vectors`)
-  // As it is, where a backend may fuse and leave out what nobody reads, and with every tensor looked at.
+  // Once as it is, where a backend may fuse and leave out what nobody reads, and once with every tensor an output.
   const plain = await decode(backend, plan, plan.graph)
   const found = await decode(
     backend,

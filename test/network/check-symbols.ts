@@ -1,12 +1,15 @@
-/** What `round` and `quantise` make of any float, on a backend: an int16 symbol, which the host reads as the network does. */
+/**
+ * What `round` and `quantise` make of any float, on a backend: an int16 symbol, which the host reads as the network
+ * does.
+ */
 import type { ExecutionContext } from 'ava'
 import { type Backend, DEAD_ZONE_TABLE, type Graph, type Tensor } from '../../src/network/graph.js'
 
 const { NaN: nan, POSITIVE_INFINITY: infinity } = Number
 /** The dead zone of the index in use; others are of no use. */
-const [zone, index] = [0.75, 63]
+const [ZONE, INDEX] = [0.75, 63]
 /** Values, their symbols, and those with the dead zone if others; null where the device decides which. */
-const cases: readonly (readonly [value: number, symbol: number | null, past?: number])[] = [
+const CASES: readonly (readonly [value: number, symbol: number | null, past?: number])[] = [
   [0.5, 0],
   [1.5, 2, 1],
   [-2.5, -2],
@@ -28,7 +31,7 @@ const cases: readonly (readonly [value: number, symbol: number | null, past?: nu
 ]
 
 export async function checkSymbols(t: ExecutionContext, backend: Backend): Promise<void> {
-  const width = 2 * cases.length
+  const width = 2 * CASES.length
   const shape = { channels: 1, height: 1, width }
   const tensors: Tensor[] = []
   const tensor = (channels = 1): Tensor => {
@@ -69,17 +72,17 @@ export async function checkSymbols(t: ExecutionContext, backend: Backend): Promi
     })),
   }
   // Each case at an even and at an odd column, the anchors.
-  const values = Float32Array.from({ length: width }, (_, i) => cases[i >> 1]?.[0] as number)
+  const values = Float32Array.from({ length: width }, (_, i) => CASES[i >> 1]?.[0] as number)
   const inputs = new Map([
     [input, values],
     [params, new Float32Array(2 * width)],
-    [indexes, new Float32Array(width).fill(index)],
+    [indexes, new Float32Array(width).fill(INDEX)],
   ])
   const run = async (of: Graph) => {
     const absent = (name: string) => {
       throw new Error(`no parameter ${name}`)
     }
-    const zones = { shape: [64], data: new Float32Array(64).fill(Number.NaN).fill(zone, index) }
+    const zones = { shape: [64], data: new Float32Array(64).fill(Number.NaN).fill(ZONE, INDEX) }
     const get = (name: string) => (name === DEAD_ZONE_TABLE ? zones : absent(name))
     const executable = await backend.compile(of, { get, integers: absent })
     const outputs = await executable.run(0, inputs)
@@ -94,7 +97,7 @@ export async function checkSymbols(t: ExecutionContext, backend: Backend): Promi
       Array.from(floats.get(output) as Float32Array, (v) => v + 0),
     )
     for (const [i, symbol] of symbols.entries()) {
-      const [value, nearest, past = nearest] = cases[i >> 1] as (typeof cases)[number]
+      const [value, nearest, past = nearest] = CASES[i >> 1] as (typeof CASES)[number]
       const expected = output === anchors ? past : nearest
       const what = `${output === rounded ? 'round' : 'quantise'} of ${value} gives ${symbol}`
       if (output === anchors && i % 2 === 0) t.is(symbol, 0, what)

@@ -4,8 +4,8 @@
  */
 import type { ModelConfig } from '../../src/network/config.js'
 import type { Graph, Tensor } from '../../src/network/graph.js'
+import { kept } from './evaluators.js'
 import type { Golden } from './golden.js'
-import { kept } from './integer-ops.js'
 
 export interface IntegerVector {
   readonly name: string

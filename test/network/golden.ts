@@ -1,4 +1,7 @@
-/** Small models and the golden vectors of them (training/cleric_training/golden.py): floats by PyTorch, integers by its oracle. */
+/**
+ * Small models and the golden vectors of them (training/cleric_training/golden.py): floats by PyTorch, integers by its
+ * oracle.
+ */
 import { readFileSync } from 'node:fs'
 import { type Model, parseModel } from '../../src/model/model.js'
 import { readSafetensors, type Safetensors } from '../../src/model/safetensors.js'

@@ -28,8 +28,8 @@ const shaped = (...shape: number[]) => ({
   data: new Int32Array(shape.reduce((a, b) => a * b, 1)),
 })
 
-const local = 'mem.local.1'
-const intra = 'mem.intra.1.attention'
+const LOCAL = 'mem.local.1'
+const INTRA = 'mem.intra.1.attention'
 const table = `table.${parameters.integers('mem.lrp_a.0.4.table').data[0]}`
 
 for (const [what, name, change, message = name] of [
@@ -50,20 +50,20 @@ for (const [what, name, change, message = name] of [
   ['a table of few entries', table, () => shaped(4095)],
   ['a table of more than 12 bits', table, value(4095, 2048)],
   ['a table of more than 12 bits, negative', table, value(0, -2049)],
-  ['a norm weight of more than 16 bits', `${local}.norm1.weight`, value(0, 32768)],
-  ['a norm bias that can overflow', `${local}.norm2.bias`, value(0, 2 ** 29)],
-  ['a norm shift of the whole register', `${local}.norm1.shift`, value(0, 31)],
-  ['an epsilon that can overflow', `${local}.norm1.epsilon`, value(0, 2 ** 20)],
-  ['a negative epsilon', `${local}.norm2.epsilon`, value(0, -1)],
+  ['a norm weight of more than 16 bits', `${LOCAL}.norm1.weight`, value(0, 32768)],
+  ['a norm bias that can overflow', `${LOCAL}.norm2.bias`, value(0, 2 ** 29)],
+  ['a norm shift of the whole register', `${LOCAL}.norm1.shift`, value(0, 31)],
+  ['an epsilon that can overflow', `${LOCAL}.norm1.epsilon`, value(0, 2 ** 20)],
+  ['a negative epsilon', `${LOCAL}.norm2.epsilon`, value(0, -1)],
   ['another rsqrt', 'rsqrt', value(100, 1)],
   ['a short rsqrt', 'rsqrt', () => shaped(383)],
-  ['an exp that begins low', `${local}.attention.exp`, value(0, 16383)],
-  ['an exp that rises', `${intra}.exp`, value(4000, 1)],
-  ['an exp that is negative', `${intra}.exp`, value(4095, -1)],
+  ['an exp that begins low', `${LOCAL}.attention.exp`, value(0, 16383)],
+  ['an exp that rises', `${INTRA}.exp`, value(4000, 1)],
+  ['an exp that is negative', `${INTRA}.exp`, value(4095, -1)],
   ['an exp that does not end', 'mem.inter.1.attention.exp', filled(16384)],
-  ['an attention shift of the whole register', `${local}.attention.shift`, value(0, 31)],
-  ['a negative attention shift', `${intra}.shift`, value(0, -1)],
-  ['biases of other heads', `${local}.attention.bias`, () => shaped(81, 3)],
+  ['an attention shift of the whole register', `${LOCAL}.attention.shift`, value(0, 31)],
+  ['a negative attention shift', `${INTRA}.shift`, value(0, -1)],
+  ['biases of other heads', `${LOCAL}.attention.bias`, () => shaped(81, 3)],
   ['a requantise shift of the whole register', 'mem.y_hat.0.shift', value(0, 31)],
   ['thresholds that fall', 'scales.thresholds', value(10, 0)],
   ['thresholds in reach', 'scales.thresholds', value(63, 2 ** 30 - 1)],

@@ -3,71 +3,30 @@
  * JavaScript's numbers hold integers to 2^53, so nothing wraps here; what would not fit the backends' 32 bits throws.
  */
 import {
-  type Half,
   type IntegerConvNode,
   type IntegerDepthwiseNode,
   type IntegerLayerNormNode,
   type IntegerLinearAttentionNode,
   type IntegerWindowAttentionNode,
-  type Node,
+  type OpName,
   type Range,
-  type RequantiseNode,
   RSQRT_TABLE,
-  type Tensor,
 } from '../../src/network/graph.js'
+import { type Evaluators, kept, type Sources, type ValueAt } from './evaluators.js'
 
-export type ValueAt = (c: number, y: number, x: number) => number
+export const integerOps = {
+  integerConv: conv,
+  integerDepthwise: depthwise,
+  integerLayerNorm: layerNorm,
+  integerWindowAttention: windowAttention,
+  integerLinearAttention: linearAttention,
+  requantise: (node, { at, integers }) => {
+    const [shift = 0] = integers(node.shift)
+    return (c, y, x) => clamp(rshift(at(node.input, c, y, x), shift), 'activation')
+  },
+} satisfies Partial<Evaluators<OpName>>
 
-/** What the ops read: tensors (zero outside the image) and parameters. */
-export interface Sources {
-  readonly at: (tensor: Tensor, c: number, y: number, x: number) => number
-  readonly integers: (name: string) => Int32Array
-}
-
-export type IntegerNode =
-  | IntegerConvNode
-  | IntegerDepthwiseNode
-  | IntegerLayerNormNode
-  | IntegerWindowAttentionNode
-  | IntegerLinearAttentionNode
-  | RequantiseNode
-
-const integerOps: ReadonlySet<Node['op']> = new Set([
-  'integerConv',
-  'integerDepthwise',
-  'integerLayerNorm',
-  'integerWindowAttention',
-  'integerLinearAttention',
-  'requantise',
-])
-
-export function isInteger(node: Node): node is IntegerNode {
-  return integerOps.has(node.op)
-}
-
-export function kept(half: Half, y: number, x: number): boolean {
-  return ((y + x) % 2 === 1) === (half === 'anchor')
-}
-
-/** The value of an integer node's output at (channel, row, column). */
-export function integerOp(node: IntegerNode, sources: Sources): ValueAt {
-  switch (node.op) {
-    case 'integerConv':
-      return conv(node, sources)
-    case 'integerDepthwise':
-      return depthwise(node, sources)
-    case 'integerLayerNorm':
-      return layerNorm(node, sources)
-    case 'integerWindowAttention':
-      return windowAttention(node, sources)
-    case 'integerLinearAttention':
-      return linearAttention(node, sources)
-    case 'requantise': {
-      const shift = sources.integers(node.shift)[0] as number
-      return (c, y, x) => clamp(rshift(sources.at(node.input, c, y, x), shift), 'activation')
-    }
-  }
-}
+export type IntegerOpName = keyof typeof integerOps
 
 function i32(v: number): number {
   if (!Number.isInteger(v) || Math.abs(v) >= 2 ** 31) throw new RangeError(`${v} is no 32-bit integer`)
@@ -251,7 +210,7 @@ function linearAttention(node: IntegerLinearAttentionNode, { at, integers }: Sou
       17,
     ),
   )
-  /** context[j][i]: of value channel j, for every key channel i of its head. */
+  /** context[j][i] is that of value channel j and key channel i of its head. */
   const context = Array.from({ length: channels }, (_, j) => {
     const values = counted.map(([y, x]) => at(node.value, j, y, x))
     const first = Math.floor(j / hd) * hd

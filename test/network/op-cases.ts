@@ -1,6 +1,6 @@
 /**
- * The golden vectors of single ops: of the floating point ones from PyTorch (training/cleric_training/op_cases.py), of the
- * integer ones from the training code's integer oracle.
+ * The golden vectors of single ops: of the floating point ones from PyTorch (training/cleric_training/op_cases.py), of
+ * the integer ones from the training code's integer oracle.
  */
 import { readFileSync } from 'node:fs'
 import { readSafetensors, type StoredTensor } from '../../src/model/safetensors.js'
@@ -16,7 +16,7 @@ import {
   type Tensor,
 } from '../../src/network/graph.js'
 
-import { kept } from './integer-ops.js'
+import { kept } from './evaluators.js'
 
 export interface OpCase {
   readonly name: string

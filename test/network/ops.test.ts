@@ -6,7 +6,7 @@ import { Interpreter } from './interpreter.js'
 import { firstDifference, opCases } from './op-cases.js'
 
 /** The interpreter works in double precision, PyTorch in single. */
-const tolerance = 2e-6
+const TOLERANCE = 2e-6
 
 for (const one of opCases('integer-ops')) {
   test(`${one.name} is exact`, async (t) => {
@@ -24,7 +24,7 @@ for (const one of opCases('ops')) {
     const outputs = await new Interpreter(one.graph, one.parameters).run(0, one.inputs)
     for (const [tensor, data] of one.expected) {
       const error = relativeError(outputs.get(tensor) as PortData, data)
-      t.true(error < tolerance, `relative error ${error}`)
+      t.true(error < TOLERANCE, `relative error ${error}`)
     }
   })
 }

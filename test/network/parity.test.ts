@@ -12,7 +12,7 @@ import { firstDifference, integerVectors } from './golden-integers.js'
 import { Interpreter } from './interpreter.js'
 
 /** The interpreter works in double precision, PyTorch in single. */
-const tolerance = 2e-5
+const TOLERANCE = 2e-5
 
 const model = nanoModel()
 const golden = nanoGolden()
@@ -47,7 +47,7 @@ test('the encoder graph gives every tensor of the training code', async (t) => {
     ['h_a.net.8', 'z'],
   ] as const) {
     const error = relativeError(run.value(named(plan.graph, tensor)), golden.get(vector).data)
-    t.true(error < tolerance, `${vector}: relative error ${error}`)
+    t.true(error < TOLERANCE, `${vector}: relative error ${error}`)
   }
   const checked = checkIntegers(t, plan.graph, run)
   t.log(`${checked.size} integer tensors`)
@@ -81,5 +81,5 @@ test("the decoder graph gives the training code's image from its symbols", async
     [],
   )
   const error = relativeError(run.value(plan.image), golden.get('x_hat').data)
-  t.true(error < tolerance, `x_hat: relative error ${error}`)
+  t.true(error < TOLERANCE, `x_hat: relative error ${error}`)
 })

@@ -80,7 +80,7 @@ onEachAdapter('an abort rejects, and the executable goes on', async (t, backend)
   await t.throwsAsync(executable.run(0, inputs, AbortSignal.abort('enough')), { instanceOf: AbortedError })
   const controller = new AbortController()
   const running = executable.run(0, inputs, controller.signal)
-  // At once on a GPU, which is done in a few milliseconds.
+  // A GPU is done in a few milliseconds, so that its run is aborted at once.
   if (backend.adapter.software) setTimeout(() => controller.abort(), 20)
   else controller.abort()
   const outcome = await running.then(

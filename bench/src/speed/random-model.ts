@@ -1,7 +1,7 @@
 /**
  * A model of a preset without a file: random weights, the same every time, for counting and for timing. It encodes and
  * decodes like a trained one, only badly: activations stay of the usual size, deformable convolutions look around the
- * pixel, and the integer layers keep what is asked of them (`integer-parameters.ts`).
+ * pixel, and the integer layers keep what is asked of them (`src/network/ops`).
  */
 
 import {

@@ -1,4 +1,7 @@
-/** The attentions of the entropy model, in integers to the bit, as are its layers (`integer-layers.ts`, which explains rshift and clamp12). */
+/**
+ * The attentions of the entropy model, in integers to the bit, as are its layers (`integer-layers.ts`, which explains
+ * rshift and clamp12).
+ */
 import { badParameter } from '../parameters.js'
 import type { Tensor } from '../tensor.js'
 import { SHIFT_LIMIT } from './integer-layers.js'

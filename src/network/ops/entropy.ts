@@ -43,7 +43,10 @@ export interface DequantiseNode {
   readonly keep: Half
 }
 
-/** Name of the parameter `deadZones` of {@link QuantiseNode}, which is no tensor of a model file: it follows from the coder's tables. */
+/**
+ * Name of the parameter `deadZones` of {@link QuantiseNode}, which is no tensor of a model file: it follows from the
+ * coder's tables.
+ */
 export const DEAD_ZONE_TABLE = 'dead zones'
 
 /** Steps of a mean and of y_hat in one step of the latent. */

@@ -34,7 +34,7 @@ export type OpName = Node['op']
 export type NodeOf<Name extends OpName> = Extract<Node, { readonly op: Name }>
 
 /** Every op, in the order in which the addon numbers them. */
-export const OPS: Ops<Node> = {
+export const ops: Ops<Node> = {
   ...convolutions,
   ...lifting,
   ...elementwise,
@@ -50,7 +50,7 @@ export class Description<Name extends OpName = OpName> {
   readonly #node: NodeOf<Name>
 
   constructor(name: Name, node: NodeOf<Name>) {
-    this.#op = OPS[name]
+    this.#op = ops[name]
     this.#node = node
   }
 

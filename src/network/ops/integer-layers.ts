@@ -20,8 +20,8 @@ export type Range = 'activation' | 'wide'
 /**
  * Convolution of integers: acc = bias[o] + sum of weight * x in 32 bits, over the concatenation of the inputs
  * (activations), zero padding. v = rshift(acc, shift[o]); with a table, v = table[clamp12(v) + 2048], else v is clamped
- * to `range`; with `keep`, v is zero off that half; shuffled; with a residual (in the shuffled shape), v = residual + v,
- * clamped once more if `range` is `activation`.
+ * to `range`; with `keep`, v is zero off that half; shuffled; with a residual (in the shuffled shape), v = residual +
+ * v, clamped once more if `range` is `activation`.
  *
  * Weight: I16, output channels x sum of input channels x kernel x kernel; bias and shift: I32, [output channels];
  * table: I16 [4096].
@@ -43,7 +43,10 @@ export interface IntegerConvNode {
   readonly keep: Half | null
 }
 
-/** As {@link IntegerConvNode}, 3x3, stride 1, padding 1, one filter a channel, range `activation`. Weight: channels x 1 x 3 x 3. */
+/**
+ * As {@link IntegerConvNode}, 3x3, stride 1, padding 1, one filter a channel, range `activation`. Weight: channels x 1
+ * x 3 x 3.
+ */
 export interface IntegerDepthwiseNode {
   readonly op: 'integerDepthwise'
   readonly input: Tensor
@@ -63,14 +66,20 @@ export interface RequantiseNode {
 }
 
 /**
- * Layer norm of integers, over the C <= 512 channels x of a position, any |x| < 2^24.
- * a = max |x|; N = 0 where a = 0. Else x' = x shifted by e = n - 11, n the bit length of a: rshift(x, e), or to the
- * left. S = sum x'; m = (4 (S + 2048 C) + (C >> 1)) / C - 8192; u = 4 x' - m; V = sum of (u u + 8) >> 4, plus epsilon
- * shifted by k = 10 + 2 e: epsilon >> min(k, 31), or to the left; N = 0 where V = 0. Else t such that W = V 2^(-2t) (truncated) is in [2^14, 2^16); g0 = rsqrt[(W >> 7) - 128];
- * p = (W ((g0 g0) >> 16)) >> 16; g = (g0 (3 * 2^14 - p)) >> 15, all in u32; N = rshift(u g, t + 11).
- * output = clamp12(rshift(N weight + bias, shift)).
+ * Layer norm of integers, over the C <= 512 channels x of a position, any |x| < 2^24:
  *
- * Parameters: weight I16 [C], bias and shift I32 [C], epsilon I32 [1], `rsqrt` I32 [384], for all layer norms of a model.
+ *     a = max |x|, n its bit length, e = n - 11; N = 0 where a = 0
+ *     x' = rshift(x, e), or x shifted to the left where e is negative
+ *     S = sum x'; m = (4 (S + 2048 C) + (C >> 1)) / C - 8192; u = 4 x' - m
+ *     V = sum of (u u + 8) >> 4, plus epsilon >> min(k, 31), k = 10 + 2 e, or epsilon shifted to the left where k is
+ *         negative; N = 0 where V = 0
+ *     t such that W = V 2^(-2t), truncated, is in [2^14, 2^16)
+ *     g0 = rsqrt[(W >> 7) - 128]; p = (W ((g0 g0) >> 16)) >> 16; g = (g0 (3 * 2^14 - p)) >> 15, all in u32
+ *     N = rshift(u g, t + 11)
+ *     output = clamp12(rshift(N weight + bias, shift))
+ *
+ * Parameters: weight I16 [C], bias and shift I32 [C], epsilon I32 [1]; `rsqrt` I32 [384], for all layer norms of a
+ * model.
  */
 export interface IntegerLayerNormNode {
   readonly op: 'integerLayerNorm'
@@ -82,7 +91,9 @@ export interface IntegerLayerNormNode {
   readonly epsilon: string
 }
 
-/** Name of the parameter `rsqrt` of {@link IntegerLayerNormNode}: [j] = min(65535, round(2^23 / sqrt((j + 128.5) 128))). */
+/**
+ * Name of the parameter `rsqrt` of {@link IntegerLayerNormNode}: [j] = min(65535, round(2^23 / sqrt((j + 128.5) 128))).
+ */
 export const RSQRT_TABLE = 'rsqrt'
 
 const RSQRT_ENTRIES = Int32Array.from({ length: 384 }, (_, j) =>

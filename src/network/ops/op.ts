@@ -1,28 +1,28 @@
 /**
- * What the table of ops says of an op. All that has to know every op reads it there: the order in which stages run, the checks of a
- * graph, the plan of the processor's backend.
+ * What the table of ops says of an op. All that must know every op reads it there: which tensors a node reads and
+ * writes, the checks of a graph, the layouts and the numbers that the addon takes.
  *
- * A new op is a node and its entry in a family's file beside this one (or in a file of its own, listed in `index.ts`), a method of
- * GraphBuilder that adds it, and its kernels: WebGPU's, the addon's and the plain loops of the test interpreter. The
- * compiler names those that lack it.
+ * A new op is a node and its entry in a family's file beside this one (or in one of its own, listed in `index.ts`), a
+ * method of GraphBuilder that adds it, and its kernels: WebGPU's, the addon's, and the plain loops of the test
+ * interpreter. The compiler tells where WebGPU's or the interpreter's is missing; an addon without it is refused.
  */
 import type { Half, Shape, Tensor } from '../tensor.js'
 
 /**
- * How the processor's backend lays out a tensor (`native/cpu/kernels/tensor.h`): floats with the channels of a pixel side by side, floats
- * plane by plane, or int16 with the channels of a pixel side by side.
+ * How the processor's backend lays out a tensor (`native/cpu/kernels/tensor.h`): floats with the channels of a pixel
+ * side by side, floats plane by plane, or int16 with the channels of a pixel side by side.
  */
 export type Layout = 'interleaved' | 'planar' | 'integers'
 
 /**
- * The layout in which a node reads an input: a certain one; `any`, as it is; `output`, that of the node's output; or `elements`,
- * any whose elements, floats or integers, are the output's.
+ * The layout in which a node reads an input: a certain one; `any`, as it is; `output`, that of the node's output; or
+ * `elements`, any whose elements, floats or integers, are the output's.
  */
 export type InputLayout = Layout | 'any' | 'output' | 'elements'
 
 /**
- * The layout in which a node writes its outputs: a certain one; `input`, that of its input, in floats; `elements`, integers where
- * all inputs are, else interleaved; or `free`, like `elements`, but planar where a lifting op reads it.
+ * The layout in which a node writes its outputs: a certain one; `input`, that of its input, in floats; `elements`,
+ * integers where all inputs are, else interleaved; or `free`, like `elements`, but planar where a lifting op reads it.
  */
 export type OutputLayout = Layout | 'input' | 'elements' | 'free'
 
@@ -69,8 +69,8 @@ export interface Op<N> {
   /** Throws UnsupportedError ERR_MODEL_UNSUPPORTED for sizes that its arithmetic is not proven for. */
   readonly limits?: (node: N) => void
   /**
-   * Throws CorruptDataError ERR_MODEL_CORRUPT for integer parameters, each value in its range, with which a sum could overflow 32
-   * bits or a look-up leave its table.
+   * Throws CorruptDataError ERR_MODEL_CORRUPT for integer parameters, each value in its range, with which a sum could
+   * overflow 32 bits or a look-up leave its table.
    */
   readonly proof?: (node: N, valuesOf: (parameter: string) => Int32Array) => void
 }

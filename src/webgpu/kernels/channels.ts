@@ -27,8 +27,8 @@ function concat(node: ConcatNode, context: KernelContext): Action[] {
 }
 
 /**
- * Whole layers where the parts' channels allow it: by copies, which cost a software adapter next to nothing and a GPU
- * more than its kernel. Else by way of scratch tensors for more than four parts.
+ * Where all parts but the last fill whole layers, a software adapter copies them, which costs it next to nothing; a GPU
+ * runs a kernel, which costs it less than copies. Other parts are joined four at a time, by way of scratch tensors.
  */
 export function concatInto(inputs: readonly Tensor[], output: Tensor, context: KernelContext): Action[] {
   const { height, width } = output.shape

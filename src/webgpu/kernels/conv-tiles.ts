@@ -27,7 +27,10 @@ interface Tile {
   readonly SPLIT: number
   /** Invocations of a workgroup. */
   readonly GROUP: number
-  /** 1: weights come from a storage buffer, which a GPU reads once for all invocations that want the same; 0: from a texture. */
+  /**
+   * 1: weights come from a storage buffer, which a GPU reads once for all invocations that want the same; 0: from a
+   * texture.
+   */
   readonly BUFFER: 0 | 1
 }
 
@@ -35,13 +38,13 @@ interface Tile {
 const SHARING_GROUP = 128
 /** Invocations that keep a large GPU busy. */
 const BUSY_INVOCATIONS = 2 ** 15
-/** Input groups from which on it pays to share them even so. */
+/** With so many input groups it pays to share a tile even where a GPU is busy without. */
 const MANY_GROUPS = 64
 
 /**
- * Software adapters pay for every texel read and like big tiles; a GPU wants enough invocations to fill it, whatever the
- * size of the latent, so that several share a tile. Few shapes, as each is a pipeline to compile. Those for a GPU were the
- * best, or nearly, of 15 for each of 27 layers of preset `s` on an H100.
+ * Software adapters pay for every texel read and like big tiles; a GPU wants enough invocations to fill it, whatever
+ * the size of the latent, so that several share a tile. Few shapes, as each is a pipeline to compile. Those for a GPU
+ * were the best, or nearly, of 15 for each of 27 layers of preset `s` on an H100.
  */
 function convTile(software: boolean, { kernel, stride, height, width, inputs, outputs }: Product): Tile {
   if (software) {
@@ -94,7 +97,10 @@ function blocksOf(channels: number, shuffle: number): number {
   return shuffle === 1 ? groupsOf(channels) : 4 * groupsOf(channels / 4)
 }
 
-/** Weights as (taps x 4 inputs) x input groups x output blocks of 4 outputs, for a grid. `data`: outputs x inputs x taps. */
+/**
+ * Weights as (taps x 4 inputs) x input groups x output blocks of 4 outputs, for a grid. `data`: outputs x inputs x
+ * taps.
+ */
 export function convWeights(
   name: string,
   data: Float32Array | Int32Array,
@@ -138,7 +144,10 @@ export function blockValues(
   return Array.from({ length: 4 * layers }, (_, i) => data[outputChannel(i >> 2, i & 3, data.length, shuffle)] ?? none)
 }
 
-/** Tiles whose input, over all channels, is about what a core's cache holds. */
+/**
+ * How many tiles come before the next block of outputs: their input, over all channels, is about what a core's cache
+ * holds.
+ */
 function tileRun(tiles: number, tileTexels: number, groups: number): number {
   const fit = 2 ** 18 / (16 * tileTexels * groups)
   return Math.min(tiles, 8 * Math.max(1, Math.round(fit / 8)))

@@ -1,10 +1,12 @@
 import { halfNumber } from '../../network/tensor.js'
 import { type Kernels, texelDispatch } from '../dispatch.js'
 
-/** Multiply-adds a value that stand for reading and writing it. */
+/** What it costs to read and write a value, in multiply-adds. */
 const COST = 16
 
-/** Shapes: input and output C x H x W, or for `pool` C x 2 H x 2 W and C x H x W; addend C x H x W, factors C x 1 x 1. */
+/**
+ * Shapes: input and output C x H x W, or for `pool` C x 2 H x 2 W and C x H x W; addend C x H x W, factors C x 1 x 1.
+ */
 export const elementwiseKernels: Kernels<'scale' | 'gain' | 'pool' | 'mask' | 'add' | 'round' | 'requantise'> = {
   scale: ({ input, output, factor }) => [
     texelDispatch({ shader: 'scale', reads: { source: input }, output, params: { factor }, cost: COST }),

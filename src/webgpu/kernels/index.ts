@@ -12,7 +12,7 @@ import { integerConvKernels } from './integer-conv.js'
 import { layerNormKernels } from './layer-norm.js'
 import { liftingKernels } from './lifting.js'
 
-const KERNELS: Kernels<OpName> = {
+const kernels: Kernels<OpName> = {
   ...convKernels,
   ...deformKernels,
   ...gdnKernels,
@@ -26,7 +26,7 @@ const KERNELS: Kernels<OpName> = {
 }
 
 function actionsAs<Name extends OpName>(name: Name, node: NodeOf<Name>, context: KernelContext): Action[] {
-  return KERNELS[name](node, context)
+  return kernels[name](node, context)
 }
 
 /** The actions that compute a node, in order. */

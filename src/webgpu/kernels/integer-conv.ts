@@ -12,7 +12,10 @@ import {
 import { joined, tapsAsChannels, tapsFirst, unfold } from './conv-inputs.js'
 import { blockValues, convGrid, convProduct, convWeights, type Product, tileDispatch } from './conv-tiles.js'
 
-/** Sums of |weight| below this, times an activation's 2048, stay below 2^24: f32 sums such products exactly, in any order. */
+/**
+ * Sums of |weight| below this, times an activation's 2048, stay below 2^24: f32 sums such products exactly, in any
+ * order.
+ */
 const EXACT = 2 ** 24 / 2048
 
 /** The shift that tells a shader that there is no such channel; those of layers are at most 30. */
@@ -29,7 +32,7 @@ interface ExactRun {
   readonly groups: number
 }
 
-/** What was found for a layer's weights: half of what compiling a graph anew would cost. */
+/** The runs found so far, by weights: to find them anew would be half of the time to compile a graph. */
 const exactRuns = new WeakMap<Int32Array, ExactRun>()
 
 /**
@@ -77,14 +80,14 @@ function findExactRun(weight: Int32Array, { inputs, kernel }: Pick<Product, 'inp
   return { taps, groups: GROUPS.find((count) => holds(count * all, count * all)) ?? 1 }
 }
 
-/** A table of 4096 entries, or none. */
+/** The texture of a table of 4096 entries. */
 export function tableWeights(name: string, context: KernelContext): Weights {
   const { data } = context.parameters.integers(name)
   const build = () => Int16Array.from(data)
   return { key: `${name}|table`, width: 64, height: 64, layers: 1, format: 'r16sint', build }
 }
 
-/** A bias that has half of what the shift drops in it, so that the shift rounds. */
+/** The biases with half of 2^shift added, so that the shift rounds to the nearest. */
 export function roundingBias(bias: Int32Array, shift: Int32Array): Int32Array {
   return bias.map((value, i) => value + ((1 << (shift[i] as number)) >> 1))
 }
