@@ -3,12 +3,10 @@ import { execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
 import sharp from 'sharp'
 import { createCli } from '../../src/cli/commands.js'
-import { openCodec } from '../../src/codec/codec.js'
 import { compressSlide } from '../../src/compress/compress.js'
 import { fill, WHITE } from '../../src/image/draw.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
@@ -16,57 +14,14 @@ import { firstTile } from '../archive/head.js'
 import { dataPath, testWithData } from '../data.js'
 import { losslessCodec } from '../payload-codec.js'
 import { memorySlide } from '../slides.js'
+import { makeArchive, run } from './run.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-cli-'))
 test.after.always(() => rmSync(folder, { recursive: true }))
 const at = (name: string) => join(folder, name)
 
-async function run(...argv: string[]) {
-  let stdout = ''
-  let stderr = ''
-  const codec = losslessCodec()
-  const io = {
-    stdout: { write: (text: string) => (stdout += text) },
-    stderr: { write: (text: string) => (stderr += text) },
-    codec,
-  }
-  const status = await createCli(io).run(argv)
-  return { status, stdout, stderr, json: () => JSON.parse(stdout) }
-}
-
-const WHOLE = { x: 0, y: 0, level: 0, width: 256, height: 192 }
-const RAW = { width: 256, height: 192, channels: 3 } as const
-
 /** An archive of a small drawn slide. */
-async function archive(name: string, ...options: string[]): Promise<string> {
-  const { status, stderr } = await run('compress', 'synthetic:400x300:5', '-o', at(name), '--tile', '128', ...options)
-  if (status !== 0) throw new Error(stderr)
-  return at(name)
-}
-
-test('compress prints the fields that scripts rely on, and nothing else on stdout', async (t) => {
-  const { status, json } = await run('compress', 'synthetic:300x200', '-o', at('a.cleric.tif'), '--json')
-  t.is(status, 0)
-  const result = json()
-  t.deepEqual(Object.keys(result).sort(), [
-    'blankTiles',
-    'bpp',
-    'bytes',
-    'device',
-    'deviceBusy',
-    'output',
-    'peakRssBytes',
-    'quality',
-    'readSeconds',
-    'resumedTiles',
-    'seconds',
-    'sourceBytes',
-    'tiles',
-    'unreadableTiles',
-    'writeSeconds',
-  ])
-  t.is(result.bytes, readFileSync(at('a.cleric.tif')).length)
-})
+const archive = (name: string, ...options: string[]) => makeArchive(at(name), ...options)
 
 test('info describes an archive', async (t) => {
   const path = await archive('info.cleric.tif', '--quality', '33')
@@ -215,72 +170,6 @@ test('validate: status 0 for a sound archive, 1 and the place for a damaged one'
   const bad = await run('validate', path, '--json')
   t.is(bad.status, 1)
   t.like(bad.json(), { ok: false, tiles: 12, bad: [{ level: 0, column: 0, row: 0, code: 'ERR_CORRUPT_TILE' }] })
-})
-
-test('--no-label leaves the label out', async (t) => {
-  const path = await archive('nolabel.cleric.tif', '--no-label')
-  t.deepEqual((await run('info', path, '--json')).json().associatedImages, ['macro'])
-})
-
-test('an existing archive is kept unless --overwrite', async (t) => {
-  const path = await archive('twice.cleric.tif')
-  const again = await run('compress', 'synthetic:400x300', '-o', path)
-  t.is(again.status, 1)
-  t.regex(again.stderr, /^cleric compress: .*exists already.*--overwrite/)
-  t.is((await run('compress', 'synthetic:400x300', '-o', path, '--overwrite')).status, 0)
-})
-
-test('Ctrl-C says how to go on, and --resume does', async (t) => {
-  const stop = new AbortController()
-  const codec = losslessCodec(2)
-  const { encodePayload } = codec
-  codec.encodePayload = (...argv) => {
-    if (codec.encoded >= 8) stop.abort()
-    return encodePayload(...argv)
-  }
-  let stderr = ''
-  const stderrStream = { write: (text: string) => (stderr += text) }
-  const io = { stdout: { write: () => {} }, stderr: stderrStream, codec, signal: stop.signal }
-  const argv = ['compress', 'synthetic:400x300:5', '-o', at('stopped.cleric.tif'), '--tile', '64', '--json', '--quiet']
-  t.is(await createCli(io).run(argv), 1)
-  t.regex(stderr, /^cleric compress: Stopped\. .*; to go on .*--resume\n$/)
-  t.false(existsSync(at('stopped.cleric.tif')))
-  // What lies there is not what these commands are about.
-  t.is((await run('compress', 'synthetic:400x300:5', '-o', at('stopped.cleric.tif'), '--levels', '9')).status, 2)
-  const other = await run('compress', 'synthetic:400x300:6', '-o', at('stopped.cleric.tif'), '--resume')
-  t.is(other.status, 1)
-  t.regex(other.stderr, /was begun with another slide.*start over without --resume\n$/)
-  const { resumedTiles, tiles } = (await run(...argv, '--resume')).json()
-  t.true(resumedTiles > 0 && resumedTiles < tiles)
-  await run(...argv.with(3, at('whole.cleric.tif')))
-  t.true(readFileSync(at('stopped.cleric.tif')).equals(readFileSync(at('whole.cleric.tif'))))
-})
-
-test('--target-bpp shows how the search goes, and --json what it found', async (t) => {
-  const model = fileURLToPath(new URL('../fixtures/nano.safetensors', import.meta.url))
-  using codec = await openCodec({ model, device: 'cpu' })
-  await sharp(Buffer.from((await new SyntheticSlide('synthetic:256x192:4').readRegion(WHOLE)).data), { raw: RAW })
-    .png()
-    .toFile(at('target.png'))
-  let stdout = ''
-  let stderr = ''
-  const terminal = { write: (text: string) => (stderr += text), isTTY: true, columns: 200 }
-  const cli = createCli({ stdout: { write: (text: string) => (stdout += text) }, stderr: terminal, codec })
-  const argv = ['encode', at('target.png'), '-o', at('target.cleric'), '--tile', '64', '--target-bpp', '1', '--json']
-  t.is(await cli.run(argv), 0, stderr)
-  const { quality, bpp } = JSON.parse(stdout)
-  t.true(quality > 0 && quality < 100 && Math.abs(bpp - 1) < 0.01, `${quality}: ${bpp}`)
-  t.is((await run('info', at('target.cleric'), '--json')).json().quality, quality)
-  t.regex(stderr, /find the quality \[[#.]+\] +0 %, looking at tiles/)
-  t.regex(stderr, / *\r *compress \[/)
-})
-
-test('--layout strict puts the levels first; the archive of an archive has the same pixels', async (t) => {
-  const [compat, strict] = [await archive('one.cleric.tif', '--background', 'keep'), at('two.cleric.tif')]
-  t.is((await run('compress', compat, '-o', strict, '--layout', 'strict', '--background', 'keep')).status, 0)
-  const info = (await run('info', strict, '--json')).json()
-  t.like(info, { layout: 'strict', mpp: { x: 0.5, y: 0.5 }, associatedImages: ['label', 'macro'] })
-  t.like((await run('compare', 'synthetic:400x300:5', strict, '--json')).json().levels[0], { maxError: 0 })
 })
 
 for (const argv of [
