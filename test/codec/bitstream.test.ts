@@ -1,6 +1,6 @@
 import test from 'ava'
 import { modelId, readPayload, readTile, writePayload, writeTile } from '../../src/codec/bitstream.js'
-import { channelIndexes, gather, halfPositions, scatter } from '../../src/codec/coding-order.js'
+import { channelIndexes, codingOrder, gather, halfPositions, scatter } from '../../src/codec/coding-order.js'
 import { crc32c } from '../../src/entropy/crc32c.js'
 import { cropImage, type Image, padImage } from '../../src/image/image.js'
 
@@ -89,6 +89,9 @@ test('the two halves of the checkerboard cover every position once, anchors wher
   const values = Int16Array.from({ length: 60 }, (_, i) => i - 30)
   t.deepEqual(scatter(gather(values, anchors), anchors, 60)[1], values[1])
   t.is(scatter(gather(values, anchors), anchors, 60)[0], 0)
+  const z = { channels: 2, height: 2, width: 1 }
+  const order = codingOrder(z, shape)
+  t.deepEqual(order, { channelOfZ: channelIndexes(z), positions: { anchor: anchors, nonAnchor: others } })
   t.deepEqual([...channelIndexes({ channels: 2, height: 1, width: 3 })], [0, 0, 0, 1, 1, 1])
 })
 
