@@ -7,10 +7,8 @@ import { join } from 'node:path'
 import test from 'ava'
 import { openArchive } from '../../src/archive/archive.js'
 import { validateArchive } from '../../src/archive/validate.js'
-import { BACKGROUND_MODES, blankColour } from '../../src/compress/blank.js'
 import { compressSlide } from '../../src/compress/compress.js'
-import { fill, paste } from '../../src/image/draw.js'
-import type { Image } from '../../src/image/image.js'
+import { fill } from '../../src/image/draw.js'
 import { compareSlides } from '../../src/metrics/compare.js'
 import { openSlide } from '../../src/slide/open.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
@@ -102,40 +100,6 @@ test('glass is left out: auto gives its mean colour back, white gives white, kee
     const { data } = await archive.readRegion({ x: 128, y: 0, level: 0, width: 1, height: 1 })
     t.is(data[0], colour)
     t.is(archive.levels[0]?.blankTiles, blank)
-  }
-})
-
-test('grain is glass; a dark pixel, a pale patch, or a colour of its own keep a tile from being blank', (t) => {
-  const glass = (change: (image: Image) => void) => {
-    const image = fill(64, 48, { red: 240, green: 240, blue: 240 })
-    for (let i = 0; i < image.data.length; i++) image.data[i] = 230 + ((i * 7919) % 21)
-    change(image)
-    return blankColour(image, 'auto')
-  }
-  t.true(Math.abs((glass(() => {})?.green ?? 0) - 240) <= 1)
-  t.is(
-    glass(({ data }) => data.fill(200, 3000, 3003)),
-    null,
-  )
-  const patch = fill(5, 5, { red: 240, green: 228, blue: 240 })
-  t.is(
-    glass((image) => paste(patch, image, 31, 20)),
-    null,
-  )
-  const pink = fill(64, 64, { red: 240, green: 210, blue: 230 })
-  pink.data[0] = 239
-  t.is(blankColour(pink, 'auto'), null)
-})
-
-test('a tile of one colour that is no glass is blank in every mode, and keeps its colour', (t) => {
-  for (const colour of [
-    { red: 0, green: 0, blue: 0 },
-    { red: 240, green: 210, blue: 230 },
-  ]) {
-    for (const mode of BACKGROUND_MODES) t.deepEqual(blankColour(fill(64, 48, colour), mode), colour, mode)
-    const speck = fill(64, 48, colour)
-    speck.data[100] = 7
-    for (const mode of BACKGROUND_MODES) t.is(blankColour(speck, mode), null, mode)
   }
 })
 

@@ -100,6 +100,40 @@ test('a failure is not kept, nor what all have given up', async (t) => {
   t.is(cache.bytes, 0)
 })
 
+test('who gives up takes nothing from who still waits', async (t) => {
+  const space = new TileCache(10 * BYTES).space()
+  const one = decoder()
+  let isStopped = false
+  const decode = (stop: AbortSignal) => {
+    stop.addEventListener('abort', () => (isStopped = true))
+    return one.decode()
+  }
+  const stop = new AbortController()
+  const [left, stays] = [space.get('x', BYTES, decode, stop.signal), space.get('x', BYTES, decode)]
+  stop.abort()
+  await t.throwsAsync(left, { name: 'AbortError' })
+  t.false(isStopped)
+  one.finish()
+  t.is((await stays).width, 4)
+  t.true(space.has('x'))
+  t.is(one.calls, 1)
+})
+
+test('the failure of a tile that was cleared does not take away the one that was asked for since', async (t) => {
+  const space = new TileCache(10 * BYTES).space()
+  let fail = () => {}
+  const failing = space.get(
+    'x',
+    BYTES,
+    () => new Promise<Image>((_, reject) => (fail = () => reject(new Error('bad')))),
+  )
+  space.clear()
+  await space.get('x', BYTES, tile)
+  fail()
+  await t.throwsAsync(failing, { message: 'bad' })
+  t.true(space.has('x'))
+})
+
 test('a tile that is cleared while it is decoded reaches those who wait, and is not kept', async (t) => {
   const cache = new TileCache(10 * BYTES)
   const space = cache.space()

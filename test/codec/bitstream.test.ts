@@ -1,6 +1,7 @@
 import test from 'ava'
 import { modelId, readPayload, readTile, writePayload, writeTile } from '../../src/codec/bitstream.js'
-import { channelIndexes, gather, halfPositions, scatter } from '../../src/codec/coding-order.js'
+import { channelIndexes, codingOrder, gather, halfPositions, scatter } from '../../src/codec/coding-order.js'
+import { crc32c } from '../../src/entropy/crc32c.js'
 import { cropImage, type Image, padImage } from '../../src/image/image.js'
 
 const head = { width: 512, height: 37, quality: 62.5, modelId: '0123456789abcdef' }
@@ -50,6 +51,32 @@ test('a hostile head cannot ask for a huge tile or a senseless quality', (t) => 
   }
 })
 
+test('the limits themselves are allowed, and one beyond either is not', (t) => {
+  const payload = writePayload({ crc: 1, stream })
+  for (const good of [{ width: 1, height: 1 }, { width: 1024, height: 1024 }, { quality: 0 }, { quality: 100 }]) {
+    t.like(readTile(writeTile({ ...head, ...good }, payload)).head, good)
+  }
+  for (const bad of [{ width: 0 }, { height: 1025 }, { quality: -1 }]) {
+    t.throws(() => readTile(writeTile({ ...head, ...bad }, payload)), { code: 'ERR_CORRUPT_TILE' }, JSON.stringify(bad))
+  }
+  // Nothing but heads: no data to decode, which is for the decoder to refuse.
+  const empty = writePayload({ crc: 1, stream: new Uint8Array(0) })
+  t.is(readPayload(empty).stream.length, 0)
+  t.is(readTile(writeTile(head, new Uint8Array(0))).payload.length, 0)
+})
+
+test('what is no tile is told by its first bytes, and version 0 is damage, though the checksums agree', (t) => {
+  const payload = writePayload({ crc: 1, stream })
+  const forged = (at: number, bytes: readonly number[]) => {
+    const tile = writeTile(head, payload)
+    tile.set(bytes, at)
+    new DataView(tile.buffer).setUint32(22, crc32c(tile.subarray(0, 22)), true)
+    return tile
+  }
+  t.throws(() => readTile(forged(0, [0x44])), { code: 'ERR_CORRUPT_TILE', message: /does not begin with "CLRT"/ })
+  t.throws(() => readTile(forged(4, [0, 255])), { code: 'ERR_CORRUPT_TILE', message: /its head makes no sense/ })
+})
+
 test('the two halves of the checkerboard cover every position once, anchors where row + column is odd', (t) => {
   const shape = { channels: 3, height: 5, width: 4 }
   const anchors = halfPositions(shape, 'anchor')
@@ -62,6 +89,9 @@ test('the two halves of the checkerboard cover every position once, anchors wher
   const values = Int16Array.from({ length: 60 }, (_, i) => i - 30)
   t.deepEqual(scatter(gather(values, anchors), anchors, 60)[1], values[1])
   t.is(scatter(gather(values, anchors), anchors, 60)[0], 0)
+  const z = { channels: 2, height: 2, width: 1 }
+  const order = codingOrder(z, shape)
+  t.deepEqual(order, { channelOfZ: channelIndexes(z), positions: { anchor: anchors, nonAnchor: others } })
   t.deepEqual([...channelIndexes({ channels: 2, height: 1, width: 3 })], [0, 0, 0, 1, 1, 1])
 })
 

@@ -128,6 +128,8 @@ test('a codec whose device is lost is replaced while it is in use, and closed by
   await delay(0)
   t.is(lost.closed, 1)
   t.is(opened[1]?.closed, 0)
+  // Whose closing leaves the one that took its place to be found.
+  t.is((await shared.lend({})).codec, third.codec)
   t.is(opened.length, 2)
 })
 

@@ -46,3 +46,14 @@ test('its last column and row go on, and fade to the mean colour within 64 pixel
   }
   t.notDeepEqual(faded([210, 220, 230], 32), [210, 220, 230])
 })
+
+test('a tile at one edge only is grown beyond that edge only', (t) => {
+  const image = tile()
+  const both = padTile(image, 128, 96)
+  const wide = padTile(image, 128, 10)
+  t.deepEqual([wide.width, wide.height], [128, 10])
+  for (const x of [0, 19, 20, 50, 127]) t.deepEqual(pixel(wide, x, 3), pixel(both, x, 3), `column ${x}`)
+  const high = padTile(image, 20, 96)
+  t.deepEqual([high.width, high.height], [20, 96])
+  for (const y of [0, 9, 10, 50, 95]) t.deepEqual(pixel(high, 4, y), pixel(both, 4, y), `row ${y}`)
+})

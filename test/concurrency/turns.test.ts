@@ -28,4 +28,8 @@ test('no more than the limit run at a time, and they begin in order', async (t) 
   // Every place is free again.
   const waits = [1, 2, 3].map(() => turns.run(() => delay(5)))
   await t.notThrowsAsync(Promise.all(waits))
+  // And no more than there were.
+  most = 0
+  await Promise.allSettled(Array.from({ length: 8 }, (_, i) => turns.run(work(i))))
+  t.is(most, 3)
 })
