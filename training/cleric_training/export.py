@@ -25,12 +25,16 @@ CROPS, SIDE = 32, 256
 MARKED = 0.08  # of the crops, see data.mark: the integers' ranges have to hold for such tiles too
 
 
-def calibration_crops(folder: Optional[Path], count: int = CROPS, side: int = SIDE, marked: float = MARKED) -> torch.Tensor:
-    """Crops of the images of a folder as training draws them, or drawn images without one: [count, 3, side, side]."""
+def calibration_crops(folder: Optional[Path], count: int = CROPS, side: int = SIDE, marked: float = MARKED,
+                      decoded: Path = HOME / "data") -> torch.Tensor:
+    """Crops of the images of a folder as training draws them, or drawn images without one: [count, 3, side, side].
+
+    `decoded`: where the images are kept decoded, or will be.
+    """
     if folder is None:
         return torch.cat([drawn_image(n, side, side) for n in range(count)])
-    decode_all(folder, HOME / "data")
-    return Images(HOME / "data").batch(np.random.default_rng(0), count, side, marked)
+    decode_all(folder, decoded)
+    return Images(decoded).batch(np.random.default_rng(0), count, side, marked)
 
 
 def calibration(model: Cleric, images: torch.Tensor) -> Latents:
@@ -52,6 +56,7 @@ def bits_by_layer(text: str) -> Callable[[str], int]:
 def add_quantisation(p: argparse.ArgumentParser, folder: str) -> None:
     """Options of what makes an integer model; `folder` names the one for the calibration images."""
     p.add_argument(folder, dest="calibration", type=Path, default=DATA / "train", help="folder of WebP images to calibrate on")
+    p.add_argument("--decoded", type=Path, default=HOME / "data", help="folder where these images are kept decoded")
     p.add_argument("--drawn", action="store_true", help="calibrate on drawn images instead (a worse fit)")
     p.add_argument("--weight-bits", type=bits_by_layer, default=bits_by_layer(str(BITS)), metavar="BITS[,PREFIX=BITS...]",
                    help=f"of the entropy model's weights, up to 12, also by layers; default {BITS}")
@@ -59,7 +64,7 @@ def add_quantisation(p: argparse.ArgumentParser, folder: str) -> None:
 
 def latents_for(model: Cleric, args: argparse.Namespace) -> Latents:
     """What to fit the integer entropy model of `rounded(model)` to, by the options of `add_quantisation`."""
-    return calibration(model, calibration_crops(None if args.drawn else args.calibration))
+    return calibration(model, calibration_crops(None if args.drawn else args.calibration, decoded=args.decoded))
 
 
 def main() -> None:
@@ -73,7 +78,7 @@ def main() -> None:
     torch.set_num_threads(1)
     model, counts = model_of(args.checkpoint, args.last)
     if args.last:
-        centre(model, calibration_crops(None if args.drawn else args.calibration, marked=0))
+        centre(model, calibration_crops(None if args.drawn else args.calibration, marked=0, decoded=args.decoded))
     as_stored = rounded(model)
     latents = latents_for(as_stored, args)
     quantised = quantise(as_stored, latents, args.weight_bits)

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from cleric_training.measure.counting import multiply_adds, parameters
+from cleric_training.network.counting import multiply_adds, parameters
 from cleric_training.network.config import PRESETS, Config
 from cleric_training.network.model import Cleric
 

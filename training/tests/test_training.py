@@ -244,7 +244,7 @@ def test_a_border_weight_moves_the_loss_and_not_what_is_logged(images, tmp_path)
 
 
 def test_a_machine_without_bf16_is_told_to_use_float32(images, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer_module, "has_bf16", lambda: False)
+    monkeypatch.setattr(trainer_module, "has_bf16", lambda device: False)
     trainer(images, tmp_path)
     with pytest.raises(SystemExit, match="train with --float32"):
         Trainer(parse(["--preset", "nano", "--folder", str(tmp_path)]), images)

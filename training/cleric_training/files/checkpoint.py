@@ -11,6 +11,7 @@ import torch
 from ..network.config import Config
 from ..network.model import Cleric
 from . import safetensors
+from .lean import widened
 from .settle import round_to_bf16
 
 
@@ -22,7 +23,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The state `save` wrote, or, from a .safetensors that `cleric convert-weights` made of it, what an export needs.
+    """The state `save` wrote, of a lean checkpoint (lean.py) its weights in float32, or, from a .safetensors that `cleric convert-weights` made of it, what an export needs.
 
     torch.load runs whatever code a file holds: give it none from strangers.
     """
@@ -30,12 +31,14 @@ def load(path: Path) -> dict[str, Any]:
         tensors, metadata = safetensors.read(path)
         average = {name: torch.from_numpy(value.astype("f4")) for name, value in tensors.items()}
         return {"config": metadata["config"], "counts": json.loads(metadata["counts"]), "ema": average}
-    return torch.load(path, map_location="cpu")
+    return widened(torch.load(path, map_location="cpu"))
 
 
 def model_of(path: Path, last: bool = False) -> tuple[Cleric, dict[str, float]]:
     """The model of a checkpoint with its averaged weights, or the last ones as bf16 has them, and the run's counts."""
     state = load(path)
+    if last and "model" not in state:
+        raise ValueError(f"Expected a checkpoint with the last weights but {path} has the averaged ones only")
     model = Cleric(Config.from_json(state["config"]))
     model.load_state_dict(state["model"] if last else state["ema"])
     if last:

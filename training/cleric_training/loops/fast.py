@@ -83,7 +83,9 @@ def _dense(x: torch.Tensor) -> bool:
 
 
 def gelu(x: torch.Tensor) -> torch.Tensor:
-    """Exact GELU; in C for bfloat16."""
+    """Exact GELU; on a processor in C for bfloat16."""
+    if x.device.type != "cpu":
+        return F.gelu(x)
     return _Gelu.apply(x if _dense(x) else x.contiguous())
 
 
@@ -200,7 +202,7 @@ class _Lift(torch.autograd.Function):
 
 def lifts(x: torch.Tensor, hidden: int) -> bool:
     """Whether `lift` takes x [n, 1, h, w] and this hidden width."""
-    return LIBRARY is not None and x.dtype == torch.float32 and x.shape[-1] % 16 == 0 and hidden in (4, 8, 16, 32)
+    return LIBRARY is not None and x.device.type == "cpu" and x.dtype == torch.float32 and x.shape[-1] % 16 == 0 and hidden in (4, 8, 16, 32)
 
 
 def lift(x: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:

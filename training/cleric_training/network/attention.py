@@ -1,6 +1,8 @@
 """The attention contexts of MEM++: a local window, and two linear global attentions."""
 from __future__ import annotations
 
+from typing import Optional
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -8,9 +10,9 @@ from torch import nn
 from ..loops.fast import GELU
 
 
-def anchor_mask(h: int, w: int) -> torch.Tensor:
+def anchor_mask(h: int, w: int, device: Optional[torch.device] = None) -> torch.Tensor:
     """Bool [h, w], true at anchors: (row + column) odd."""
-    return (torch.arange(h)[:, None] + torch.arange(w)[None]) % 2 == 1
+    return (torch.arange(h, device=device)[:, None] + torch.arange(w, device=device)[None]) % 2 == 1
 
 
 def _windows(x: torch.Tensor, win: int) -> torch.Tensor:
@@ -59,7 +61,7 @@ class LocalContext(nn.Module):
     def _pairs(self, h: int, w: int, dtype: torch.dtype) -> torch.Tensor:
         """0 for (anchor, anchor) pairs, -100 for the rest: [P, 1, k, k]."""
         k = self.win**2
-        inside = _windows(torch.ones(1, 1, h, w), self.win).reshape(k, -1).t()
+        inside = _windows(torch.ones(1, 1, h, w, device=self.taps.device), self.win).reshape(k, -1).t()
         m = inside * self.taps
         return ((m[:, :, None] * m[:, None, :] - 1) * 100.0)[:, None].to(dtype)
 
@@ -124,7 +126,7 @@ class GlobalIntra(nn.Module):
 
     def forward(self, prev: torch.Tensor, anchor: torch.Tensor) -> torch.Tensor:
         b, c, h, w = prev.shape
-        mask = anchor_mask(h, w)
+        mask = anchor_mask(h, w, prev.device)
         query = self.qkv.q(prev * ~mask)
         q = torch.stack([query[..., 0::2, 0::2], query[..., 1::2, 1::2]], 2).flatten(2)
         k, v = _anchors(self.qkv.k(prev * mask)), _anchors(self.qkv.v(anchor))

@@ -54,7 +54,7 @@ class MEM(nn.Module):
         `noisy` takes the likelihoods at y plus uniform noise (training) instead of at the rounded
         values; y_hat is rounded in both cases, with a straight-through gradient.
         """
-        m = anchor_mask(*y.shape[2:])
+        m = anchor_mask(*y.shape[2:], y.device)
         means = hyper[:, self.M:]
         done: list[torch.Tensor] = []
         likelihoods: list[torch.Tensor] = []

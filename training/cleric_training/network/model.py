@@ -61,9 +61,9 @@ class Cleric(nn.Module):
         Of a model of one rate, whatever q: ones, [B, 1, 1, 1].
         """
         if not self.config.levels:
-            one = torch.ones(len(q), 1, 1, 1)
+            one = torch.ones(len(q), 1, 1, 1, device=q.device)
             return one, one
-        levels = torch.arange(self.config.levels)
+        levels = torch.arange(self.config.levels, device=q.device)
         share = (1 - (q[:, None] - levels).abs()).clamp_min(0)  # [B, levels], two shares of a row sum to 1
         gain, inverse = ((share[:, :, None] * log[None]).sum(1) for log in (self.log_gain, self.log_inv))
         return torch.exp2(gain)[:, :, None, None], torch.exp2(inverse - gain)[:, :, None, None]

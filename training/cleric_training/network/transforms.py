@@ -14,7 +14,7 @@ from .lifting import Lifting
 
 def _precise(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
     """A conv in float32 even inside bf16 autocast: its output is quantised or shown."""
-    with torch.autocast("cpu", enabled=False):
+    with torch.autocast(x.device.type, enabled=False):
         return conv(x.float())
 
 

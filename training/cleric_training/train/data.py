@@ -5,10 +5,15 @@ Every image is kept at its own scale and, while it stays large enough, halved an
 """
 from __future__ import annotations
 
+import io
 import json
 import os
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Iterator
 
 import numpy as np
 import torch
@@ -24,6 +29,7 @@ SHARES = (0.78, 0.18, 0.04)  # of the crops, by reduction
 MARKED = 0.03  # of the crops: partly or wholly one colour, see `mark`
 HELD_OUT = 8  # every so many images of a set one is kept for validation, up to HELD_OUT_MAX
 HELD_OUT_MAX = 10
+HELD = "held"  # the folder, in a .tar file, of images that are held out
 
 
 def mark(crop: np.ndarray, rng: np.random.Generator) -> None:
@@ -61,26 +67,53 @@ class Plane:
     height: int
     width: int
     offset: int
+    held: bool = False  # out, by who packed the images (pack.py): a share of them would be split in another way
+
+
+def _encoded(source: Path) -> Iterator[tuple[str, bool, bytes]]:
+    """Name, whether it is held out, and bytes of every WebP in `source` and in its .tar files, by name."""
+    found: list[tuple[str, bool, Path, int, int]] = [(path.stem, False, path, 0, path.stat().st_size) for path in source.glob("*.webp")]
+    for path in source.glob("*.tar"):
+        with tarfile.open(path) as packed:
+            for member in packed:
+                name = PurePosixPath(member.name)
+                if member.isfile() and name.suffix == ".webp":
+                    found.append((name.stem, name.parent.name == HELD, path, member.offset_data, member.size))
+    for name, held, path, offset, size in sorted(found):
+        with path.open("rb") as file:
+            file.seek(offset)
+            yield name, held, file.read(size)
+
+
+def _decoded(encoded: tuple[str, bool, bytes]) -> tuple[str, bool, list[tuple[int, np.ndarray]]]:
+    name, held, data = encoded
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    planes = []
+    for reduction in REDUCTIONS:
+        small = image if reduction == 1 else image.reduce(reduction)
+        if min(small.size) < SMALLEST:
+            break
+        planes.append((reduction, np.asarray(small)))
+    return name, held, planes
 
 
 def decode_all(source: Path, target: Path) -> None:
-    """Decodes every WebP of `source` into target/images.u8 and target/index.json (once)."""
+    """Decodes every WebP of `source`, and of the .tar files in it, into target/images.u8 and target/index.json (once)."""
     if (target / "index.json").exists():
         return
     target.mkdir(parents=True, exist_ok=True)
     planes, offset = [], 0
     part = target / f"images.{os.getpid()}.part"
-    with part.open("wb") as out:
-        for path in sorted(source.glob("*.webp")):
-            image = Image.open(path).convert("RGB")
-            for reduction in REDUCTIONS:
-                small = image if reduction == 1 else image.reduce(reduction)
-                if min(small.size) < SMALLEST:
-                    break
-                pixels = np.asarray(small)
-                out.write(pixels.tobytes())
-                planes.append(Plane(path.stem, reduction, pixels.shape[0], pixels.shape[1], offset).__dict__)
-                offset += pixels.size
+    threads = os.cpu_count() or 1
+    images = _encoded(source)
+    with part.open("wb") as out, ThreadPoolExecutor(threads) as pool:
+        # A few at a time, or all of them would lie in memory.
+        while some := list(islice(images, 2 * threads)):
+            for name, held, found in pool.map(_decoded, some):
+                for reduction, pixels in found:
+                    out.write(pixels.tobytes())
+                    planes.append(Plane(name, reduction, pixels.shape[0], pixels.shape[1], offset, held).__dict__)
+                    offset += pixels.size
     if not planes:
         raise FileNotFoundError(f"no .webp images in {source}")
     part.rename(target / "images.u8")
@@ -107,20 +140,21 @@ class Images:
         """`spoiled`: the share of the crops of a batch that are changed by artefacts.spoil."""
         self.spoiled = spoiled
         planes = [Plane(**p) for p in json.loads((folder / "index.json").read_text())]
-        self._bytes = np.memmap(folder / "images.u8", np.uint8, "r")
-        train, held = split([p.name for p in planes])
+        self.bytes = np.memmap(folder / "images.u8", np.uint8, "r")
+        held = {p.name for p in planes if p.held} or split([p.name for p in planes])[1]
+        train = {p.name for p in planes} - held
         self.train = [[p for p in planes if p.name in train and p.reduction == r] for r in REDUCTIONS]
         self.held = [p for p in planes if p.name in held and p.reduction == 1]
         # A large image shows more than a small one, yet no source should drown the others.
-        self._chances = []
+        self.chances = []
         for group in self.train:
             weight = np.sqrt([p.height * p.width for p in group])
-            self._chances.append(weight / weight.sum() if group else weight)
+            self.chances.append(weight / weight.sum() if group else weight)
 
     def pixels(self, plane: Plane) -> np.ndarray:
         """[height, width, 3] uint8, a view of the memory map."""
         size = plane.height * plane.width * 3
-        return self._bytes[plane.offset:plane.offset + size].reshape(plane.height, plane.width, 3)
+        return self.bytes[plane.offset:plane.offset + size].reshape(plane.height, plane.width, 3)
 
     def batch(self, rng: np.random.Generator, count: int, crop: int, marked: float = MARKED) -> torch.Tensor:
         """`count` random crops, flipped and turned at random, a share of them `marked`: [count, 3, crop, crop] in [0, 1]."""
@@ -129,7 +163,7 @@ class Images:
             group = int(rng.choice(len(REDUCTIONS), p=SHARES))
             if not self.train[group]:
                 group = 0
-            plane = self.train[group][int(rng.choice(len(self.train[group]), p=self._chances[group]))]
+            plane = self.train[group][int(rng.choice(len(self.train[group]), p=self.chances[group]))]
             top = int(rng.integers(plane.height - crop + 1))
             left = int(rng.integers(plane.width - crop + 1))
             piece = self.pixels(plane)[top:top + crop, left:left + crop]

@@ -13,10 +13,10 @@ from .objective import Border, rate_distortion, rate_lambda, weighted
 TRANSFORMS = frozenset({"g_a", "g_s", "gain", "lift", "offset"})
 
 
-def has_bf16() -> bool:
-    """Whether PyTorch computes in bfloat16 here; 1.13 refuses where oneDNN is told to use less than the processor has."""
+def has_bf16(device: str = "cpu") -> bool:
+    """Whether PyTorch computes in bfloat16 there; 1.13 refuses where oneDNN is told to use less than the processor has."""
     try:
-        F.conv2d(torch.ones(1, 16, 8, 8, dtype=torch.bfloat16), torch.ones(16, 16, 3, 3, dtype=torch.bfloat16))
+        F.conv2d(torch.ones(1, 16, 8, 8, dtype=torch.bfloat16, device=device), torch.ones(16, 16, 3, 3, dtype=torch.bfloat16, device=device))
     except RuntimeError:
         return False
     return True
@@ -33,7 +33,7 @@ class Stage:
     border: Border
 
     def __call__(self, x: torch.Tensor, q: torch.Tensor) -> dict[str, torch.Tensor]:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
+        with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             if {"g_a", "gain", "entropy"} <= self.frozen:
                 return self._decoder_only(x, q)
             if TRANSFORMS <= self.frozen:
@@ -66,6 +66,6 @@ class Stage:
             gain, inverse = self.model.gains(q)
             y_hat = torch.round(self.model.g_a(x) * gain) * inverse
         error = (self.model.g_s(y_hat) - x).pow(2)
-        bpp = torch.zeros(len(x))
+        bpp = torch.zeros(len(x), device=x.device)
         loss = weighted(self.border.mean(error), bpp, self.lambdas(q))
         return {"loss": loss, "bpp": bpp, "mse": error.detach().flatten(1).mean(1)}

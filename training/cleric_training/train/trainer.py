@@ -9,90 +9,49 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Iterator, Optional
+from typing import Any, Callable, Iterator, Optional
 
 import numpy as np
 import torch
 
 from ..files import checkpoint
+from ..files.lean import lean_state
 from ..files.modelfile import load_weights, read_model
+from ..files.parts import cut
 from ..network.config import PRESETS, Config
 from ..network.model import Cleric
-from .data import DATA, HOME, Images, decode_all
+from . import BEGAN
+from .arguments import parse, switches
+from .data import Images, decode_all
 from .initialise import initialise
 from .klt import start_linear
 from .linearity import Linearity
-from .objective import LAMBDA_LOW, LAMBDA_MIDDLE, LAMBDA_RANGE, Border
+from .objective import LAMBDA_MIDDLE, Border
+from .on_device import OnDevice
 from .optimise import Optimiser, group_of
 from .shards import Shards
 from .stage import Stage, has_bf16
 
-PATIENCE = 20  # steps in a row without a finite gradient, after which a run gives up
+PATIENCE = 20  # steps without a finite gradient, in a row or of those between two looks, after which a run gives up
+WINDOW = 50  # steps by processes between two entries of the log
 
 
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    p = argparse.ArgumentParser(prog="cleric_training.train", description=__doc__)
-    p.add_argument("--preset", choices=sorted(PRESETS), default="s")
-    p.add_argument("--without", default="", help="comma-separated modules to leave out: ls,drb,r2b (for ablations)")
-    p.add_argument("--shortcuts", action="store_true", help="linear shortcuts in g_a (Config.shortcuts), where the linear start then lies")
-    p.add_argument("--folder", type=Path, default=HOME, help="checkpoint, log and decoded images")
-    p.add_argument("--images", type=Path, default=DATA / "train", help="folder of WebP images")
-    p.add_argument("--resume", action="store_true", help="go on from FOLDER/PRESET.pt")
-    p.add_argument("--init", type=Path, help="start from the weights of a model file")
-    p.add_argument("--entropy-from", type=Path, help="start h_a, h_s, the prior and MEM++ from this checkpoint")
-    p.add_argument("--restart-schedule", action="store_true", help="with --resume: a new stage, schedule and optimiser anew")
-    p.add_argument("--budget", type=float, default=3600, help="seconds of training in this stage's schedule")
-    p.add_argument("--steps", type=int, help="stop after so many steps of this call")
-    p.add_argument("--stage-steps", type=int, help="steps in this stage's schedule, instead of --budget: equal however busy the machine is")
-    p.add_argument("--lr", type=float, default=1e-3)
-    p.add_argument("--lambda", dest="lmbda", type=float,
-                   help="of a model of one rate: a squared error's weight against bits a pixel. The rates of the others go from "
-                        f"{LAMBDA_LOW:g} to {LAMBDA_LOW * LAMBDA_RANGE:g}; default the checkpoint's, or {LAMBDA_MIDDLE:g}")
-    p.add_argument("--batch", type=int, default=8)
-    p.add_argument("--crop", type=int, default=128, help="a multiple of 64")
-    p.add_argument("--artefacts", type=float, default=0.0, help="share of the crops that are changed as in slides, see artefacts.py")
-    p.add_argument("--border-weight", type=float, default=1.0, help="of a crop's outermost pixels in the distortion, see objective.Border")
-    p.add_argument("--border-rings", type=int, default=1, help="how many rings of pixels have that weight")
-    p.add_argument("--no-lift-nets", action="store_true", help="plain CDF 9/7")
-    p.add_argument("--no-deform", action="store_true", help="plain convs for DCNv2")
-    p.add_argument("--start", choices=("linear", "random"), default="linear", help="of a new model, see klt.py")
-    p.add_argument("--shares", default="", help="of the learning rate by group, such as g_a=1,g_s=1 (for a random start)")
-    p.add_argument("--freeze", default="", help="comma-separated groups: lift,offset,g_a,g_s,entropy,gain")
-    p.add_argument("--float32", action="store_true", help="no bf16 (slower; for the last stage)")
-    p.add_argument("--shards", type=int, help="processes, each with a share of the batch; default 2, in float32 1 of two threads")
-    p.add_argument("--save-every", type=float, default=240, help="seconds")
-    p.add_argument("--validate-every", type=float, default=600, help="seconds")
-    p.add_argument("--seed", type=int, default=1)
-    args = p.parse_args(argv)
-    if args.lmbda is not None and not 0 < args.lmbda < math.inf:
-        p.error(f"Expected a positive number for --lambda but received {args.lmbda:g}")
-    if args.shards is None:
-        args.shards = 1 if args.float32 else 2  # two in float32 took 1.7 times the processor's time of one
-    elif args.shards < 1:
-        p.error(f"Expected a positive number for --shards but received {args.shards}")
-    return args
-
-
-def switches(text: str) -> list[str]:
-    """The names in "ls,drb": switches of `Config`."""
-    names = list(filter(None, text.split(",")))
-    for name in names:
-        if name not in ("ls", "drb", "r2b"):
-            raise SystemExit(f"Expected ls, drb or r2b for --without but received {name}")
-    return names
+class Stopped(BaseException):
+    """A signal came where no loop looks for one."""
 
 
 class Trainer:
     """Model, optimiser, averages and random state of one run."""
 
     def __init__(self, args: argparse.Namespace, images: Images) -> None:
-        if not (args.float32 or has_bf16()):
+        if not (args.float32 or has_bf16(args.device)):
             raise SystemExit("Expected a machine that computes in bfloat16: train with --float32")
         self.args, self.images = args, images
         # One thread a tensor or image instead of two threads an operator: oneDNN's barriers spin, and
@@ -100,6 +59,8 @@ class Trainer:
         self.pool = ThreadPoolExecutor(args.shards, initializer=torch.set_num_threads, initargs=(1,))
         self.path: Path = args.folder / f"{args.preset}.pt"
         self.shards: Optional[Shards] = None  # made at the first step, of the model as it is then
+        self.on_device: Optional[OnDevice] = None  # made when the run starts
+        self.device = torch.device(args.device)
         self.linearity: Optional[Linearity] = None  # made at the first validation
         self.idle = 0  # steps in a row without an update
         torch.manual_seed(args.seed)
@@ -136,7 +97,7 @@ class Trainer:
         return replace(PRESETS[self.args.preset], shortcuts=self.args.shortcuts, **{name: False for name in switches(self.args.without)})
 
     def _set_up(self) -> None:
-        self.model = self.model.to(memory_format=torch.channels_last)
+        self.model = self.model.to(self.device).to(memory_format=torch.channels_last)
         self.model.stage(not self.args.no_lift_nets, not self.args.no_deform)
         self.optimiser = Optimiser(self.model, self.args.lr, frozenset(filter(None, self.args.freeze.split(","))),
                                    {k: float(v) for k, v in (s.split("=") for s in filter(None, self.args.shares.split(",")))})
@@ -146,9 +107,14 @@ class Trainer:
             p.requires_grad_(self.optimiser.group[name] not in self.optimiser.frozen)  # gradients that nothing needs take a tenth of a step
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
+        self.model.load_state_dict(state.get("model", state["ema"]))
         self.optimiser.restore_average(state["ema"])
         self.counts.update(state["counts"])
+        if "adam" not in state:  # a lean checkpoint
+            if not self.args.restart_schedule:
+                raise SystemExit(f"Expected --restart-schedule, as {self.path} has nothing of the optimiser")
+            self.counts["stage_seconds"] = self.counts["stage_step"] = 0
+            return
         torch.set_rng_state(state["torch_rng"])
         self.rng.bit_generator.state = state["numpy_rng"]
         if self.args.restart_schedule:
@@ -157,10 +123,20 @@ class Trainer:
             self.optimiser.restore(state["adam"])
 
     def save(self) -> None:
+        if self.on_device:
+            self.on_device.flat.report()  # brings the optimiser's count up to date
         checkpoint.save(self.path, {
             "config": self.config.to_json(), "lambda": self.lmbda, "model": self.model.state_dict(), "ema": self.optimiser.average,
             "adam": self.optimiser.state(), "counts": self.counts, "torch_rng": torch.get_rng_state(),
             "numpy_rng": self.rng.bit_generator.state})
+
+    def save_lean(self) -> None:
+        """The checkpoint to carry away, in parts if asked."""
+        path = self.path.with_suffix(".lean.pt")
+        checkpoint.save(path, lean_state(self.config.to_json(), self.lmbda, self.counts, self.optimiser.average,
+                                         self.model.state_dict() if self.args.lean_last else None))
+        if self.args.parts:
+            cut(path, self.args.parts, self.args.parts_folder)
 
     @property
     def progress(self) -> float:
@@ -168,6 +144,38 @@ class Trainer:
         if self.args.stage_steps:
             return self.counts["stage_step"] / self.args.stage_steps
         return self.counts["stage_seconds"] / self.args.budget
+
+    @property
+    def left(self) -> float:
+        """Seconds that the stage will go on."""
+        if self.args.stage_steps:
+            return self.counts["stage_seconds"] * (1 / self.progress - 1) if self.progress else math.inf
+        return self.args.budget - self.counts["stage_seconds"]
+
+    def _count_step(self) -> None:
+        self.counts["step"] += 1
+        self.counts["stage_step"] += 1
+        self.counts["pixels"] += self.args.batch * self.args.crop**2
+
+    def start_on_device(self, write: Callable[[dict[str, Any]], None]) -> OnDevice:
+        """Moves the optimiser into flat memory, and finds how the device runs a step best."""
+        a = self.args
+        self.on_device = OnDevice(self.model, self.images, self.optimiser, self.stage, a.batch, a.crop)
+        self.on_device.start(a.way, int(self.rng.integers(2**31)), write)
+        return self.on_device
+
+    def step_on_device(self, on_device: OnDevice) -> Optional[dict[str, Any]]:
+        """Hands one step to the device; every so many it gives what the log shows of them, for which it waits."""
+        on_device.step(self.counts["stage_step"], self.progress)
+        self._count_step()
+        if not on_device.due:
+            return None
+        window, found = on_device.window, on_device.look()
+        skipped = found.pop("skipped")
+        self.counts["skipped"] += skipped
+        if skipped >= PATIENCE:
+            raise ArithmeticError(f"Expected finite gradients but received {skipped} batches of {window} without")
+        return found
 
     def step(self) -> dict[str, Any]:
         """One step on a random batch; gives what the log shows."""
@@ -178,9 +186,7 @@ class Trainer:
             self.shards = Shards(self.model, self.stage, a.shards)
         result = self.shards.run(x, q, [int(seed) for seed in self.rng.integers(2**31, size=a.shards)])
         norms = self.optimiser.step(int(self.counts["stage_step"]), self.progress, self.pool)
-        self.counts["step"] += 1
-        self.counts["stage_step"] += 1
-        self.counts["pixels"] += x.shape[0] * x.shape[2] * x.shape[3]
+        self._count_step()
         self.idle = self.idle + 1 if norms is None else 0
         self.counts["skipped"] += norms is None
         if self.idle >= PATIENCE:
@@ -190,19 +196,26 @@ class Trainer:
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        """Within, the model has the averaged weights."""
+        """Within, the model has the averaged weights, and a GPU computes in float32 itself, not in TensorFloat-32.
+
+        Copied into the weights' memory, which a recorded step goes on to use.
+        """
         kept = {k: v.clone() for k, v in self.model.state_dict().items()}
+        short = torch.backends.cudnn.allow_tf32
         self.model.load_state_dict(self.optimiser.average)
+        torch.backends.cudnn.allow_tf32 = False
         try:
             yield
         finally:
+            torch.backends.cudnn.allow_tf32 = short
             self.model.load_state_dict(kept)
 
     def not_linear(self) -> dict[str, float]:
         """The shares of y, by the averaged weights, that are not linear in the pixels; see linearity.py."""
         self.linearity = self.linearity or Linearity(self.images)
         with self._averaged():
-            return {k: round(v, 5) for k, v in self.linearity.share(self.model.g_a, self.pool).items()}
+            share = self.linearity.share(lambda x: self.model.g_a(x.to(self.device)).cpu(), self.pool)
+        return {k: round(v, 5) for k, v in share.items()}
 
     @torch.no_grad()
     def validate(self) -> dict[str, Any]:
@@ -215,7 +228,8 @@ class Trainer:
 
         def measure(rate: float, one: torch.Tensor) -> tuple[float, float, float]:
             with torch.no_grad():
-                result = self.model(one, torch.full((1,), rate), noisy=False)
+                one = one.to(self.device)
+                result = self.model(one, torch.full((1,), rate, device=self.device), noisy=False)
             mse = (result.x_hat.clamp(0, 1) - one).pow(2).mean()
             bpp = float(result.bits()) / (one.shape[2] * one.shape[3])
             weight = float(self.stage.lambdas(torch.tensor(rate)))
@@ -231,52 +245,102 @@ class Trainer:
     def run(self) -> None:
         """Trains until the stage's budget or `--steps` is used up, or a signal asks to stop."""
         a, stop = self.args, []
+        choosing = a.engine == "device"
+
+        def on_signal(*_: object) -> None:
+            stop.append(True)
+            if choosing:
+                raise Stopped
+
         for name in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(name, lambda *_: stop.append(True))
+            signal.signal(name, on_signal)
         log = (a.folder / f"{a.preset}.log.jsonl").open("a")
 
         def write(entry: dict[str, Any]) -> None:
             log.write(json.dumps({"time": time.strftime("%H:%M:%S"), **entry}) + "\n")
             log.flush()
+            if a.engine == "device":
+                print(_line(entry), flush=True)
 
         def write_validation() -> None:
             write({"step": self.counts["step"], "validation": self.validate(), "not_linear": self.not_linear()})
 
         write({"start": {k: str(v) for k, v in vars(a).items()}, **self.counts})
-        saved = validated = last = time.monotonic()
-        window_start = last
+        last = BEGAN if a.from_start else time.monotonic()
+        if a.engine == "device":
+            try:
+                on_device = self.start_on_device(write)
+            except Stopped:
+                pass  # the weights are as they were
+            choosing = False
+        saved = validated = leaned = now = time.monotonic()
+        if a.from_start:
+            self._pass(now - last)
+        last = window_start = now
         window: list[dict[str, Any]] = []
         done = 0
         while not stop and self.progress < 1 and (a.steps is None or done < a.steps):
-            window.append(self.step())
+            if a.engine == "device":
+                found = self.step_on_device(on_device)
+            else:
+                found = None
+                window.append(self.step())
             done += 1
             now = time.monotonic()
-            self.counts["stage_seconds"] += now - last
-            self.counts["seconds"] += now - last
+            self._pass(now - last)
             last = now
-            if len(window) >= 50:
-                mean = {k: round(float(np.mean([float(w[k]) for w in window])), 5) for k in ("loss", "bpp", "mse", "psnr")}
-                norms = {k: round(float(np.median([w["norms"].get(k, np.nan) for w in window])), 3) for k in window[-1]["norms"]}
-                speed = 50 * a.batch * a.crop**2 / max(1e-9, now - window_start)
-                write({**self.counts, **mean, "norms": norms, "pixels_per_s": round(speed)})
+            if len(window) >= WINDOW:
+                found = _means(window, WINDOW * a.batch * a.crop**2 / max(1e-9, now - window_start))
                 window = []
+            if found:
+                write({**self.counts, **found, "left_s": round(self.left)})
             if not window:
                 window_start = now
             if now - validated > a.validate_every:
                 write_validation()
-                validated = last = time.monotonic()
+                validated = time.monotonic()
+                last = last if a.from_start else validated
             if now - saved > a.save_every:
                 self.save()
-                saved = last = time.monotonic()
+                saved = time.monotonic()
+                last = last if a.from_start else saved
+            if a.lean_every and now - leaned > a.lean_every:
+                self.save_lean()
+                leaned = time.monotonic()
         self.save()
+        if a.lean_every:
+            self.save_lean()
         if self.progress >= 1:
             write_validation()
         write({"stopped": self.counts})
 
+    def _pass(self, seconds: float) -> None:
+        self.counts["stage_seconds"] += seconds
+        self.counts["seconds"] += seconds
+
+
+def _means(window: list[dict[str, Any]], speed: float) -> dict[str, Any]:
+    """What the log shows of steps by processes."""
+    mean = {k: round(float(np.mean([float(w[k]) for w in window])), 5) for k in ("loss", "bpp", "mse", "psnr")}
+    norms = {k: round(float(np.median([w["norms"].get(k, np.nan) for w in window])), 3) for k in window[-1]["norms"]}
+    return {**mean, "norms": norms, "pixels_per_s": round(speed)}
+
+
+def _line(entry: dict[str, Any]) -> str:
+    """An entry of the log for who watches the run."""
+    if "pixels_per_s" not in entry:
+        return json.dumps(entry)
+    share = f", {100 * entry['share_of_peak']:.1f} % of the device's bf16 peak" if "share_of_peak" in entry else ""
+    return (f"step {entry['step']:.0f}: loss {entry['loss']:.4f}, {entry['bpp']:.3f} bpp, {entry['psnr']:.2f} dB, "
+            f"{entry['pixels_per_s'] / 1e6:.2f} Mpx/s{share}, {entry['left_s']} s left")
+
 
 def main() -> None:
     args = parse()
-    torch.set_num_threads(2 if args.float32 and args.shards == 1 else 1)
+    if args.device == "cuda":
+        torch.set_num_threads(os.cpu_count() or 1)  # for the linear start and what the validation measures there
+    else:
+        torch.set_num_threads(2 if args.float32 and args.shards == 1 else 1)
     torch.set_flush_denormal(True)  # denormals make the first steps ten times slower
     args.images, args.folder = args.images.expanduser(), args.folder.expanduser()
     args.folder.mkdir(parents=True, exist_ok=True)

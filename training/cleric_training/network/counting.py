@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..network.attention import LocalContext
-from ..network.gdn import GDN
-from ..network.lifting import LiftNet
-from ..network.model import Cleric
+from .attention import LocalContext
+from .gdn import GDN
+from .lifting import LiftNet
+from .model import Cleric
 
 SIDE = 64  # every count is proportional to the area at multiples of this
 
