@@ -1,6 +1,6 @@
 /**
- * Kills compressions at random moments and resumes them: each archive must be, byte for byte, that of a run that nothing
- * disturbed. Ends with status 1 if one isn't.
+ * Kills compressions at random moments and resumes them: each archive must be, byte for byte, that of a run that
+ * nothing disturbed. Ends with status 1 if one isn't.
  *
  *     npm run test:crash -- --kills 200 --slide slide.svs --model models/x.safetensors
  */

@@ -3,13 +3,14 @@
  *
  *     npm run test:memory -- 8192x8192 100000x80000 --parts slides,cycles --limit 1536 --device cpu
  *
- * slides: the most memory that compress, validate and export ever take, in MiB, for slides of the given sizes. The slides are
- * put together from a few drawn tiles, and a stand-in codes them, so that tens of thousands of tiles take minutes. The real
- * codec is open on the device all the while (`--device none`: it isn't), with what it needs for a tile.
+ * slides: the most memory that compress, validate and export ever take, in MiB, for slides of the given sizes. The
+ * slides are put together from a few drawn tiles, and a stand-in codes them, so that tens of thousands of tiles take
+ * minutes. The real codec is open on the device all the while (`--device none`: it isn't), with what it needs for a
+ * tile.
  *
- * cycles: what a real codec leaves behind when it encodes and decodes many small tiles, on the processor, and on WebGPU where
- * there is an adapter: a software one gets fewer, as it is slow. When all is warm neither the process nor JavaScript's heap may
- * grow by more than 2 %.
+ * cycles: what a real codec leaves behind when it encodes and decodes many small tiles, on the processor, and on WebGPU
+ * where there is an adapter: a software one gets fewer, as it is slow. When all is warm neither the process nor
+ * JavaScript's heap may grow by more than 2 %.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -37,17 +37,17 @@ function typeName(value: unknown): string {
   return typeof value
 }
 
-/** The house sentence about a bad argument; what is no public edge throws it as a plain TypeError or RangeError. */
+/** The sentence about a bad argument. Code behind the public edge throws it as a plain TypeError or RangeError. */
 export function sentence(what: string, name: string, value: unknown): string {
   return `Expected ${what} for ${name} but received ${show(value)} of type ${typeName(value)}`
 }
 
-/** A TypeError with the house sentence. */
+/** A TypeError with that sentence. */
 export function wrongType(what: string, name: string, value: unknown): TypeError {
   return new ArgumentTypeError(sentence(what, name, value))
 }
 
-/** A RangeError with the house sentence. */
+/** A RangeError with that sentence. */
 export function outOfRange(what: string, name: string, value: unknown): RangeError {
   return new ArgumentRangeError(sentence(what, name, value))
 }
@@ -109,8 +109,8 @@ export type Check = (value: unknown, name: string, options: Readonly<Record<stri
 export type OptionChecks<T> = { readonly [Name in keyof Required<T>]: Check }
 
 /**
- * Options: a plain object that has no others than those known, each as it should be. One that is misspelt must not
- * count as absent: who asks for no label would get one.
+ * Checks options: a plain object that has only known options, each of them valid. A misspelt one must not count as
+ * absent, or a caller who asks for no label would get one.
  *
  * @example
  * const OPTIONS: OptionChecks<ValidateOptions> = { signal: checkSignal, onProgress: checkCallback }
@@ -131,7 +131,10 @@ export function checkOptions<T extends object>(options: T, checks: OptionChecks<
   return options
 }
 
-/** Made by `{}` or without a prototype, in whatever realm: no list, and no AbortSignal where options belong. */
+/**
+ * Whether it is made by `{}` or without a prototype, in whatever realm; not a list, nor an AbortSignal in place of
+ * options.
+ */
 function isPlainObject(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false
   const prototype = Object.getPrototypeOf(value)

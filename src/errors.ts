@@ -92,7 +92,10 @@ export class SlideError extends ClericError {
   }
 }
 
-/** The caller's AbortSignal fired. Its `name` is "AbortError", as that of `fetch` and of Node.js is; `cause` is the signal's reason. */
+/**
+ * The caller's AbortSignal fired. Its `name` is "AbortError", as that of `fetch` and of Node.js is; `cause` is the
+ * signal's reason.
+ */
 export class AbortedError extends ClericError {
   declare readonly code: CodeOf<'AbortedError'>
 

@@ -96,7 +96,7 @@ export async function listDevices(): Promise<DeviceList> {
   return devices.listDevices()
 }
 
-/** Which codec a tile is for: an open one, or a model and device that all of the program shares. */
+/** Which codec to use for a tile: an open one, or the shared one of a model and device. */
 export interface TileCodecChoice extends CodecChoice {
   /** An open codec; it stays open. */
   readonly codec?: Codec | undefined
@@ -123,7 +123,8 @@ export async function encodeTile(
   image: ImageInput,
   options: EncodeOptions & TileCodecChoice = {},
 ): Promise<Uint8Array> {
-  // Before a codec is opened for it; shared memory is copied, too, as it may change meanwhile.
+  // The image is checked before a codec is opened for it, and copied if it is in shared memory, which may change
+  // meanwhile.
   const checked = checkImage(image)
   const { quality, signal, ...choice } = checkOptions(options, ENCODE_TILE_CHECKS)
   using loan = await lend({ ...choice, signal })

@@ -1,11 +1,12 @@
-/** The name that somebody probably meant, for messages about one that isn't known. */
+/** Finds the known name that a misspelt one probably means, for error messages. */
 
 /** Most letters that may have to be added, left out or changed. */
 const MOST_SLIPS = 2
 
 /**
- * The known name nearest to `name`, or null if none is near. Case, hyphens and a leading "no" don't count, so that the spelling
- * of a command line finds that of a library: "no-label" and "noLabel" are near "label", "target-bpp" is near "targetBpp".
+ * The known name nearest to `name`, or null if none is near. Case, hyphens and a leading "no" don't count, so that the
+ * spelling of a command line finds that of a library: "no-label" and "noLabel" are near "label", "target-bpp" is near
+ * "targetBpp".
  */
 export function nearest(name: string, known: readonly string[]): string | null {
   let best: string | null = null

@@ -1,4 +1,6 @@
-/** What callers without types may pass to the public functions: refused in the house sentence, and never passed over. */
+/**
+ * What callers without types may pass to the public functions: refused in the house sentence, and never passed over.
+ */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,7 +1,7 @@
 /**
  * Finds nuclei as blobs of haematoxylin, as Al-Kofahi et al., "Improved automatic detection and segmentation of cell
- * nuclei in histopathology images" (2010) seed them: maxima over place and scale of the scale-normalized Laplacian of Gaussian
- * in the foreground, which Otsu's threshold on the smoothed haematoxylin tells here instead of graph cuts.
+ * nuclei in histopathology images" (2010) seed them: maxima over place and scale of the scale-normalized Laplacian of
+ * Gaussian in the foreground, which Otsu's threshold on the smoothed haematoxylin tells here instead of graph cuts.
  * Meant to see whether a codec changes what a detector finds, not to be the best detector.
  */
 
@@ -54,7 +54,9 @@ export interface Agreement {
   readonly countError: number
 }
 
-/** How far apart two may be to be the same, as in Sirinukunwattana et al., "Locality sensitive deep learning" (2016). */
+/**
+ * How far apart two may be to be the same, as in Sirinukunwattana et al., "Locality sensitive deep learning" (2016).
+ */
 const TOLERANCE = 6
 
 /** Pairs nuclei one to one, the nearest first. */
@@ -80,7 +82,9 @@ export function agreement(expected: readonly Nucleus[], found: readonly Nucleus[
   }
 }
 
-/** The threshold that best parts values in two: Otsu, "A threshold selection method from gray-level histograms" (1979). */
+/**
+ * The threshold that best parts values in two: Otsu, "A threshold selection method from gray-level histograms" (1979).
+ */
 function otsu(values: Float32Array): number {
   const bins = new Float64Array(256)
   let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]

@@ -1,4 +1,6 @@
-/** The curves as SVG, drawn by Vega-Lite: quality over rate as in the paper's Figure 5, and by level as in its Figure 6. */
+/**
+ * The curves as SVG, drawn by Vega-Lite: quality over rate as in the paper's Figure 5, and by level as in its Figure 6.
+ */
 import type { TopLevelSpec } from 'vega-lite'
 import type { CodecFacts } from './codec.js'
 import { type Curve, decibels, type Metric, metrics } from './curves.js'

@@ -1,6 +1,7 @@
 /**
- * How much haematoxylin and eosin each pixel holds: Ruifrok and Johnston, "Quantification of histochemical staining by color
- * deconvolution" (2001). Optical density is linear in the stains; what neither explains goes to a third direction.
+ * How much haematoxylin and eosin each pixel holds: Ruifrok and Johnston, "Quantification of histochemical staining by
+ * color deconvolution" (2001). Optical density is linear in the stains; what neither explains goes to a third
+ * direction.
  */
 import type { Image } from 'cleric'
 import { EOSIN, HAEMATOXYLIN } from 'cleric/internal'

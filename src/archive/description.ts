@@ -1,4 +1,7 @@
-/** The facts in an archive's head, apart from pixels: two pieces of JSON, about the tiles and about the slide (docs/format.md). */
+/**
+ * The facts in an archive's head, apart from pixels: two pieces of JSON, about the tiles and about the slide
+ * (docs/format.md).
+ */
 import type { Colour } from '../image/draw.js'
 import type { Level, Resolution } from '../slide/source.js'
 

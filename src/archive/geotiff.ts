@@ -31,8 +31,9 @@ interface Parameters {
 }
 
 /**
- * Registers a decoder for Compression 49644 with geotiff.js, which then reads the levels of an archive as it reads other
- * TIFFs: the main chain of a strict one, the SubIFDs of a compat one. A tile that is left out reads as zeros there.
+ * Registers a decoder for Compression 49644 with geotiff.js, which then reads the levels of an archive as it reads
+ * other TIFFs: the main chain of a strict one, the SubIFDs of a compat one. A tile that is left out reads as zeros
+ * there.
  *
  * @param geotiff the module
  * @param options which codec decodes; default as for {@link openArchive}

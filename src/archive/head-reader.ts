@@ -1,6 +1,7 @@
 /**
- * Reads and checks the head of an archive: what `head-writer.ts` writes. What it returns holds: every tile and image lies in the file
- * behind the head, none is longer than its pixels could cost, and the indexes have exactly the tiles that the levels need.
+ * Reads and checks the head of an archive: what `head-writer.ts` writes. What it returns holds: every tile and image
+ * lies in the file behind the head, none is longer than its pixels could cost, and the indexes have exactly the tiles
+ * that the levels need.
  */
 import { MAX_TILE_SIDE } from '../codec/bitstream.js'
 import { crc32c } from '../entropy/crc32c.js'
@@ -41,7 +42,9 @@ export function isArchive(start: Uint8Array): boolean {
   }
 }
 
-/** Fetches and checks the head. @throws CorruptDataError ERR_ARCHIVE_CORRUPT, UnsupportedError ERR_ARCHIVE_UNSUPPORTED */
+/**
+ * Fetches and checks the head. @throws CorruptDataError ERR_ARCHIVE_CORRUPT, UnsupportedError ERR_ARCHIVE_UNSUPPORTED
+ */
 export async function readHead(source: ByteSource, signal?: AbortSignal): Promise<OpenedHead> {
   const { name, size } = source
   const start = await source.read(0, Math.min(START_BYTES, size), signal)

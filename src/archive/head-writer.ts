@@ -1,9 +1,9 @@
 /**
  * The head of an archive: which directories there are, in which order, and what each says. docs/format.md describes it.
  *
- * `compat`: the main chain is a pyramid of JPEG tiles, so that programs without a decoder for the slide's levels open the file as
- * a low-power slide; the levels hang off its first directory (tag 330). `strict`: the levels are the main chain. Associated
- * images end the chain in both.
+ * `compat`: the main chain is a pyramid of JPEG tiles, so that programs without a decoder for the slide's levels open
+ * the file as a low-power slide; the levels hang off its first directory (tag 330). `strict`: the levels are the main
+ * chain. Associated images end the chain in both.
  */
 import { crc32c } from '../entropy/crc32c.js'
 import type { Level } from '../slide/source.js'

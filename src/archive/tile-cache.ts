@@ -1,6 +1,6 @@
 /**
- * Decoded tiles within one bound of bytes, whosever they are: the least recently used are dropped first. A tile asked for
- * twice at once is decoded once, and no longer when all who asked have given up.
+ * Decoded tiles within one bound of bytes, whosever they are: the least recently used are dropped first. A tile asked
+ * for twice at once is decoded once, and no longer when all who asked have given up.
  */
 import { checkInteger } from '../arguments.js'
 import { untilAborted } from '../concurrency/abort.js'

@@ -30,8 +30,8 @@ const VALIDATE_CHECKS: OptionChecks<ValidateOptions> = { signal: checkSignal, on
 const BAD: readonly ErrorCode[] = ['ERR_CORRUPT_TILE', 'ERR_ARCHIVE_CORRUPT', 'ERR_ARCHIVE_UNSUPPORTED']
 
 /**
- * Decodes every tile, the overview and the associated images of an archive and lists what is damaged. Opening it has already
- * checked the head.
+ * Decodes every tile, the overview and the associated images of an archive and lists what is damaged. Opening it has
+ * already checked the head.
  *
  * @throws UnsupportedError ERR_MODEL_MISMATCH, DeviceError, AbortedError: then nothing is known about the tiles
  */

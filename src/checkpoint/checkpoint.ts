@@ -63,7 +63,7 @@ export class Checkpoint {
     const [storage, offset, shape, strides] = tensorArguments(value, name)
     const { entry, kind, length } = this.#storage(storage, name)
     const count = shape.reduce((product, side) => product * side, 1)
-    // Strides of 0 could make much of little.
+    // With strides of 0 a small file could claim a tensor of any size.
     if (count > length) throw corrupt(`${name} has ${count} elements in a storage of ${length}`)
     const last = shape.reduce((sum, side, i) => sum + Math.max(0, side - 1) * (strides[i] as number), offset)
     if (count === 0) return { shape, data: new Float32Array(0) }

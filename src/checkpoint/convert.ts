@@ -1,6 +1,7 @@
 /**
- * A checkpoint of the training to a model file. The checkpoint is read here, where nothing in it is executed; what makes a model of the
- * weights (coding tables, rounding, calibration) is the training's exporter, in Python, which gets the plain numbers.
+ * Converts a checkpoint of the training to a model file. The checkpoint is read here, where nothing in it is executed.
+ * The training's exporter, in Python, gets the plain numbers and makes a model of them: coding tables, rounding,
+ * calibration.
  */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -17,7 +18,7 @@ import type { PickleValue } from './pickle.js'
 const TRAINING = fileURLToPath(new URL('../../training', import.meta.url))
 const MODULES = 'torch, torchvision, numpy, PIL'
 const PACKAGES = 'python3-torch python3-torchvision python3-numpy python3-pil'
-/** Weights in all, 4 GiB of them. */
+/** Most weights in all: 4 GiB. */
 const MAX_WEIGHTS = 2 ** 30
 
 export interface ConvertOptions {
@@ -96,7 +97,10 @@ async function run(
   return result
 }
 
-/** Writes a checkpoint's averaged weights as float32 with configuration and counts, for `checkpoint.load` of the training. */
+/**
+ * Writes a checkpoint's averaged weights as float32 with configuration and counts, for `checkpoint.load` of the
+ * training.
+ */
 async function writeWeights(path: string, output: string, signal: AbortSignal) {
   const checkpoint = await Checkpoint.open(path)
   try {

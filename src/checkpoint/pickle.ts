@@ -1,7 +1,7 @@
 /**
- * Reads pickles without executing anything. A pickle is a program for a stack machine, and Python's own reader calls whatever function
- * it names: that is how a file of weights can take over a computer. Here a name stays a name, and a call becomes a
- * record of what was to be called with what. Lists, tuples and dictionaries are what they are.
+ * Reads pickles without executing anything. A pickle is a program for a stack machine, and Python's own reader calls
+ * whatever function it names: that is how a file of weights can take over a computer. Here a name stays a name, and a
+ * call becomes a record of what was to be called with what. Lists, tuples and dictionaries are what they are.
  *
  * Source: CPython, Lib/pickletools.py. Understood are the opcodes that protocols 2 to 5 write for plain data.
  */

@@ -1,6 +1,6 @@
 /**
- * Reads ZIP files as PyTorch writes them: entries are stored, not deflated, and may need the ZIP64 fields. Nothing in the file is
- * believed: every offset and size is checked before it is followed or memory is taken for it.
+ * Reads ZIP files as PyTorch writes them: entries are stored, not deflated, and may need the ZIP64 fields. Nothing in
+ * the file is believed: every offset and size is checked before it is followed or memory is taken for it.
  *
  * Source: APPNOTE.TXT of PKWARE, sections 4.3 and 4.5.
  */

@@ -1,7 +1,7 @@
 import type { Cli } from './cli.js'
 import { WithHint } from './failure.js'
 
-// Kept from the compiler: that package is built after this one, on which it depends.
+// A variable, so that the compiler doesn't look for the package: it is built after this one, on which it depends.
 const PACKAGE: string = '@cleric/bench'
 
 /** The exports of that package that are used here. */
@@ -9,7 +9,9 @@ interface Bench {
   addCommands(cli: Cli): void
 }
 
-/** The group of commands of @cleric/bench, which need more than cleric itself and are loaded when they are asked for. */
+/**
+ * The group of commands of @cleric/bench, which need more than cleric itself and are loaded when they are asked for.
+ */
 export function addBench(cli: Cli, load: () => Promise<Bench> = () => import(PACKAGE)): void {
   cli.addLater('bench', 'CLERIC beside other codecs and runtimes, on the same images', async () => {
     try {

@@ -68,7 +68,7 @@ export function addCompress(cli: Cli): void {
   )
 }
 
-/** How much is kept. */
+/** The options of the rate. */
 export function rateOptions(command: Command): Command {
   const target = new Option('--target-bpp <number>', 'instead of a quality: the bits a pixel that the file is to have')
   return command
@@ -105,7 +105,8 @@ export async function compressWithProgress(
       },
     })
   } catch (error) {
-    // What was interrupted may be another run's: one that this one never came to go on from, or that took the file over.
+    // The files beside the output may be another run's: an earlier one that this run didn't resume, or one that took
+    // them over.
     const isOwn = hasBegun && isResumable(output) && (error as { code?: unknown }).code !== 'ERR_FILE_EXISTS'
     throw isOwn ? new WithHint(error, '; to go on from there, give the same command with --resume') : error
   } finally {

@@ -30,7 +30,7 @@ export function addEncode(cli: Cli): void {
       const output = named ?? `${(image as string).replace(/\.[^./]*$/, '')}.cleric`
       const source = await ImageFile.open(image as string)
       try {
-        // An overview of one image is of no use to anybody.
+        // A single image needs no overview.
         const imageOptions = { ...options, background: 'keep', layout: 'strict' } as const
         return compressOutcome(await compressWithProgress(session, source, output, imageOptions))
       } finally {

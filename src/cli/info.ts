@@ -67,7 +67,7 @@ function text(file: Archive | SlideSource, json: ReturnType<typeof facts>): stri
   if (json.associatedImages.length > 0) lines.push('', `associated images: ${json.associatedImages.join(', ')}`)
   const properties = Object.entries(json.properties).sort(([a], [b]) => (a < b ? -1 : 1))
   if (properties.length > 0) lines.push('', ...properties.map(([key, value]) => `${key}: ${oneLine(value)}`))
-  // A file may hold what a terminal takes for commands.
+  // Texts in a file may hold control characters, which a terminal would obey.
   return lines.join('\n').replace(/[^\P{Cc}\n]/gu, ' ')
 }
 

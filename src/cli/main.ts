@@ -6,7 +6,7 @@ const stop = new AbortController()
 process.once('SIGINT', () => stop.abort()).once('SIGTERM', () => stop.abort())
 
 const { stdout, stderr } = process
-// Nobody reads on, as with `| head`: no reason to fail.
+// A reader such as `| head` may close the pipe early, which is no reason to fail.
 for (const stream of [stdout, stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error

@@ -1,4 +1,4 @@
-/** Numbers as people read them, and as they write them on a command line. */
+/** Formats numbers for people, and parses those of a command line. */
 import { InvalidArgumentError } from 'commander'
 import { MAX_TILE_SIDE } from '../codec/bitstream.js'
 import { TILE_MULTIPLE } from '../tiff/tile-index.js'
@@ -31,7 +31,10 @@ export function timesSmaller(ratio: number, than: string): string {
     : `${(1 / ratio).toFixed(2)} times larger than ${than}`
 }
 
-/** The text after a size: what it is a pixel, and against raw pixels and the source (ratio null: unknown). */
+/**
+ * The text after a size: bits a pixel, and how much smaller it is than raw pixels and than the source (null if
+ * unknown).
+ */
 export function rateText(bpp: number, ratioToSource: number | null): string {
   const parts = [`${bpp.toFixed(3)} bpp`, timesSmaller(24 / bpp, '24-bit RGB')]
   if (ratioToSource !== null) parts.push(timesSmaller(ratioToSource, 'the source file'))

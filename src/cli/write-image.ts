@@ -9,7 +9,7 @@ import type { Image } from '../image/image.js'
 import { JPEG } from '../image/jpeg.js'
 import { fromImage } from '../image/sharp.js'
 
-/** Without further loss, but for JPEG, which has no such mode. */
+/** Encoders by extension, all lossless but JPEG. */
 const FORMATS: Record<string, (pipeline: Sharp) => Sharp> = {
   '.png': (pipeline) => pipeline.png(),
   '.tif': (pipeline) => pipeline.tiff({ compression: 'deflate', predictor: 'horizontal' }),

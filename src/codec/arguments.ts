@@ -1,6 +1,6 @@
 /**
- * The arguments of codecs and their checks. They stand apart from the code that opens a codec, so that a bad argument is
- * refused before a model or a device is opened, or a WebGPU implementation even loaded.
+ * The arguments of codecs and their checks. They stand apart from the code that opens a codec, so that a bad argument
+ * is refused before a model or a device is opened, or a WebGPU implementation even loaded.
  */
 import {
   checkBytes,
@@ -87,8 +87,8 @@ export const ENCODE_CHECKS: OptionChecks<EncodeOptions> = {
 }
 
 /**
- * The checks of options that choose a codec: one to be opened, or an open one. Both at once are refused, as one of them would
- * be ignored.
+ * The checks of options that choose a codec: one to be opened, or an open one. Both at once are refused, as one of them
+ * would be ignored.
  *
  * @param calls methods that an open codec must have
  */

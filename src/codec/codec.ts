@@ -40,7 +40,9 @@ export interface Codec extends Disposable {
   readonly device: { readonly kind: Backend['kind']; readonly name: string }
   /** Calls that run at a time. That many under way keep the device busy; more only wait. */
   readonly tilesInFlight: number
-  /** Whether every call rejects from now on, as the device is lost or the codec closed: then another is to be opened. */
+  /**
+   * Whether every call rejects from now on, as the device is lost or the codec closed: then another is to be opened.
+   */
   readonly isLost: boolean
   /**
    * @param image 1 x 1 to 1024 x 1024 pixels
@@ -48,7 +50,9 @@ export interface Codec extends Disposable {
    * @throws TypeError, RangeError for bad arguments; ERR_ABORTED, ERR_CLOSED, ERR_DEVICE_FAILED
    */
   encodeTile(image: ImageInput, options?: EncodeOptions): Promise<Uint8Array>
-  /** @throws ERR_CORRUPT_TILE, ERR_MODEL_MISMATCH, ERR_ARCHIVE_UNSUPPORTED, ERR_ABORTED, ERR_CLOSED, ERR_DEVICE_FAILED */
+  /**
+   * @throws ERR_CORRUPT_TILE, ERR_MODEL_MISMATCH, ERR_ARCHIVE_UNSUPPORTED, ERR_ABORTED, ERR_CLOSED, ERR_DEVICE_FAILED
+   */
   decodeTile(bytes: Uint8Array, options?: DecodeOptions): Promise<Image>
   /** A tile without its head, for containers that store model and quality once. */
   encodePayload(image: ImageInput, quality: number, signal?: AbortSignal): Promise<Uint8Array>

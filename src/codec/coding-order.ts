@@ -19,7 +19,9 @@ export function codingOrder(z: Shape, slice: Shape): CodingOrder {
   }
 }
 
-/** Offsets, into a channels x height x width tensor, of the positions of one half of the checkerboard, in coding order. */
+/**
+ * Offsets, into a channels x height x width tensor, of the positions of one half of the checkerboard, in coding order.
+ */
 export function halfPositions({ channels, height, width }: Shape, half: Half): Int32Array {
   const parity = half === 'anchor' ? 1 : 0
   const positions: number[] = []

@@ -1,7 +1,7 @@
 /**
- * Codecs to use for a while: one that the caller has open, or else one that all of the program shares. Such a one is opened
- * at the first use, lent out, and closed when nobody has used it for a while or the program has nothing else to do, so that
- * a script ends by itself.
+ * Lends codecs: the one that the caller has open, or else one that all of the program shares. The shared one is opened
+ * at the first use, and closed when it hasn't been used for a while or the program has nothing else to do, so that a
+ * script ends by itself.
  */
 import { resolve } from 'node:path'
 import { untilAborted } from '../concurrency/abort.js'
@@ -9,7 +9,10 @@ import { throwIfAborted } from '../errors.js'
 import type { CodecChoice, CodecOptions } from './arguments.js'
 import type { Codec, PayloadCodec } from './codec.js'
 
-/** Which codec to use; an open one goes first. All has been checked (`codec/arguments.ts`). */
+/**
+ * Which codec to use: an open one, or else the shared one of a model and device. The values are checked already
+ * (`codec/arguments.ts`).
+ */
 export interface CodecUse<C extends PayloadCodec = PayloadCodec> extends CodecChoice {
   /** An open codec; it isn't closed. Default: the codec that all of the program shares for the model and device. */
   readonly codec?: C | undefined
@@ -139,7 +142,8 @@ function loanOf<C extends PayloadCodec>(codec: C, release: () => void): Loan<C> 
   }
 }
 
-// Loaded when first needed: a program that only reads the facts in an archive shouldn't wait for a WebGPU implementation.
+// Loaded when first needed: a program that only reads the facts in an archive shouldn't wait for a WebGPU
+// implementation.
 const shared = new SharedCodecs(async (options) => (await import('./codec.js')).openCodec(options))
 
 /** See {@link SharedCodecs.lend}. */

@@ -1,7 +1,8 @@
 /**
  * Which device the network runs on: a GPU if there is one, else the processor. A software adapter, a processor
  * that pretends to be a GPU, is several times slower than the CPU backend, so it is used only when asked for; and so
- * is a GPU whose limits are too small for the model, as it would fail at the first tile, or one that computes other integers.
+ * is a GPU whose limits are too small for the model, as it would fail at the first tile, or one that computes other
+ * integers.
  */
 import { cpus } from 'node:os'
 import { instructionSets, openCpu } from '../cpu/backend.js'
@@ -81,7 +82,9 @@ export function choose(gpu: FoundAdapter | null, model: Model | null): Choice {
   return { gpu, reason: 'it is a GPU' }
 }
 
-/** Opens a GPU, or a software adapter. GPUs are tried; of software adapters there are few, and the tests run on them. */
+/**
+ * Opens a GPU, or a software adapter. GPUs are tried; of software adapters there are few, and the tests run on them.
+ */
 async function openTried(found: FoundAdapter, model: Model, signal?: AbortSignal): Promise<WebGpuBackend> {
   const backend = await WebGpuBackend.open(found)
   try {
@@ -141,7 +144,7 @@ export async function openBackend(
 /** All devices of this machine, and what "auto" picks for the model that ships with cleric. */
 export async function listDevices(): Promise<DeviceList> {
   const found = await findGpu()
-  // Without the model "auto" gets nowhere, but the devices are there.
+  // If the model can't be read, the devices are listed all the same.
   const model = found && (await loadModel().catch(() => null))
   const opened = model && (await openGpu(found, model))
   opened?.backend?.close()

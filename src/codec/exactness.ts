@@ -1,7 +1,8 @@
 /**
- * Whether a GPU computes the entropy model's integers as every other device does. WGSL promises it, and our kernels ask for
- * nothing else; but drivers compile them, and one that erred was met (integer_layer_norm.wgsl). What such a GPU encodes
- * decodes nowhere else, which nobody must find out years later.
+ * Whether a GPU computes the entropy model's integers as every other device does. WGSL promises it, and our kernels ask
+ * for nothing else; but drivers compile them, and one driver is known that got an integer wrong
+ * (integer_layer_norm.wgsl). Tiles that such a GPU encodes can't be decoded anywhere else, which must not come out
+ * years later.
  */
 import { openCpu } from '../cpu/backend.js'
 import { CorruptDataError } from '../errors.js'
@@ -30,7 +31,7 @@ function probe(): Image {
 }
 
 /**
- * Encodes a small tile on `backend` and decodes it on the processor, whose checksum tells every difference.
+ * Encodes a small tile on `backend` and decodes it on the processor, where the tile's checksum shows every difference.
  *
  * @throws what encoding throws, ERR_ADDON_MISSING, ERR_ABORTED
  */

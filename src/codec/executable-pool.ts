@@ -19,11 +19,16 @@ export class ExecutablePool {
   readonly #idle: Entry[] = []
   /** Called when an executable is given back. */
   #onReturn = () => {}
-  /** Searches run one after the other, so that no executable is compiled while one of its graph is about to become free. */
+  /**
+   * Searches run one after the other, so that no executable is compiled while one of its graph is about to become free.
+   */
   #search: Promise<unknown> = Promise.resolve()
   #closed = false
 
-  /** @param limit most executables to hold, busy ones included: they take memory. Only idle ones can be closed to keep it. */
+  /**
+   * @param limit most executables to hold, busy ones included: they take memory. Only idle ones can be closed to keep
+   * it.
+   */
   constructor(backend: Backend, parameters: Parameters, limit: number) {
     this.#backend = backend
     this.#parameters = parameters
@@ -69,7 +74,8 @@ export class ExecutablePool {
       } catch (error) {
         this.#mustBeOpen()
         if (!mayBeMemory(error)) throw error
-        // Idle executables are closed first, then this waits for the busy ones: a graph has only failed if it finds no room alone.
+        // Idle executables are closed first, then this waits for the busy ones: a graph has only failed if it finds no
+        // room alone.
         if (this.#idle.length > 0) this.#freeIdle(0)
         else if (this.#busy.size > 0) await this.#returned()
         else throw error

@@ -24,7 +24,7 @@ import { Recent } from './recent.js'
 
 /** Executables kept: a slide needs one a tile in flight and one for the tiles at its edge. */
 const KEPT_EXECUTABLES = 4
-/** Sizes of tile, of each direction, whose graphs are kept: what the executables are found by. */
+/** Tile sizes whose encoder graphs are kept, and as many for decoder graphs. Executables are found by their graph. */
 const KEPT_SIZES = 4
 
 /** The graph for a size of tile, and the order of its symbols. */
@@ -33,7 +33,7 @@ interface Sized<G> {
   readonly order: CodingOrder
 }
 
-/** Does each piece of the entropy coder's work, to time it. */
+/** Wraps each piece of the entropy coder's work, so that it can be timed. */
 export type ObserveCoding = <T>(work: () => Promise<T>) => Promise<T>
 
 /** Calls may overlap: each runs on an executable of its own. */
@@ -68,7 +68,7 @@ export class TileCodec implements Disposable {
     return this.#observe(() => this.#code(sized, outputs))
   }
 
-  /** The payload of what an encoder graph gave. */
+  /** Codes the outputs of an encoder graph into a payload. */
   async #code({ plan, order }: Sized<EncoderGraph>, outputs: ReadonlyMap<Tensor, PortData>): Promise<Uint8Array> {
     const encoder = new RansEncoder()
     let crc = 0

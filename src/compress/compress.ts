@@ -38,9 +38,9 @@ export interface CompressOptions extends CodecChoice {
   /** 0 (smallest) to 100 (best), default 60. */
   readonly quality?: number | undefined
   /**
-   * Instead of a quality: the bits a pixel that the archive is to have, above 0 and up to 24, as {@link CompressResult.bpp} counts
-   * them. The quality is found first, on a sample of at most 24 tiles: if these are all that are stored, the archive
-   * is within 1 % of the target, else within about 5 %.
+   * Instead of a quality: the bits a pixel that the archive is to have, above 0 and up to 24, as {@link
+   * CompressResult.bpp} counts them. The quality is found first, on a sample of at most 24 tiles: if these are all that
+   * are stored, the archive is within 1 % of the target, else within about 5 %.
    */
   readonly targetBpp?: number | undefined
   /** Levels of the slide to keep, level 0 among them; default all. */
@@ -53,7 +53,9 @@ export interface CompressOptions extends CodecChoice {
   readonly label?: boolean | undefined
   /** false leaves the macro image out, and every property that may identify. */
   readonly macro?: boolean | undefined
-  /** `compat` (default): other programs open the archive as a low-power slide. `strict`: the slide's levels come first. */
+  /**
+   * `compat` (default): other programs open the archive as a low-power slide. `strict`: the slide's levels come first.
+   */
   readonly layout?: Layout | undefined
   /** What to do if a tile can't be read from the slide: `fail` (default), or store `background` in its place. */
   readonly onBadTile?: OnBadTile | undefined
@@ -97,11 +99,12 @@ export interface CompressResult {
 
 /**
  * Compresses a slide: a path (of an archive too), "synthetic:WIDTHxHEIGHT", or a slide that is open (it stays open).
- * The same slide, model, device and options give the same bytes, also if the run is interrupted at any moment and resumed.
+ * The same slide, model, device and options give the same bytes, also if the run is interrupted at any moment and
+ * resumed.
  *
  * @throws SlideError; ClericError ERR_FILE_EXISTS, ERR_RESUME_MISMATCH, ERR_DISK_FULL, ERR_TARGET_UNREACHABLE if no quality
- * gives that many bits a pixel; AbortedError; TypeError and RangeError for wrong options. Once tiles are written they stay,
- * beside the output, for a call with `resume`.
+ * gives that many bits a pixel; AbortedError; TypeError and RangeError for wrong options. Once tiles are written they
+ * stay, beside the output, for a call with `resume`.
  * @example
  * const { bytes, bpp } = await compressSlide('slide.svs', 'slide.cleric.tif', { quality: 50 })
  */

@@ -1,9 +1,9 @@
 /**
  * The overview of a slide: a pyramid of JPEG tiles that programs without a decoder for the slide's own levels can show.
  *
- * Its finest level has a pixel for 16 x 16 of level 0 (fewer for tiny slides), the mean of what the slide has there; every
- * further level is the mean of 2 x 2 of the one before, until it fits into a tile. All in integers, so that the same slide gives
- * the same bytes.
+ * Its finest level has a pixel for 16 x 16 of level 0 (fewer for tiny slides), the mean of what the slide has there;
+ * every further level is the mean of 2 x 2 of the one before, until it fits into a tile. All in integers, so that the
+ * same slide gives the same bytes.
  */
 import { fill, paste, WHITE } from '../image/draw.js'
 import { growImage, type Image, type Size } from '../image/image.js'
@@ -44,7 +44,9 @@ export function overviewLevels(full: Size): OverviewLevel[] {
   return levels
 }
 
-/** Makes the overview's tiles. Only a few tiles' pixels are in memory at a time, but all of the JPEGs, which are small. */
+/**
+ * Makes the overview's tiles. Only a few tiles' pixels are in memory at a time, but all of the JPEGs, which are small.
+ */
 export class Overview {
   readonly #levels: readonly OverviewLevel[]
   /** JPEGs of each level, row by row. */

@@ -1,12 +1,16 @@
-/** Padding of the tiles at the edge of a level. It is never shown, so it should cost few bits and not disturb the pixels beside it. */
+/**
+ * Padding of the tiles at the edge of a level. It is never shown, so it should cost few bits and not disturb the pixels
+ * beside it.
+ */
 import { growImage, type Image } from '../image/image.js'
 
 /** Pixels over which the last column and row fade. A power of 2. */
 const FADE = 64
 
 /**
- * The image grown to the right and down to `width` x `height`: its last column and row go on, and fade to its mean colour. Where
- * tissue is cut, going on for ever would cost several bits a pixel; a sudden change would cost them at the edge.
+ * The image grown to the right and down to `width` x `height`: its last column and row go on, and fade to its mean
+ * colour. Where tissue is cut, going on for ever would cost several bits a pixel; a sudden change would cost them at
+ * the edge.
  */
 export function padTile(image: Image, width: number, height: number): Image {
   if (image.width === width && image.height === height) return image

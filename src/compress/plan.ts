@@ -1,4 +1,7 @@
-/** The plan of a compression: which levels and tiles the archive has, and its head. Making it reads no pixels and writes nothing. */
+/**
+ * The plan of a compression: which levels and tiles the archive has, and its head. Making it reads no pixels and writes
+ * nothing.
+ */
 import { createHash } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { type Description, readSlideFacts, writeSlideFacts } from '../archive/description.js'

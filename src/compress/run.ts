@@ -86,7 +86,9 @@ export class CompressionRun {
     return parts.reduce((sum, { length }) => sum + length, 0)
   }
 
-  /** The pixels that are encoded of tile 0 .. totalTiles - 1, level by level and row by row; null if it isn't stored. */
+  /**
+   * The pixels that are encoded of tile 0 .. totalTiles - 1, level by level and row by row; null if it isn't stored.
+   */
   async tileImage(number: number, signal: AbortSignal): Promise<Image | null> {
     const image = await this.#read(this.plan.place(number), signal)
     return 'colour' in image ? null : image

@@ -1,9 +1,10 @@
 /**
  * The quality at which an archive has a wanted number of bits a pixel, found on a sample of its tiles.
  *
- * First many tiles are looked at, to see how many are stored and how much is in them; the bytes of a JPEG measure that well enough.
- * Then a few of these, from the emptiest to the fullest, are encoded at several qualities. What their payloads have in bytes for each byte
- * of JPEG holds for the others too. Nothing is left to chance, so that a run that goes on from another finds the same quality.
+ * First many tiles are looked at, to see how many are stored and how much is in them; the bytes of a JPEG measure that
+ * well enough. Then a few of these, from the emptiest to the fullest, are encoded at several qualities. What their
+ * payloads have in bytes for each byte of JPEG holds for the others too. Nothing is left to chance, so that a run that
+ * goes on from another finds the same quality.
  */
 import { inOrder } from '../concurrency/in-order.js'
 import { ClericError } from '../errors.js'
@@ -34,7 +35,10 @@ const LOOKED_AT = 1024
 /** Tiles of these that are encoded. They stay in memory. */
 const ENCODED = 24
 
-/** Relative error at which the search ends: below the sample's own, and below the 1 % that is promised where all tiles are encoded. */
+/**
+ * Relative error at which the search ends: below the sample's own, and below the 1 % that is promised where all tiles
+ * are encoded.
+ */
 const TOLERANCE = 0.003
 const MOST_TRIES = 10
 /** Qualities are multiples of 1 / this: much finer than the tolerance on the curves of real models. */
@@ -100,8 +104,9 @@ export async function qualityForTarget(
 }
 
 /**
- * The quality that gives the target, or nearly: Chandrupatla's root-finding on the logarithm of the bits, which begins with false
- * position, then goes by inverse quadratic interpolation, and by halves where the curve is too bent for that.
+ * The quality that gives the target, or nearly: Chandrupatla's root-finding on the logarithm of the bits, which begins
+ * with false position, then goes by inverse quadratic interpolation, and by halves where the curve is too bent for
+ * that.
  *
  * @param bppAt bits a pixel at a quality of 0 to 100; rises with it
  * @returns a multiple of 0.01
@@ -183,8 +188,8 @@ function evenly<T>(items: readonly T[], most: number): T[] {
 }
 
 /**
- * At most `most` of the numbers 0 .. count - 1: one from each of so many equal stretches, each time from another part of it, as
- * equal steps could keep to a few columns of the slide.
+ * At most `most` of the numbers 0 .. count - 1: one from each of so many equal stretches, each time from another part
+ * of it, as equal steps could keep to a few columns of the slide.
  */
 function spread(count: number, most: number): number[] {
   if (count <= most) return Array.from({ length: count }, (_, i) => i)

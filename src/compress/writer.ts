@@ -1,9 +1,9 @@
 /**
- * Writes an archive so that there is never half a file. Tiles are appended to OUT.partial in order and recorded in OUT.journal, so
- * that a run that was interrupted at any moment can go on, to the same bytes.
+ * Writes an archive so that there is never half a file. Tiles are appended to OUT.partial in order and recorded in
+ * OUT.journal, so that a run that was interrupted at any moment can go on, to the same bytes.
  *
- * Two runs that go on from the same journal share the files, but as the same run gives the same bytes at the same places,
- * neither harms the other, and the first to be done has the name.
+ * Two runs that go on from the same journal share the files, but as the same run gives the same bytes at the same
+ * places, neither harms the other, and the first to be done has the name.
  */
 import { existsSync } from 'node:fs'
 import { type FileHandle, open, rm } from 'node:fs/promises'
@@ -138,7 +138,10 @@ export class ArchiveWriter {
     await rm(journalOf(this.#file.path), { force: true })
   }
 
-  /** Gives up. The tiles written so far stay, for a run that goes on; without any the files are removed. Harmless after {@link finish}. */
+  /**
+   * Gives up. The tiles written so far stay, for a run that goes on; without any the files are removed. Harmless after
+   * {@link finish}.
+   */
   async leave(): Promise<void> {
     const hasName = await this.#file.hasName().catch(() => false)
     await this.#journal.close().catch(() => {})

@@ -24,8 +24,8 @@ export function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefine
 }
 
 /**
- * An AbortController that also fires when `signal` does, until it is disposed of. `AbortSignal.any` can't be disposed of: it
- * would leave a listener at the signal, which may live as long as the program.
+ * An AbortController that also fires when `signal` does, until it is disposed of. `AbortSignal.any` can't be disposed
+ * of: it would leave a listener at the signal, which may live as long as the program.
  *
  * @example
  * using stop = new LinkedAbort(signal)
@@ -45,7 +45,10 @@ export class LinkedAbort extends AbortController implements Disposable {
   }
 }
 
-/** The callbacks of each signal. It has one listener for all of them: hundreds of reads may share a signal, and Node warns at the eleventh listener. */
+/**
+ * The callbacks of each signal. It has one listener for all of them: hundreds of reads may share a signal, and Node
+ * warns at the eleventh listener.
+ */
 const waiting = new WeakMap<AbortSignal, Set<() => void>>()
 
 function whenAborted(signal: AbortSignal, callback: () => void): () => void {

@@ -4,9 +4,9 @@ import { throwIfAborted } from '../errors.js'
 import { LinkedAbort } from './abort.js'
 
 /**
- * Calls `work` for every item, at most `inFlight` calls at the same time, and `use` with each result, one after the other in
- * the order of the items. A slow `use` holds `work` back. After a failure no further item is begun, and the work under way is
- * aborted and waited for.
+ * Calls `work` for every item, at most `inFlight` calls at the same time, and `use` with each result, one after the
+ * other in the order of the items. A slow `use` holds `work` back. After a failure no further item is begun, and the
+ * work under way is aborted and waited for.
  */
 export async function inOrder<Item, Result>(
   items: Iterable<Item>,

@@ -76,12 +76,12 @@ const EXPORT_CHECKS: OptionChecks<ExportOptions> = {
 }
 
 /**
- * Writes a slide or archive as a pyramid of tiles in a BigTIFF that OpenSlide, QuPath, libvips and others open with every
- * level, with resolution, description, ICC profile and associated images. A path is opened and closed again, a slide
- * that is open stays so. The same slide and options give the same bytes.
+ * Writes a slide or archive as a pyramid of tiles in a BigTIFF that OpenSlide, QuPath, libvips and others open with
+ * every level, with resolution, description, ICC profile and associated images. A path is opened and closed again, a
+ * slide that is open stays so. The same slide and options give the same bytes.
  *
- * Levels are added where the slide has none within a factor of 8, and until one is no larger than 1024 pixels: each pixel the
- * mean of 4 x 4.
+ * Levels are added where the slide has none within a factor of 8, and until one is no larger than 1024 pixels: each
+ * pixel the mean of 4 x 4.
  *
  * @throws CorruptDataError, SlideError, ClericError ERR_FILE_EXISTS, ERR_DISK_FULL, AbortedError; TypeError and RangeError for
  * wrong options. After a failure nothing is left of the file.

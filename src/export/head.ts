@@ -1,6 +1,7 @@
 /**
- * The directories of an export: the levels, finest first, then the associated images, in the order and with the words of an
- * Aperio SVS file, which OpenSlide, QuPath and Bio-Formats know label, macro image, resolution and objective power from.
+ * The directories of an export: the levels, finest first, then the associated images, in the order and with the words
+ * of an Aperio SVS file, by which OpenSlide, QuPath and Bio-Formats recognise label, macro image, resolution and
+ * objective power.
  */
 import type { Level, SlideSource } from '../slide/source.js'
 import {
@@ -49,9 +50,9 @@ export function encodeHead({ levels, images, codec, mpp, description, iccProfile
 }
 
 /**
- * What the first directory says of the slide: what the slide's own did, unless that is XML. Such descriptions (OME, Leica,
- * Philips) list the images of the file they stand in, which readers would look for in vain. In its place, and where there
- * was none, stands one in the words of an SVS file.
+ * The ImageDescription of the first directory: the slide's own, unless that is XML. Such descriptions (OME, Leica,
+ * Philips) list the images of the file they stand in, which readers would look for in vain. In place of XML, and where
+ * there was none, it is in the words of an SVS file.
  */
 export function describeSlide(
   slide: Pick<SlideSource, 'properties' | 'mpp' | 'objectivePower'>,

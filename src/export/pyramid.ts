@@ -1,4 +1,7 @@
-/** Which levels an export has: the slide's own, and coarser ones where a viewer would otherwise have to read too much at once. */
+/**
+ * Which levels an export has: the slide's own, and coarser ones where a viewer would otherwise have to read too much at
+ * once.
+ */
 import type { Level } from '../slide/source.js'
 import { emptyIndex, type TileIndex } from '../tiff/tile-index.js'
 
@@ -17,9 +20,9 @@ export interface ExportLevel {
 }
 
 /**
- * The levels of the slide in their order, with others in between and after them so that none is 8 times coarser than the one
- * before it, or more, and the last fits on a screen. There are two at least: readers of SVS files take the second
- * image for a thumbnail unless it has tiles.
+ * The levels of the slide in their order, with others in between and after them so that none is 8 times coarser than
+ * the one before it, or more, and the last fits on a screen. There are two at least: readers of SVS files take the
+ * second image for a thumbnail unless it has tiles.
  */
 export function exportLevels(levels: readonly Level[], tile: number): ExportLevel[] {
   const all: ExportLevel[] = []

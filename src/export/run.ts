@@ -45,7 +45,7 @@ interface EncodedTile {
   readonly image: Image
   /** Size and colour of a tile of one colour, else null. */
   readonly plain: string | null
-  /** Null if one like it is written already. */
+  /** Null if a tile like it is written already. */
   readonly bytes: Uint8Array | null
 }
 
@@ -92,7 +92,7 @@ export class ExportRun {
     }
   }
 
-  /** A level of the slide, and what is made of it. */
+  /** Writes a level of the slide, and the levels that are made of it. */
   async #writeLevel(i: number): Promise<void> {
     const { index } = this.#plan.levels[i] as ExportLevel
     const reducer = this.#reducer(i)
@@ -148,7 +148,7 @@ export class ExportRun {
   async #store(i: number, column: number, row: number, { image, plain, bytes }: EncodedTile): Promise<void> {
     const { index } = this.#plan.levels[i] as ExportLevel
     const known = plain === null ? undefined : this.#plain.get(plain)
-    // Whether one like it is written is decided here, where tiles come in order: the file must not depend on timing.
+    // Whether to write it is decided here, where tiles come in order: the file must not depend on timing.
     const written = known ?? (await this.#append(bytes as Uint8Array))
     if (plain !== null && this.#plain.size < MAX_PLAIN) this.#plain.set(plain, written)
     const at = row * index.columns + column

@@ -225,7 +225,10 @@ class UrlBytes implements ByteSource {
 
 const NO_RANGES = "the server doesn't answer range requests"
 
-/** Content-Range: "bytes 0-99/1234", "bytes 0-99/*" or, where nothing can be sent, an asterisk in place of the range. NaN for numbers that are not there. */
+/**
+ * Content-Range: "bytes 0-99/1234", "bytes 0-99/*" or, where nothing can be sent, an asterisk in place of the range.
+ * NaN for numbers that are not there.
+ */
 function rangeOf({ headers }: Response): { readonly first: number; readonly last: number; readonly size: number } {
   const [, ...numbers] = /^bytes (?:(\d+)-(\d+)|\*)\/(\d+|\*)$/.exec(headers.get('content-range') ?? '') ?? []
   const [first = Number.NaN, last = Number.NaN, size = Number.NaN] = numbers.map(Number)
@@ -259,7 +262,10 @@ async function receive(
   return bytes
 }
 
-/** Asks for bytes of a file. @throws ClericError ERR_NETWORK, also for a status that is a failure, but for those of {@link OUTDATED} */
+/**
+ * Asks for bytes of a file. @throws ClericError ERR_NETWORK, also for a status that is a failure, but for those of
+ * {@link OUTDATED}
+ */
 async function request(
   address: string,
   offset: number,
@@ -276,7 +282,10 @@ async function request(
   throw new ClericError('ERR_NETWORK', `${address}: ${response.status} ${response.statusText}`.trimEnd())
 }
 
-/** Answers to a request for a file that has changed: Precondition Failed, and Range Not Satisfiable if it is shorter now. */
+/**
+ * Answers to a request for a file that has changed: Precondition Failed, and Range Not Satisfiable if it is shorter
+ * now.
+ */
 const OUTDATED: readonly number[] = [412, 416]
 
 async function cancel({ body }: Response): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * Whether a file may be written at a path, found out before any work is done for it. None of the names that are written on
- * the way may lead, links included, to a file that is read for it.
+ * Whether a file may be written at a path, found out before any work is done for it. None of the names that are written
+ * on the way may lead, links included, to a file that is read for it.
  */
 import { accessSync, type BigIntStats, constants, existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -38,7 +38,8 @@ export function checkOutput({ names, reads, overwrite }: Output): void {
 }
 
 /**
- * The part of {@link checkOutput} that holds for files too that are added to, or may be made in a folder that isn't there yet.
+ * The part of {@link checkOutput} that holds for files too that are added to, or may be made in a folder that isn't
+ * there yet.
  *
  * @throws ClericError ERR_FILE_EXISTS if one of the names leads to a file that is read
  */

@@ -1,6 +1,6 @@
 /**
- * A file that is written so that there is never half of it under its name: its bytes go to OUT.partial, what makes them
- * a TIFF (the offset of the first directory) comes last, then fsync, then the name.
+ * A file that is written so that there is never half of it under its name: its bytes go to OUT.partial. The header,
+ * which makes them a TIFF, comes last, then fsync, then the name.
  *
  * If two runs write the same file, the later one takes OUT.partial over, and the earlier one fails in the end. Each
  * has a file of its own, so that their bytes never mix.
@@ -47,7 +47,7 @@ export class PartialFile {
   async publish(head: Uint8Array, header: number, length: number, overwrite: boolean): Promise<void> {
     await this.handle.truncate(length)
     await this.write(head.subarray(header), header)
-    // All on disk before the header that makes it a file.
+    // Everything must be on disk before the header, which makes it a TIFF.
     await this.handle.datasync()
     await this.write(head.subarray(0, header), 0)
     await this.handle.sync()
@@ -77,7 +77,7 @@ export class PartialFile {
   }
 }
 
-/** No room on the disk, none left to this user, none allowed to this process. */
+/** The disk is full, the user's quota is used up, or the process may not write files of that size. */
 const DISK_FULL = ['ENOSPC', 'EDQUOT', 'EFBIG']
 
 /** @param name of the file, for the message. @throws ClericError ERR_DISK_FULL */

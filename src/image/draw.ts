@@ -1,4 +1,4 @@
-/** Images of one colour, and pasting one image into another. */
+/** Drawing: fills images with one colour, and pastes one image into another. */
 import type { Image } from './image.js'
 
 /** A colour, 8 bits a channel. */

@@ -1,4 +1,6 @@
-/** How JPEGs are written, each kind at its quality. Stains differ more in colour than in brightness: all of the chroma is kept. */
+/**
+ * Presets of all JPEGs that are written. Stains differ more in colour than in brightness: all of the chroma is kept.
+ */
 
 /** sharp's options for a quality of 1 to 100. */
 export function jpegOptions(quality: number) {
@@ -14,7 +16,7 @@ export const JPEG = {
   thumbnail: jpegOptions(75),
   /** Associated images in an export. */
   exportedAssociated: jpegOptions(90),
-  /** Never stored: the bytes tell how much is in a tile. */
+  /** JPEGs that are never stored, whose size measures how much is in a tile. */
   measure: jpegOptions(85),
   /** Tiles for the viewer. */
   viewer: jpegOptions(92),

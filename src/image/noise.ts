@@ -1,4 +1,6 @@
-/** Randomness that depends on place and seed only, for drawing: the same on every machine and in every region. */
+/**
+ * Pseudo-random numbers that depend on place and seed only: the same on every machine and in every region of a drawing.
+ */
 
 /** 32 random bits for an integer place. Mixing steps of MurmurHash3's finaliser. */
 export function hash(x: number, y: number, seed: number): number {

@@ -1,4 +1,4 @@
-/** Pixels to sharp pipelines and back. */
+/** Conversion of images to sharp pipelines and back. */
 import sharp, { type Sharp } from 'sharp'
 import type { Image } from './image.js'
 

@@ -1,4 +1,6 @@
-/** Smaller images: each pixel the mean of those in its place, in integers, so that every machine gives the same. */
+/**
+ * Reduction of images: each pixel is the mean of those in its place, in integers, so that every machine gives the same.
+ */
 import type { Image } from './image.js'
 
 export type Span = readonly [start: number, end: number]

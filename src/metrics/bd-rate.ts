@@ -4,8 +4,8 @@
  * between RD-curves", VCEG-M33 (2001).
  *
  * The logarithm of the rate is interpolated over quality by a piecewise cubic: PCHIP, as JCT-VC's and JVET's common
- * test conditions do, or Akima's, which Herglotz et al., "Beyond Bjontegaard" (2022), found to be closest to curves measured
- * densely. The single cubic of VCEG-M33 itself is not offered: between sparse points it may leave the curve.
+ * test conditions do, or Akima's, which Herglotz et al., "Beyond Bjontegaard" (2022), found to be closest to curves
+ * measured densely. The single cubic of VCEG-M33 itself is not offered: between sparse points it may leave the curve.
  */
 import { checkOneOf, outOfRange, wrongType } from '../arguments.js'
 
@@ -50,8 +50,8 @@ export function bdRate(
 }
 
 /**
- * The points of a measured curve that {@link bdRate} can take: those of finite quality that are better than all cheaper ones.
- * A codec that pays more for less at some setting would not be run at it.
+ * The points of a measured curve that {@link bdRate} can take: those of finite quality that are better than all cheaper
+ * ones. A codec that pays more for less at some setting would not be run at it.
  *
  * @returns in order of rate
  */
@@ -107,7 +107,9 @@ function pchipSlopes(x: readonly number[], y: readonly number[]): number[] {
   })
 }
 
-/** Three-point difference at an end, kept from changing sign or overshooting (Moler, "Numerical Computing with MATLAB"). */
+/**
+ * Three-point difference at an end, kept from changing sign or overshooting (Moler, "Numerical Computing with MATLAB").
+ */
 function endSlope(h0: number, h1: number, m0: number, m1: number): number {
   const slope = ((2 * h0 + h1) * m0 - h0 * m1) / (h0 + h1)
   if (Math.sign(slope) !== Math.sign(m0)) return 0

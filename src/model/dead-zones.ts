@@ -3,12 +3,14 @@
  *
  * A symbol should be coded only if it is worth its bits, as RDOQ has it in HEVC. Let v = y - mean. The symbol 1 instead
  * of 0 takes g = log2(f(0) / f(1)) bits more, f being the frequencies of the table, and lowers the squared error by
- * v^2 - (1 - v)^2 = 2 v - 1. With a unit of squared error worth K bits, 1 is the better one from v = 1/2 + g / (2 K) on.
+ * v^2 - (1 - v)^2 = 2 v - 1. With a unit of squared error worth K bits, 1 is the better one from v = 1/2 + g / (2 K)
+ * on.
  *
  * K: a fine quantiser of step s has the error D = s^2 / 12 and the rate const - log2 s; where it minimises rate +
- * lambda D, lambda = -dR/dD = 6 / (s^2 ln 2), which is 6 / ln 2 = 8.7 bits for a unit of D counted in steps. Symbols are
- * also what others are predicted from, so that errors cost more: 14 was the best over all rates, measured on held-out
- * crops, where the dead zone saves 6 % at the lowest quality and 1 % at the highest: of the bits, in rate + lambda D.
+ * lambda D, lambda = -dR/dD = 6 / (s^2 ln 2), which is 6 / ln 2 = 8.7 bits for a unit of D counted in steps. Symbols
+ * are also what others are predicted from, so that errors cost more: 14 was the best over all rates, measured on
+ * held-out crops, where the dead zone saves 6 % at the lowest quality and 1 % at the highest: of the bits, in rate +
+ * lambda D.
  */
 import type { CdfTables } from '../entropy/rans.js'
 
@@ -18,8 +20,8 @@ const BITS_PER_ERROR = 14
 const [LEAST, MOST] = [0.5, 1.25]
 
 /**
- * For each table the |y - mean| from which on a symbol is 1, or n + 1 as soon as |y - mean| - n reaches it: 0.5 to 1.25.
- * Tables that are not sound, which the coder refuses, give any such numbers.
+ * For each table the |y - mean| from which on a symbol is 1, or n + 1 as soon as |y - mean| - n reaches it: 0.5 to
+ * 1.25. Tables that are not sound, which the coder refuses, give any such numbers.
  *
  * @example
  * deadZones(model.yTables)[0] // 1.07: of the least scale, under which 1 costs 16 bits more than 0

@@ -16,7 +16,7 @@ export interface Model {
   /** See {@link modelHash}; 64 hex digits. */
   readonly hash: string
   readonly config: ModelConfig
-  /** The file's, and the dead zones of `yTables`. */
+  /** The parameters in the file, and the dead zones of `yTables`. */
   readonly parameters: Parameters
   /** One table for each of the 64 scales. */
   readonly yTables: CdfTables
@@ -81,8 +81,8 @@ export function parseModel(bytes: Uint8Array): Model {
 }
 
 /**
- * SHA-256 over the configuration and, by name, each tensor's name, type, shape and bytes: what decides a model's
- * output, and not how its file is laid out.
+ * SHA-256 over the configuration and, by name, each tensor's name, type, shape and bytes. These decide a model's
+ * output; how its file is laid out doesn't matter.
  */
 export function modelHash(config: string, { tensors, raw }: Safetensors): string {
   const digest = createHash('sha256').update(config, 'utf8')
@@ -93,7 +93,7 @@ export function modelHash(config: string, { tensors, raw }: Safetensors): string
   return digest.digest('hex')
 }
 
-/** The host's own parameters; those of the network are checked where its graph is built. */
+/** Checks the parameters that the host uses; those of the network are checked where its graph is built. */
 function checkGains(parameters: Parameters, { levels, M }: ModelConfig): void {
   for (const name of ['log_gain', 'log_inv']) {
     const { shape } = parameters.get(name)
@@ -136,8 +136,8 @@ function parametersOf({ tensors }: Safetensors, yTables: CdfTables): Parameters 
 }
 
 /**
- * The tables as they stand in the file. Whether they are sound is for the coder to check, which
- * must not trust anyone; here only what is needed to name the damage.
+ * The tables as they are in the file. The coder checks whether they are sound, as it must not trust its callers; here
+ * only their presence and type are checked, to name the damage.
  */
 function readTables(file: Safetensors, prefix: string, count: number): CdfTables {
   const column = (name: string, length?: number): Int32Array => {

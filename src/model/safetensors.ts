@@ -123,7 +123,8 @@ function checkTensor(
 }
 
 function decode(type: TensorType, raw: Uint8Array): Float32Array | Int32Array | Uint8Array {
-  // A copy, as the offsets need not be aligned and the file should not stay in memory for one tensor (Buffer.slice makes none).
+  // A copy, as the offsets need not be aligned and the file should not stay in memory for one tensor (Buffer.slice
+  // makes none).
   const copy = new Uint8Array(raw)
   switch (type) {
     case 'U8':

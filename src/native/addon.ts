@@ -62,7 +62,7 @@ export interface NativeSlide {
   close(): void
 }
 
-/** What a plan numbers: the names of each kind, each at its number. */
+/** The names that a plan refers to by number, of each kind. */
 export interface CpuNumbering {
   readonly operations: readonly string[]
   readonly layouts: readonly string[]
@@ -171,7 +171,7 @@ export function translated<T>(call: () => T): T {
   }
 }
 
-/** The same for a call that gives a promise. */
+/** {@link translated} for a call that gives a promise. */
 export async function translatedLater<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call()

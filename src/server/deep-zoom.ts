@@ -47,7 +47,10 @@ export class DeepZoom {
 `
   }
 
-  /** A tile, or null if the pyramid has none there. The work stops when all who asked for the tile have given up. */
+  /**
+   * A tile, or null if the pyramid has none there. The work stops when all callers that asked for the tile have given
+   * up.
+   */
   async tile(level: number, column: number, row: number, signal?: AbortSignal): Promise<Image | null> {
     throwIfAborted(signal)
     if (level > maxLevel(this.#full)) return null
@@ -59,7 +62,7 @@ export class DeepZoom {
     return this.#tiles.get(`${level}/${column}/${row}`, size.width * size.height * 3, make, signal)
   }
 
-  /** Lets go of the tiles, not of the archive. */
+  /** Drops the tiles; the archive stays open. */
   close(): void {
     this.#tiles.clear()
   }
@@ -84,7 +87,7 @@ export class DeepZoom {
       return toImage(fromImage(image).resize(size.width, size.height, { fit: 'fill' }))
     }
     const finer = fill(2 * size.width, 2 * size.height, this.#archive.background)
-    // One after the other: what they are made from may be large, and the codec works on one tile at a time anyway.
+    // One after the other, as each may be made from many tiles in turn: memory stays bounded.
     for (const [dx, dy] of [
       [0, 0],
       [1, 0],

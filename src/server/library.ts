@@ -67,7 +67,7 @@ export class Library {
     return names.sort()
   }
 
-  /** Uses an archive; resolves to null if the library has none of that name. */
+  /** Calls `use` with an archive; resolves to null if the library has none of that name. */
   async visit<T>(name: string, use: (visit: Visit) => Promise<T>): Promise<T | null> {
     const file = await this.#find(name)
     if (!file) return null
@@ -99,7 +99,7 @@ export class Library {
     }
   }
 
-  /** The archive of that name, which a change of the file makes another one. */
+  /** The archive of that name, opened anew if its file has changed. */
   #open(name: string, path: string, version: string): OpenedArchive {
     const held = this.#opened.get(name)
     if (held) this.#opened.delete(name)
@@ -108,7 +108,7 @@ export class Library {
       this.#opened.set(name, held)
       return held
     }
-    // Those who still use the one that was replaced read on from it.
+    // Visits that still use the archive that was replaced go on reading from it.
     if (held) this.#forget(name, held)
     const opened: OpenedArchive = { slide: this.#read(path), version, users: 0, isForgotten: false }
     this.#opened.set(name, opened)
@@ -142,7 +142,7 @@ function closeUnused({ slide, users }: OpenedArchive): void {
     pyramid.close()
     archive.close()
   }
-  // One that couldn't be opened is nothing to close.
+  // If it couldn't be opened there is nothing to close.
   slide.then(close, () => {})
 }
 

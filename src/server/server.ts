@@ -86,7 +86,7 @@ export async function createViewerServer(path: string, options: ServerOptions = 
 
   server.get<{ Querystring: Record<string, unknown> }>('/slide', async (request, reply) => {
     const { name } = request.query
-    // A list, if the address has it twice.
+    // It is a list if the address has the parameter twice.
     if (typeof name !== 'string') return missing(reply)
     const facts = await library.visit(name, async ({ archive }) => ({
       name,
@@ -128,7 +128,7 @@ export async function createViewerServer(path: string, options: ServerOptions = 
   return server
 }
 
-/** Whether the address names the version that is there now; a page that was loaded before may ask for an earlier one. */
+/** Whether the address names the current version; a page that was loaded earlier may ask for an older one. */
 function isOfVersion(request: FastifyRequest, version: string): boolean {
   return (request.query as { v?: unknown }).v === version
 }

@@ -1,6 +1,6 @@
 /**
- * ICC profiles without what they say in words: besides colours a profile may name the scanner, its serial number, its owner, and
- * whatever a program has put there. Source: ICC.1:2022 (profile version 4.4), sections 7, 9 and 10.
+ * Removes the texts of ICC profiles: besides colours a profile may name the scanner, its serial number, its owner, and
+ * whatever else a program has put there. Source: ICC.1:2022 (profile version 4.4), sections 7, 9 and 10.
  */
 const HEADER_BYTES = 128
 const ENTRY_BYTES = 12
@@ -20,7 +20,7 @@ const HEADER_PARTS = [
   [44, 48],
   [64, 80],
 ] as const
-/** 1 January 2000, as every profile has some date. */
+/** 1 January 2000: a profile must have a date, and this one says nothing. */
 const DATE = [2000, 1, 1, 0, 0, 0]
 
 interface Element {

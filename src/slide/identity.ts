@@ -1,12 +1,15 @@
-/** De-identification: which properties, images and colour profile of a slide may go into a file without its label or macro image. */
+/**
+ * De-identification: which properties, images and colour profile of a slide may go into a file without its label or
+ * macro image.
+ */
 import { withoutText } from './icc-profile.js'
 import type { SlideSource } from './source.js'
 
 const NUMBER = /^[+-]?(\d{1,12}\.?\d{0,20}|\.\d{1,20})(e[+-]?\d{1,3})?$/i
 
 /**
- * Properties that describe the scan and nothing else, and the values that they may have. It is a list of what may stay: vendors
- * put names and dates under any key, and a field that should hold a number may hold anything.
+ * Properties that describe the scan and nothing else, and the values that they may have. It is a list of what may stay:
+ * vendors put names and dates under any key, and a field that should hold a number may hold anything.
  */
 const HARMLESS: readonly (readonly [key: RegExp, value: RegExp])[] = [
   [/^openslide\.(mpp-[xy]|objective-power|level-count|bounds-(x|y|width|height))$/, NUMBER],
@@ -39,8 +42,9 @@ export interface Kept {
 }
 
 /**
- * All there is, or, if label or macro image are to be left out, what identifies nobody: then of the other images only the thumbnail,
- * which OpenSlide's name says is of the scanned area, and an ICC profile without its texts.
+ * Everything, or, if the label or the macro image is to be left out, only what identifies nobody: the harmless
+ * properties, an ICC profile without its texts, and of the other associated images the thumbnail, which by OpenSlide's
+ * naming shows the scanned area.
  */
 export function keptOf(slide: SlideSource, { label, macro }: { label: boolean; macro: boolean }): Kept {
   const { properties, associatedImages } = slide

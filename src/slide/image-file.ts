@@ -92,7 +92,7 @@ export class ImageFile implements SlideSource, Disposable {
 
   async #decode(area?: { left: number; top: number; width: number; height: number }): Promise<Image> {
     const decoded = this.#read(area)
-    // However that ends: of another image neither pixels nor a failure are of this one.
+    // Whether it succeeds or fails: both count only if the file is still the one that was opened.
     await decoded.catch(() => {})
     this.#mustBeSame()
     return decoded
@@ -107,7 +107,7 @@ export class ImageFile implements SlideSource, Disposable {
     }
   }
 
-  /** Another image would have other pixels, and maybe another size. */
+  /** Fails if the file is another by now: it would have other pixels, and maybe another size. */
   #mustBeSame(): void {
     const stats = statSync(this.path, { bigint: true, throwIfNoEntry: false })
     if (stats === undefined || versionOf(stats) !== this.#version) throw changed(this.path)

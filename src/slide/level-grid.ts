@@ -2,8 +2,8 @@
  * Makes the pixels of a level independent of where a region begins.
  *
  * OpenSlide takes positions in whole level-0 pixels and interpolates where one falls between two pixels of the
- * level, as nearly all do if the downsample isn't integral (2.0005 is common). Two regions that overlap then differ where they
- * do. Here each pixel always comes from a read that begins at the corner of the same cell of the level.
+ * level, as nearly all do if the downsample isn't integral (2.0005 is common). Two regions that overlap then differ
+ * where they do. Here each pixel always comes from a read that begins at the corner of the same cell of the level.
  */
 import { fill, paste } from '../image/draw.js'
 import type { Image } from '../image/image.js'

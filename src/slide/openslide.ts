@@ -100,7 +100,8 @@ export class OpenSlideHandle implements SlideSource {
   }
 
   /**
-   * The ICC profile of the slide's colours, or null: it has none, or it is no TIFF and OpenSlide, older than 4.0, can't tell.
+   * The ICC profile of the slide's colours, or null: it has none, or it is no TIFF and OpenSlide, older than 4.0, can't
+   * tell.
    *
    * @throws SlideError ERR_OPENSLIDE_READ if it has one that can't be read
    */
@@ -175,7 +176,10 @@ export async function openOpenSlide(path: string, signal?: AbortSignal): Promise
   }
 }
 
-/** OpenSlide before 4.0 knows no ICC profiles; that of a slide that is a TIFF can be had without it. Empty if there is none. */
+/**
+ * OpenSlide before 4.0 knows no ICC profiles; that of a slide that is a TIFF can be had without it. Empty if there is
+ * none.
+ */
 async function tiffProfile(path: string): Promise<Uint8Array> {
   const facts = await sharp(path, { limitInputPixels: false })
     .metadata()

@@ -1,6 +1,6 @@
 /**
- * The interface of an open slide: levels of pixels and some facts about them. Slides that OpenSlide reads, image files, drawn
- * slides and archives all have it.
+ * The interface of an open slide: levels of pixels and some facts about them. Slides that OpenSlide reads, image files,
+ * drawn slides and archives all have it.
  */
 import { checkInteger, wrongType } from '../arguments.js'
 import type { Colour } from '../image/draw.js'

@@ -2,8 +2,8 @@
  * The structure of a BigTIFF, little-endian: header, directories (IFDs), and the values that don't fit into them, in
  * one piece that stands at the start of the file. Image data come after it; who knows where says so in the values.
  *
- * All directories come first, then short values, then long ones, so that a reader that fetches the start of the file has
- * them all. Source: TIFF 6.0, and the BigTIFF proposal of Aware Systems.
+ * All directories come first, then short values, then long ones, so that a reader that fetches the start of the file
+ * has them all. Source: TIFF 6.0, and the BigTIFF proposal of Aware Systems.
  */
 import { TAGS, type Tag, TYPES, type TypeName } from './tags.js'
 
@@ -83,7 +83,10 @@ export interface EncodedTiff {
   offsetOf(field: Field): number
 }
 
-/** Encodes a chain of directories and what hangs off them. The length depends on the fields' sizes only, not on their values. */
+/**
+ * Encodes a chain of directories and what hangs off them. The length depends on the fields' sizes only, not on their
+ * values.
+ */
 export function encodeTiff(chain: readonly Directory[]): EncodedTiff {
   const all = chain.flatMap((directory) => [directory, ...(directory.children ?? [])])
   let at = TIFF_HEADER_BYTES

@@ -1,6 +1,6 @@
 /**
- * docs/format.md, number by number. The tables of the page are all that the writers and readers in `format/` know: the package
- * must read what they write, and they what it writes. That each number counts is shown by changing it.
+ * docs/format.md, number by number. The tables of the page are all that the writers and readers in `format/` know: the
+ * package must read what they write, and they what it writes. That each number counts is shown by changing it.
  */
 import { readFileSync } from 'node:fs'
 import test from 'ava'

@@ -1,4 +1,7 @@
-/** The codec as applications use it: arguments, the queue, aborts, closing, calls at once. On the processor, with the nano model. */
+/**
+ * The codec as applications use it: arguments, the queue, aborts, closing, calls at once. On the processor, with the
+ * nano model.
+ */
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { readTile, writeTile } from '../../src/codec/bitstream.js'

@@ -1,6 +1,6 @@
 /**
- * What one device encodes decodes on every other: the interpreter, the processor's instruction sets, the WebGPU adapters of
- * this machine. And whatever happens to a tile's bytes, nobody is shown another picture.
+ * What one device encodes decodes on every other: the interpreter, the processor's instruction sets, the WebGPU
+ * adapters of this machine. And whatever happens to a tile's bytes, nobody is shown another picture.
  */
 import test from 'ava'
 import { readTile, writeTile } from '../../src/codec/bitstream.js'

@@ -13,10 +13,15 @@ import { erf } from '../network/float-ops.js'
 /** The coder has 16-bit frequencies: no symbol is cheaper to miss than this. */
 const leastProbability = 2 ** -16
 
-/** The 64 scales of the coder's tables go from the least to the largest in equal ratios (training/cleric_training/integer/tables.py). */
+/**
+ * The 64 scales of the coder's tables go from the least to the largest in equal ratios
+ * (training/cleric_training/integer/tables.py).
+ */
 const [leastScale, largestScale] = [0.11, 256]
 
-/** What one unit of the network's scales stands for, from the last threshold, which lies between the last two scales. */
+/**
+ * What one unit of the network's scales stands for, from the last threshold, which lies between the last two scales.
+ */
 function scaleUnit(model: Model): number {
   const thresholds = model.parameters.integers('scales.thresholds').data
   return (leastScale * (largestScale / leastScale) ** (62.5 / 63)) / (thresholds[62] as number)
@@ -55,7 +60,10 @@ export function estimateBits(model: Model, plan: EncoderGraph, outputs: Readonly
   return bits
 }
 
-/** Bits of all symbols under the tables that code them, outliers with their escape and bypass bits (native/entropy/rans.h). */
+/**
+ * Bits of all symbols under the tables that code them, outliers with their escape and bypass bits
+ * (native/entropy/rans.h).
+ */
 export function tableBits(model: Model, plan: EncoderGraph, outputs: ReadonlyMap<Tensor, PortData>): number {
   const area = plan.z.shape.height * plan.z.shape.width
   let bits = 0

@@ -42,7 +42,8 @@ testWithModel(
             `${(100 * excess).toFixed(2)} % over the estimate, ${(100 * overhead).toFixed(2)} % over the tables`,
         )
         t.true(Math.abs(overhead) < 0.01, `${point.bits} bits, by the tables ${tabled}`)
-        // The tables are fitted to what is coded (training/cleric_training/integer/tables.py), which takes less than the densities say.
+        // The tables are fitted to what is coded (training/cleric_training/integer/tables.py), which takes less than
+        // the densities say.
         t.true(excess < 0.01, `${point.bits} bits, estimated ${estimated}`)
         points.push(point)
       }

@@ -1,4 +1,7 @@
-/** The model that ships, on tiles unlike those it was trained on: glass, pen marks, borders. They come back as they were. */
+/**
+ * The model that ships, on tiles unlike those it was trained on: glass, pen marks, borders. They come back as they
+ * were.
+ */
 import { openCodec } from '../../src/codec/codec.js'
 import { psnr } from '../../src/metrics/psnr.js'
 import { testWithModel } from '../data.js'

@@ -1,6 +1,6 @@
 /**
- * Kills a compression with SIGKILL at a random moment, resumes it, perhaps kills it again, and so on until the archive is
- * there; then compares it with that of a run that nothing disturbed.
+ * Kills a compression with SIGKILL at a random moment, resumes it, perhaps kills it again, and so on until the archive
+ * is there; then compares it with that of a run that nothing disturbed.
  */
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
@@ -46,8 +46,8 @@ export async function crashTest({ slide, output, options, kills, random, onRound
     let resumedTiles = 0
     for (let isDone = false; !isDone; ) {
       const isFirst = killedAfter.length === 0
-      // The first run of a round is killed, if it is not done before; then most of the others. Little happens in the first
-      // fifth: Node.js starts.
+      // The first run of a round is killed, if it is not done before; then most of the others. Little happens in the
+      // first fifth: Node.js starts.
       const deadline = isFirst || random() < 0.75 ? (0.2 + 0.85 * random()) * duration : null
       const result = await run(isFirst ? argv : [...argv, '--resume'], deadline)
       if (result) resumedTiles = result.resumedTiles

@@ -153,7 +153,10 @@ async function whole(archive: Archive, level: number): Promise<Image> {
   return archive.readRegion({ x: 0, y: 0, level, width, height })
 }
 
-/** Reads random regions at every level, over borders of tiles and of the slide; each must be what the whole level has there. */
+/**
+ * Reads random regions at every level, over borders of tiles and of the slide; each must be what the whole level has
+ * there.
+ */
 async function checkRegions(t: ExecutionContext, archive: Archive, background = archive.background): Promise<void> {
   for (const [level, { width, height, downsample }] of archive.levels.entries()) {
     const image = await whole(archive, level)

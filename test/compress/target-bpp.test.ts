@@ -33,7 +33,10 @@ const small = new SyntheticSlide('synthetic:256x192:4')
 /** 94 tiles, of which a sample is taken. */
 const large = new SyntheticSlide('synthetic:700x500:3')
 
-/** The bits a pixel that lie at a share, 0 to 1, of the way from quality 0 to 100: what a target can be depends on the fixture's weights. */
+/**
+ * The bits a pixel that lie at a share, 0 to 1, of the way from quality 0 to 100: what a target can be depends on the
+ * fixture's weights.
+ */
 async function between(slide: SyntheticSlide, share: number, more: CompressOptions = {}): Promise<number> {
   const at = async (quality: number) => (await compressSlide(slide, fresh(), await options({ ...more, quality }))).bpp
   const [least, most] = [await at(0), await at(100)]

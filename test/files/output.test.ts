@@ -1,4 +1,6 @@
-/** No command touches what it reads, by whatever name it writes; and what can't be written is found out before any work. */
+/**
+ * No command touches what it reads, by whatever name it writes; and what can't be written is found out before any work.
+ */
 import {
   existsSync,
   linkSync,
@@ -61,7 +63,10 @@ test.before(async () => {
   inputs.archive = readFileSync(path)
 })
 
-/** Every command that writes a file: what it reads, the options it is given, and what it appends to the name of the output. */
+/**
+ * Every command that writes a file: what it reads, the options it is given, and what it appends to the name of the
+ * output.
+ */
 const WRITERS = [
   {
     command: 'compress',

@@ -1,6 +1,6 @@
 /**
- * A slide of any size made of a few drawn tiles, and a codec that knows them by number: both cost next to no time, so that what a
- * program does around them can be watched over tens of thousands of tiles.
+ * A slide of any size made of a few drawn tiles, and a codec that knows them by number: both cost next to no time, so
+ * that what a program does around them can be watched over tens of thousands of tiles.
  */
 import type { PayloadCodec } from '../../src/codec/codec.js'
 import { CorruptDataError } from '../../src/errors.js'

@@ -71,8 +71,8 @@ export async function measureCycles(run: Cycles): Promise<CycleMeasurement> {
 }
 
 /**
- * By what share the memory has grown from the second quarter of the looks, when all is warm, to the last. Of each the least
- * counts: what is in use for a moment only is no leak.
+ * By what share the memory has grown from the second quarter of the looks, when all is warm, to the last. Of each the
+ * least counts: what is in use for a moment only is no leak.
  */
 export function growth(looks: readonly CycleMemory[], of: 'rssBytes' | 'heapBytes'): number {
   const quarter = looks.length / 4

@@ -1,6 +1,6 @@
 /**
- * The memory that a command takes doesn't grow with the slide. `npm run test:memory` measures whole slides, and a real codec over
- * many tiles.
+ * The memory that a command takes doesn't grow with the slide. `npm run test:memory` measures whole slides, and a real
+ * codec over many tiles.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

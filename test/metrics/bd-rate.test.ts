@@ -1,4 +1,6 @@
-/** BD-rate against published values, and against SciPy's interpolators on published curves (test/fixtures/bd_rate.py). */
+/**
+ * BD-rate against published values, and against SciPy's interpolators on published curves (test/fixtures/bd_rate.py).
+ */
 import { readFileSync } from 'node:fs'
 import test from 'ava'
 import fc from 'fast-check'

@@ -1,9 +1,10 @@
 /**
  * Nothing that one instruction set compiled may run on a processor without it.
  *
- * The linker keeps one of several weak symbols of a name: inline functions, instances of templates, vtables. Were one of
- * them in the object files of AVX-512's kernels and of anything else, all might get AVX-512's, and an older processor
- * would end with an illegal instruction. What initialises a global would even run as soon as the addon is loaded.
+ * The linker keeps one of several weak symbols of a name: inline functions, instances of templates, vtables. Were one
+ * of them in the object files of AVX-512's kernels and of anything else, all might get AVX-512's, and an older
+ * processor would end with an illegal instruction. What initialises a global would even run as soon as the addon is
+ * loaded.
  */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'

@@ -14,7 +14,10 @@ import { memorySlide } from '../slides.js'
 export const MARK = 'ZXQV7'
 const NAME = `M\u00fcller-${MARK}`
 
-/** Tags that programs write names, places and dates into: document, maker, model, page, artist, host, XMP, copyright, EXIF ... */
+/**
+ * Tags that programs write names, places and dates into: document, maker, model, page, artist, host, XMP, copyright,
+ * EXIF ...
+ */
 const TALKATIVE = [269, 271, 272, 285, 306, 315, 316, 700, 33432, 33723, 34377, 42112, 50827, 65000]
 
 /** A comment segment after a JPEG's first marker. */

@@ -6,7 +6,8 @@ import { OnnxNodes } from './nodes.js'
 /**
  * The bytes of a model that takes every stage's inputs and gives every stage's outputs, named by {@link nameOf}.
  *
- * Integer tensors hold the same units in floating point. `scaleIndex` gives the scale itself: looking it up in the table is no operation of ONNX.
+ * Integer tensors hold the same units in floating point. `scaleIndex` gives the scale itself: looking it up in the
+ * table is no operation of ONNX.
  */
 export function onnxModel(graph: Graph, parameters: Parameters): Uint8Array {
   const builder = new OnnxBuilder()

@@ -1,4 +1,7 @@
-/** onnxruntime-node, as far as the bench uses it. It is no dependency of ours: the bench is given a folder where it is installed. */
+/**
+ * onnxruntime-node, as far as the bench uses it. It is no dependency of ours: the bench is given a folder where it is
+ * installed.
+ */
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import type { Graph, Parameters, PortData, Tensor } from 'cleric/internal'

@@ -34,8 +34,8 @@ export async function measure(
 }
 
 /**
- * Calls that are warm, all by turns, for `seconds` each on average, at least once. A call may say itself how many seconds
- * it took, where another process did the work.
+ * Calls that are warm, all by turns, for `seconds` each on average, at least once. A call may say itself how many
+ * seconds it took, where another process did the work.
  */
 export async function measureByTurns(
   calls: readonly (() => Promise<unknown>)[],

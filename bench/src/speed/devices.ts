@@ -22,8 +22,8 @@ const processor: SpeedDevice = {
 }
 
 /**
- * Devices by name, each once: `cpu`; `webgpu`, the best adapter; a part of an adapter's name; `all`; `auto`, the processor
- * and the GPU if there is one.
+ * Devices by name, each once: `cpu`; `webgpu`, the best adapter; a part of an adapter's name; `all`; `auto`, the
+ * processor and the GPU if there is one.
  *
  * @throws DeviceError ERR_NO_DEVICE; RangeError for an empty list
  */

@@ -74,8 +74,8 @@ export function convolution(
 }
 
 /**
- * Runs a layer `runs` times. A stage that only reads a number back is subtracted from one that runs the layer some times and
- * reads it.
+ * Runs a layer `runs` times. A stage that only reads a number back is subtracted from one that runs the layer some
+ * times and reads it.
  *
  * @param cores what processor time is divided by
  */
@@ -179,7 +179,10 @@ export interface Peak {
   readonly kernel: string
 }
 
-/** The processor's multiply-adds in registers; of a WebGPU adapter, which doesn't tell, the fastest of some large layers. */
+/**
+ * The processor's multiply-adds in registers; of a WebGPU adapter, which doesn't tell, the fastest of some large
+ * layers.
+ */
 export async function measurePeak(backend: Backend, seconds: number, side = 256): Promise<Peak> {
   if (backend instanceof CpuBackend) {
     // Long enough to meet a moment in which all cores are free.

@@ -18,7 +18,10 @@ import { parameterShapes } from './presets.js'
 
 /** Magnitude of all integer weights: what the largest layer of `paper` can have without leaving 32 bits. */
 const INTEGER_MOST = 64
-/** All integer weights are the beginning of one list, as 85 million would fill memory otherwise: as long as `paper` needs it. */
+/**
+ * All integer weights are the beginning of one list, as 85 million would fill memory otherwise: as long as `paper`
+ * needs it.
+ */
 const POOL_LENGTH = 2 ** 23
 
 /** Plain rounding: scales mean nothing here. */

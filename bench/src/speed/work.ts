@@ -1,4 +1,7 @@
-/** How much a network computes: parameters and multiply-adds, as the paper's Table 3 counts them and as a device runs them. */
+/**
+ * How much a network computes: parameters and multiply-adds, as the paper's Table 3 counts them and as a device runs
+ * them.
+ */
 import {
   decoderGraph,
   encoderGraph,
@@ -39,8 +42,8 @@ export function multiplyAdds(node: Node, parameters: Parameters): number {
 }
 
 /**
- * Multiply-adds that a graph can't do without: where only half of a checkerboard is read of a layer, half of its own. So
- * that what a backend leaves out is not counted as speed.
+ * Multiply-adds that a graph can't do without: where only half of a checkerboard is read of a layer, half of its own.
+ * So that what a backend leaves out is not counted as speed.
  */
 export function necessaryMultiplyAdds(graph: Graph, parameters: Parameters): number {
   const halves = neededHalves(graph)
@@ -53,9 +56,9 @@ export function necessaryMultiplyAdds(graph: Graph, parameters: Parameters): num
 }
 
 /**
- * Multiply-adds as in Table 3 ("GFLOPs"): convolutions and linear layers of g_a, h_a, h_s, the entropy model and g_s, each
- * once; not the products of attentions nor the main product of a deformable convolution, whose offsets' convolution counts;
- * the two-tap filter of a lifting step as a 3x3 convolution.
+ * Multiply-adds as in Table 3 ("GFLOPs"): convolutions and linear layers of g_a, h_a, h_s, the entropy model and g_s,
+ * each once; not the products of attentions nor the main product of a deformable convolution, whose offsets'
+ * convolution counts; the two-tap filter of a lifting step as a 3x3 convolution.
  *
  * @param side of the square image, a multiple of 64
  * @example
@@ -74,10 +77,15 @@ export function paperMultiplyAdds(config: ModelConfig, parameters: Parameters, s
   return sum(encoder.filter(({ op }) => !op.startsWith('integer'))) + sum(decoder)
 }
 
-/** Of the density of z, a channel: four hidden layers of three, and the three quantiles that CompressAI trains with it. */
+/**
+ * Of the density of z, a channel: four hidden layers of three, and the three quantiles that CompressAI trains with it.
+ */
 const PRIOR_PARAMETERS = 58 + 3
 
-/** Trainable numbers: all that the two graphs read but for the tables and shifts of the integer layers, gains, and the density of z. */
+/**
+ * Trainable numbers: all that the two graphs read but for the tables and shifts of the integer layers, gains, and the
+ * density of z.
+ */
 export function parameterCount(config: ModelConfig, parameters: Parameters): number {
   const sizes = new Map<string, number>()
   const note = <T extends { readonly data: { readonly length: number } }>(name: string, parameter: T): T => {

@@ -40,7 +40,9 @@ export interface Archive {
   readonly fileLength?: number
 }
 
-/** What the words of the page's table stand for in one directory. A word without a value is a field that isn't there. */
+/**
+ * What the words of the page's table stand for in one directory. A word without a value is a field that isn't there.
+ */
 export type Facts = Readonly<Record<string, string | Uint8Array | ArrayLike<number> | undefined>>
 
 /** The fields that the page gives to directory `index` of its kind. */

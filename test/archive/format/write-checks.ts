@@ -276,7 +276,9 @@ class WrittenFile {
   }
 }
 
-/** What the first level's tiles are: two stored, the third unreadable; and those of the second, which is of one colour. */
+/**
+ * What the first level's tiles are: two stored, the third unreadable; and those of the second, which is of one colour.
+ */
 function expectedColours(document: FormatDocument, level: number): Uint8Array {
   const kinds =
     level === 0
