@@ -7,16 +7,16 @@ import test, { type ExecutionContext } from 'ava'
 import {
   encodeJournalHead,
   encodeRecord,
-  type Recorded,
   readFingerprint,
   readRecords,
   recordPosition,
+  type TileRecord,
 } from '../../src/compress/journal.js'
 import { crc32c } from '../../src/entropy/crc32c.js'
 
 const FINGERPRINT = Uint8Array.from({ length: 32 }, (_, i) => 200 + i)
 /** Beyond 4 GiB, so that the whole of an offset counts. */
-const record = (number: number): Recorded => ({
+const record = (number: number): TileRecord => ({
   offset: 2 ** 40 + number,
   length: 3 * number,
   colour: Uint8Array.from([number & 255, 2, 3, 1]),
@@ -36,7 +36,7 @@ async function opened(t: ExecutionContext, ...parts: readonly Uint8Array[]): Pro
 }
 
 const recordsIn = async (file: FileHandle) => {
-  const records: Recorded[] = []
+  const records: TileRecord[] = []
   for await (const each of readRecords(file)) records.push(each)
   return records
 }
