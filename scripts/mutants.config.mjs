@@ -19,7 +19,7 @@ export default {
   jsonReporter: { fileName: `build/mutants/${MUTATE.replaceAll('/', '-')}.json` },
   tempDirName: 'build/mutants/sandbox',
   // The copy that is mutated needs no more than what the tests read.
-  ignorePatterns: ['bench', 'dist', 'docs', 'training', 'build/mutants', 'build/CMakeFiles', 'reports'],
+  ignorePatterns: ['bench', 'dist', 'docs', 'training', 'build/mutants', 'build/CMakeFiles'],
   // Stryker would rewrite tsconfig.json by an API that TypeScript 7 doesn't have; nothing in it depends on where it is.
   tsconfigFile: 'none.json',
   checkers: [],
