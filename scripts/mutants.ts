@@ -1,7 +1,7 @@
 /**
- * Changes a source file in every small way that Stryker knows (a mutant each), and tells which changes none of its tests notices.
- * Each mutant is a run of those tests, so this takes minutes a file; it isn't part of `npm test`. Stryker comes by npx: it is
- * too large to be installed by all for what few run.
+ * Changes a source file in every small way that Stryker knows (a mutant each), and tells which changes none of its
+ * tests notices. Each mutant is a run of those tests, so this takes minutes a file; it isn't part of `npm test`.
+ * Stryker comes by npx: it is too large to be installed by all for what few run.
  *
  *     npm run test:mutants                              all the files below
  *     npm run test:mutants -- src/compress/plan.ts      some of them

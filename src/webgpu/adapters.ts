@@ -133,7 +133,9 @@ async function request(
   return find(...(assumed ? [] : [unclamped]))
 }
 
-/** Names of the adapters that the native API has. WebGPU has no list, but Dawn's binding names them all to refuse one. */
+/**
+ * Names of the adapters that the native API has. WebGPU has no list, but Dawn's binding names them all to refuse one.
+ */
 async function nativeNames(): Promise<string[]> {
   try {
     await requestFrom([`backend=${NATIVE}`, 'adapter=\0'])

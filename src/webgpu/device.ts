@@ -130,8 +130,9 @@ export class Device {
   }
 
   /**
-   * Naps while anything is awaited: Dawn's binding spins a core meanwhile, which a software adapter's workers need. For a
-   * GPU naps are short: a tile's decoding waits for it a dozen times. However many wait, it is one nap a turn of the event loop.
+   * Naps while anything is awaited: Dawn's binding spins a core meanwhile, which a software adapter's workers need. For
+   * a GPU naps are short: a tile's decoding waits for it a dozen times. However many wait, it is one nap a turn of the
+   * event loop.
    */
   async #nap(): Promise<void> {
     this.#napping = true

@@ -80,7 +80,8 @@ test('glass is at least 200 in each channel, which are within 20 of each other',
 })
 
 test('structure is a block of 4 x 4 whose mean is further than 8 from that of the tile, wherever it lies', (t) => {
-  // Wide and high enough that the block hardly moves the mean; 66 x 50 leaves blocks of 2 pixels at the right and below.
+  // Wide and high enough that the block hardly moves the mean; 66 x 50 leaves blocks of 2 pixels at the right and
+  // below.
   for (const [width, height] of [
     [64, 48],
     [66, 50],
