@@ -142,7 +142,7 @@ const CODECS: readonly ToolCodec[] = [
     name: 'VTM',
     ending: 'Static',
     config: 'cfg/encoder_intra_vtm.cfg',
-    limitMs: 3_600_000,
+    limitMs: 14_400_000,
   },
 ]
 
