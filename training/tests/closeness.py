@@ -14,5 +14,6 @@ def gap(found: torch.Tensor, expected: torch.Tensor) -> float:
     """
     if found.shape != expected.shape or not bool(torch.isfinite(expected).all()):
         return float("inf")
-    difference = float((found.double() - expected.double()).abs().max())
-    return difference / float(expected.double().abs().max()) if difference == difference else float("inf")
+    found, expected = found.detach().double(), expected.detach().double()
+    difference = float((found - expected).abs().max())
+    return difference / float(expected.abs().max()) if difference == difference else float("inf")
