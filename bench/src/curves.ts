@@ -29,7 +29,7 @@ export interface BdEntry {
   readonly metric: Metric
   readonly method: Interpolation
   /**
-   * Of the mean curves; null if they have no range of quality in common. MS-SSIM is taken as -10 log10(1 - MS-SSIM).
+   * Change of bits between the mean curves; null if they have no range of quality in common. MS-SSIM is taken as -10 log10(1 - MS-SSIM).
    */
   readonly percent: number | null
   /** Qualities, in dB, over which it is the average. */

@@ -8,7 +8,7 @@ import type { BenchCodec, CodecFacts } from './codec.js'
 interface SharpCodec extends CodecFacts {
   readonly format: 'jpeg' | 'avif' | 'webp'
   readonly options: Readonly<Record<string, string | number | boolean>>
-  /** Which entries of sharp.versions make it up. */
+  /** The entries of sharp.versions that name its libraries. */
   readonly libraries: readonly ('mozjpeg' | 'heif' | 'aom' | 'webp')[]
   /** Whether samples have more than 8 bits. */
   readonly deep?: true

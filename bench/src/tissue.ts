@@ -5,7 +5,7 @@ import { separateStains } from './stains.js'
 
 /** All against the same computed from the original. */
 export interface TissueErrors {
-  /** Of the nuclei found, 0 to 1. */
+  /** F1 score of the nuclei found, 0 to 1. */
   readonly f1: number
   /** Relative error of their number; negative: too few. */
   readonly countError: number

@@ -40,7 +40,7 @@ test('a tile of one colour that is no glass is blank in every mode, and keeps it
 
 const grey = (value: number) => ({ red: value, green: value, blue: value })
 
-/** Of 240, and one pixel for each of the given values. */
+/** A grey of 240, with one pixel for each of the given values. */
 function specked(...values: readonly number[]): Image {
   const image = fill(64, 48, grey(240))
   // In blocks of their own, so that no block's mean is far off.

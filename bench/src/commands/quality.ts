@@ -30,7 +30,7 @@ interface Options extends CodecChoice {
   readonly limit?: number
   /** false: --no-cache. */
   readonly cache: string | false
-  /** Of `bench ablation`. */
+  /** The models that `bench ablation` compares. */
   readonly models?: readonly string[]
 }
 

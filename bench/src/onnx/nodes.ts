@@ -118,13 +118,13 @@ export class OnnxNodes {
       case 'integerLayerNorm': {
         const last = b.node('Transpose', [nameOf(node.input)], { perm: [0, 2, 3, 1] })
         const shift = this.#integers(node.shift)
-        // Of unit variance there, in 2^-14 of the vector's norm here.
+        // onnxruntime normalises to unit variance; the integer norm gives 2^14 times a vector of norm 1.
         const unit = 2 ** 14 / Math.sqrt(channels)
         const weights = [
           this.#derived(node.weight, [channels], (w, c) => unit * w * 2 ** -(shift[c] as number)),
           this.#derived(node.bias, [channels], (v, c) => v * 2 ** -(shift[c] as number)),
         ]
-        // Of the mean of the squares there, of 2^10 times their sum here.
+        // onnxruntime adds epsilon to the mean of the squares; the integer norm adds it to 2^10 times their sum.
         const epsilon = { float: this.#single(node.epsilon) / 1024 / channels }
         const normed = b.node('LayerNormalization', [last, ...weights], { axis: -1, epsilon })
         b.node('Transpose', [normed], { perm: [0, 3, 1, 2] }, out)

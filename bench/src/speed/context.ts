@@ -14,7 +14,7 @@ export interface SpeedContext {
   readonly devices: readonly SpeedDevice[]
   /** Sides of tiles, ascending. */
   readonly tiles: readonly number[]
-  /** Of a measurement. */
+  /** Least length of a measurement. */
   readonly seconds: number
   readonly quality: number
   readonly signal?: AbortSignal | undefined

@@ -29,7 +29,7 @@ export interface KernelTiming {
   readonly median: number
   /** By processor time over all cores, which other processes disturb less. */
   readonly busyMedian: number
-  /** Of the first run, with all that is made for it. */
+  /** The first run, with all that is made for it. */
   readonly first: number
 }
 

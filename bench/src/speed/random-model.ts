@@ -141,7 +141,7 @@ function shiftOf(layer: string, shapes: ReadonlyMap<string, readonly number[]>):
     return Int32Array.of(layer.startsWith('mem.y_hat') ? 2 : 0)
   }
   const outputs = weight[0] as number
-  // What brings a sum of so many products back to the size of an activation. Of a norm: of 2^14 to 2^9.
+  // What brings a sum of so many products back to the size of an activation. A norm brings 2^14 to 2^9.
   const inputs = sizeOf(weight) / outputs
   const shift = weight.length === 1 ? 11 : Math.max(1, Math.round(Math.log2(Math.sqrt(inputs) * INTEGER_MOST)) - 1)
   return new Int32Array(outputs).fill(shift)

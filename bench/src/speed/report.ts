@@ -15,9 +15,9 @@ export interface SpeedFacts {
   readonly machine: {
     readonly processor: string
     readonly platform: string
-    /** That the processor runs at once. */
+    /** Threads that the processor runs at once. */
     readonly threads: number
-    /** Which the kernels of the device `cpu` use. */
+    /** The instruction set that the kernels of the device `cpu` use. */
     readonly instructionSet: string
     readonly memoryBytes: number
   }
@@ -25,7 +25,7 @@ export interface SpeedFacts {
   readonly model: { readonly name: string; readonly hash: string }
   readonly devices: readonly Pick<SpeedDevice, 'id' | 'kind' | 'software'>[]
   readonly quality: number
-  /** Of a measurement. */
+  /** Least length of a measurement. */
   readonly seconds: number
 }
 

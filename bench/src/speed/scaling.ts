@@ -26,7 +26,7 @@ export interface FlightSpeed {
 
 export interface SlideSpeed {
   readonly device: string
-  /** Of the drawn slide, whose drawing counts as reading. */
+  /** Width and height of the drawn slide, whose drawing counts as reading. */
   readonly side: number
   readonly tiles: number
   /** Compression, all levels. */

@@ -29,7 +29,7 @@ export interface SpeedOptions {
   readonly sizes: readonly number[]
   /** Folder of onnxruntime-node. */
   readonly runtime?: string | undefined
-  /** Of a measurement. */
+  /** Least length of a measurement. */
   readonly seconds: number
   readonly parts: readonly SpeedPart[]
   /** For `table3`. */

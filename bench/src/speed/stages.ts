@@ -10,7 +10,7 @@ import type { Direction } from './tiles.js'
 export interface StageSpeed {
   readonly device: string
   readonly direction: Direction
-  /** Of all levels of the slide. */
+  /** Pixels of all levels of the slide. */
   readonly megapixels: number
   readonly seconds: number
   readonly megapixelsPerSecond: number

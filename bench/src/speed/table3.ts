@@ -33,9 +33,9 @@ export interface Latency {
 export interface Table3Row extends Switches {
   readonly preset: Preset
   readonly parameters: number
-  /** Of 256 x 256 pixels, as the paper counts. */
+  /** Multiply-adds for 256 x 256 pixels, as the paper counts them. */
   readonly gmacs: number
-  /** Of a tile of `tile` x `tile`, with random weights, entropy coder included. */
+  /** Times of a tile of `tile` x `tile`, with random weights, entropy coder included. */
   readonly latencies: readonly Latency[]
   /** What the paper has in this row; null for other presets. */
   readonly paper: PaperRow | null

@@ -78,7 +78,7 @@ export function paperMultiplyAdds(config: ModelConfig, parameters: Parameters, s
 }
 
 /**
- * Of the density of z, a channel: four hidden layers of three, and the three quantiles that CompressAI trains with it.
+ * Parameters of the density of a channel of z: four hidden layers of three, and the three quantiles that CompressAI trains with it.
  */
 const PRIOR_PARAMETERS = 58 + 3
 
