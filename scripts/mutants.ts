@@ -15,7 +15,7 @@ const STRYKER = '@stryker-mutator/core@9.6.1'
 
 /** Source files, and the quick tests that should notice any change of them. */
 const TESTS: Readonly<Record<string, string>> = {
-  'src/archive/tile-cache.ts': 'test/archive/tile-cache.test.ts',
+  'src/image/tile-cache.ts': 'test/image/tile-cache.test.ts',
   'src/codec/bitstream.ts': 'test/codec/bitstream.test.ts',
   'src/codec/coding-order.ts': 'test/codec/bitstream.test.ts',
   'src/codec/default-codec.ts': 'test/codec/default-codec.test.ts',

@@ -28,7 +28,7 @@ import type { Image } from './image/image.js'
 export { type Archive, type ArchiveLevel, type ArchiveOptions, openArchive } from './archive/archive.js'
 export { type GeotiffModule, type GeotiffOptions, registerWithGeotiff } from './archive/geotiff.js'
 export type { Layout } from './archive/head-writer.js'
-export { TileCache } from './archive/tile-cache.js'
+export { TileCache } from './image/tile-cache.js'
 export {
   type BadTile,
   type ValidateOptions,

@@ -15,7 +15,7 @@ import { colourOf, kindOf, TILE, type TileIndex } from '../tiff/tile-index.js'
 import type { Description } from './description.js'
 import { type OpenedHead, readHead } from './head-reader.js'
 import type { Layout } from './head-writer.js'
-import { TileCache, type TileSpace } from './tile-cache.js'
+import { TileCache, type TileSpace } from '../image/tile-cache.js'
 
 export interface ArchiveOptions extends CodecChoice {
   /** An open codec to decode with; it isn't closed with the archive. Default: one that all of the program shares. */

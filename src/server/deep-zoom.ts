@@ -4,7 +4,7 @@
  * above, so that an overview never needs more than a few tiles in memory.
  */
 import type { Archive } from '../archive/archive.js'
-import type { TileCache, TileSpace } from '../archive/tile-cache.js'
+import type { TileCache, TileSpace } from '../image/tile-cache.js'
 import { throwIfAborted } from '../errors.js'
 import { fill, paste } from '../image/draw.js'
 import type { Image, Size } from '../image/image.js'

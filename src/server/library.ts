@@ -3,7 +3,7 @@ import type { BigIntStats } from 'node:fs'
 import { readdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, sep } from 'node:path'
 import { type Archive, type ArchiveOptions, openArchive } from '../archive/archive.js'
-import type { TileCache } from '../archive/tile-cache.js'
+import type { TileCache } from '../image/tile-cache.js'
 import { versionOf } from '../files/version.js'
 import { DeepZoom } from './deep-zoom.js'
 

@@ -4,7 +4,7 @@
  */
 import { checkInteger } from '../arguments.js'
 import { untilAborted } from '../concurrency/abort.js'
-import type { Image } from '../image/image.js'
+import type { Image } from './image.js'
 
 interface Entry {
   readonly space: TileSpace

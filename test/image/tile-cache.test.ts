@@ -1,6 +1,6 @@
 /** Decoded tiles: one bound for all who share it, one decode for all who ask at once. */
 import test from 'ava'
-import { TileCache } from '../../src/archive/tile-cache.js'
+import { TileCache } from '../../src/image/tile-cache.js'
 import { fill, WHITE } from '../../src/image/draw.js'
 import type { Image } from '../../src/image/image.js'
 
