@@ -28,7 +28,6 @@ import type { Image } from './image/image.js'
 export { type Archive, type ArchiveLevel, type ArchiveOptions, openArchive } from './archive/archive.js'
 export { type GeotiffModule, type GeotiffOptions, registerWithGeotiff } from './archive/geotiff.js'
 export type { Layout } from './archive/head-writer.js'
-export { TileCache } from './image/tile-cache.js'
 export {
   type BadTile,
   type ValidateOptions,
@@ -64,6 +63,7 @@ export type { ExportProgress } from './export/progress.js'
 export type { ExportCompression } from './export/tile-codec.js'
 export type { Colour } from './image/draw.js'
 export type { Image } from './image/image.js'
+export { TileCache } from './image/tile-cache.js'
 export { type CompareOptions, compareSlides, type LevelComparison } from './metrics/compare.js'
 export { msSsim } from './metrics/ms-ssim.js'
 export { psnr } from './metrics/psnr.js'

@@ -9,13 +9,13 @@ import { type ByteSource, openBytes } from '../files/byte-source.js'
 import { fill, paste } from '../image/draw.js'
 import { cropImage, type Image } from '../image/image.js'
 import { toImage } from '../image/sharp.js'
+import { TileCache, type TileSpace } from '../image/tile-cache.js'
 import { checkRegion, type Level, levelPosition, type Region, type SlideSource } from '../slide/source.js'
 import type { StoredImage } from '../tiff/image-fields.js'
 import { colourOf, kindOf, TILE, type TileIndex } from '../tiff/tile-index.js'
 import type { Description } from './description.js'
 import { type OpenedHead, readHead } from './head-reader.js'
 import type { Layout } from './head-writer.js'
-import { TileCache, type TileSpace } from '../image/tile-cache.js'
 
 export interface ArchiveOptions extends CodecChoice {
   /** An open codec to decode with; it isn't closed with the archive. Default: one that all of the program shares. */

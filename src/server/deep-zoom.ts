@@ -4,12 +4,12 @@
  * above, so that an overview never needs more than a few tiles in memory.
  */
 import type { Archive } from '../archive/archive.js'
-import type { TileCache, TileSpace } from '../image/tile-cache.js'
 import { throwIfAborted } from '../errors.js'
 import { fill, paste } from '../image/draw.js'
 import type { Image, Size } from '../image/image.js'
 import { fromImage, toImage } from '../image/sharp.js'
 import { halve } from '../image/shrink.js'
+import type { TileCache, TileSpace } from '../image/tile-cache.js'
 import type { Level } from '../slide/source.js'
 
 export const DEEP_ZOOM_TILE = 512

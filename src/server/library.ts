@@ -3,8 +3,8 @@ import type { BigIntStats } from 'node:fs'
 import { readdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, sep } from 'node:path'
 import { type Archive, type ArchiveOptions, openArchive } from '../archive/archive.js'
-import type { TileCache } from '../image/tile-cache.js'
 import { versionOf } from '../files/version.js'
+import type { TileCache } from '../image/tile-cache.js'
 import { DeepZoom } from './deep-zoom.js'
 
 export interface LibraryOptions extends ArchiveOptions {

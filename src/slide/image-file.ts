@@ -1,12 +1,16 @@
-/** A PNG, JPEG, TIFF, WebP ... as a slide of one level, read by sharp. */
+/** A PNG, JPEG, WebP ... as a slide of one level, read by sharp. */
 import { type BigIntStats, statSync } from 'node:fs'
 import sharp from 'sharp'
 import { untilAborted } from '../concurrency/abort.js'
 import { SlideError, throwIfAborted } from '../errors.js'
 import { changed, versionOf } from '../files/version.js'
 import { fill, paste, WHITE } from '../image/draw.js'
-import type { Image } from '../image/image.js'
+import type { Image, Size } from '../image/image.js'
 import { toImage } from '../image/sharp.js'
+import type { SlideChoice } from './choice.js'
+import { deepImage, deepRange } from './deep-image.js'
+import { type ImageFacts, imageFacts } from './image-facts.js'
+import type { Range } from './range.js'
 import { checkRegion, type Level, type Region, type SlideSource } from './source.js'
 
 /** Up to this size an image is decoded once and kept; larger ones are decoded again for every region. */
@@ -17,30 +21,48 @@ export class ImageFile implements SlideSource, Disposable {
   readonly path: string
   readonly bytes: number
   readonly levels: readonly Level[]
-  readonly mpp = null
+  readonly mpp: ImageFacts['mpp']
   readonly objectivePower = null
   readonly background = WHITE
   readonly properties = {}
   readonly associatedImages: readonly string[] = []
+  readonly contents: ImageFacts['contents']
+  readonly warnings: readonly string[]
+  /** The frame of a file of several. */
+  readonly #page: number | undefined
+  /** Brings values of more than 8 bits into 8; null if they have 8. */
+  readonly #range: Range | null
   readonly #version: string
   /** All of the image. */
   #pixels: Promise<Image> | undefined
 
-  private constructor(path: string, stats: BigIntStats, format: string, width: number, height: number) {
+  private constructor(path: string, stats: BigIntStats, format: string, facts: ImageFacts, range: Range | null) {
     this.path = path
     this.format = format
     this.bytes = Number(stats.size)
     this.#version = versionOf(stats)
+    const { mpp, contents, warnings, page } = facts
+    const { width, height } = contents[0] as Size
     this.levels = [{ width, height, downsample: 1 }]
+    this.mpp = mpp
+    this.contents = contents
+    const about = range && `values from ${range.min} to ${range.max} are shown as 0 to 255; those beyond are clipped`
+    this.warnings = about ? [...warnings, about] : warnings
+    this.#page = page
+    this.#range = range
   }
 
   /** @throws SlideError ERR_UNSUPPORTED_SLIDE for a file that sharp can't read. */
-  static async open(path: string): Promise<ImageFile> {
+  static async open(path: string, choice: SlideChoice = {}): Promise<ImageFile> {
     try {
       const stats = statSync(path, { bigint: true })
-      const { format, autoOrient } = await sharp(path, OPTIONS).metadata()
-      return new ImageFile(path, stats, format ?? 'image', autoOrient.width, autoOrient.height)
+      const metadata = await sharp(path, OPTIONS).metadata()
+      const facts = await imageFacts(path, metadata, choice)
+      const pipeline = () => sharp(path, { ...OPTIONS, page: facts.page ?? 0 })
+      const range = facts.isDeep ? await deepRange(pipeline, choice.range ?? 'auto') : null
+      return new ImageFile(path, stats, metadata.format ?? 'image', facts, range)
     } catch (cause) {
+      if (cause instanceof SlideError) throw cause
       throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} is no slide or image that can be read: ${reason(cause)}`, {
         cause,
       })
@@ -100,8 +122,9 @@ export class ImageFile implements SlideSource, Disposable {
 
   async #read(area?: { left: number; top: number; width: number; height: number }): Promise<Image> {
     try {
-      const pipeline = sharp(this.path, OPTIONS)
-      return await toImage(area ? pipeline.extract(area) : pipeline)
+      const all = sharp(this.path, this.#page === undefined ? OPTIONS : { ...OPTIONS, page: this.#page })
+      const pipeline = area ? all.extract(area) : all
+      return this.#range ? await deepImage(pipeline, this.#range) : await toImage(pipeline)
     } catch (cause) {
       throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${this.path} can't be decoded: ${reason(cause)}`, { cause })
     }
@@ -114,7 +137,7 @@ export class ImageFile implements SlideSource, Disposable {
   }
 }
 
-const OPTIONS = { failOn: 'error', limitInputPixels: 2 ** 34, autoOrient: true } as const
+const OPTIONS = { failOn: 'warning', limitInputPixels: 2 ** 34, autoOrient: true } as const
 
 function reason(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n')[0] as string

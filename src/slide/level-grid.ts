@@ -6,7 +6,7 @@
  * where they do. Here each pixel always comes from a read that begins at the corner of the same cell of the level.
  */
 import { fill, paste } from '../image/draw.js'
-import type { Image } from '../image/image.js'
+import type { Image, Size } from '../image/image.js'
 import { checkRegion, type Level, levelPosition, levelRegion, type Region, type SlideSource } from './source.js'
 
 /** The default side of a tile, so that reading one is a single read. */
@@ -22,6 +22,8 @@ export class LevelGrid implements SlideSource, Disposable {
   readonly background: SlideSource['background']
   readonly properties: SlideSource['properties']
   readonly associatedImages: readonly string[]
+  readonly contents: SlideSource['contents']
+  readonly warnings: SlideSource['warnings']
   readonly #slide: SlideSource
 
   constructor(slide: SlideSource) {
@@ -34,6 +36,8 @@ export class LevelGrid implements SlideSource, Disposable {
     this.background = slide.background
     this.properties = slide.properties
     this.associatedImages = slide.associatedImages
+    this.contents = slide.contents
+    this.warnings = slide.warnings
     this.#slide = slide
   }
 
@@ -60,6 +64,10 @@ export class LevelGrid implements SlideSource, Disposable {
 
   iccProfile(): Uint8Array | null {
     return this.#slide.iccProfile?.() ?? null
+  }
+
+  tileSize(level: number): Size | null {
+    return this.#slide.tileSize?.(level) ?? null
   }
 
   close(): void {

@@ -1,46 +1,121 @@
+/** Opens slides: finds out what a file is, and which reader reads it right. */
 import { existsSync } from 'node:fs'
 import { checkOptions, checkSignal, checkString } from '../arguments.js'
 import { ClericError, type ErrorCode, SlideError, throwIfAborted } from '../errors.js'
+import { firstBytes } from '../files/byte-source.js'
+import { isTiff } from '../tiff/file.js'
+import { isChoice, SLIDE_CHOICE_CHECKS, type SlideChoice } from './choice.js'
 import { ImageFile } from './image-file.js'
 import { LevelGrid } from './level-grid.js'
 import { openOpenSlide } from './openslide.js'
-import type { SlideSource } from './source.js'
+import type { HeldImage, SlideSource } from './source.js'
 import { SyntheticSlide } from './synthetic.js'
+import { type OpenTiff, openTiff, selectOf, TiffSlide } from './tiff/tiff-slide.js'
+import { type Vendor, vendorByName, vendorByTags } from './vendor.js'
+import { VendorSlide, whyUnsafe } from './vendor-slide.js'
 
 /** OpenSlide doesn't know the format, or isn't there. */
 const OTHERS_MAY_READ: readonly ErrorCode[] = ['ERR_UNSUPPORTED_SLIDE', 'ERR_OPENSLIDE_MISSING', 'ERR_ADDON_MISSING']
 
-export interface OpenSlideOptions {
+export interface OpenSlideOptions extends SlideChoice {
   readonly signal?: AbortSignal | undefined
 }
 
 /**
- * Opens a slide: whatever OpenSlide reads, an image file (PNG, JPEG, TIFF, WebP; one level), or a slide that is drawn,
- * "synthetic:WIDTHxHEIGHT" or "synthetic:WIDTHxHEIGHT:SEED".
+ * Opens a slide: a scanner's, which OpenSlide reads; a TIFF of pictures or pyramids, OME-TIFF among them; an image file
+ * (PNG, JPEG, WebP; one level); or a slide that is drawn, "synthetic:WIDTHxHEIGHT" or "synthetic:WIDTHxHEIGHT:SEED".
+ * docs/formats.md says what of each is read, converted and refused.
  *
- * @throws SlideError ERR_UNSUPPORTED_SLIDE
+ * @throws SlideError ERR_UNSUPPORTED_SLIDE, ERR_OPENSLIDE_MISSING, ERR_OPENSLIDE_READ; AbortedError; TypeError and
+ * RangeError for wrong options
  * @example
  * using slide = await openSlide('slide.svs')
  * const { data } = await slide.readRegion({ x: 0, y: 0, level: 0, width: 512, height: 512 })
  */
 export async function openSlide(path: string, options: OpenSlideOptions = {}): Promise<SlideSource & Disposable> {
   checkString(path, 'path')
-  const { signal } = checkOptions(options, { signal: checkSignal })
+  const { signal, ...choice } = checkOptions(options, { signal: checkSignal, ...SLIDE_CHOICE_CHECKS })
   throwIfAborted(signal)
-  if (path.startsWith('synthetic:')) return new SyntheticSlide(path)
+  if (path.startsWith('synthetic:')) {
+    refuseChoice(path, 'a drawn slide', choice)
+    return new SyntheticSlide(path)
+  }
   if (!existsSync(path)) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} doesn't exist`)
+  const tiff = isTiff(await firstBytes(path)) ? await openTiff(path, signal) : null
+  const vendor = tiff ? (vendorByTags(tiff.file) ?? vendorByName(path)) : vendorByName(path)
+  if (tiff && !vendor) return TiffSlide.open(tiff, choice, signal)
+  try {
+    return await openVendors(path, tiff, vendor, choice, signal)
+  } catch (error) {
+    tiff?.close()
+    throw error
+  }
+}
+
+/**
+ * What a file holds that no slide can be opened of unless a page, series or range is asked for; null if that isn't why
+ * it can't be opened.
+ */
+export async function contentsOf(path: string, signal?: AbortSignal): Promise<readonly HeldImage[] | null> {
+  if (!existsSync(path) || !isTiff(await firstBytes(path))) return null
+  const tiff = await openTiff(path, signal)
+  try {
+    if (vendorByTags(tiff.file) ?? vendorByName(path)) return null
+    const { contents } = await selectOf(tiff, {})
+    return contents.length > 0 ? contents : null
+  } finally {
+    tiff.close()
+  }
+}
+
+/** What is a vendor's by its tags or name, or may be, as it is no TIFF. */
+async function openVendors(
+  path: string,
+  tiff: OpenTiff | null,
+  vendor: Vendor | null,
+  choice: SlideChoice,
+  signal: AbortSignal | undefined,
+): Promise<SlideSource & Disposable> {
+  const unsafe = tiff && whyUnsafe(tiff)
+  if (unsafe !== null) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path}: ${unsafe}`)
   let refused: ClericError
   try {
-    return new LevelGrid(await openOpenSlide(path, signal))
+    const slide = await openOpenSlide(path, signal)
+    if (slide.vendor !== 'generic-tiff' || !tiff) {
+      try {
+        refuseChoice(path, `a slide of ${slide.vendor}`, choice)
+        return new LevelGrid(new VendorSlide(slide, tiff))
+      } catch (error) {
+        await slide.close()
+        throw error
+      }
+    }
+    await slide.close()
+    // Only its name is a vendor's.
+    if (!vendorByTags(tiff.file)) return await TiffSlide.open(tiff, choice, signal)
+    refused = new SlideError('ERR_UNSUPPORTED_SLIDE', `OpenSlide ${slide.libraryVersion} takes it for a plain TIFF`)
   } catch (error) {
-    if (!(error instanceof ClericError) || !OTHERS_MAY_READ.includes(error.code)) throw error
+    if (!(error instanceof ClericError) || !(OTHERS_MAY_READ.includes(error.code) || vendor)) throw error
     refused = error
   }
+  if (vendor) throw refusedBy(path, vendor, refused, tiff)
   const isUnknown = refused.code !== 'ERR_UNSUPPORTED_SLIDE'
-  const image = await ImageFile.open(path).catch((error: unknown) => {
+  return ImageFile.open(path, choice).catch((error: unknown) => {
     throw isUnknown ? refused : error
   })
-  // Without OpenSlide nobody knows whether a TIFF is a slide: as an image it would lose levels, label and resolution.
-  if (isUnknown && image.format === 'tiff') throw refused
-  return image
+}
+
+/** Never a plain image in place of a scanner's slide: the vendor, OpenSlide's reason, and what is wrong with the file. */
+function refusedBy(path: string, vendor: Vendor, refused: ClericError, tiff: OpenTiff | null): ClericError {
+  if (refused.code === 'ERR_OPENSLIDE_MISSING' || refused.code === 'ERR_ADDON_MISSING') return refused
+  if (!(refused instanceof SlideError)) return refused
+  const fault = tiff?.file.fault ? `; ${tiff.file.fault}` : ''
+  const reason = refused.message.replace(`Can't open slide ${path}: `, '')
+  const message = `${path} is a slide of ${vendor.name} by ${vendor.by}, which OpenSlide can't open: ${reason}${fault}`
+  return new SlideError(refused.code, message, { cause: refused })
+}
+
+function refuseChoice(path: string, what: string, choice: SlideChoice): void {
+  if (!isChoice(choice)) return
+  throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} is ${what}: it takes no page, series or range`)
 }

@@ -4,7 +4,7 @@
  */
 import { checkInteger, wrongType } from '../arguments.js'
 import type { Colour } from '../image/draw.js'
-import type { Image } from '../image/image.js'
+import type { Image, Size } from '../image/image.js'
 
 /** One resolution of a slide; level 0 is the finest. */
 export interface Level {
@@ -29,6 +29,18 @@ export interface Region {
   readonly height: number
 }
 
+/** An image that a file holds. */
+export interface HeldImage {
+  /** Number of its directory in a TIFF's main chain, or of its frame, from 0. */
+  readonly page: number
+  /** Number among the SubIFDs of that directory, from 0; null for the directory itself, and in other files. */
+  readonly subIfd: number | null
+  readonly width: number
+  readonly height: number
+  /** "level 0" ..., or the name of an associated image; null if it isn't taken. */
+  readonly role: string | null
+}
+
 /** A slide that is open. Several reads at once are safe. */
 export interface SlideSource {
   /** The reader or vendor format, e.g. "aperio", "image", "synthetic", "archive". */
@@ -50,6 +62,12 @@ export interface SlideSource {
   readAssociatedImage(name: string, signal?: AbortSignal): Promise<Image>
   /** The ICC profile of the colours; null where there is none, or they are sRGB. */
   iccProfile?(): Uint8Array | null
+  /** All images that the file holds, and what is taken of them; absent where that is no question. */
+  readonly contents?: readonly HeldImage[] | undefined
+  /** What a reader should be told: images that aren't taken, values that were converted. */
+  readonly warnings?: readonly string[] | undefined
+  /** Sides of the tiles that a level is stored in, in its pixels: what is lost where one is damaged. Null: not known. */
+  tileSize?(level: number): Size | null
   close(): void
 }
 

@@ -149,7 +149,12 @@ export class TiffFile {
   }
 
   /** All numbers of a tag of the integral types, such as places of tiles; null where there are none, or it can't be. */
-  async integers(directory: FileDirectory, tag: number, most: number, signal?: AbortSignal): Promise<Float64Array | null> {
+  async integers(
+    directory: FileDirectory,
+    tag: number,
+    most: number,
+    signal?: AbortSignal,
+  ): Promise<Float64Array | null> {
     const entry = directory.entry(tag)
     const size = SIZES[entry?.type ?? 0] ?? 0
     if (!entry || entry.count > most || entry.offset + entry.count * size > this.size) return null

@@ -3,6 +3,7 @@
  * is in the way. What passes is decoded right, whatever the tags say otherwise.
  */
 import { placeName, type StoredTiffImage } from '../../tiff/stored-image.js'
+import { TAGS } from '../../tiff/tags.js'
 
 /** Most bytes of a tile or strip once it is unpacked: what is asked of memory before a decoder sees it. */
 export const MOST_SEGMENT_BYTES = 2 ** 28
@@ -106,14 +107,16 @@ const RULES: readonly Rule[] = [
   ],
   [
     (image) => !isGrey(image) && image.samples > colourSamples(image) + 1,
-    (image) => `SamplesPerPixel is ${image.samples}: it has ${image.samples - colourSamples(image)} channels beside its colours`,
+    (image) =>
+      `SamplesPerPixel is ${image.samples}: it has ${image.samples - colourSamples(image)} channels beside its colours`,
   ],
   [
     (image) => isGrey(image) && image.samples > 1 && !(image.samples === 2 && (image.extraSamples[0] ?? 0) > 0),
     ({ samples }) => `SamplesPerPixel is ${samples}: it has ${samples} channels, which aren't red, green and blue`,
   ],
   [
-    ({ photometric, samples }) => [PALETTE, CMYK, YCBCR].includes(photometric ?? -1) && samples > COLOURS[photometric ?? -1]!,
+    ({ photometric, samples }) =>
+      [PALETTE, CMYK, YCBCR].includes(photometric ?? -1) && samples > (COLOURS[photometric ?? -1] ?? 0),
     (image) => `${photometricName(image)} with SamplesPerPixel ${image.samples} isn't read`,
   ],
   [
@@ -122,11 +125,15 @@ const RULES: readonly Rule[] = [
       ((photometric === CMYK || photometric === YCBCR) && (bits !== 8 || sampleFormat !== UNSIGNED)),
     (image) => `${photometricName(image)} of ${image.bits} bits isn't read`,
   ],
-  [({ directory }) => (directory.number(332) ?? 1) !== 1, () => "InkSet says that its inks aren't cyan, magenta, yellow, black"],
-  [({ directory }) => (directory.number(32997) ?? 1) > 1, () => 'ImageDepth says that it is a volume'],
+  [
+    ({ directory }) => (directory.number(TAGS.InkSet) ?? 1) !== 1,
+    () => "InkSet says that its inks aren't cyan, magenta, yellow, black",
+  ],
+  [({ directory }) => (directory.number(TAGS.ImageDepth) ?? 1) > 1, () => 'ImageDepth says that it is a volume'],
   [
     ({ fillOrder, compression, bits }) =>
-      fillOrder !== 1 && !(fillOrder === 2 && (CCITT.includes(compression) || (compression === NONE && (bits ?? 0) <= 8))),
+      fillOrder !== 1 &&
+      !(fillOrder === 2 && (CCITT.includes(compression) || (compression === NONE && (bits ?? 0) <= 8))),
     ({ fillOrder }) => `FillOrder ${fillOrder} isn't read with its compression`,
   ],
   [
@@ -135,7 +142,8 @@ const RULES: readonly Rule[] = [
   ],
   [
     (image) => isJpeg(image) && (image.bits !== 8 || image.sampleFormat !== UNSIGNED || !hasJpegColour(image)),
-    (image) => `JPEG with ${photometricName(image)}, ${image.bits} bits and SamplesPerPixel ${image.samples} isn't read`,
+    (image) =>
+      `JPEG with ${photometricName(image)}, ${image.bits} bits and SamplesPerPixel ${image.samples} isn't read`,
   ],
   [
     (image) => image.compression === WEBP && !(image.photometric === RGB && image.bits === 8 && image.planar === 1),
@@ -166,12 +174,19 @@ export function whyUnreadable(image: StoredTiffImage): string | null {
   return rule ? `${placeName(image)}: ${rule[1](image)}` : null
 }
 
-/** Whether parts of a segment can be read without the rest. */
-export function isDivisible({ compression, isTiled, photometric }: StoredTiffImage): boolean {
-  return compression === NONE && !isTiled && photometric !== YCBCR
+/** Whether the image is one strip of which rows can be read without the rest. */
+export function isDivisible({ compression, isTiled, photometric, segmentHeight, height }: StoredTiffImage): boolean {
+  return compression === NONE && !isTiled && photometric !== YCBCR && segmentHeight >= height
 }
 
-function hasPredictor({ predictor, compression, bits, sampleFormat, photometric, subsampling }: StoredTiffImage): boolean {
+function hasPredictor({
+  predictor,
+  compression,
+  bits,
+  sampleFormat,
+  photometric,
+  subsampling,
+}: StoredTiffImage): boolean {
   if (compression !== LZW && !DEFLATES.includes(compression)) return false
   if (photometric === YCBCR && subsampling.some((factor) => factor > 1)) return false
   if (predictor === 2) return [8, 16, 32, 64].includes(bits ?? 0)

@@ -1,0 +1,145 @@
+/**
+ * A scanner's slide: OpenSlide reads it, but for what OpenSlide is known to read wrong in files that are TIFFs, which
+ * the reader here takes over.
+ */
+import type { Image, Size } from '../image/image.js'
+import { type StoredTiffImage, storedImage } from '../tiff/stored-image.js'
+import { TAGS } from '../tiff/tags.js'
+import type { OpenSlideHandle } from './openslide.js'
+import { checkRegion, type HeldImage, type Level, levelPosition, type Region, type SlideSource } from './source.js'
+import { JPEG, MOST_SEGMENT_BYTES, whyUnreadable } from './tiff/readable.js'
+import { StoredLevel } from './tiff/stored-level.js'
+import type { OpenTiff } from './tiff/tiff-slide.js'
+
+/** Compressions whose tiles OpenSlide decodes by itself: JPEG, and Aperio's JPEG 2000. The others libtiff does. */
+const DECODED_BY_OPENSLIDE: readonly number[] = [JPEG, 33003, 33005]
+
+export class VendorSlide implements SlideSource, Disposable {
+  readonly format: string
+  readonly path: string
+  readonly bytes: number
+  readonly levels: readonly Level[]
+  readonly mpp: SlideSource['mpp']
+  readonly objectivePower: number | null
+  readonly background: SlideSource['background']
+  readonly properties: SlideSource['properties']
+  readonly associatedImages: readonly string[]
+  readonly contents: readonly HeldImage[] | undefined
+  readonly warnings: readonly string[]
+  readonly #slide: OpenSlideHandle
+  readonly #tiff: OpenTiff | null
+  readonly #takenOver: ReadonlyMap<number, StoredLevel>
+
+  /** @param tiff the same file, closed with the slide; null if it is no TIFF */
+  constructor(slide: OpenSlideHandle, tiff: OpenTiff | null) {
+    this.format = slide.format
+    this.path = slide.path
+    this.bytes = slide.bytes
+    this.levels = slide.levels
+    this.mpp = slide.mpp
+    this.objectivePower = slide.objectivePower
+    this.background = slide.background
+    this.properties = slide.properties
+    this.associatedImages = slide.associatedImages
+    this.#slide = slide
+    this.#tiff = tiff
+    const images = tiff ? imagesOf(tiff) : []
+    const facts = factsOf(images, slide)
+    this.contents = facts.contents
+    this.warnings = facts.warnings
+    const levels = images.filter((image) => image.isTiled)
+    const taken: [number, StoredLevel][] = []
+    for (const [level, { width, height }] of slide.levels.entries()) {
+      const image = levels.find((each) => each.width === width && each.height === height)
+      if (tiff && image && isReadWrong(image)) taken.push([level, new StoredLevel(tiff.file, image, tiff.path, null)])
+    }
+    this.#takenOver = new Map(taken)
+  }
+
+  async readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
+    const { x, y, level, width, height } = checkRegion(region, this.levels.length)
+    const stored = this.#takenOver.get(level)
+    if (!stored) return this.#slide.readRegion(region, signal)
+    const { downsample } = this.levels[level] as Level
+    return stored.read(levelPosition(x, downsample), levelPosition(y, downsample), { width, height }, signal)
+  }
+
+  readAssociatedImage(name: string, signal?: AbortSignal): Promise<Image> {
+    return this.#slide.readAssociatedImage(name, signal)
+  }
+
+  iccProfile(): Uint8Array | null {
+    return this.#slide.iccProfile()
+  }
+
+  tileSize(level: number): Size | null {
+    const size = (axis: string) => Number(this.properties[`openslide.level[${level}].tile-${axis}`])
+    const [width, height] = [size('width'), size('height')]
+    return width > 0 && height > 0 ? { width, height } : null
+  }
+
+  close(): void {
+    for (const stored of this.#takenOver.values()) stored.close()
+    this.#tiff?.close()
+    void this.#slide.close()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+}
+
+/** The images of the main chain and the SubIFDs, as far as they say how large they are. */
+function imagesOf({ file }: OpenTiff): StoredTiffImage[] {
+  const all = file.pages.flatMap(({ directory, children }, page) => [
+    storedImage(directory, { page, subIfd: null }),
+    ...children.map((child, subIfd) => storedImage(child, { page, subIfd })),
+  ])
+  return all.filter((image) => typeof image !== 'string')
+}
+
+/**
+ * libtiff's RGBA interface, by which OpenSlide reads what isn't JPEG, scrambles the tiles of images that are narrower
+ * or lower than one.
+ */
+function isReadWrong(image: StoredTiffImage): boolean {
+  if (DECODED_BY_OPENSLIDE.includes(image.compression) || whyUnreadable(image) !== null) return false
+  return image.width < image.segmentWidth || image.height < image.segmentHeight
+}
+
+/** Why no reader should be given a vendor's TIFF, though OpenSlide opens it; null if there is no reason. */
+export function whyUnsafe(tiff: OpenTiff): string | null {
+  for (const image of imagesOf(tiff)) {
+    const { segmentWidth, segmentHeight, isTiled, samples, page } = image
+    if (isTiled && segmentWidth * segmentHeight * samples > MOST_SEGMENT_BYTES) {
+      return `directory ${page}: a tile of ${segmentWidth} x ${segmentHeight} pixels is larger than any reader should take`
+    }
+    if (isTiled && image.orientation !== 1) {
+      return `directory ${page}: Orientation is ${image.orientation}, which OpenSlide doesn't heed`
+    }
+  }
+  return null
+}
+
+/** Which of the file's images OpenSlide shows. Images of other sizes than it tells of are taken for no loss. */
+function factsOf(images: readonly StoredTiffImage[], slide: OpenSlideHandle) {
+  const contents: HeldImage[] = []
+  const seen = new Set<number>()
+  const again: StoredTiffImage[] = []
+  for (const image of images) {
+    const level = slide.levels.findIndex(({ width, height }) => width === image.width && height === image.height)
+    const isLevel = level >= 0 && image.isTiled
+    const isAgain = isLevel && seen.has(level)
+    if (isLevel) seen.add(level)
+    if (isAgain) again.push(image)
+    const { page, subIfd, width, height, directory } = image
+    const word = /\n(\w+)/.exec(directory.text(TAGS.ImageDescription))?.[1] ?? ''
+    const name = slide.associatedImages.find((each) => each === word) ?? null
+    contents.push({ page, subIfd, width, height, role: isLevel && !isAgain ? `level ${level}` : name })
+  }
+  const warnings =
+    again.length > 0
+      ? [`it holds ${again.length} more images of the size of a level (focal planes, channels), which aren't taken`]
+      : []
+  return { contents: images.length > 0 ? contents : undefined, warnings }
+}
