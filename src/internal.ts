@@ -63,7 +63,6 @@ export {
   type Shape,
   type Tensor,
 } from './network/graph.js'
-export { ImageFile } from './slide/image-file.js'
 export { EOSIN, HAEMATOXYLIN, SyntheticSlide } from './slide/synthetic.js'
 export { findAdapters, pickAdapter } from './webgpu/adapters.js'
 export { openWebGpu, WebGpuBackend } from './webgpu/backend.js'

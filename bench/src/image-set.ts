@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Image, openSlide, SlideError, type SlideSource } from 'cleric'
-import { cropImage, halve, ImageFile, paste } from 'cleric/internal'
+import { cropImage, halve, paste } from 'cleric/internal'
 import { CLERIC_MAX_SIDE } from './cleric-codec.js'
 
 export interface TestImage {
@@ -55,7 +55,7 @@ async function openFolder(path: string, limit = Number.POSITIVE_INFINITY): Promi
     names: chosen,
     async read(index, levels, signal) {
       const name = chosen[index] as string
-      using file = await ImageFile.open(join(path, name))
+      using file = await openSlide(join(path, name))
       const { width, height } = file.levels[0] as SlideSource['levels'][0]
       const image = await file.readRegion({ x: 0, y: 0, level: 0, width, height }, signal)
       return levels.map((level) => testImage(name, level, centre(halved(image, level), CLERIC_MAX_SIDE)))

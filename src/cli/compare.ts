@@ -1,21 +1,29 @@
 import { Archive } from '../archive/archive.js'
-import { openAny } from '../archive/open-any.js'
+import { isArchiveFile, openAny } from '../archive/open-any.js'
 import type { CodecChoice } from '../codec/arguments.js'
 import { UnsupportedError } from '../errors.js'
 import { compareSlides, type LevelComparison, matchingLevels } from '../metrics/compare.js'
-import type { SlideSource } from '../slide/source.js'
+import type { SlideChoice } from '../slide/choice.js'
+import { type SlideSource, warningsOf } from '../slide/source.js'
 import { type Cli, codecOptions, type Session } from './cli.js'
 import { byteSize, decibels, rateText, table } from './quantities.js'
+import { choiceOf, slideOptions } from './slide-options.js'
 
 export function addCompare(cli: Cli): void {
-  cli.add<CodecChoice>(
+  cli.add<CodecChoice & SlideChoice>(
     'compare <a> <b>',
     'PSNR, MS-SSIM and largest error of two slides, archives or images, per level',
-    codecOptions,
+    (command) => codecOptions(slideOptions(command)),
     async (session, options, a, b) => {
-      const first = await openAny(a as string, session.opening(options))
+      const areArchives = await Promise.all([a, b].map((path) => isArchiveFile(path as string)))
+      // A choice is about what isn't an archive; two archives leave none to choose from.
+      const open = (path: string | undefined, isArchive: boolean | undefined) => {
+        const choice = isArchive && !areArchives.every(Boolean) ? {} : choiceOf(options)
+        return openAny(path as string, { ...session.opening(options), ...choice })
+      }
+      const first = await open(a, areArchives[0])
       try {
-        const second = await openAny(b as string, session.opening(options))
+        const second = await open(b, areArchives[1])
         try {
           return await compare(session, first, second)
         } finally {
@@ -37,10 +45,13 @@ async function compare(session: Session, a: Archive | SlideSource, b: Archive | 
   }
   const levels = await compareWithProgress(session, a, b)
   const cost = rate(a, b)
+  const warnings = [a, b].flatMap((slide) => warningsOf(slide).map((warning) => `${slide.path}: ${warning}`))
+  for (const warning of warnings) session.warn(warning)
   const json = {
     ...cost,
     // JSON has no Infinity: equal levels have psnr null and maxError 0.
     levels: levels.map(({ psnr, ...rest }) => ({ ...rest, psnr: Number.isFinite(psnr) ? psnr : null })),
+    warnings,
   }
   return { json, text: describe(cost, levels) }
 }

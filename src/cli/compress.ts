@@ -7,11 +7,13 @@ import { BACKGROUND_MODES, type BackgroundMode } from '../compress/blank.js'
 import { type CompressOptions, type CompressResult, compressSlide } from '../compress/compress.js'
 import { ON_BAD_TILE, type OnBadTile } from '../compress/slide-reader.js'
 import { isResumable } from '../compress/writer.js'
+import type { SlideChoice } from '../slide/choice.js'
 import { type Cli, codecOptions, type Session } from './cli.js'
 import { WithHint } from './failure.js'
 import { byteSize, duration, levelList, numberFrom, oneOf, positiveNumber, rateText, tileSide } from './quantities.js'
+import { slideOptions, warnOf } from './slide-options.js'
 
-interface Options extends CodecChoice {
+interface Options extends CodecChoice, SlideChoice {
   readonly output?: string
   readonly quality?: number
   readonly targetBpp?: number
@@ -33,7 +35,10 @@ export function addCompress(cli: Cli): void {
     (command) =>
       codecOptions(
         rateOptions(
-          command.option('-o, --output <file>', 'archive to write (default: the name of the slide with .cleric.tif)'),
+          slideOptions(command).option(
+            '-o, --output <file>',
+            'archive to write (default: the name of the slide with .cleric.tif)',
+          ),
         )
           .option('--levels <list>', '"all", or the levels to keep, such as 0,2', levelList, 'all' as const)
           .option('--tile <pixels>', 'side of a tile', tileSide, 512)
@@ -86,7 +91,7 @@ export async function compressWithProgress(
   const progress = session.progress('compress')
   let hasBegun = false
   try {
-    return await compressSlide(slide, output, {
+    const result = await compressSlide(slide, output, {
       ...options,
       ...session.codec({ model, device, adapter }),
       signal: session.signal,
@@ -104,6 +109,9 @@ export async function compressWithProgress(
         session.warn(`tile at level ${level}, column ${column}, row ${row} is background: ${reason ?? 'unreadable'}`)
       },
     })
+    progress.end()
+    warnOf(session, typeof slide === 'string' ? slide : slide.path, result.warnings)
+    return result
   } catch (error) {
     // The files beside the output may be another run's: an earlier one that this run didn't resume, or one that took
     // them over.

@@ -1,10 +1,12 @@
 import type { CodecChoice } from '../codec/arguments.js'
-import { ImageFile } from '../slide/image-file.js'
+import type { SlideChoice } from '../slide/choice.js'
+import { openSlide } from '../slide/open.js'
 import { type Cli, codecOptions } from './cli.js'
 import { compressOutcome, compressWithProgress, rateOptions } from './compress.js'
 import { tileSide } from './quantities.js'
+import { slideOptions } from './slide-options.js'
 
-interface Options extends CodecChoice {
+interface Options extends CodecChoice, SlideChoice {
   readonly output?: string
   readonly quality?: number
   readonly targetBpp?: number
@@ -20,18 +22,21 @@ export function addEncode(cli: Cli): void {
     (command) =>
       codecOptions(
         rateOptions(
-          command.option('-o, --output <file>', 'file to write (default: the name of the image with .cleric)'),
+          slideOptions(command).option(
+            '-o, --output <file>',
+            'file to write (default: the name of the image with .cleric)',
+          ),
         )
           .option('--tile <pixels>', 'side of a tile', tileSide, 512)
           .option('--resume', 'go on from an interrupted run with the same image, model and options')
           .option('--overwrite', 'replace an existing file'),
       ),
-    async (session, { output: named, ...options }, image) => {
+    async (session, { output: named, page, series, range, ...options }, image) => {
       const output = named ?? `${(image as string).replace(/\.[^./]*$/, '')}.cleric`
-      const source = await ImageFile.open(image as string)
+      const source = await openSlide(image as string, { page, series, range, signal: session.signal })
       try {
         // A single image needs no overview.
-        const imageOptions = { ...options, background: 'keep', layout: 'strict' } as const
+        const imageOptions = { ...options, levels: [0], background: 'keep', layout: 'strict' } as const
         return compressOutcome(await compressWithProgress(session, source, output, imageOptions))
       } finally {
         source.close()

@@ -1,10 +1,12 @@
 import type { CodecChoice } from '../codec/arguments.js'
 import { type ExportOptions, type ExportResult, exportSlide } from '../export/export.js'
 import { EXPORT_COMPRESSIONS, type ExportCompression } from '../export/tile-codec.js'
+import type { SlideChoice } from '../slide/choice.js'
 import { type Cli, codecOptions, type Session } from './cli.js'
 import { byteSize, duration, integerFrom, oneOf } from './quantities.js'
+import { slideOptions, warnOf } from './slide-options.js'
 
-interface Options extends CodecChoice {
+interface Options extends CodecChoice, SlideChoice {
   readonly output: string
   readonly codec: ExportCompression
   readonly quality?: number
@@ -19,7 +21,7 @@ export function addExport(cli: Cli): void {
     'Write an archive as a pyramidal TIFF that OpenSlide, QuPath and libvips open',
     (command) =>
       codecOptions(
-        command
+        slideOptions(command)
           .requiredOption('-o, --output <file>', 'TIFF to write')
           .option(
             '--codec <name>',
@@ -34,6 +36,7 @@ export function addExport(cli: Cli): void {
       ),
     async (session, { codec, ...options }, file) => {
       const result = await exportWithProgress(session, file as string, { ...options, compression: codec })
+      warnOf(session, file as string, result.warnings)
       return { json: result, text: describe(result) }
     },
     'cleric export slide.cleric.tif -o slide.tif',

@@ -1,16 +1,24 @@
 import { Archive } from '../archive/archive.js'
 import { openAny } from '../archive/open-any.js'
-import type { SlideSource } from '../slide/source.js'
-import type { Cli } from './cli.js'
+import { SlideError } from '../errors.js'
+import type { SlideChoice } from '../slide/choice.js'
+import { contentsOf } from '../slide/open.js'
+import { type HeldImage, type SlideSource, warningsOf } from '../slide/source.js'
+import type { Cli, Session } from './cli.js'
 import { byteSize, rateText, table } from './quantities.js'
+import { choiceOf, slideOptions } from './slide-options.js'
 
 export function addInfo(cli: Cli): void {
-  cli.add(
+  cli.add<SlideChoice>(
     'info <file>',
     'Levels, size, model and properties of an archive (or of a slide)',
-    (command) => command,
-    async (session, _options, file) => {
-      const opened = await openAny(file as string, session.opening({}))
+    slideOptions,
+    async (session, options, file) => {
+      const opened = await open(session, file as string, options)
+      if ('error' in opened) {
+        session.warn(`cleric info: ${opened.error.message}`)
+        return { json: opened, text: refusalText(file as string, opened), ok: false }
+      }
       try {
         const json = facts(opened)
         return { json, text: text(opened, json) }
@@ -20,6 +28,39 @@ export function addInfo(cli: Cli): void {
     },
     'cleric info slide.cleric.tif --json',
   )
+}
+
+/** What is said of a file that can't be opened as it is, but lists what it holds. */
+interface Refused {
+  readonly error: { readonly code: string; readonly message: string }
+  readonly contents: readonly HeldImage[]
+}
+
+/** Opens a file, or tells what it holds if that is why nothing of it can be taken without a choice. */
+async function open(session: Session, path: string, choice: SlideChoice): Promise<Archive | SlideSource | Refused> {
+  try {
+    return await openAny(path, { ...session.opening({}), ...choiceOf(choice) })
+  } catch (error) {
+    if (!(error instanceof SlideError)) throw error
+    const contents = await contentsOf(path, session.signal).catch(() => null)
+    if (contents === null) throw error
+    return { error: { code: error.code, message: error.message }, contents }
+  }
+}
+
+function refusalText(path: string, { contents }: Refused): string {
+  return [`${path}: nothing of it is taken as it is; it holds`, '', contentsTable(contents)].join('\n')
+}
+
+function contentsTable(contents: readonly HeldImage[]): string {
+  const rows = contents.map(({ page, subIfd, width, height, role }) => [
+    String(page),
+    subIfd === null ? '-' : String(subIfd),
+    String(width),
+    String(height),
+    role ?? 'not taken',
+  ])
+  return table([['page', 'SubIFD', 'width', 'height', 'taken as'], ...rows])
 }
 
 function facts(file: Archive | SlideSource) {
@@ -43,6 +84,8 @@ function facts(file: Archive | SlideSource) {
     }),
     associatedImages: [...file.associatedImages],
     properties: { ...file.properties },
+    contents: (file as SlideSource).contents ?? null,
+    warnings: warningsOf(file),
   }
 }
 
@@ -64,6 +107,8 @@ function text(file: Archive | SlideSource, json: ReturnType<typeof facts>): stri
   ])
   const heads = ['level', 'width', 'height', 'downsample', 'tiles', 'blank', 'unreadable', 'bytes']
   lines.push('', table([heads.slice(0, rows[0]?.length), ...rows]))
+  if (json.contents) lines.push('', contentsTable(json.contents))
+  if (json.warnings.length > 0) lines.push('', ...json.warnings)
   if (json.associatedImages.length > 0) lines.push('', `associated images: ${json.associatedImages.join(', ')}`)
   const properties = Object.entries(json.properties).sort(([a], [b]) => (a < b ? -1 : 1))
   if (properties.length > 0) lines.push('', ...properties.map(([key, value]) => `${key}: ${oneLine(value)}`))

@@ -1,10 +1,13 @@
 import { openAny } from '../archive/open-any.js'
 import type { CodecChoice } from '../codec/arguments.js'
+import type { SlideChoice } from '../slide/choice.js'
+import { warningsOf } from '../slide/source.js'
 import { type Cli, codecOptions } from './cli.js'
 import { integerFrom } from './quantities.js'
+import { choiceOf, slideOptions, warnOf } from './slide-options.js'
 import { checkImageOutput, imagePath, writeImage } from './write-image.js'
 
-interface Options extends CodecChoice {
+interface Options extends CodecChoice, SlideChoice {
   readonly output: string
   readonly level: number
   readonly x: number
@@ -22,7 +25,7 @@ export function addRegion(cli: Cli): void {
     'Write one region of an archive or slide as an image',
     (command) =>
       codecOptions(
-        command
+        slideOptions(command)
           .requiredOption('-o, --output <image>', 'PNG, JPEG, TIFF or WebP to write, told by its name', imagePath)
           .option('--level <number>', 'level to read', integerFrom(0, 63), 0)
           .option('--x <pixels>', 'left edge, in level-0 pixels', PLACE, 0)
@@ -33,12 +36,14 @@ export function addRegion(cli: Cli): void {
     async (session, options, file) => {
       const { x, y, level, width, height, output } = options
       checkImageOutput(output, [file, options.model])
-      const opened = await openAny(file as string, session.opening(options))
+      const opened = await openAny(file as string, { ...session.opening(options), ...choiceOf(options) })
       try {
+        const warnings = warningsOf(opened)
+        warnOf(session, opened.path, warnings)
         const region = await opened.readRegion({ x, y, level, width, height }, session.signal)
         const bytes = await writeImage(output, region)
         return {
-          json: { output, bytes, x, y, level, width, height },
+          json: { output, bytes, x, y, level, width, height, warnings },
           text: `${output}: ${width} x ${height} pixels of level ${level} from ${x}, ${y}`,
         }
       } finally {

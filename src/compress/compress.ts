@@ -23,7 +23,8 @@ import { lend } from '../codec/default-codec.js'
 import { DEFAULT_QUALITY } from '../codec/gain.js'
 import { throwIfAborted } from '../errors.js'
 import { checkOutput } from '../files/output.js'
-import { checkSlide, type Level, type SlideSource } from '../slide/source.js'
+import { refuseChoiceOfOpen, SLIDE_CHOICE_CHECKS, type SlideChoice } from '../slide/choice.js'
+import { checkSlide, type Level, type SlideSource, warningsOf } from '../slide/source.js'
 import { TILE_MULTIPLE } from '../tiff/tile-index.js'
 import { BACKGROUND_MODES, type BackgroundMode } from './blank.js'
 import { BusyClock } from './busy-clock.js'
@@ -34,7 +35,7 @@ import { ON_BAD_TILE, type OnBadTile, SlideReader } from './slide-reader.js'
 import { qualityForTarget, type SearchProgress } from './target-bpp.js'
 import { archiveNames } from './writer.js'
 
-export interface CompressOptions extends CodecChoice {
+export interface CompressOptions extends CodecChoice, SlideChoice {
   /** 0 (smallest) to 100 (best), default 60. */
   readonly quality?: number | undefined
   /**
@@ -95,6 +96,8 @@ export interface CompressResult {
   /** Tiles taken over from an interrupted run. */
   readonly resumedTiles: number
   readonly unreadableTiles: readonly UnreadableTile[]
+  /** What of the file isn't taken, and which values were converted, in words. */
+  readonly warnings: readonly string[]
 }
 
 /**
@@ -120,6 +123,9 @@ export async function compressSlide(
     model,
     device,
     adapter,
+    page,
+    series,
+    range,
     quality: givenQuality,
     targetBpp,
     levels: wanted = 'all',
@@ -137,11 +143,14 @@ export async function compressSlide(
     signal = new AbortController().signal,
   } = checkOptions(options, COMPRESS_CHECKS)
   throwIfAborted(signal)
+  const choice = { page, series, range }
+  if (typeof slide !== 'string') refuseChoiceOfOpen(choice)
   const path = typeof slide === 'string' ? slide : slide.path
   checkOutput({ names: archiveNames(output), reads: [path, model], overwrite })
   const started = performance.now()
 
-  const source = typeof slide === 'string' ? await openAny(slide, { codec, model, device, adapter, signal }) : slide
+  const source =
+    typeof slide === 'string' ? await openAny(slide, { codec, model, device, adapter, ...choice, signal }) : slide
   try {
     const levels = chooseLevels(source.levels, wanted)
     using loan = await lend({ codec, model, device, adapter, signal })
@@ -170,6 +179,7 @@ export async function compressSlide(
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
       resumedTiles: run.resumedTiles,
       unreadableTiles: run.unreadable,
+      warnings: warningsOf(source),
     }
   } finally {
     if (source !== slide) source.close()
@@ -192,6 +202,7 @@ const COMPRESS_CHECKS: OptionChecks<CompressOptions> = {
   overwrite: checkFlag,
   resume: checkFlag,
   ...codecUseChecks(),
+  ...SLIDE_CHOICE_CHECKS,
   onProgress: checkCallback,
   onSearch: checkCallback,
   onUnreadable: checkCallback,

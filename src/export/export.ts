@@ -17,15 +17,16 @@ import type { PayloadCodec } from '../codec/codec.js'
 import { throwIfAborted } from '../errors.js'
 import { checkOutput } from '../files/output.js'
 import { partialNames } from '../files/partial-file.js'
+import { refuseChoiceOfOpen, SLIDE_CHOICE_CHECKS, type SlideChoice } from '../slide/choice.js'
 import { keptOf } from '../slide/identity.js'
-import { checkSlide, type Level, type SlideSource } from '../slide/source.js'
+import { checkSlide, type Level, type SlideSource, warningsOf } from '../slide/source.js'
 import { describeSlide } from './head.js'
 import type { ExportProgress } from './progress.js'
 import { exportLevels } from './pyramid.js'
 import { ExportRun } from './run.js'
 import { EXPORT_COMPRESSIONS, type ExportCompression, tileCodec } from './tile-codec.js'
 
-export interface ExportOptions extends CodecChoice {
+export interface ExportOptions extends CodecChoice, SlideChoice {
   /** How tiles are compressed: `jpeg` (default), `webp`, or `deflate`, which loses nothing. */
   readonly compression?: ExportCompression | undefined
   /** Quality of JPEG or WebP, an integer from 1 to 100; default 90. */
@@ -53,6 +54,8 @@ export interface ExportResult {
   readonly tiles: number
   readonly seconds: number
   readonly peakRssBytes: number
+  /** What of the file isn't taken, and which values were converted, in words. */
+  readonly warnings: readonly string[]
 }
 
 const DEFAULT_QUALITY = 90
@@ -71,6 +74,7 @@ const EXPORT_CHECKS: OptionChecks<ExportOptions> = {
   macro: checkFlag,
   overwrite: checkFlag,
   ...codecUseChecks(),
+  ...SLIDE_CHOICE_CHECKS,
   onProgress: checkCallback,
   signal: checkSignal,
 }
@@ -100,6 +104,9 @@ export async function exportSlide(
     model,
     device,
     adapter,
+    page,
+    series,
+    range,
     compression = 'jpeg',
     quality: givenQuality = DEFAULT_QUALITY,
     label = true,
@@ -110,12 +117,14 @@ export async function exportSlide(
   } = checkOptions(options, EXPORT_CHECKS)
   const quality = compression === 'deflate' ? null : givenQuality
   throwIfAborted(signal)
+  const choice = { page, series, range }
+  if (typeof slide !== 'string') refuseChoiceOfOpen(choice)
   const path = typeof slide === 'string' ? slide : slide.path
   checkOutput({ names: partialNames(output), reads: [path, model], overwrite })
   const started = performance.now()
 
   // Each tile of an archive is read once.
-  const toRead = { codec: given, model, device, adapter, cacheBytes: 0, signal }
+  const toRead = { codec: given, model, device, adapter, cacheBytes: 0, ...choice, signal }
   const source = typeof slide === 'string' ? await openAny(slide, toRead) : slide
   try {
     const kept = keptOf(source, { label, macro })
@@ -138,6 +147,7 @@ export async function exportSlide(
       tiles: run.tiles,
       seconds: (performance.now() - started) / 1000,
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
+      warnings: warningsOf(source),
     }
   } finally {
     if (source !== slide) source.close()

@@ -33,3 +33,10 @@ export const SLIDE_CHOICE_CHECKS: OptionChecks<SlideChoice> = {
 export function isChoice({ page, series, range }: SlideChoice): boolean {
   return page !== undefined || series !== undefined || range !== undefined
 }
+
+/** @throws RangeError: a slide that is open is one picture already */
+export function refuseChoiceOfOpen(choice: SlideChoice): void {
+  for (const [name, value] of Object.entries(choice)) {
+    if (value !== undefined) throw outOfRange('none, as the slide is open,', name, value)
+  }
+}

@@ -57,6 +57,9 @@ export class ImageFile implements SlideSource, Disposable {
     try {
       const stats = statSync(path, { bigint: true })
       const metadata = await sharp(path, OPTIONS).metadata()
+      // libvips has its own ideas of what a TIFF's tags mean: a TIFF is read tile by tile, or not at all.
+      if (metadata.format === 'tiff')
+        throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} is a TIFF, and no image file`)
       const facts = await imageFacts(path, metadata, choice)
       const pipeline = () => sharp(path, { ...OPTIONS, page: facts.page ?? 0 })
       const range = facts.isDeep ? await deepRange(pipeline, choice.range ?? 'auto') : null

@@ -62,7 +62,7 @@ export async function contentsOf(path: string, signal?: AbortSignal): Promise<re
   try {
     if (vendorByTags(tiff.file) ?? vendorByName(path)) return null
     const { contents } = await selectOf(tiff, {})
-    return contents.length > 0 ? contents : null
+    return contents.length > 0 ? contents.map((image) => ({ ...image, role: null })) : null
   } finally {
     tiff.close()
   }

@@ -13,6 +13,7 @@ import { ClericError, SlideError, throwIfAborted } from '../errors.js'
 import { type Colour, WHITE } from '../image/draw.js'
 import type { Image } from '../image/image.js'
 import { addon, asClericError, type NativePixels, type NativeSlide, type NativeSlideInfo } from '../native/addon.js'
+import { sensible } from './resolution.js'
 import { checkRegion, type Level, type Region, type Resolution, type SlideSource } from './source.js'
 
 /**
@@ -204,7 +205,8 @@ function micrometres(properties: Readonly<Record<string, string>>, axis: 'x' | '
   if (stated !== null || properties['openslide.vendor'] !== 'generic-tiff') return stated
   const unit = { centimeter: 10_000, inch: 25_400 }[properties['tiff.ResolutionUnit'] ?? '']
   const resolution = positiveNumber(properties[`tiff.${axis.toUpperCase()}Resolution`])
-  return unit !== undefined && resolution !== null ? unit / resolution : null
+  const length = unit !== undefined && resolution !== null ? unit / resolution : 0
+  return sensible({ x: length, y: length })?.x ?? null
 }
 
 function positiveNumber(text: string | undefined): number | null {

@@ -71,6 +71,11 @@ export interface SlideSource {
   close(): void
 }
 
+/** What a reader of a slide should be told, in words. */
+export function warningsOf(slide: SlideSource): string[] {
+  return [...(slide.warnings ?? [])]
+}
+
 /** Most pixels a region may have: 768 MiB of RGB. */
 const MAX_REGION_PIXELS = 2 ** 28
 

@@ -117,7 +117,7 @@ export class TiffSlide implements SlideSource, Disposable {
       if ('refusal' in selection) throw refused(tiff, selection.refusal)
       for (const image of selection.levels) {
         const why = whyUnreadable(image)
-        if (why !== null) throw refused(tiff, why)
+        if (why !== null) throw refused(tiff, `${why}; convert it first (docs/formats.md lists what is read)`)
       }
       const [base] = selection.levels as [StoredTiffImage]
       const range = await rangeFor(tiff, selection.levels, choice, signal)
