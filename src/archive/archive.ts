@@ -217,13 +217,13 @@ export class Archive implements SlideSource, Disposable {
     return isBlank ? null : this.#lend(signal)
   }
 
-  /** Whether the slide could not be read there, so that the tile is background. */
+  /** Whether the slide could not be read there, so that the tile is background, all of it or in places. */
   isUnreadable(level: number, column: number, row: number): boolean {
     checkInteger(level, 'level', 0, this.levels.length - 1)
     const index = this.#head.indexes[level] as TileIndex
     checkInteger(column, 'column', 0, index.columns - 1)
     checkInteger(row, 'row', 0, index.rows - 1)
-    return kindOf(index, row * index.columns + column) === TILE.unreadable
+    return UNREADABLE.includes(kindOf(index, row * index.columns + column))
   }
 
   async readAssociatedImage(name: string, signal?: AbortSignal): Promise<Image> {
@@ -319,6 +319,8 @@ export class Archive implements SlideSource, Disposable {
   }
 }
 
+const UNREADABLE: readonly number[] = [TILE.unreadable, TILE.partlyUnreadable]
+
 /** Key of a tile in the cache. */
 function keyOf(level: number, column: number, row: number): string {
   return `${level}/${column}/${row}`
@@ -334,7 +336,7 @@ function census(index: TileIndex) {
     tileHeight,
     tiles: length.length,
     blankTiles: count(TILE.blank),
-    unreadableTiles: count(TILE.unreadable),
+    unreadableTiles: count(TILE.unreadable) + count(TILE.partlyUnreadable),
     bytes: length.reduce((sum, bytes) => sum + bytes, 0),
   }
 }

@@ -12,7 +12,7 @@ import type { Level } from '../slide/source.js'
 import type { StoredImage } from '../tiff/image-fields.js'
 import { isBigTiff, type TiffDirectory, TiffHead } from '../tiff/reader.js'
 import { COMPRESSION, TAGS, TYPES } from '../tiff/tags.js'
-import { indexOf, TILE, TILE_MULTIPLE, type TileIndex } from '../tiff/tile-index.js'
+import { indexOf, isStoredKind, kindOf, TILE_MULTIPLE, type TileIndex } from '../tiff/tile-index.js'
 import { type Description, LaterVersion, MAX_LEVELS, readSlideFacts, readTileHead } from './description.js'
 import type { Layout } from './head-writer.js'
 
@@ -109,8 +109,7 @@ function interpret(head: TiffHead, headLength: number, fileLength: number): Open
       const colours = directory.bytes(TAGS.ClericTileColours, 4 * index.length.length)
       index.colours.set(colours)
       for (const [at, length] of index.length.entries()) {
-        const isStored = index.colours[4 * at + 3] === TILE.stored
-        if (isStored === length > 0) continue
+        if (isStoredKind(kindOf(index, at)) === length > 0) continue
         throw head.corrupt(`the ${place(index, at, `level ${i}`)} is both stored and left out`)
       }
       return index

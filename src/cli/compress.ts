@@ -104,9 +104,9 @@ export async function compressWithProgress(
         const last = tried && `quality ${tried.quality} gives ${tried.bpp.toPrecision(3)} bpp`
         search.update(done, total, last ?? 'looking at tiles')
       },
-      onUnreadable: ({ level, column, row, reason }) => {
+      onUnreadable: ({ level, column, row, isPartial, reason }) => {
         progress.end()
-        session.warn(`tile at level ${level}, column ${column}, row ${row} is background: ${reason ?? 'unreadable'}`)
+        session.warn(`tile at level ${level}, column ${column}, row ${row} is background${isPartial ? ' in places' : ''}: ${reason ?? 'unreadable'}`)
       },
     })
     progress.end()

@@ -41,10 +41,22 @@ export interface StageClocks {
 /** A tile that isn't stored: its colour, and the error if it could not be read. */
 interface OmittedTile {
   readonly colour: Colour
-  readonly error?: SlideError
+  readonly error: SlideError | null
 }
 
-type EncodedTile = { readonly payload: Uint8Array } | OmittedTile
+/** A tile that is stored; the error if the slide could not be read in places, which are background. */
+interface StoredTile {
+  readonly payload: Uint8Array
+  readonly error: SlideError | null
+}
+
+type EncodedTile = StoredTile | OmittedTile
+
+/** The pixels of a tile that is stored. */
+interface TilePixels {
+  readonly image: Image
+  readonly error: SlideError | null
+}
 
 export class CompressionRun {
   readonly plan: CompressionPlan
@@ -90,8 +102,8 @@ export class CompressionRun {
    * The pixels that are encoded of tile 0 .. totalTiles - 1, level by level and row by row; null if it isn't stored.
    */
   async tileImage(number: number, signal: AbortSignal): Promise<Image | null> {
-    const image = await this.#read(this.plan.place(number), signal)
-    return 'colour' in image ? null : image
+    const read = await this.#read(this.plan.place(number), signal)
+    return 'colour' in read ? null : read.image
   }
 
   /** The payload of such a tile. */
@@ -161,10 +173,10 @@ export class CompressionRun {
       this.tilesInFlight,
       (place, either) => this.#encodeTile(place, quality, either),
       async (place, encoded) => {
-        const [bytes, colour] =
-          'payload' in encoded ? [encoded.payload, new Uint8Array(4)] : [new Uint8Array(0), colourBytes(encoded)]
+        const bytes = 'payload' in encoded ? encoded.payload : new Uint8Array(0)
+        const colour = colourBytes(encoded)
         const { offset, length } = await this.#clocks.write.while(() => writer.appendTile(bytes, colour))
-        this.#note(place, offset, length, colour, 'payload' in encoded ? undefined : encoded.error)
+        this.#note(place, offset, length, colour, encoded.error ?? undefined)
         this.#report(writer)
       },
       signal,
@@ -177,19 +189,21 @@ export class CompressionRun {
   }
 
   async #encodeTile(place: TilePlace, quality: number, signal: AbortSignal): Promise<EncodedTile> {
-    const image = await this.#read(place, signal)
-    return 'colour' in image ? image : { payload: await this.encode(image, quality, signal) }
+    const read = await this.#read(place, signal)
+    if ('colour' in read) return read
+    return { payload: await this.encode(read.image, quality, signal), error: read.error }
   }
 
   /** The pixels of a tile as they are stored. */
-  async #read(place: TilePlace, signal: AbortSignal): Promise<Image | OmittedTile> {
-    const image = await this.#clocks.read.while(() => this.#reader.read(this.plan.area(place), signal))
-    if (image instanceof SlideError) return { colour: this.#reader.slide.background, error: image }
+  async #read(place: TilePlace, signal: AbortSignal): Promise<TilePixels | OmittedTile> {
+    const { image, error } = await this.#clocks.read.while(() => this.#reader.read(this.plan.area(place), signal))
+    if (!image) return { colour: this.#reader.slide.background, error }
     const colour = blankColour(image, this.#options.background)
-    if (colour) return { colour }
+    // What couldn't be read in places says so, though the rest is glass.
+    if (colour && !error) return { colour, error }
     const { tileWidth, tileHeight } = this.plan.indexes[place.level] as TileIndex
     // A TIFF's tiles are whole, also at the edge.
-    return padTile(image, tileWidth, tileHeight)
+    return { image: padTile(image, tileWidth, tileHeight), error }
   }
 
   /** Enters a tile that is written into index and counts. */
@@ -204,8 +218,9 @@ export class CompressionRun {
     this.tiles++
     this.#pixels += area.width * area.height
     if (colour[3] === TILE.blank) this.blankTiles++
-    if (colour[3] === TILE.unreadable) {
-      const tile = { level: area.level, column, row, reason: error?.message ?? null }
+    if (colour[3] === TILE.unreadable || colour[3] === TILE.partlyUnreadable) {
+      const isPartial = colour[3] === TILE.partlyUnreadable
+      const tile = { level: area.level, column, row, isPartial, reason: error?.message ?? null }
       this.unreadable.push(tile)
       this.#options.onUnreadable?.(tile)
     }
@@ -213,7 +228,7 @@ export class CompressionRun {
 
   /** An archive of nothing but background would pass for one of an empty slide. */
   #refuseNothing(): void {
-    if (this.unreadable.length < this.plan.totalTiles) return
+    if (this.unreadable.filter(({ isPartial }) => !isPartial).length < this.plan.totalTiles) return
     const { path } = this.#reader.slide
     throw new SlideError('ERR_OPENSLIDE_READ', `${path}: no tile can be read; the first: ${this.unreadable[0]?.reason}`)
   }
@@ -235,8 +250,8 @@ export class CompressionRun {
     if (!this.#overview) {
       const { slide } = this.#reader
       const overview = new Overview(slide.levels, levels, async (level, area) => {
-        const image = await this.#clocks.read.while(() => this.#reader.read({ level, ...area }, signal))
-        return image instanceof SlideError ? fill(area.width, area.height, slide.background) : image
+        const { image } = await this.#clocks.read.while(() => this.#reader.read({ level, ...area }, signal))
+        return image ?? fill(area.width, area.height, slide.background)
       })
       await overview.make()
       this.#overview = overview
@@ -260,6 +275,8 @@ export class CompressionRun {
   }
 }
 
-function colourBytes({ colour, error }: OmittedTile): Uint8Array {
+function colourBytes(tile: EncodedTile): Uint8Array {
+  if ('payload' in tile) return Uint8Array.of(0, 0, 0, tile.error ? TILE.partlyUnreadable : TILE.stored)
+  const { colour, error } = tile
   return Uint8Array.of(colour.red, colour.green, colour.blue, error ? TILE.unreadable : TILE.blank)
 }

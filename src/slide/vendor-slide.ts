@@ -54,6 +54,7 @@ export class VendorSlide implements SlideSource, Disposable {
       if (tiff && image && isReadWrong(image)) taken.push([level, new StoredLevel(tiff.file, image, tiff.path, null)])
     }
     this.#takenOver = new Map(taken)
+    if (taken.length === 0) tiff?.close()
   }
 
   async readRegion(region: Region, signal?: AbortSignal): Promise<Image> {

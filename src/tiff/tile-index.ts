@@ -2,8 +2,14 @@
 import type { Colour } from '../image/draw.js'
 import type { Size } from '../image/image.js'
 
-/** A tile: stored; left out for being of one colour; or left out as the slide could not be read there. */
-export const TILE = { stored: 0, blank: 1, unreadable: 2 } as const
+/**
+ * A tile: stored; left out for being of one colour; left out as the slide could not be read there; or stored though the
+ * slide could not be read in places, which are background.
+ */
+export const TILE = { stored: 0, blank: 1, unreadable: 2, partlyUnreadable: 3 } as const
+
+/** Kinds of tiles whose pixels are in the file. */
+export const isStoredKind = (kind: number) => kind === TILE.stored || kind === TILE.partlyUnreadable
 
 /** Where a tile is; `level` counts those of the file. */
 export interface TilePlace {

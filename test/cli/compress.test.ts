@@ -39,6 +39,7 @@ test('compress prints the fields that scripts rely on, and nothing else on stdou
     'sourceBytes',
     'tiles',
     'unreadableTiles',
+    'warnings',
     'writeSeconds',
   ])
   t.is(result.bytes, readFileSync(at('a.cleric.tif')).length)

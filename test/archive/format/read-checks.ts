@@ -24,6 +24,7 @@ async function sampleArchive(document: FormatDocument, layout: Layout): Promise<
     { bytes },
     { colour: colourOf(document, 'blank', BLUE) },
     { colour: colourOf(document, 'unreadable', Object.values(background)) },
+    { bytes, colour: colourOf(document, 'partly unreadable') },
   ]
   const [tileWidth, tileHeight] = [TILE.width, TILE.height]
   const overviewTile = { bytes: await jpeg(512, 512) }
@@ -31,8 +32,8 @@ async function sampleArchive(document: FormatDocument, layout: Layout): Promise<
   return {
     layout,
     levels: [
-      { width: 200, height: 40, tileWidth, tileHeight, tiles },
-      { width: 50, height: 10, tileWidth: 64, tileHeight: 16, tiles: [{ colour: colourOf(document, 'blank', BLUE) }] },
+      { width: 300, height: 40, tileWidth, tileHeight, tiles },
+      { width: 75, height: 10, tileWidth: 80, tileHeight: 16, tiles: [{ colour: colourOf(document, 'blank', BLUE) }] },
     ],
     overview:
       layout === 'strict'
@@ -78,15 +79,15 @@ async function readsArchives(document: FormatDocument): Promise<void> {
       )
     }
     const [level] = archive.levels
-    assert.deepEqual([level?.columns, level?.rows, level?.blankTiles, level?.unreadableTiles], [3, 1, 1, 1])
+    assert.deepEqual([level?.columns, level?.rows, level?.blankTiles, level?.unreadableTiles], [4, 1, 1, 2])
     const { pixels } = await sampleTile(document)
     const stored = await archive.readTile(0, 0, 0)
     assert.deepEqual(stored.data, pixels.subarray(0, TILE.width * 40 * 3))
     assert.deepEqual([...(await archive.readTile(0, 1, 0)).data.subarray(0, 3)], BLUE)
     assert.deepEqual([...(await archive.readTile(0, 2, 0)).data.subarray(0, 3)], Object.values(archive.background))
     assert.deepEqual(
-      [0, 1, 2].map((column) => archive.isUnreadable(0, column, 0)),
-      [false, false, true],
+      [0, 1, 2, 3].map((column) => archive.isUnreadable(0, column, 0)),
+      [false, false, true, true],
     )
     assert.deepEqual(archive.associatedImages, ['label'])
     const label = await archive.readAssociatedImage('label')
