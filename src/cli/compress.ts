@@ -106,7 +106,9 @@ export async function compressWithProgress(
       },
       onUnreadable: ({ level, column, row, isPartial, reason }) => {
         progress.end()
-        session.warn(`tile at level ${level}, column ${column}, row ${row} is background${isPartial ? ' in places' : ''}: ${reason ?? 'unreadable'}`)
+        session.warn(
+          `tile at level ${level}, column ${column}, row ${row} is background${isPartial ? ' in places' : ''}: ${reason ?? 'unreadable'}`,
+        )
       },
     })
     progress.end()

@@ -22,7 +22,7 @@ import { keptOf } from '../slide/identity.js'
 import { checkSlide, type Level, type SlideSource, warningsOf } from '../slide/source.js'
 import { describeSlide } from './head.js'
 import type { ExportProgress } from './progress.js'
-import { exportLevels } from './pyramid.js'
+import { type ExportLevel, exportLevels } from './pyramid.js'
 import { ExportRun } from './run.js'
 import { EXPORT_COMPRESSIONS, type ExportCompression, tileCodec } from './tile-codec.js'
 
@@ -87,7 +87,10 @@ const EXPORT_CHECKS: OptionChecks<ExportOptions> = {
  * Levels are added where the slide has none within a factor of 8, and until one is no larger than 1024 pixels: each
  * pixel the mean of 4 x 4.
  *
- * @throws CorruptDataError, SlideError, ClericError ERR_FILE_EXISTS, ERR_DISK_FULL, AbortedError; TypeError and RangeError for
+ * A few tiles of each level are read back through OpenSlide, where it is installed, and compared.
+ *
+ * @throws CorruptDataError, SlideError, ClericError ERR_FILE_EXISTS, ERR_DISK_FULL, ERR_EXPORT_FAILED if OpenSlide shows
+ * something else than what was written, AbortedError; TypeError and RangeError for
  * wrong options. After a failure nothing is left of the file.
  * @example
  * await exportSlide('slide.cleric.tif', 'slide.tif', { compression: 'jpeg', quality: 85 })
@@ -128,10 +131,11 @@ export async function exportSlide(
   const source = typeof slide === 'string' ? await openAny(slide, toRead) : slide
   try {
     const kept = keptOf(source, { label, macro })
-    const levels = exportLevels(source.levels, source instanceof Archive ? source.tile : TILE)
-    const { mpp, objectivePower } = source
-    const description = describeSlide({ properties: kept.properties, mpp, objectivePower }, source.levels[0] as Level)
     const codec = tileCodec(compression, givenQuality)
+    const tile = source instanceof Archive ? source.tile : TILE
+    const levels = exportLevels(source.levels, tile, codec.isOpenSlides)
+    const { mpp, objectivePower } = source
+    const description = describeSlide({ properties: kept.properties, mpp, objectivePower }, levels[0] as ExportLevel)
     using loan = source instanceof Archive ? await source.lend(signal) : null
     const tilesInFlight = loan?.tilesInFlight ?? TILES_IN_FLIGHT
     const plan = { ...kept, levels, codec, tilesInFlight, description, overwrite, onProgress }
@@ -147,7 +151,7 @@ export async function exportSlide(
       tiles: run.tiles,
       seconds: (performance.now() - started) / 1000,
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
-      warnings: warningsOf(source),
+      warnings: [...warningsOf(source), ...run.warnings],
     }
   } finally {
     if (source !== slide) source.close()

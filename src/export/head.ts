@@ -3,7 +3,7 @@
  * of an Aperio SVS file, by which OpenSlide, QuPath and Bio-Formats recognise label, macro image, resolution and
  * objective power.
  */
-import type { Level, SlideSource } from '../slide/source.js'
+import type { SlideSource } from '../slide/source.js'
 import {
   type Fields,
   optionalField,
@@ -11,6 +11,7 @@ import {
   resolutionFields,
   type StoredImage,
   stripFields,
+  stripsFields,
   tileFields,
 } from '../tiff/image-fields.js'
 import { HORIZONTAL, MACRO, REDUCED, TAGS } from '../tiff/tags.js'
@@ -27,14 +28,17 @@ export interface ExportContents {
   readonly iccProfile: Uint8Array | null
 }
 
+/** Relative difference up to which two resolutions are one that was rounded. */
+const SAME = 1e-6
+
 /** Bytes of the head. Their number depends on sizes and facts, not on where tiles are or how long. */
 export function encodeHead({ levels, images, codec, mpp, description, iccProfile }: ExportContents): Uint8Array {
   const icc = iccProfile ? undefinedBytes(iccProfile) : null
   const { compression, photometric, isPredicted } = codec
   const tiled = levels.map(
-    ({ level, index }, i): Fields => [
+    ({ level, index, isStrips }, i): Fields => [
       ...pixelFields(level, compression, photometric, i > 0 ? REDUCED : 0),
-      ...tileFields(index),
+      ...(isStrips ? stripsFields(index) : tileFields(index)),
       ...resolutionFields(mpp, level.downsample),
       ...optionalField(TAGS.Predictor, isPredicted ? short(HORIZONTAL) : null),
       ...optionalField(TAGS.IccProfile, icc),
@@ -52,17 +56,23 @@ export function encodeHead({ levels, images, codec, mpp, description, iccProfile
 /**
  * The ImageDescription of the first directory: the slide's own, unless that is XML. Such descriptions (OME, Leica,
  * Philips) list the images of the file they stand in, which readers would look for in vain. In place of XML, and where
- * there was none, it is in the words of an SVS file.
+ * there was none, it is in the words of an SVS file, unless these would say less than the tags: they have one number
+ * for the resolution, and OpenSlide takes no file for an SVS file whose first image has no tiles.
  */
 export function describeSlide(
   slide: Pick<SlideSource, 'properties' | 'mpp' | 'objectivePower'>,
-  { width, height }: Level,
+  { level: { width, height }, isStrips }: Pick<ExportLevel, 'level' | 'isStrips'>,
 ): string {
   const { properties, mpp, objectivePower } = slide
   const original = properties['tiff.ImageDescription'] ?? properties['openslide.comment'] ?? ''
-  if (original.trim() !== '' && !/^\s*\ufeff?\s*</.test(original)) return original
-  const facts = [`Aperio Image Library (written by cleric)\n${width}x${height}`]
+  const isSquare = mpp === null || Math.abs(mpp.x - mpp.y) <= SAME * Math.max(mpp.x, mpp.y)
+  const mayBeAperio = isSquare && !isStrips
+  const isOwn = original.trim() !== '' && !/^\s*\ufeff?\s*</.test(original)
+  if (isOwn && (mayBeAperio || !original.startsWith('Aperio'))) return original
+  const facts = [
+    `${mayBeAperio ? 'Aperio Image Library (written by cleric)' : 'Written by cleric'}\n${width}x${height}`,
+  ]
   if (objectivePower !== null) facts.push(`AppMag = ${objectivePower}`)
-  if (mpp) facts.push(`MPP = ${Number(((mpp.x + mpp.y) / 2).toPrecision(10))}`)
+  if (mpp && isSquare) facts.push(`MPP = ${Number(mpp.x.toPrecision(10))}`)
   return facts.join('|')
 }

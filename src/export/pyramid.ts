@@ -2,8 +2,9 @@
  * Which levels an export has: the slide's own, and coarser ones where a viewer would otherwise have to read too much at
  * once.
  */
+import type { Size } from '../image/image.js'
 import type { Level } from '../slide/source.js'
-import { emptyIndex, type TileIndex } from '../tiff/tile-index.js'
+import { emptyIndex, indexOf, TILE_MULTIPLE, type TileIndex } from '../tiff/tile-index.js'
 
 /** How much coarser a level that is made is than the one before it. A divisor of every tile's side. */
 export const STEP = 4
@@ -15,6 +16,8 @@ const SMALLEST = 1024
 export interface ExportLevel {
   readonly level: Level
   readonly index: TileIndex
+  /** Whether it is stored in strips, as wide as the level, instead of tiles. */
+  readonly isStrips: boolean
   /** The slide's number of the level; null if it is made from the level before it. */
   readonly number: number | null
 }
@@ -23,25 +26,38 @@ export interface ExportLevel {
  * The levels of the slide in their order, with others in between and after them so that none is 8 times coarser than
  * the one before it, or more, and the last fits on a screen. There are two at least: readers of SVS files take the
  * second image for a thumbnail unless it has tiles.
+ *
+ * libtiff, by which OpenSlide reads what isn't JPEG, scrambles the tiles of levels that are narrower or lower than one.
+ * There, tiles are no larger than the level, or strips where the level is smaller than any tile.
+ *
+ * @param mayExceed whether tiles may be larger than their level
  */
-export function exportLevels(levels: readonly Level[], tile: number): ExportLevel[] {
+export function exportLevels(levels: readonly Level[], tile: number, mayExceed: boolean): ExportLevel[] {
   const all: ExportLevel[] = []
   for (const [number, { width, height, downsample }] of levels.entries()) {
     const level = { width, height, downsample }
     const next = levels[number + 1]
-    all.push({ level, index: emptyIndex(level, tile), number })
+    all.push({ level, ...placesOf(level, tile, mayExceed), number })
     for (let last = level; isFarFrom(last, next) || (!next && all.length === 1 && largest(last) > 1); ) {
       last = {
         width: Math.ceil(last.width / STEP),
         height: Math.ceil(last.height / STEP),
         downsample: last.downsample * STEP,
       }
-      const index = emptyIndex(last, tile)
-      if (last.width * index.tileHeight * 3 > MAX_ROW_BYTES) break
-      all.push({ level: last, index, number: null })
+      const places = placesOf(last, tile, mayExceed)
+      if (last.width * places.index.tileHeight * 3 > MAX_ROW_BYTES) break
+      all.push({ level: last, ...places, number: null })
     }
   }
   return all
+}
+
+function placesOf(level: Size, tile: number, mayExceed: boolean): Pick<ExportLevel, 'index' | 'isStrips'> {
+  if (mayExceed) return { index: emptyIndex(level, tile), isStrips: false }
+  const within = (side: number) => Math.min(tile, Math.floor(side / TILE_MULTIPLE) * TILE_MULTIPLE)
+  const [width, height] = [within(level.width), within(level.height)]
+  if (width > 0 && height > 0) return { index: indexOf(level, width, height), isStrips: false }
+  return { index: indexOf(level, level.width, Math.min(tile, level.height)), isStrips: true }
 }
 
 function isFarFrom(level: Level, next: Level | undefined): boolean {

@@ -11,6 +11,7 @@ import { TIFF_HEADER_BYTES } from '../tiff/writer.js'
 import { encodeHead } from './head.js'
 import type { ExportProgress } from './progress.js'
 import type { ExportLevel } from './pyramid.js'
+import { ReadBack } from './read-back.js'
 import { Reducer } from './reducer.js'
 import type { TileCodec } from './tile-codec.js'
 
@@ -53,10 +54,13 @@ export class ExportRun {
   readonly totalPixels: number
   readonly totalTiles: number
   tiles = 0
+  /** Why what was written could not be checked. */
+  readonly warnings: string[] = []
   readonly #slide: SlideSource
   readonly #plan: ExportPlan
   readonly #plain = new Map<string, Written>()
   readonly #signal: AbortSignal
+  readonly #readBack: ReadBack
   #file: PartialFile | null = null
   #position = 0
   #pixels = 0
@@ -65,6 +69,7 @@ export class ExportRun {
     this.#slide = slide
     this.#plan = plan
     this.#signal = signal
+    this.#readBack = new ReadBack(plan.levels, plan.codec)
     this.totalTiles = plan.levels.reduce((sum, { index }) => sum + index.length.length, 0)
     this.totalPixels = plan.levels.reduce((sum, { level }) => sum + level.width * level.height, 0)
   }
@@ -85,7 +90,9 @@ export class ExportRun {
       for (const { bytes, ...image } of jpegs) stored.push({ ...image, ...(await this.#append(bytes)) })
       throwIfAborted(this.#signal)
       const head = encodeHead({ ...contents, images: stored })
-      await file.publish(head, TIFF_HEADER_BYTES, this.#position, this.#plan.overwrite)
+      await file.publish(head, TIFF_HEADER_BYTES, this.#position, this.#plan.overwrite, async (partial) => {
+        this.warnings.push(...(await this.#readBack.check(partial, output, this.#signal)))
+      })
       return this.#position
     } finally {
       await file.discard()
@@ -138,7 +145,9 @@ export class ExportRun {
   }
 
   async #encodeTile(i: number, image: Image): Promise<EncodedTile> {
-    const { tileWidth, tileHeight } = (this.#plan.levels[i] as ExportLevel).index
+    const { index, isStrips } = this.#plan.levels[i] as ExportLevel
+    // The last strip has the rows that are left.
+    const [tileWidth, tileHeight] = [index.tileWidth, isStrips ? image.height : index.tileHeight]
     const plain = isPlain(image) ? `${tileWidth}x${tileHeight}:${image.data.subarray(0, 3).join()}` : null
     if (plain !== null && this.#plain.has(plain)) return { image, plain, bytes: null }
     const bytes = await this.#plan.codec.encode(growImage(image, tileWidth, tileHeight))
@@ -150,6 +159,7 @@ export class ExportRun {
     const known = plain === null ? undefined : this.#plain.get(plain)
     // Whether to write it is decided here, where tiles come in order: the file must not depend on timing.
     const written = known ?? (await this.#append(bytes as Uint8Array))
+    if (bytes) this.#readBack.note({ level: i, column, row, image, bytes })
     if (plain !== null && this.#plain.size < MAX_PLAIN) this.#plain.set(plain, written)
     const at = row * index.columns + column
     index.offset[at] = written.offset

@@ -1,9 +1,10 @@
 /** The codecs that every reader of TIFF slides has. */
 import { promisify } from 'node:util'
 import { deflate } from 'node:zlib'
-import type { Image } from '../image/image.js'
+import sharp from 'sharp'
+import { cropImage, type Image } from '../image/image.js'
 import { jpegOptions } from '../image/jpeg.js'
-import { fromImage } from '../image/sharp.js'
+import { fromImage, toImage } from '../image/sharp.js'
 import { COMPRESSION, PHOTOMETRIC } from '../tiff/tags.js'
 
 /** `jpeg` and `webp` lose something, `deflate` nothing. */
@@ -16,7 +17,13 @@ export interface TileCodec {
   readonly photometric: number
   /** Whether what is compressed are differences from the pixel to the left. */
   readonly isPredicted: boolean
+  /** Whether OpenSlide decodes it itself; it leaves other codecs to libtiff. */
+  readonly isOpenSlides: boolean
   encode(tile: Image): Promise<Uint8Array>
+  /** The pixels of a tile again, cut to the size of `image`, which it was made of. */
+  decode(bytes: Uint8Array, image: Image): Promise<Image>
+  /** By how much values may differ between decoders. */
+  readonly tolerance: number
 }
 
 /** @param quality 1 to 100; of no meaning to `deflate` */
@@ -28,23 +35,37 @@ export function tileCodec(compression: ExportCompression, quality: number): Tile
         compression: number,
         photometric: PHOTOMETRIC.ycbcr,
         isPredicted: false,
+        isOpenSlides: true,
         encode: (tile) => fromImage(tile).jpeg(jpegOptions(quality)).toBuffer(),
+        decode: decoded,
+        tolerance: 4,
       }
     case 'webp':
       return {
         compression: number,
         photometric: PHOTOMETRIC.rgb,
         isPredicted: false,
+        isOpenSlides: false,
         encode: (tile) => fromImage(tile).webp({ quality }).toBuffer(),
+        decode: decoded,
+        tolerance: 4,
       }
     case 'deflate':
       return {
         compression: number,
         photometric: PHOTOMETRIC.rgb,
         isPredicted: true,
+        isOpenSlides: false,
         encode: (tile) => promisify(deflate)(differences(tile)),
+        // It loses nothing.
+        decode: async (_, image) => image,
+        tolerance: 0,
       }
   }
+}
+
+async function decoded(bytes: Uint8Array, { width, height }: Image): Promise<Image> {
+  return cropImage(await toImage(sharp(bytes)), width, height)
 }
 
 /** Each channel's difference, modulo 256, from the pixel to the left. */

@@ -42,15 +42,23 @@ export class PartialFile {
   /**
    * Writes the head, its first `header` bytes last, cuts the file after byte `length` and gives it its name.
    *
+   * @param check called when the file is whole and hasn't its name yet; if it throws it won't have it
    * @throws ClericError ERR_FILE_EXISTS, ERR_DISK_FULL
    */
-  async publish(head: Uint8Array, header: number, length: number, overwrite: boolean): Promise<void> {
+  async publish(
+    head: Uint8Array,
+    header: number,
+    length: number,
+    overwrite: boolean,
+    check?: (partial: string) => Promise<void>,
+  ): Promise<void> {
     await this.handle.truncate(length)
     await this.write(head.subarray(header), header)
     // Everything must be on disk before the header, which makes it a TIFF.
     await this.handle.datasync()
     await this.write(head.subarray(0, header), 0)
     await this.handle.sync()
+    await check?.(partialOf(this.path))
     refuseExisting(this.path, overwrite)
     if (!(await this.hasName())) throw takenOver(this.path)
     await this.handle.close()

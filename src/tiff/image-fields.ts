@@ -46,6 +46,15 @@ export function tileFields({ tileWidth, tileHeight, offset, length }: TileIndex)
   ]
 }
 
+/** The places of an image in strips as wide as itself: those of its tiles, one in a row. */
+export function stripsFields({ tileHeight, offset, length }: TileIndex): Fields {
+  return [
+    [TAGS.RowsPerStrip, long([tileHeight])],
+    [TAGS.StripOffsets, long8(offset)],
+    [TAGS.StripByteCounts, long(length)],
+  ]
+}
+
 /** The fields of an image that is one strip, a JPEG without chroma subsampling. */
 export function stripFields(image: StoredImage, subfile: number): Fields {
   return [

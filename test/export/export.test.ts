@@ -186,13 +186,20 @@ test('levels are made where the slide has none: means of 4 x 4 pixels', async (t
     const last = levels.at(-1) as Level
     t.true(Math.max(last.width, last.height) <= 1024)
     t.is(levels.length > 1, width * height > 1)
-    await using opened = await openOpenSlide(path)
+    // What is narrower or lower than any tile is in strips, and for other readers than OpenSlide.
+    const opened = await openSlide(path)
+    t.is(opened.format, Math.min(width, height) < 16 ? 'tiff' : 'aperio')
     t.is(opened.levels.length, images.length)
     for (const [level, image] of images.entries()) {
       const shown = await toImage(sharp(path, { page: level }))
       t.deepEqual([shown.width, shown.height], [image.width, image.height])
       t.true(Buffer.from(shown.data).equals(image.data), `${width} x ${height}, level ${level}`)
+      // OpenSlide interpolates where a level isn't a whole number of times smaller.
+      const isWhole = opened.format === 'tiff' || Number.isInteger(opened.levels[level]?.downsample)
+      const read = isWhole ? await whole(opened, level) : shown
+      t.true(Buffer.from(read.data).equals(image.data), `${width} x ${height}, level ${level}, opened`)
     }
+    opened.close()
   }
 })
 
@@ -209,7 +216,7 @@ test('a gap between levels is filled; levels that are near each other stay alone
 
 async function description(t: ExecutionContext, facts: Partial<SlideSource>): Promise<string> {
   const path = at('description.tif')
-  const source = memorySlide([pattern(64, 48)], { mpp: { x: 0.25, y: 0.251 }, objectivePower: 40, ...facts })
+  const source = memorySlide([pattern(64, 48)], { mpp: { x: 0.25, y: 0.25 }, objectivePower: 40, ...facts })
   await exportSlide(source, path, { overwrite: true })
   await using opened = await openOpenSlide(path)
   t.is(opened.levels[0]?.width, 64)
@@ -220,13 +227,50 @@ test("ImageDescription is the slide's own, unless it is XML about another file",
   const own = 'Aperio Image Library v11.2.1 \r\n46000x32914 [0,0 64x48]|AppMag = 20|MPP = 0.4990|Filename = CMU-1'
   t.is(await description(t, { properties: { 'tiff.ImageDescription': own } }), own)
   t.is(await description(t, { properties: { 'openslide.comment': 'Slide 12, spleen' } }), 'Slide 12, spleen')
-  const made = 'Aperio Image Library (written by cleric)\n64x48|AppMag = 40|MPP = 0.2505'
+  const made = 'Aperio Image Library (written by cleric)\n64x48|AppMag = 40|MPP = 0.25'
   const leica = '<?xml version="1.0"?><scn xmlns="http://www.leica-microsystems.com/scn/2010/10/01"><collection/></scn>'
   for (const properties of [{}, { 'tiff.ImageDescription': leica }, { 'tiff.ImageDescription': ' \n<OME/>' }]) {
     t.is(await description(t, { properties }), made)
   }
   const bare = await description(t, { mpp: null, objectivePower: null })
   t.is(bare, 'Aperio Image Library (written by cleric)\n64x48')
+})
+
+test('a resolution that differs between the axes comes back as it was, also where the slide had one number for both', async (t) => {
+  const mpp = { x: 0.25, y: 0.251 }
+  for (const properties of [{}, { 'tiff.ImageDescription': 'Aperio Image Library\r\n64x48|AppMag = 40|MPP = 0.25' }]) {
+    const source = memorySlide([pattern(64, 48)], { mpp, properties })
+    const path = at('unequal.tif')
+    await exportSlide(source, path, { overwrite: true })
+    using opened = await openSlide(path)
+    t.true(Math.abs((opened.mpp?.x as number) / mpp.x - 1) < 1e-7, `${opened.mpp?.x}`)
+    t.true(Math.abs((opened.mpp?.y as number) / mpp.y - 1) < 1e-7, `${opened.mpp?.y}`)
+    t.notRegex(opened.properties['tiff.ImageDescription'] as string, /Aperio|MPP/)
+  }
+})
+
+test('OpenSlide shows every level as it was written, however small: tiles are never larger than a level', async (t) => {
+  for (const compression of ['deflate', 'webp', 'jpeg'] as const) {
+    const images = [pattern(300, 250), pattern(150, 125), pattern(75, 62), pattern(37, 31), pattern(18, 15)]
+    const path = at(`small-${compression}.tif`)
+    const { warnings } = await exportSlide(memorySlide(images), path, { compression })
+    t.deepEqual(warnings, [])
+    await using openslide = await openOpenSlide(path)
+    using opened = await openSlide(path)
+    // The last level is lower than any tile: it is in a strip, and OpenSlide shows the others.
+    t.is(openslide.levels.length, compression === 'jpeg' ? 5 : 4)
+    for (const [level, image] of images.entries()) {
+      const expected = await toImage(sharp(path, { page: level }))
+      for (const reader of level < openslide.levels.length ? [openslide, opened] : []) {
+        const shown = await whole(reader, level)
+        let most = 0
+        for (const [i, value] of shown.data.entries())
+          most = Math.max(most, Math.abs(value - (expected.data[i] as number)))
+        t.true(most <= (compression === 'deflate' ? 0 : 4), `${compression}, level ${level}: ${most}`)
+      }
+      if (compression === 'deflate') t.true(Buffer.from(expected.data).equals(image.data))
+    }
+  }
 })
 
 test('every associated image keeps its name', async (t) => {
