@@ -1,8 +1,8 @@
 /** Decoded tiles: one bound for all who share it, one decode for all who ask at once. */
 import test from 'ava'
-import { TileCache } from '../../src/image/tile-cache.js'
 import { fill, WHITE } from '../../src/image/draw.js'
 import type { Image } from '../../src/image/image.js'
+import { TileCache } from '../../src/image/tile-cache.js'
 
 const BYTES = 4 * 4 * 3
 const tile = async (): Promise<Image> => fill(4, 4, WHITE)
