@@ -54,7 +54,7 @@ export async function imageFacts(path: string, metadata: Metadata, choice: Slide
     role: i === (page ?? 0) ? 'level 0' : null,
   }))
   const warnings = frames > 1 ? [`${frames - 1} of the ${frames} images that it holds aren't taken`] : []
-  const found = metadata.format === 'png' ? pngResolution(chunks) : jfifResolution(start)
+  const found = metadata.format === 'png' ? pngResolution(chunks) : (jfifResolution(start) ?? exifResolution(metadata))
   const isTurned = (metadata.orientation ?? 1) >= 5
   const mpp = found && isTurned ? { x: found.y, y: found.x } : found
   return { mpp, page, isDeep, contents, warnings }
@@ -80,7 +80,8 @@ function pngChunks(start: Uint8Array): Map<string, DataView> {
     const length = view.getUint32(at)
     const name = String.fromCharCode(...start.subarray(at + 4, at + 8))
     if (name === 'IDAT' || at + 12 + length > start.length) break
-    chunks.set(name, new DataView(start.buffer, start.byteOffset + at + 8, length))
+    // Each of those that are looked for may be there once; libpng, too, takes the first.
+    if (!chunks.has(name)) chunks.set(name, new DataView(start.buffer, start.byteOffset + at + 8, length))
     at += 12 + length
   }
   return chunks
@@ -91,6 +92,11 @@ function pngResolution(chunks: ReadonlyMap<string, DataView>): Resolution | null
   const physical = chunks.get('pHYs')
   if (physical?.byteLength !== 9 || physical.getUint8(8) !== 1) return null
   return sensible({ x: 1e6 / physical.getUint32(0), y: 1e6 / physical.getUint32(4) })
+}
+
+/** Of Exif, in dots an inch, the same both ways. */
+function exifResolution({ density }: Metadata): Resolution | null {
+  return density === undefined ? null : sensible({ x: 25_400 / density, y: 25_400 / density })
 }
 
 /** Of a JPEG's JFIF segment, the first; null for other files. Source: JFIF 1.02. */

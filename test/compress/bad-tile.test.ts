@@ -46,7 +46,8 @@ for (const [name, tags] of [
     writeFileSync(at(`sound-${name}`), await drawTiff([drawn]))
     writeFileSync(at(name), await drawTiff([{ ...drawn, damage }]))
     await t.throwsAsync(compressSlide(at(name), at('failed.cleric.tif'), { codec, tile: 256 }), {
-      message: /level 0, \d+ x \d+ pixels from 0, 0 .*can't be read.*(tile 1, 1|OpenSlide|JPEG).*--on-bad-tile background/,
+      message:
+        /level 0, \d+ x \d+ pixels from 0, 0 .*can't be read.*(tile 1, 1|OpenSlide|JPEG).*--on-bad-tile background/,
     })
     const path = at(`${name}.cleric.tif`)
     const options = { codec, tile: 256, background: 'keep', onBadTile: 'background' } as const
