@@ -67,8 +67,10 @@ export { TileCache } from './image/tile-cache.js'
 export { type CompareOptions, compareSlides, type LevelComparison } from './metrics/compare.js'
 export { msSsim } from './metrics/ms-ssim.js'
 export { psnr } from './metrics/psnr.js'
+export type { SlideChoice } from './slide/choice.js'
 export { type OpenSlideOptions, openSlide } from './slide/open.js'
-export type { Level, Region, Resolution, SlideSource } from './slide/source.js'
+export type { RangeChoice } from './slide/range.js'
+export type { HeldImage, Level, Region, Resolution, SlideSource } from './slide/source.js'
 export type { TilePlace } from './tiff/tile-index.js'
 
 /**
