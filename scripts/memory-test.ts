@@ -78,7 +78,8 @@ if (parts.includes('slides')) {
 }
 if (parts.includes('cycles')) {
   const cycles = Number(values.cycles)
-  if (!(Number.isInteger(cycles) && cycles > 0)) throw new Error(`Expected a number of cycles but received ${values.cycles}`)
+  if (!(Number.isInteger(cycles) && cycles > 0))
+    throw new Error(`Expected a number of cycles but received ${values.cycles}`)
   if (values.device !== 'webgpu') await measureLeaks('cpu', cycles)
   if (values.device !== 'cpu') {
     const adapter = await pickAdapter().catch((error: unknown) => {
