@@ -54,7 +54,7 @@ test('so many archives stay open, the most recently used; one that is in use sta
     t.is(opened.size, MOST_OPEN - 1)
     for (const [name, archive] of opened) t.true(await isOpen(archive), name)
     // Visited again, the first one is no longer that which has waited longest.
-    t.is(await visited(library, first), opened.get(first))
+    t.is(await visited(library, first), opened.get(first) as Archive)
     await visited(library, others.at(-3) as string)
     t.true(await isOpen(opened.get(first) as Archive))
     t.false(await isOpen(opened.get(third) as Archive))
