@@ -10,11 +10,11 @@ import { fill, paste } from '../image/draw.js'
 import { cropImage, type Image } from '../image/image.js'
 import { toImage } from '../image/sharp.js'
 import { checkRegion, type Level, levelPosition, type Region, type SlideSource } from '../slide/source.js'
-import type { StoredImage } from '../tiff/image-fields.js'
 import { colourOf, kindOf, TILE, type TileIndex } from '../tiff/tile-index.js'
 import type { Description } from './description.js'
 import { type OpenedHead, readHead } from './head-reader.js'
-import type { Layout } from './head-writer.js'
+import type { ChecksummedImage, Layout } from './head-writer.js'
+import { type BadBytes, type Batch, badBytesOf, batchesOf, CHANGED_BYTES, isIntact, partsOf } from './parts.js'
 import { TileCache, type TileSpace } from './tile-cache.js'
 
 export interface ArchiveOptions extends CodecChoice {
@@ -236,6 +236,30 @@ export class Archive implements SlideSource, Disposable {
     return this.#jpeg(stored, `associated image ${name}`, signal)
   }
 
+  /**
+   * Whether it has checksums of tiles, overview and associated images, by which damage is noticed when they are read.
+   * Archives that were written before there were any have none.
+   */
+  get hasChecksums(): boolean {
+    return this.#head.isChecksummed
+  }
+
+  /** @internal Everything behind the head, in pieces of about `size` bytes, for validation. */
+  batches(size: number): Iterable<Batch> {
+    return batchesOf(partsOf(this.#head), size)
+  }
+
+  /** @internal The bytes behind the head that are no part of it, or of two parts. */
+  badBytes(): BadBytes[] {
+    return badBytesOf(this.#head, this.bytes)
+  }
+
+  /** @internal Bytes of the file. */
+  readBytes(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+    this.#mustBeOpen()
+    return this.#bytes.read(offset, length, signal)
+  }
+
   /** @internal The tiles of the JPEG pyramid that other programs show, for validation. */
   get overview(): readonly TileIndex[] {
     return this.#head.overview.map(({ index }) => index)
@@ -243,9 +267,9 @@ export class Archive implements SlideSource, Disposable {
 
   /** @internal Number `at` of the tiles of one level of {@link overview}; not cut to the level. */
   async readOverviewTile(level: number, at: number, signal?: AbortSignal): Promise<Image> {
-    const { offset, length, tileWidth: width, tileHeight: height } = this.overview[level] as TileIndex
-    const stored = { offset: offset[at] as number, length: length[at] as number, width, height }
-    return this.#jpeg(stored, `tile ${at} of overview ${level}`, signal)
+    const { offset, length, checksum, tileWidth: width, tileHeight: height } = this.overview[level] as TileIndex
+    const place = { offset: offset[at] as number, length: length[at] as number, checksum: checksum[at] as number }
+    return this.#jpeg({ ...place, width, height }, `tile ${at} of overview ${level}`, signal)
   }
 
   /** The ICC profile of the slide's colours, or null. */
@@ -270,6 +294,9 @@ export class Archive implements SlideSource, Disposable {
     signal: AbortSignal,
   ): Promise<Image> {
     const payload = await this.#bytes.read(index.offset[at] as number, index.length[at] as number, signal)
+    if (this.hasChecksums && !isIntact(payload, index.checksum[at] as number)) {
+      throw new CorruptDataError('ERR_CORRUPT_TILE', CHANGED_BYTES)
+    }
     using loan = await this.#lend(signal)
     const tile = { width: index.tileWidth, height: index.tileHeight, quality: this.quality }
     return cropImage(await loan.codec.decodePayload(payload, tile, signal), size.width, size.height)
@@ -293,9 +320,10 @@ export class Archive implements SlideSource, Disposable {
     return length[row * columns + column] !== 0 && !this.#tiles.has(keyOf(level, column, row))
   }
 
-  async #jpeg(stored: Omit<StoredImage, 'name'>, what: string, signal?: AbortSignal): Promise<Image> {
+  async #jpeg(stored: Omit<ChecksummedImage, 'name'>, what: string, signal?: AbortSignal): Promise<Image> {
     const bytes = await this.#bytes.read(stored.offset, stored.length, signal)
     try {
+      if (this.hasChecksums && !isIntact(bytes, stored.checksum)) throw new Error(CHANGED_BYTES)
       const pipeline = sharp(bytes, { failOn: 'error' })
       // Nothing else is ever written, and other decoders are more for a hostile file to aim at.
       const { format, width, height } = await pipeline.metadata()

@@ -8,6 +8,7 @@ import { type Description, readSlideFacts, writeSlideFacts } from '../archive/de
 import { MAX_HEAD_BYTES } from '../archive/head-reader.js'
 import { type Contents, encodeHead, type Layout } from '../archive/head-writer.js'
 import { outOfRange } from '../arguments.js'
+import { crc32c } from '../entropy/crc32c.js'
 import { SlideError } from '../errors.js'
 import type { Size } from '../image/image.js'
 import { type Kept, keptOf } from '../slide/identity.js'
@@ -113,7 +114,12 @@ export class CompressionPlan {
       iccProfile: this.#kept.iccProfile,
       indexes: this.indexes,
       overview: layout === 'compat' ? overviewLevels(this.#levels[0] as Level) : [],
-      images: images.map(({ bytes, ...image }) => ({ ...image, offset: 0, length: bytes.length })),
+      images: images.map(({ bytes, ...image }) => ({
+        ...image,
+        offset: 0,
+        length: bytes.length,
+        checksum: crc32c(bytes),
+      })),
       fileLength: 0,
     }
   }

@@ -49,6 +49,8 @@ export const TAGS = {
   ClericTileColours: 65102,
   /** Length of the head, length of the file, CRC-32C of the head. */
   ClericSeal: 65103,
+  /** CRC-32C of the bytes of every tile, or of the strip. */
+  ClericChecksums: 65104,
 } as const
 export type Tag = (typeof TAGS)[keyof typeof TAGS]
 

@@ -155,13 +155,9 @@ test('export writes a TIFF that is as good as the archive, and says what is in i
 
 test('validate: status 0 for a sound archive, 1 and the place for a damaged one', async (t) => {
   const path = await archive('validate.cleric.tif', '--background', 'keep')
-  t.deepEqual((await run('validate', path, '--json')).json(), {
-    ok: true,
-    tiles: 12,
-    bad: [],
-    unreadable: [],
-    badImages: [],
-  })
+  const sound = { ok: true, tiles: 12, bad: [], unreadable: [], badImages: [], badBytes: [], checksums: true }
+  t.deepEqual((await run('validate', path, '--json')).json(), sound)
+  t.deepEqual((await run('validate', path, '--quick', '--json')).json(), sound)
   const bytes = readFileSync(path)
   const { offset, column } = await firstTile(path)
   t.is(column, 0)
@@ -170,6 +166,9 @@ test('validate: status 0 for a sound archive, 1 and the place for a damaged one'
   const bad = await run('validate', path, '--json')
   t.is(bad.status, 1)
   t.like(bad.json(), { ok: false, tiles: 12, bad: [{ level: 0, column: 0, row: 0, code: 'ERR_CORRUPT_TILE' }] })
+  const quick = await run('validate', path, '--quick')
+  t.is(quick.status, 1)
+  t.regex(quick.stdout, /1 of 12 tiles are bad\n.*\n +0 +0 +0 .*its checksum doesn't agree/)
 })
 
 for (const argv of [
