@@ -1,8 +1,10 @@
 import type { CodecChoice } from '../codec/arguments.js'
 import { type ExportOptions, type ExportResult, exportSlide } from '../export/export.js'
 import { EXPORT_COMPRESSIONS, type ExportCompression } from '../export/tile-codec.js'
+import type { IccMode } from '../slide/colour.js'
 import { type Cli, codecOptions, type Session } from './cli.js'
 import { byteSize, duration, integerFrom, oneOf } from './quantities.js'
+import { iccOption } from './write-image.js'
 
 interface Options extends CodecChoice {
   readonly output: string
@@ -11,6 +13,7 @@ interface Options extends CodecChoice {
   readonly label: boolean
   readonly macro: boolean
   readonly overwrite?: boolean
+  readonly icc: IccMode
 }
 
 export function addExport(cli: Cli): void {
@@ -30,7 +33,8 @@ export function addExport(cli: Cli): void {
           .option('--quality <number>', 'of jpeg or webp, 1 to 100 (default: 90)', integerFrom(1, 100))
           .option('--no-label', 'leave the label out, and all that may identify')
           .option('--no-macro', 'leave the macro image out, and all that may identify')
-          .option('--overwrite', 'replace an existing file'),
+          .option('--overwrite', 'replace an existing file')
+          .addOption(iccOption()),
       ),
     async (session, { codec, ...options }, file) => {
       const result = await exportWithProgress(session, file as string, { ...options, compression: codec })

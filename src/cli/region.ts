@@ -1,8 +1,10 @@
 import { openAny } from '../archive/open-any.js'
 import type { CodecChoice } from '../codec/arguments.js'
+import type { IccMode } from '../slide/colour.js'
+import { inColours } from '../slide/slide-in-colours.js'
 import { type Cli, codecOptions } from './cli.js'
 import { integerFrom } from './quantities.js'
-import { checkImageOutput, imagePath, writeImage } from './write-image.js'
+import { checkImageOutput, iccOption, imagePath, writeImage } from './write-image.js'
 
 interface Options extends CodecChoice {
   readonly output: string
@@ -11,6 +13,7 @@ interface Options extends CodecChoice {
   readonly y: number
   readonly width: number
   readonly height: number
+  readonly icc: IccMode
 }
 
 const PLACE = integerFrom(-(2 ** 40), 2 ** 40)
@@ -28,15 +31,17 @@ export function addRegion(cli: Cli): void {
           .option('--x <pixels>', 'left edge, in level-0 pixels', PLACE, 0)
           .option('--y <pixels>', 'top edge, in level-0 pixels', PLACE, 0)
           .requiredOption('--width <pixels>', "width, in the level's pixels", SIZE)
-          .requiredOption('--height <pixels>', "height, in the level's pixels", SIZE),
+          .requiredOption('--height <pixels>', "height, in the level's pixels", SIZE)
+          .addOption(iccOption()),
       ),
     async (session, options, file) => {
-      const { x, y, level, width, height, output } = options
+      const { x, y, level, width, height, output, icc } = options
       checkImageOutput(output, [file, options.model])
       const opened = await openAny(file as string, session.opening(options))
       try {
-        const region = await opened.readRegion({ x, y, level, width, height }, session.signal)
-        const bytes = await writeImage(output, region)
+        const slide = await inColours(opened, icc)
+        const region = await slide.readRegion({ x, y, level, width, height }, session.signal)
+        const bytes = await writeImage(output, region, slide.iccProfile?.() ?? null)
         return {
           json: { output, bytes, x, y, level, width, height },
           text: `${output}: ${width} x ${height} pixels of level ${level} from ${x}, ${y}`,

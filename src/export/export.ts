@@ -17,7 +17,9 @@ import type { PayloadCodec } from '../codec/codec.js'
 import { throwIfAborted } from '../errors.js'
 import { checkOutput } from '../files/output.js'
 import { partialNames } from '../files/partial-file.js'
+import { ICC_MODES, type IccMode } from '../slide/colour.js'
 import { keptOf } from '../slide/identity.js'
+import { inColours } from '../slide/slide-in-colours.js'
 import { checkSlide, type Level, type SlideSource } from '../slide/source.js'
 import { describeSlide } from './head.js'
 import type { ExportProgress } from './progress.js'
@@ -34,6 +36,8 @@ export interface ExportOptions extends CodecChoice {
   readonly label?: boolean | undefined
   /** false leaves the macro image out, and everything that may identify. */
   readonly macro?: boolean | undefined
+  /** What becomes of the slide's ICC profile; default "keep". "srgb" converts the pixels by it. */
+  readonly icc?: IccMode | undefined
   readonly overwrite?: boolean | undefined
   /** An open codec to decode an archive with; it isn't closed. Default: one that all of the program shares. */
   readonly codec?: PayloadCodec | undefined
@@ -69,6 +73,7 @@ const EXPORT_CHECKS: OptionChecks<ExportOptions> = {
   },
   label: checkFlag,
   macro: checkFlag,
+  icc: (value, name) => checkOneOf(value, name, ICC_MODES),
   overwrite: checkFlag,
   ...codecUseChecks(),
   onProgress: checkCallback,
@@ -104,6 +109,7 @@ export async function exportSlide(
     quality: givenQuality = DEFAULT_QUALITY,
     label = true,
     macro = true,
+    icc = 'keep',
     overwrite = false,
     onProgress,
     signal = new AbortController().signal,
@@ -118,7 +124,8 @@ export async function exportSlide(
   const toRead = { codec: given, model, device, adapter, cacheBytes: 0, signal }
   const source = typeof slide === 'string' ? await openAny(slide, toRead) : slide
   try {
-    const kept = keptOf(source, { label, macro })
+    const coloured = await inColours(source, icc)
+    const kept = keptOf(coloured, { label, macro })
     const levels = exportLevels(source.levels, source instanceof Archive ? source.tile : TILE)
     const { mpp, objectivePower } = source
     const description = describeSlide({ properties: kept.properties, mpp, objectivePower }, source.levels[0] as Level)
@@ -126,7 +133,7 @@ export async function exportSlide(
     using loan = source instanceof Archive ? await source.lend(signal) : null
     const tilesInFlight = loan?.tilesInFlight ?? TILES_IN_FLIGHT
     const plan = { ...kept, levels, codec, tilesInFlight, description, overwrite, onProgress }
-    const run = new ExportRun(source, plan, signal)
+    const run = new ExportRun(coloured, plan, signal)
     const bytes = await run.write(output)
     return {
       output,

@@ -6,6 +6,7 @@ import { type Archive, type ArchiveOptions, openArchive } from '../archive/archi
 import type { TileCache } from '../archive/tile-cache.js'
 import { versionOf } from '../files/version.js'
 import { DeepZoom } from './deep-zoom.js'
+import { TileEncoder } from './tile-encoder.js'
 
 export interface LibraryOptions extends ArchiveOptions {
   /** Room for the decoded tiles of all archives together. */
@@ -15,6 +16,7 @@ export interface LibraryOptions extends ArchiveOptions {
 export interface Visit {
   readonly archive: Archive
   readonly pyramid: DeepZoom
+  readonly encoder: TileEncoder
 }
 
 interface OpenedArchive {
@@ -119,7 +121,7 @@ export class Library {
 
   async #read(path: string): Promise<Visit> {
     const archive = await openArchive(path, this.#options)
-    return { archive, pyramid: new DeepZoom(archive, this.#options.cache) }
+    return { archive, pyramid: new DeepZoom(archive, this.#options.cache), encoder: new TileEncoder(archive) }
   }
 
   #makeRoom(): void {

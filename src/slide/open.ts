@@ -1,9 +1,11 @@
 import { existsSync } from 'node:fs'
-import { checkOptions, checkSignal, checkString } from '../arguments.js'
+import { checkOneOf, checkOptions, checkSignal, checkString, type OptionChecks } from '../arguments.js'
 import { ClericError, type ErrorCode, SlideError, throwIfAborted } from '../errors.js'
+import { ICC_MODES, type IccMode } from './colour.js'
 import { ImageFile } from './image-file.js'
 import { LevelGrid } from './level-grid.js'
 import { openOpenSlide } from './openslide.js'
+import { inColours } from './slide-in-colours.js'
 import type { SlideSource } from './source.js'
 import { SyntheticSlide } from './synthetic.js'
 
@@ -11,6 +13,11 @@ import { SyntheticSlide } from './synthetic.js'
 const OTHERS_MAY_READ: readonly ErrorCode[] = ['ERR_UNSUPPORTED_SLIDE', 'ERR_OPENSLIDE_MISSING', 'ERR_ADDON_MISSING']
 
 export interface OpenSlideOptions {
+  /**
+   * What becomes of the ICC profile: "keep" (default), with pixels as they are stored; "srgb", with pixels that are
+   * converted by it; or "none", with pixels as they are stored and no profile.
+   */
+  readonly icc?: IccMode | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -18,15 +25,31 @@ export interface OpenSlideOptions {
  * Opens a slide: whatever OpenSlide reads, an image file (PNG, JPEG, TIFF, WebP; one level), or a slide that is drawn,
  * "synthetic:WIDTHxHEIGHT" or "synthetic:WIDTHxHEIGHT:SEED".
  *
- * @throws SlideError ERR_UNSUPPORTED_SLIDE
+ * @throws SlideError ERR_UNSUPPORTED_SLIDE; UnsupportedError ERR_IMAGE_UNSUPPORTED for `icc: "srgb"`, if the slide's
+ * profile is of no use
  * @example
  * using slide = await openSlide('slide.svs')
  * const { data } = await slide.readRegion({ x: 0, y: 0, level: 0, width: 512, height: 512 })
  */
 export async function openSlide(path: string, options: OpenSlideOptions = {}): Promise<SlideSource & Disposable> {
   checkString(path, 'path')
-  const { signal } = checkOptions(options, { signal: checkSignal })
+  const { icc = 'keep', signal } = checkOptions(options, OPEN_CHECKS)
   throwIfAborted(signal)
+  const slide = await openByFormat(path, signal)
+  try {
+    return await inColours(slide, icc)
+  } catch (error) {
+    slide.close()
+    throw error
+  }
+}
+
+const OPEN_CHECKS: OptionChecks<OpenSlideOptions> = {
+  icc: (value, name) => checkOneOf(value, name, ICC_MODES),
+  signal: checkSignal,
+}
+
+async function openByFormat(path: string, signal: AbortSignal | undefined): Promise<SlideSource & Disposable> {
   if (path.startsWith('synthetic:')) return new SyntheticSlide(path)
   if (!existsSync(path)) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} doesn't exist`)
   let refused: ClericError

@@ -54,7 +54,7 @@ export const TAGS = {
 } as const
 export type Tag = (typeof TAGS)[keyof typeof TAGS]
 
-export const COMPRESSION = { jpeg: 7, deflate: 8, cleric: 49644, webp: 50001 } as const
+export const COMPRESSION = { none: 1, jpeg: 7, deflate: 8, cleric: 49644, webp: 50001 } as const
 export const PHOTOMETRIC = { rgb: 2, ycbcr: 6 } as const
 export const CENTIMETRE = 3
 /** NewSubfileType of an image that is another of the same file at a lower resolution. */
