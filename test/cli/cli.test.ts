@@ -10,6 +10,9 @@ import { createCli } from '../../src/cli/commands.js'
 import { compressSlide } from '../../src/compress/compress.js'
 import { fill, WHITE } from '../../src/image/draw.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
+import { writeArchive } from '../archive/format/archive.js'
+import { FormatDocument } from '../archive/format/document.js'
+import { smallArchive } from '../archive/format/limit-checks.js'
 import { firstTile } from '../archive/head.js'
 import { dataPath, testWithData } from '../data.js'
 import { losslessCodec } from '../payload-codec.js'
@@ -169,6 +172,20 @@ test('validate: status 0 for a sound archive, 1 and the place for a damaged one'
   const quick = await run('validate', path, '--quick')
   t.is(quick.status, 1)
   t.regex(quick.stdout, /1 of 12 tiles are bad\n.*\n +0 +0 +0 .*its checksum doesn't agree/)
+})
+
+test('validate says of an old archive, which has no checksums, what it can not know', async (t) => {
+  const document = new FormatDocument(readFileSync(new URL('../../docs/format.md', import.meta.url), 'utf8'))
+  const { bytes } = writeArchive(document, smallArchive(document, { isChecksummed: false }))
+  const path = at('old.cleric.tif')
+  writeFileSync(path, bytes)
+  const quick = await run('validate', path, '--quick')
+  t.like(quick, { status: 0, stdout: 'Head, overview and associated images are sound\n' })
+  t.regex(quick.stderr, /^.*old\.cleric\.tif is an old archive, without checksums: .* tiles were not checked .*\n$/)
+  t.like((await run('validate', path, '--quick', '--json')).json(), { ok: true, tiles: 0, checksums: false })
+  const whole = await run('validate', path)
+  t.like(whole, { status: 0, stdout: 'All 2 tiles are sound\n' })
+  t.notRegex(whole.stderr, /not checked/)
 })
 
 for (const argv of [
