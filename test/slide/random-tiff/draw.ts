@@ -1,4 +1,5 @@
 /** Draws a TIFF from a seed: any of what TIFF 6 and its usual extensions allow, also what few programs write. */
+import { displayP3 } from '../display-p3.js'
 import { ascii, type Field, type Page, TiffFile } from './file.js'
 import {
   COMPRESSION,
@@ -15,15 +16,29 @@ import { Chance } from './random.js'
 /** How several images are in one file. */
 export type Arrangement = 'one' | 'pages' | 'pyramid' | 'subifds' | 'thumbnail first' | 'other size'
 
+/** What is wrong with one strip or tile of the first image, and where that is in the image as it is stored. */
+export interface Damage {
+  /** `cut`: half of its bytes are missing; `flipped`: some are others, which its checksum tells; `absent`: it isn't stored. */
+  readonly kind: 'cut' | 'flipped' | 'absent'
+  readonly left: number
+  readonly top: number
+  readonly width: number
+  readonly height: number
+}
+
 export interface DrawnTiff {
   readonly seed: number
   readonly bytes: Uint8Array
+  /** The same file without its damage, which other readers get. */
+  readonly sound: Uint8Array
   /** What was drawn, for messages. */
   readonly about: {
     readonly littleEndian: boolean
     readonly isBig: boolean
     readonly arrangement: Arrangement
     readonly page: PageOptions
+    readonly hasProfile: boolean
+    readonly damage: Damage | null
   }
 }
 
@@ -68,8 +83,44 @@ export async function drawTiff(seed: number): Promise<DrawnTiff> {
         return [await make(full, null, await Promise.all(levels.map((level) => make(level, 1))))]
     }
   })()
-  const bytes = new TiffFile(littleEndian, isBig).encode(pages)
-  return { seed, bytes, about: { littleEndian, isBig, arrangement, page } }
+  // By chances of their own, so that a seed's picture doesn't depend on them.
+  const extra = new Chance(seed ^ 0x5eed)
+  const hasProfile = page.photometric === 'rgb' && extra.is(0.2)
+  const described = hasProfile ? pages.map((each) => ({ ...each, fields: [...each.fields, profileField()] })) : pages
+  const sound = new TiffFile(littleEndian, isBig).encode(described)
+  const [damaged, damage] =
+    arrangement === 'one' && extra.is(0.2) ? damagedPage(extra, page, described) : [described, null]
+  const bytes = damage ? new TiffFile(littleEndian, isBig).encode(damaged) : sound
+  return { seed, bytes, sound, about: { littleEndian, isBig, arrangement, page, hasProfile, damage } }
+}
+
+function profileField(): Field {
+  return { tag: 34675, type: 'UNDEFINED', values: [...displayP3()] }
+}
+
+/** The page with one of its strips or tiles damaged so that the damage shows. */
+function damagedPage(chance: Chance, options: PageOptions, [page]: readonly Page[]): [Page[], Damage | null] {
+  const { chunks, ...others } = page as Page
+  const { tile, width, height, planar, compression, orientation } = options
+  const at = chance.integer(0, chunks.length - 1)
+  const hasChecksum = compression === 'deflate' || compression === 'oldDeflate'
+  const isSimple = planar === 1 && orientation <= 1
+  const kind = chance.pick<Damage['kind']>([
+    'cut',
+    ...(hasChecksum ? (['flipped'] as const) : []),
+    ...(isSimple ? (['absent'] as const) : []),
+  ])
+  const whole = chunks[at] as Uint8Array
+  if (whole.length < 40) return [[page as Page], null]
+  const changed =
+    kind === 'cut' ? whole.slice(0, whole.length >> 1) : kind === 'absent' ? new Uint8Array(0) : whole.slice()
+  if (kind === 'flipped') {
+    for (let i = 0; i < 5; i++) changed[chance.integer(8, changed.length - 5)] = chance.integer(0, 255)
+  }
+  const size = tile ?? { width, height: Math.min(height, options.rowsPerStrip) }
+  const columns = Math.ceil(width / size.width)
+  const place = { left: (at % columns) * size.width, top: Math.floor(at / columns) * size.height }
+  return [[{ ...others, chunks: chunks.with(at, changed) }], { kind, ...place, ...size }]
 }
 
 function drawOptions(chance: Chance): PageOptions {

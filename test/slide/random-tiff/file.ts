@@ -6,6 +6,7 @@ const TYPES = {
   SHORT: [3, 2],
   LONG: [4, 4],
   RATIONAL: [5, 8],
+  UNDEFINED: [7, 1],
   LONG8: [16, 8],
   IFD8: [18, 8],
 } as const
@@ -58,7 +59,7 @@ export class TiffFile {
 
   /** Writes a page; returns where its directory is. */
   #directory({ fields, chunks, isTiled, children }: Page, next: number): number {
-    const offsets = chunks.map((bytes) => this.#append(bytes))
+    const offsets = chunks.map((bytes) => (bytes.length > 0 ? this.#append(bytes) : 0))
     const below = children.map((child) => this.#directory(child, 0))
     const type: Field['type'] = this.#isBig ? 'LONG8' : 'LONG'
     const all: Field[] = [

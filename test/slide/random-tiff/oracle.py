@@ -12,6 +12,7 @@ import logging
 import os
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -19,10 +20,14 @@ from PIL import Image
 try:
     import tifffile
 
+    try:
+        import imagecodecs
+    except ImportError:
+        imagecodecs = None
     # What it complains about it also raises, or reads by the specification.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 except ImportError:
-    tifffile = None
+    tifffile = imagecodecs = None
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
 JPEG = 7
@@ -81,6 +86,46 @@ def is_big(path):
         return 43 in file.read(4)[2:]
 
 
+def decoded(page, data, rows, width, compression):
+    """The values of a strip or tile: of a JPEG of one channel, or the bytes that were compressed."""
+    if compression == JPEG:
+        return imagecodecs.jpeg8_decode(data)
+    if compression == 5:
+        return np.frombuffer(imagecodecs.lzw_decode(data), np.uint8)
+    if compression == 32773:
+        return np.frombuffer(imagecodecs.packbits_decode(data), np.uint8)
+    return np.frombuffer(data if compression == 1 else zlib.decompress(data), np.uint8)
+
+
+def by_parts(page, file):
+    """What tifffile doesn't decode itself: planes of JPEG, and YCbCr whose chroma is subsampled. Rows, columns, channels."""
+    compression = int(page.compression)
+    across, down = page.tags[530].value if 530 in page.tags else (1, 1)
+    tiled = page.is_tiled
+    width = page.tilewidth if tiled else page.imagewidth
+    height = page.tilelength if tiled else min(page.rowsperstrip, page.imagelength)
+    columns, rows = -(-page.imagewidth // width), -(-page.imagelength // height)
+    out = np.zeros((rows * height + down, columns * width + across, 3), np.uint8)
+    for number, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts)):
+        file.seek(offset)
+        channel, place = divmod(number, columns * rows)
+        top, left = place // columns * height, place % columns * width
+        high = height if tiled else min(height, page.imagelength - top)
+        values = decoded(page, file.read(count), high, width, compression)
+        if page.planarconfig == 2:
+            out[top : top + high, left : left + width, channel] = values.reshape(high, width)
+            continue
+        down_units, across_units = -(-high // down), -(-width // across)
+        units = values.reshape(down_units, across_units, across * down + 2)
+        luma = units[..., :-2].reshape(down_units, across_units, down, across).transpose(0, 2, 1, 3)
+        part = np.empty((down_units * down, across_units * across, 3), np.uint8)
+        part[..., 0] = luma.reshape(part.shape[:2])
+        for chroma in (1, 2):
+            part[..., chroma] = units[..., chroma - 3].repeat(down, 0).repeat(across, 1)
+        out[top : top + part.shape[0], left : left + part.shape[1]] = part
+    return out[: page.imagelength, : page.imagewidth]
+
+
 def by_tifffile(path):
     if tifffile is None:
         raise Unreadable("no tifffile")
@@ -95,8 +140,15 @@ def by_tifffile(path):
             bits, photometric = page.bitspersample, int(page.photometric)
             if bits > 8 or page.sampleformat not in (1, None):
                 raise Unreadable(f"{bits} bits of format {page.sampleformat}")
-            samples = page.asarray(squeeze=False)
-            samples = np.moveaxis(samples[:, 0, :, :, 0], 0, 2) if page.planarconfig == 2 else samples[0, 0]
+            compression, planes = int(page.compression), page.planarconfig == 2
+            if imagecodecs and page.samplesperpixel == 3 and (
+                (compression == JPEG and planes)
+                or (photometric == YCBCR and compression != JPEG and page.tags[530].value != (1, 1))
+            ):
+                samples = by_parts(page, tiff.filehandle)
+            else:
+                samples = page.asarray(squeeze=False)
+                samples = np.moveaxis(samples[:, 0, :, :, 0], 0, 2) if planes else samples[0, 0]
             map_tag = page.tags.get(320)
             colour_map = None if map_tag is None else np.asarray(map_tag.value).reshape(3, -1)
             # Decoders of JPEG give RGB.

@@ -5,6 +5,7 @@ import { ClericError } from '../../../src/errors.js'
 import { fill, paste } from '../../../src/image/draw.js'
 import type { Image } from '../../../src/image/image.js'
 import type { Level, SlideSource } from '../../../src/slide/source.js'
+import { displayP3 } from '../display-p3.js'
 import type { DrawnTiff } from './draw.js'
 import type { PageOptions } from './page.js'
 import { Chance } from './random.js'
@@ -26,13 +27,13 @@ export interface Outcome {
 /** Reads the file as `compress` does and compares it. */
 export async function outcomeOf(
   path: string,
-  { seed, about }: Omit<DrawnTiff, 'bytes'>,
+  { seed, about }: Omit<DrawnTiff, 'bytes' | 'sound'>,
   oracle: Oracle,
 ): Promise<Outcome> {
   let slide: SlideSource | undefined
   try {
     slide = await openAny(path, {})
-    return await compare(slide, about.page, oracle, new Chance(~seed))
+    return await compare(slide, about, oracle, new Chance(~seed))
   } catch (error) {
     if (!(error instanceof ClericError)) return { kind: 'failed', detail: (error as Error).stack ?? String(error) }
     return { kind: 'refused', detail: `${error.code}: ${error.message.replaceAll(path, 'FILE')}` }
@@ -41,7 +42,13 @@ export async function outcomeOf(
   }
 }
 
-async function compare(slide: SlideSource, page: PageOptions, oracle: Oracle, chance: Chance): Promise<Outcome> {
+async function compare(
+  slide: SlideSource,
+  about: DrawnTiff['about'],
+  oracle: Oracle,
+  chance: Chance,
+): Promise<Outcome> {
+  const { page, hasProfile, damage } = about
   const [full] = slide.levels as readonly [Level, ...Level[]]
   const whole = (level: number, { width, height }: Level) => slide.readRegion({ x: 0, y: 0, level, width, height })
   const first = await whole(0, full)
@@ -57,6 +64,13 @@ async function compare(slide: SlideSource, page: PageOptions, oracle: Oracle, ch
   )
   if (full.width !== expected.width || full.height !== expected.height) {
     return { kind: 'different', detail: `${full.width} x ${full.height}, not ${expected.width} x ${expected.height}` }
+  }
+  // What isn't stored is background. Other damage is to be refused, unless it lies beyond the picture.
+  if (damage?.kind === 'absent')
+    paste(fill(damage.width, damage.height, slide.background), expected, damage.left, damage.top)
+  const profile = slide.iccProfile?.() ?? null
+  if ((profile !== null && Buffer.from(profile).equals(displayP3())) !== hasProfile) {
+    return { kind: 'different', detail: `it has ${profile ? 'a' : 'no'} profile` }
   }
   const regions = [{ x: 0, y: 0, width: full.width, height: full.height }]
   for (let i = 0; i < 3; i++) {

@@ -9,7 +9,7 @@ import { type DrawnTiff, drawTiff } from './draw.js'
 import type { Oracle, Outcome } from './outcome.js'
 
 export interface Result {
-  readonly drawn: Omit<DrawnTiff, 'bytes'>
+  readonly drawn: Omit<DrawnTiff, 'bytes' | 'sound'>
   readonly oracle: Oracle
   /** `crashed`: it ended the process. */
   readonly outcome: Outcome | { readonly kind: 'crashed'; readonly detail: string }
@@ -67,10 +67,11 @@ export async function* compareDrawn(seeds: Iterable<number>, folder: string, pyt
   const readers = new LineProcess([process.execPath, '--import', 'tsx', local('compare-process.ts')])
   try {
     for (const seed of seeds) {
-      const { bytes, ...drawn } = await drawTiff(seed)
-      const path = join(folder, `${seed}.tif`)
+      const { bytes, sound, ...drawn } = await drawTiff(seed)
+      const [path, soundPath] = [join(folder, `${seed}.tif`), join(folder, `${seed}-sound.tif`)]
       writeFileSync(path, bytes)
-      const answer = await oracles.ask(path)
+      writeFileSync(soundPath, sound)
+      const answer = await oracles.ask(soundPath)
       if (answer === null) throw new Error(`${python} can't read TIFFs: ${oracles.complaints}`)
       const oracle = JSON.parse(answer) as Oracle
       const outcome = await readers.ask(JSON.stringify({ path, drawn, oracle }))
@@ -80,7 +81,7 @@ export async function* compareDrawn(seeds: Iterable<number>, folder: string, pyt
         outcome: outcome === null ? { kind: 'crashed', detail: readers.complaints } : JSON.parse(outcome),
       }
       const images = 'images' in oracle ? oracle.images : []
-      for (const file of [path, ...images.map((image) => image.file)]) rmSync(file, { force: true })
+      for (const file of [path, soundPath, ...images.map((image) => image.file)]) rmSync(file, { force: true })
     }
   } finally {
     await Promise.all([oracles.end(), readers.end()])
