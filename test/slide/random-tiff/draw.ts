@@ -11,6 +11,7 @@ import {
   type Photometric,
 } from './page.js'
 import { drawSamples, half, type Samples } from './picture.js'
+import { drawQuirks, type Quirks, quirky } from './quirks.js'
 import { Chance } from './random.js'
 
 /** How several images are in one file. */
@@ -38,6 +39,7 @@ export interface DrawnTiff {
     readonly arrangement: Arrangement
     readonly page: PageOptions
     readonly hasProfile: boolean
+    readonly quirks: Quirks | null
     readonly damage: Damage | null
   }
 }
@@ -86,12 +88,14 @@ export async function drawTiff(seed: number): Promise<DrawnTiff> {
   // By chances of their own, so that a seed's picture doesn't depend on them.
   const extra = new Chance(seed ^ 0x5eed)
   const hasProfile = page.photometric === 'rgb' && extra.is(0.2)
-  const described = hasProfile ? pages.map((each) => ({ ...each, fields: [...each.fields, profileField()] })) : pages
+  const quirks = extra.is(0.5) ? drawQuirks(extra) : null
+  const profiled = hasProfile ? pages.map((each) => ({ ...each, fields: [...each.fields, profileField()] })) : pages
+  const described = quirks ? profiled.map((each) => quirky(each, quirks)) : profiled
   const sound = new TiffFile(littleEndian, isBig).encode(described)
   const [damaged, damage] =
     arrangement === 'one' && extra.is(0.2) ? damagedPage(extra, page, described) : [described, null]
   const bytes = damage ? new TiffFile(littleEndian, isBig).encode(damaged) : sound
-  return { seed, bytes, sound, about: { littleEndian, isBig, arrangement, page, hasProfile, damage } }
+  return { seed, bytes, sound, about: { littleEndian, isBig, arrangement, page, hasProfile, quirks, damage } }
 }
 
 function profileField(): Field {

@@ -50,7 +50,7 @@ def upright(pixels, orientation):
     return pixels
 
 
-def colours(samples, photometric, bits, colour_map, is_rgb):
+def colours(samples, photometric, bits, colour_map, is_rgb, reference, luma):
     """Samples (rows, columns, channels) as numbers from 0 to 255, three channels."""
     scale = 2**bits - 1
     values = samples.astype(np.float64)
@@ -65,9 +65,12 @@ def colours(samples, photometric, bits, colour_map, is_rgb):
         ink = values[..., :4] / scale
         return 255 * (1 - ink[..., :3]) * (1 - ink[..., 3:])
     if photometric == YCBCR and not is_rgb:
-        y, cb, cr = values[..., 0], values[..., 1] - 128, values[..., 2] - 128
-        red, blue = y + 1.402 * cr, y + 1.772 * cb
-        green = (y - 0.299 * red - 0.114 * blue) / 0.587
+        black, white = reference[::2], reference[1::2]
+        ranges = np.array([255, 127, 127])
+        y, cb, cr = np.moveaxis((values[..., :3] - black) * ranges / (white - black), 2, 0)
+        of_red, of_green, of_blue = luma
+        red, blue = y + cr * (2 - 2 * of_red), y + cb * (2 - 2 * of_blue)
+        green = (y - of_red * red - of_blue * blue) / of_green
         return np.clip(np.stack([red, green, blue], axis=2), 0, 255)
     return values[..., :3] * (255 / scale)
 
@@ -86,10 +89,15 @@ def is_big(path):
         return 43 in file.read(4)[2:]
 
 
-def decoded(page, data, rows, width, compression):
+def fractions(page, code, default):
+    values = np.asarray(page.tags[code].value if code in page.tags else default, np.float64)
+    return values[::2] / values[1::2]
+
+
+def decoded(page, data, compression):
     """The values of a strip or tile: of a JPEG of one channel, or the bytes that were compressed."""
     if compression == JPEG:
-        return imagecodecs.jpeg8_decode(data)
+        return imagecodecs.jpeg8_decode(data, tables=page.jpegtables)
     if compression == 5:
         return np.frombuffer(imagecodecs.lzw_decode(data), np.uint8)
     if compression == 32773:
@@ -111,7 +119,7 @@ def by_parts(page, file):
         channel, place = divmod(number, columns * rows)
         top, left = place // columns * height, place % columns * width
         high = height if tiled else min(height, page.imagelength - top)
-        values = decoded(page, file.read(count), high, width, compression)
+        values = decoded(page, file.read(count), compression)
         if page.planarconfig == 2:
             out[top : top + high, left : left + width, channel] = values.reshape(high, width)
             continue
@@ -153,7 +161,9 @@ def by_tifffile(path):
             colour_map = None if map_tag is None else np.asarray(map_tag.value).reshape(3, -1)
             # Decoders of JPEG give RGB.
             is_rgb = int(page.compression) == JPEG and page.planarconfig == 1
-            pixels = colours(samples, photometric, bits, colour_map, is_rgb)
+            reference = fractions(page, 532, [0, 1, 255, 1, 128, 1, 255, 1, 128, 1, 255, 1])
+            luma = fractions(page, 529, [299, 1000, 587, 1000, 114, 1000])
+            pixels = colours(samples, photometric, bits, colour_map, is_rgb, reference, luma)
             first_extra = {RGB: 3, YCBCR: 3, CMYK: 4}.get(photometric, 1)
             extras = page.tags.get(338)
             kinds = [] if extras is None else np.atleast_1d(np.asarray(extras.value)).astype(int).tolist()

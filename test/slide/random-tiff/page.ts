@@ -89,14 +89,14 @@ async function encodeChunk(options: PageOptions, part: Samples, littleEndian: bo
   return compression === 'none' ? bytes : new Uint8Array(deflateSync(bytes))
 }
 
-/** A whole JPEG stream: of one channel, of YCbCr, or of RGB, which is marked so. */
+/** A whole JPEG stream, with the same tables in all parts of an image: of one channel, of YCbCr, or of RGB, which is marked so. */
 async function encodeJpeg({ photometric, subsampling }: PageOptions, part: Samples): Promise<Uint8Array> {
   const { width, height, channels } = part
   const raw = { width, height, channels: channels as 1 | 3 }
   const chromaSubsampling = subsampling[0] * subsampling[1] > 1 ? '4:2:0' : '4:4:4'
   const pipeline = sharp(Uint8Array.from(part.values), { raw })
   const jpeg = await (channels === 1 ? pipeline.toColourspace('b-w') : pipeline)
-    .jpeg({ quality: 92, chromaSubsampling })
+    .jpeg({ quality: 92, chromaSubsampling, optimiseCoding: false })
     .toBuffer()
   return photometric === 'rgb' && channels === 3 ? markedAsRgb(jpeg) : new Uint8Array(jpeg)
 }
