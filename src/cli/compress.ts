@@ -1,4 +1,3 @@
-import { basename } from 'node:path'
 import { type Command, Option } from 'commander'
 import { LAYOUTS, type Layout } from '../archive/head-writer.js'
 import type { CodecChoice } from '../codec/arguments.js'
@@ -7,6 +6,7 @@ import { BACKGROUND_MODES, type BackgroundMode } from '../compress/blank.js'
 import { type CompressOptions, type CompressResult, compressSlide } from '../compress/compress.js'
 import { ON_BAD_TILE, type OnBadTile } from '../compress/slide-reader.js'
 import { isResumable } from '../compress/writer.js'
+import { nameOf } from '../files/byte-source.js'
 import { type Cli, codecOptions, type Session } from './cli.js'
 import { WithHint } from './failure.js'
 import { byteSize, duration, levelList, numberFrom, oneOf, positiveNumber, rateText, tileSide } from './quantities.js'
@@ -61,7 +61,7 @@ export function addCompress(cli: Cli): void {
           .option('--overwrite', 'replace an existing file'),
       ),
     async (session, { output: named, ...options }, slide) => {
-      const output = named ?? `${basename(slide as string).replace(/\.[^.]*$/, '')}.cleric.tif`
+      const output = named ?? `${nameOf(slide as string).replace(/\.[^.]*$/, '')}.cleric.tif`
       return compressOutcome(await compressWithProgress(session, slide as string, output, options))
     },
     'cleric compress slide.svs -o slide.cleric.tif --quality 60',

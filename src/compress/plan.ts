@@ -127,7 +127,7 @@ export class CompressionPlan {
 
   /** A digest of all that the archive's bytes depend on: facts and options are in the head, which has no tiles yet. */
   fingerprint(head: Uint8Array, { kind, name }: { readonly kind: string; readonly name: string }): Uint8Array {
-    const changed = statSync(this.#slide.path, { throwIfNoEntry: false })?.mtimeMs ?? null
+    const changed = statSync(this.#slide.path, { throwIfNoEntry: false })?.mtimeMs ?? this.#slide.version ?? null
     const { background } = this.#options
     const notInHead = JSON.stringify({ changed, levels: this.#levelNumbers, background, kind, name })
     return createHash('sha256').update(head).update(notInHead).digest()

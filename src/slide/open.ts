@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { checkOptions, checkSignal, checkString } from '../arguments.js'
 import { ClericError, type ErrorCode, SlideError, throwIfAborted } from '../errors.js'
+import { isAddress } from '../files/byte-source.js'
 import { ImageFile } from './image-file.js'
 import { LevelGrid } from './level-grid.js'
 import { openOpenSlide } from './openslide.js'
@@ -28,6 +29,10 @@ export async function openSlide(path: string, options: OpenSlideOptions = {}): P
   const { signal } = checkOptions(options, { signal: checkSignal })
   throwIfAborted(signal)
   if (path.startsWith('synthetic:')) return new SyntheticSlide(path)
+  if (isAddress(path)) {
+    const what = `${path} is no path: slides are read from files only, archives (openArchive) also over HTTP`
+    throw new SlideError('ERR_UNSUPPORTED_SLIDE', what)
+  }
   if (!existsSync(path)) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} doesn't exist`)
   let refused: ClericError
   try {
