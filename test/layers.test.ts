@@ -10,7 +10,7 @@ const source = fileURLToPath(new URL('../src', import.meta.url))
 const LAYERS = [
   ...['errors.ts', 'nearest-name.ts', 'arguments.ts'],
   ...['native', 'files', 'concurrency', 'image', 'entropy', 'network', 'cpu', 'webgpu', 'model', 'checkpoint'],
-  ...['slide', 'metrics', 'tiff', 'codec', 'archive', 'compress', 'export', 'server', 'index.ts', 'cli', 'internal.ts'],
+  ...['tiff', 'slide', 'metrics', 'codec', 'archive', 'compress', 'export', 'server', 'index.ts', 'cli', 'internal.ts'],
 ]
 
 /** The files of src that a file of it imports. */

@@ -7,7 +7,7 @@ import { type CompressOptions, type CompressResult, compressSlide } from '../com
 import { ON_BAD_TILE, type OnBadTile } from '../compress/slide-reader.js'
 import { isResumable } from '../compress/writer.js'
 import { nameOf } from '../files/byte-source.js'
-import { type Cli, codecOptions, type Session } from './cli.js'
+import { type Cli, cacheDirOption, codecOptions, type Session } from './cli.js'
 import { WithHint } from './failure.js'
 import { byteSize, duration, levelList, numberFrom, oneOf, positiveNumber, rateText, tileSide } from './quantities.js'
 
@@ -22,6 +22,7 @@ interface Options extends CodecChoice {
   readonly macro: boolean
   readonly layout: Layout
   readonly onBadTile: OnBadTile
+  readonly cacheDir?: string
   readonly resume?: boolean
   readonly overwrite?: boolean
 }
@@ -33,7 +34,10 @@ export function addCompress(cli: Cli): void {
     (command) =>
       codecOptions(
         rateOptions(
-          command.option('-o, --output <file>', 'archive to write (default: the name of the slide with .cleric.tif)'),
+          cacheDirOption(command).option(
+            '-o, --output <file>',
+            'archive to write (default: the name of the slide with .cleric.tif)',
+          ),
         )
           .option('--levels <list>', '"all", or the levels to keep, such as 0,2', levelList, 'all' as const)
           .option('--tile <pixels>', 'side of a tile', tileSide, 512)

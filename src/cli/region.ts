@@ -1,6 +1,6 @@
 import { openAny } from '../archive/open-any.js'
 import type { CodecChoice } from '../codec/arguments.js'
-import { type Cli, codecOptions } from './cli.js'
+import { type Cli, cacheDirOption, codecOptions } from './cli.js'
 import { integerFrom } from './quantities.js'
 import { checkImageOutput, imagePath, writeImage } from './write-image.js'
 
@@ -11,6 +11,7 @@ interface Options extends CodecChoice {
   readonly y: number
   readonly width: number
   readonly height: number
+  readonly cacheDir?: string
 }
 
 const PLACE = integerFrom(-(2 ** 40), 2 ** 40)
@@ -22,7 +23,7 @@ export function addRegion(cli: Cli): void {
     'Write one region of an archive or slide as an image',
     (command) =>
       codecOptions(
-        command
+        cacheDirOption(command)
           .requiredOption('-o, --output <image>', 'PNG, JPEG, TIFF or WebP to write, told by its name', imagePath)
           .option('--level <number>', 'level to read', integerFrom(0, 63), 0)
           .option('--x <pixels>', 'left edge, in level-0 pixels', PLACE, 0)
@@ -31,9 +32,9 @@ export function addRegion(cli: Cli): void {
           .requiredOption('--height <pixels>', "height, in the level's pixels", SIZE),
       ),
     async (session, options, file) => {
-      const { x, y, level, width, height, output } = options
+      const { x, y, level, width, height, output, cacheDir } = options
       checkImageOutput(output, [file, options.model])
-      const opened = await openAny(file as string, session.opening(options))
+      const opened = await openAny(file as string, { ...session.opening(options), cacheDir })
       try {
         const region = await opened.readRegion({ x, y, level, width, height }, session.signal)
         const bytes = await writeImage(output, region)

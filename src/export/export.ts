@@ -34,6 +34,8 @@ export interface ExportOptions extends CodecChoice {
   readonly label?: boolean | undefined
   /** false leaves the macro image out, and everything that may identify. */
   readonly macro?: boolean | undefined
+  /** Folder for the decoded copy of a large image file, see `openSlide`. */
+  readonly cacheDir?: string | undefined
   readonly overwrite?: boolean | undefined
   /** An open codec to decode an archive with; it isn't closed. Default: one that all of the program shares. */
   readonly codec?: PayloadCodec | undefined
@@ -69,6 +71,7 @@ const EXPORT_CHECKS: OptionChecks<ExportOptions> = {
   },
   label: checkFlag,
   macro: checkFlag,
+  cacheDir: checkString,
   overwrite: checkFlag,
   ...codecUseChecks(),
   onProgress: checkCallback,
@@ -104,6 +107,7 @@ export async function exportSlide(
     quality: givenQuality = DEFAULT_QUALITY,
     label = true,
     macro = true,
+    cacheDir,
     overwrite = false,
     onProgress,
     signal = new AbortController().signal,
@@ -115,7 +119,7 @@ export async function exportSlide(
   const started = performance.now()
 
   // Each tile of an archive is read once.
-  const toRead = { codec: given, model, device, adapter, cacheBytes: 0, signal }
+  const toRead = { codec: given, model, device, adapter, cacheBytes: 0, cacheDir, signal }
   const source = typeof slide === 'string' ? await openAny(slide, toRead) : slide
   try {
     const kept = keptOf(source, { label, macro })

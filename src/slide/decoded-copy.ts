@@ -194,9 +194,9 @@ async function decode(job: DecodeJob, output: FileHandle, signal?: AbortSignal):
     })
     if (signal?.aborted) throw new AbortedError(signal.reason)
     if (error === null) return
-    const [reason] = error.split('\n')
-    if (DISK_FULL.test(error)) throw new ClericError('ERR_DISK_FULL', `${job.path} can't be decoded: ${reason}`)
-    throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${job.path} can't be decoded: ${reason}`)
+    const full = DISK_FULL.exec(error)
+    if (full) throw new ClericError('ERR_DISK_FULL', `${job.path} can't be decoded into a file: ${full[0]}`)
+    throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${job.path} can't be decoded: ${error.split('\n')[0]}`)
   } finally {
     signal?.removeEventListener('abort', stop)
     stop()

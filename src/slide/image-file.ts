@@ -15,8 +15,12 @@ import { inspectTiff, refuseAbsurdImage } from './size-limits.js'
 import { checkRegion, type Level, type Region, type SlideSource } from './source.js'
 import { storedRectangle, turned } from './tiff/orientation.js'
 
-/** Up to this size an image is decoded once and kept in memory; a larger one is decoded once into a file. */
 const KEEP_BYTES = 2 ** 28
+
+interface ImageFileOptions extends DecodedCopyOptions {
+  /** Most bytes of pixels to keep in memory; an image that has more is decoded into a file, once. Default: 256 MiB. */
+  readonly keepBytes?: number
+}
 
 interface Rectangle {
   readonly left: number
@@ -36,6 +40,7 @@ export class ImageFile implements SlideSource, Disposable {
   readonly properties = {}
   readonly associatedImages: readonly string[] = []
   readonly #version: string
+  readonly #keepBytes: number
   readonly #metadata: Metadata
   /** Whether any part can be decoded without what is above it. */
   readonly #isTiled: boolean
@@ -48,12 +53,13 @@ export class ImageFile implements SlideSource, Disposable {
     stats: BigIntStats,
     metadata: Metadata,
     tiff: TiffFile | null,
-    copyOptions: DecodedCopyOptions,
+    { keepBytes = KEEP_BYTES, ...copyOptions }: ImageFileOptions,
   ) {
     this.path = path
     this.format = metadata.format
     this.bytes = Number(stats.size)
     this.#version = versionOf(stats)
+    this.#keepBytes = keepBytes
     this.#metadata = metadata
     this.#isTiled = tiff?.pages[0]?.directory.has(TAGS.TileWidth) ?? false
     this.levels = [{ width: metadata.autoOrient.width, height: metadata.autoOrient.height, downsample: 1 }]
@@ -61,16 +67,15 @@ export class ImageFile implements SlideSource, Disposable {
   }
 
   /**
-   * @param copyOptions where to put the decoded copy of an image of more than 256 MiB of pixels
    * @throws SlideError ERR_UNSUPPORTED_SLIDE for a file that sharp can't read, or not within bounds
    */
-  static async open(path: string, copyOptions: DecodedCopyOptions = {}): Promise<ImageFile> {
+  static async open(path: string, options: ImageFileOptions = {}): Promise<ImageFile> {
     try {
       const stats = statSync(path, { bigint: true })
       const tiff = await inspectTiff(path)
       const metadata = await sharp(path, OPTIONS).metadata()
       refuseAbsurdImage(path, metadata, Number(stats.size))
-      return new ImageFile(path, stats, metadata, tiff, copyOptions)
+      return new ImageFile(path, stats, metadata, tiff, options)
     } catch (cause) {
       if (cause instanceof ClericError) throw cause
       throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} is no slide or image that can be read: ${reason(cause)}`, {
@@ -93,7 +98,7 @@ export class ImageFile implements SlideSource, Disposable {
     const bottom = Math.min(height, region.y + region.height)
     const image = fill(region.width, region.height, WHITE)
     if (right <= left || bottom <= top) return image
-    if (width * height * 3 > KEEP_BYTES) {
+    if (width * height * 3 > this.#keepBytes) {
       const part = await this.#part({ left, top, width: right - left, height: bottom - top }, signal)
       paste(part, image, left - region.x, top - region.y)
     } else {

@@ -12,6 +12,11 @@ import { SyntheticSlide } from './synthetic.js'
 const OTHERS_MAY_READ: readonly ErrorCode[] = ['ERR_UNSUPPORTED_SLIDE', 'ERR_OPENSLIDE_MISSING', 'ERR_ADDON_MISSING']
 
 export interface OpenSlideOptions {
+  /**
+   * Folder for the decoded copy of an image file of more than 256 MiB of pixels; default: the system's for temporary
+   * files (TMPDIR).
+   */
+  readonly cacheDir?: string | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -26,7 +31,7 @@ export interface OpenSlideOptions {
  */
 export async function openSlide(path: string, options: OpenSlideOptions = {}): Promise<SlideSource & Disposable> {
   checkString(path, 'path')
-  const { signal } = checkOptions(options, { signal: checkSignal })
+  const { cacheDir, signal } = checkOptions(options, { cacheDir: checkString, signal: checkSignal })
   throwIfAborted(signal)
   if (path.startsWith('synthetic:')) return new SyntheticSlide(path)
   if (isAddress(path)) {
@@ -42,7 +47,7 @@ export async function openSlide(path: string, options: OpenSlideOptions = {}): P
     refused = error
   }
   const isUnknown = refused.code !== 'ERR_UNSUPPORTED_SLIDE'
-  const image = await ImageFile.open(path).catch((error: unknown) => {
+  const image = await ImageFile.open(path, { folder: cacheDir }).catch((error: unknown) => {
     throw isUnknown ? refused : error
   })
   // Without OpenSlide nobody knows whether a TIFF is a slide: as an image it would lose levels, label and resolution.

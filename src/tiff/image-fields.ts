@@ -1,6 +1,5 @@
 /** The fields of a TIFF directory that say how an image is stored. */
 import type { Size } from '../image/image.js'
-import type { Resolution } from '../slide/source.js'
 import { CENTIMETRE, COMPRESSION, PHOTOMETRIC, TAGS, type Tag } from './tags.js'
 import type { TileIndex } from './tile-index.js'
 import { ascii, type Field, long, long8, rational, short } from './writer.js'
@@ -59,7 +58,7 @@ export function stripFields(image: StoredImage, subfile: number): Fields {
 }
 
 /** The fields with a level's pixels a centimetre; none if a fraction of two 32-bit numbers can't express it. */
-export function resolutionFields(mpp: Resolution | null, downsample: number): Fields {
+export function resolutionFields(mpp: { readonly x: number; readonly y: number } | null, downsample: number): Fields {
   const [x, y] = mpp ? [10_000 / (mpp.x * downsample), 10_000 / (mpp.y * downsample)] : [0, 0]
   if (Math.min(x, y) < 2 ** -20 || Math.max(x, y) >= 2 ** 32 - 1) return []
   return [
