@@ -4,18 +4,23 @@ import type { CodecChoice } from '../codec/arguments.js'
 import { UnsupportedError } from '../errors.js'
 import { compareSlides, type LevelComparison, matchingLevels } from '../metrics/compare.js'
 import type { SlideSource } from '../slide/source.js'
-import { type Cli, codecOptions, type Session } from './cli.js'
+import { type Cli, cacheDirOption, codecOptions, type Session } from './cli.js'
 import { byteSize, decibels, rateText, table } from './quantities.js'
 
+interface Options extends CodecChoice {
+  readonly cacheDir?: string
+}
+
 export function addCompare(cli: Cli): void {
-  cli.add<CodecChoice>(
+  cli.add<Options>(
     'compare <a> <b>',
     'PSNR, MS-SSIM and largest error of two slides, archives or images, per level',
-    codecOptions,
+    (command) => codecOptions(cacheDirOption(command)),
     async (session, options, a, b) => {
-      const first = await openAny(a as string, session.opening(options))
+      const opening = { ...session.opening(options), cacheDir: options.cacheDir }
+      const first = await openAny(a as string, opening)
       try {
-        const second = await openAny(b as string, session.opening(options))
+        const second = await openAny(b as string, opening)
         try {
           return await compare(session, first, second)
         } finally {

@@ -1,4 +1,3 @@
-import { basename } from 'node:path'
 import { type Command, Option } from 'commander'
 import { LAYOUTS, type Layout } from '../archive/head-writer.js'
 import type { CodecChoice } from '../codec/arguments.js'
@@ -7,7 +6,8 @@ import { BACKGROUND_MODES, type BackgroundMode } from '../compress/blank.js'
 import { type CompressOptions, type CompressResult, compressSlide } from '../compress/compress.js'
 import { ON_BAD_TILE, type OnBadTile } from '../compress/slide-reader.js'
 import { isResumable } from '../compress/writer.js'
-import { type Cli, codecOptions, type Session } from './cli.js'
+import { nameOf } from '../files/byte-source.js'
+import { type Cli, cacheDirOption, codecOptions, type Session } from './cli.js'
 import { WithHint } from './failure.js'
 import { byteSize, duration, levelList, numberFrom, oneOf, positiveNumber, rateText, tileSide } from './quantities.js'
 
@@ -22,6 +22,7 @@ interface Options extends CodecChoice {
   readonly macro: boolean
   readonly layout: Layout
   readonly onBadTile: OnBadTile
+  readonly cacheDir?: string
   readonly resume?: boolean
   readonly overwrite?: boolean
 }
@@ -33,7 +34,10 @@ export function addCompress(cli: Cli): void {
     (command) =>
       codecOptions(
         rateOptions(
-          command.option('-o, --output <file>', 'archive to write (default: the name of the slide with .cleric.tif)'),
+          cacheDirOption(command).option(
+            '-o, --output <file>',
+            'archive to write (default: the name of the slide with .cleric.tif)',
+          ),
         )
           .option('--levels <list>', '"all", or the levels to keep, such as 0,2', levelList, 'all' as const)
           .option('--tile <pixels>', 'side of a tile', tileSide, 512)
@@ -61,7 +65,7 @@ export function addCompress(cli: Cli): void {
           .option('--overwrite', 'replace an existing file'),
       ),
     async (session, { output: named, ...options }, slide) => {
-      const output = named ?? `${basename(slide as string).replace(/\.[^.]*$/, '')}.cleric.tif`
+      const output = named ?? `${nameOf(slide as string).replace(/\.[^.]*$/, '')}.cleric.tif`
       return compressOutcome(await compressWithProgress(session, slide as string, output, options))
     },
     'cleric compress slide.svs -o slide.cleric.tif --quality 60',

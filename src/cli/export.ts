@@ -2,7 +2,7 @@ import type { CodecChoice } from '../codec/arguments.js'
 import { type ExportOptions, type ExportResult, exportSlide } from '../export/export.js'
 import { EXPORT_COMPRESSIONS, type ExportCompression } from '../export/tile-codec.js'
 import type { IccMode } from '../slide/colour.js'
-import { type Cli, codecOptions, type Session } from './cli.js'
+import { type Cli, cacheDirOption, codecOptions, type Session } from './cli.js'
 import { byteSize, duration, integerFrom, oneOf } from './quantities.js'
 import { iccOption } from './write-image.js'
 
@@ -12,6 +12,7 @@ interface Options extends CodecChoice {
   readonly quality?: number
   readonly label: boolean
   readonly macro: boolean
+  readonly cacheDir?: string
   readonly overwrite?: boolean
   readonly icc: IccMode
 }
@@ -22,7 +23,7 @@ export function addExport(cli: Cli): void {
     'Write an archive as a pyramidal TIFF that OpenSlide, QuPath and libvips open',
     (command) =>
       codecOptions(
-        command
+        cacheDirOption(command)
           .requiredOption('-o, --output <file>', 'TIFF to write')
           .option(
             '--codec <name>',

@@ -2,7 +2,7 @@ import { openAny } from '../archive/open-any.js'
 import type { CodecChoice } from '../codec/arguments.js'
 import type { IccMode } from '../slide/colour.js'
 import { inColours } from '../slide/slide-in-colours.js'
-import { type Cli, codecOptions } from './cli.js'
+import { type Cli, cacheDirOption, codecOptions } from './cli.js'
 import { integerFrom } from './quantities.js'
 import { checkImageOutput, iccOption, imagePath, writeImage } from './write-image.js'
 
@@ -14,6 +14,7 @@ interface Options extends CodecChoice {
   readonly width: number
   readonly height: number
   readonly icc: IccMode
+  readonly cacheDir?: string
 }
 
 const PLACE = integerFrom(-(2 ** 40), 2 ** 40)
@@ -25,7 +26,7 @@ export function addRegion(cli: Cli): void {
     'Write one region of an archive or slide as an image',
     (command) =>
       codecOptions(
-        command
+        cacheDirOption(command)
           .requiredOption('-o, --output <image>', 'PNG, JPEG, TIFF or WebP to write, told by its name', imagePath)
           .option('--level <number>', 'level to read', integerFrom(0, 63), 0)
           .option('--x <pixels>', 'left edge, in level-0 pixels', PLACE, 0)
@@ -35,9 +36,9 @@ export function addRegion(cli: Cli): void {
           .addOption(iccOption()),
       ),
     async (session, options, file) => {
-      const { x, y, level, width, height, output, icc } = options
+      const { x, y, level, width, height, output, icc, cacheDir } = options
       checkImageOutput(output, [file, options.model])
-      const opened = await openAny(file as string, session.opening(options))
+      const opened = await openAny(file as string, { ...session.opening(options), cacheDir })
       try {
         const slide = await inColours(opened, icc)
         const region = await slide.readRegion({ x, y, level, width, height }, session.signal)

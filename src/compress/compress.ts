@@ -59,6 +59,8 @@ export interface CompressOptions extends CodecChoice {
   readonly layout?: Layout | undefined
   /** What to do if a tile can't be read from the slide: `fail` (default), or store `background` in its place. */
   readonly onBadTile?: OnBadTile | undefined
+  /** Folder for the decoded copy of a large image file, see `openSlide`. */
+  readonly cacheDir?: string | undefined
   readonly overwrite?: boolean | undefined
   /** Goes on from an interrupted run with the same slide, model and options, if there is one. */
   readonly resume?: boolean | undefined
@@ -129,6 +131,7 @@ export async function compressSlide(
     onBadTile = 'fail',
     label = true,
     macro = true,
+    cacheDir,
     overwrite = false,
     resume = false,
     onProgress,
@@ -141,7 +144,8 @@ export async function compressSlide(
   checkOutput({ names: archiveNames(output), reads: [path, model], overwrite })
   const started = performance.now()
 
-  const source = typeof slide === 'string' ? await openAny(slide, { codec, model, device, adapter, signal }) : slide
+  const source =
+    typeof slide === 'string' ? await openAny(slide, { codec, model, device, adapter, cacheDir, signal }) : slide
   try {
     const levels = chooseLevels(source.levels, wanted)
     using loan = await lend({ codec, model, device, adapter, signal })
@@ -189,6 +193,7 @@ const COMPRESS_CHECKS: OptionChecks<CompressOptions> = {
   macro: checkFlag,
   layout: (value, name) => checkOneOf(value, name, LAYOUTS),
   onBadTile: (value, name) => checkOneOf(value, name, ON_BAD_TILE),
+  cacheDir: checkString,
   overwrite: checkFlag,
   resume: checkFlag,
   ...codecUseChecks(),

@@ -18,6 +18,9 @@ import type { BackgroundMode } from './blank.js'
 import { overviewLevels } from './overview.js'
 import type { Area } from './slide-reader.js'
 
+/** Offset, length and colour. */
+const HEAD_BYTES_A_TILE = 16
+
 export interface PlanOptions {
   /** Side of a tile. */
   readonly tile: number
@@ -51,6 +54,7 @@ export class CompressionPlan {
     this.#levels = levelNumbers.map((number) => slide.levels[number] as Level)
     this.#options = options
     this.#kept = keptOf(slide, options)
+    this.#mustFit()
     this.indexes = this.#levels.map((level) => emptyIndex(level, options.tile))
     this.totalTiles = this.indexes.reduce((sum, { length }) => sum + length.length, 0)
     this.totalPixels = this.#levels.reduce((sum, { width, height }) => sum + width * height, 0)
@@ -128,15 +132,26 @@ export class CompressionPlan {
   head(contents: Contents): Uint8Array {
     const head = encodeHead(contents)
     if (head.length <= MAX_HEAD_BYTES) return head
-    throw outOfRange('larger tiles for a slide of this size', 'tile', this.#options.tile)
+    throw this.#tooManyTiles()
   }
 
   /** A digest of all that the archive's bytes depend on: facts and options are in the head, which has no tiles yet. */
   fingerprint(head: Uint8Array, { kind, name }: { readonly kind: string; readonly name: string }): Uint8Array {
-    const changed = statSync(this.#slide.path, { throwIfNoEntry: false })?.mtimeMs ?? null
+    const changed = statSync(this.#slide.path, { throwIfNoEntry: false })?.mtimeMs ?? this.#slide.version ?? null
     const { background } = this.#options
     const notInHead = JSON.stringify({ changed, levels: this.#levelNumbers, background, kind, name })
     return createHash('sha256').update(head).update(notInHead).digest()
+  }
+
+  /** Counts the tiles before memory is taken for their places: a slide may claim any size. */
+  #mustFit(): void {
+    const { tile } = this.#options
+    const tiles = this.#levels.reduce((sum, { width, height }) => sum + (width / tile) * (height / tile), 0)
+    if (tiles * HEAD_BYTES_A_TILE > MAX_HEAD_BYTES) throw this.#tooManyTiles()
+  }
+
+  #tooManyTiles(): RangeError {
+    return outOfRange('larger tiles for a slide of this size', 'tile', this.#options.tile)
   }
 
   #tilesOf(level: number): number {

@@ -38,6 +38,8 @@ export interface ExportOptions extends CodecChoice {
   readonly macro?: boolean | undefined
   /** What becomes of the slide's ICC profile; default "keep". "srgb" converts the pixels by it. */
   readonly icc?: IccMode | undefined
+  /** Folder for the decoded copy of a large image file, see `openSlide`. */
+  readonly cacheDir?: string | undefined
   readonly overwrite?: boolean | undefined
   /** An open codec to decode an archive with; it isn't closed. Default: one that all of the program shares. */
   readonly codec?: PayloadCodec | undefined
@@ -74,6 +76,7 @@ const EXPORT_CHECKS: OptionChecks<ExportOptions> = {
   label: checkFlag,
   macro: checkFlag,
   icc: (value, name) => checkOneOf(value, name, ICC_MODES),
+  cacheDir: checkString,
   overwrite: checkFlag,
   ...codecUseChecks(),
   onProgress: checkCallback,
@@ -110,6 +113,7 @@ export async function exportSlide(
     label = true,
     macro = true,
     icc = 'keep',
+    cacheDir,
     overwrite = false,
     onProgress,
     signal = new AbortController().signal,
@@ -121,7 +125,7 @@ export async function exportSlide(
   const started = performance.now()
 
   // Each tile of an archive is read once.
-  const toRead = { codec: given, model, device, adapter, cacheBytes: 0, signal }
+  const toRead = { codec: given, model, device, adapter, cacheBytes: 0, cacheDir, signal }
   const source = typeof slide === 'string' ? await openAny(slide, toRead) : slide
   try {
     const coloured = await inColours(source, icc)

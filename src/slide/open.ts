@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { checkOneOf, checkOptions, checkSignal, checkString, type OptionChecks } from '../arguments.js'
 import { ClericError, type ErrorCode, SlideError, throwIfAborted } from '../errors.js'
+import { isAddress } from '../files/byte-source.js'
 import { ICC_MODES, type IccMode } from './colour.js'
 import { ImageFile } from './image-file.js'
 import { LevelGrid } from './level-grid.js'
@@ -18,6 +19,11 @@ export interface OpenSlideOptions {
    * converted by it; or "none", with pixels as they are stored and no profile.
    */
   readonly icc?: IccMode | undefined
+  /**
+   * Folder for the decoded copy of an image file of more than 256 MiB of pixels; default: the system's for temporary
+   * files (TMPDIR).
+   */
+  readonly cacheDir?: string | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -33,9 +39,9 @@ export interface OpenSlideOptions {
  */
 export async function openSlide(path: string, options: OpenSlideOptions = {}): Promise<SlideSource & Disposable> {
   checkString(path, 'path')
-  const { icc = 'keep', signal } = checkOptions(options, OPEN_CHECKS)
+  const { cacheDir, icc = 'keep', signal } = checkOptions(options, OPEN_CHECKS)
   throwIfAborted(signal)
-  const slide = await openByFormat(path, signal)
+  const slide = await openByFormat(path, { cacheDir, signal })
   try {
     return await inColours(slide, icc)
   } catch (error) {
@@ -45,12 +51,20 @@ export async function openSlide(path: string, options: OpenSlideOptions = {}): P
 }
 
 const OPEN_CHECKS: OptionChecks<OpenSlideOptions> = {
+  cacheDir: checkString,
   icc: (value, name) => checkOneOf(value, name, ICC_MODES),
   signal: checkSignal,
 }
 
-async function openByFormat(path: string, signal: AbortSignal | undefined): Promise<SlideSource & Disposable> {
+async function openByFormat(
+  path: string,
+  { cacheDir, signal }: Omit<OpenSlideOptions, 'icc'>,
+): Promise<SlideSource & Disposable> {
   if (path.startsWith('synthetic:')) return new SyntheticSlide(path)
+  if (isAddress(path)) {
+    const what = `${path} is no path: slides are read from files only, archives (openArchive) also over HTTP`
+    throw new SlideError('ERR_UNSUPPORTED_SLIDE', what)
+  }
   if (!existsSync(path)) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} doesn't exist`)
   let refused: ClericError
   try {
@@ -60,7 +74,7 @@ async function openByFormat(path: string, signal: AbortSignal | undefined): Prom
     refused = error
   }
   const isUnknown = refused.code !== 'ERR_UNSUPPORTED_SLIDE'
-  const image = await ImageFile.open(path).catch((error: unknown) => {
+  const image = await ImageFile.open(path, { folder: cacheDir }).catch((error: unknown) => {
     throw isUnknown ? refused : error
   })
   // Without OpenSlide nobody knows whether a TIFF is a slide: as an image it would lose levels, label and resolution.

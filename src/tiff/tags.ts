@@ -1,6 +1,6 @@
-/** The tags, types and numbers of TIFF 6, BigTIFF and this format (docs/format.md) that archives use. */
+/** The tags, types and numbers of TIFF 6, BigTIFF and this format (docs/format.md) that archives and readers use. */
 
-/** Field types, with the bytes that one value takes. */
+/** Field types that archives have, with the bytes that one value takes. */
 export const TYPES = {
   BYTE: { code: 1, size: 1 },
   ASCII: { code: 2, size: 1 },
@@ -15,13 +15,17 @@ export type TypeName = keyof typeof TYPES
 
 export const TAGS = {
   NewSubfileType: 254,
+  /** Of older files; 3 is one page of several. */
+  SubfileType: 255,
   ImageWidth: 256,
   ImageLength: 257,
   BitsPerSample: 258,
   Compression: 259,
   PhotometricInterpretation: 262,
+  FillOrder: 266,
   ImageDescription: 270,
   StripOffsets: 273,
+  Orientation: 274,
   SamplesPerPixel: 277,
   RowsPerStrip: 278,
   StripByteCounts: 279,
@@ -30,17 +34,31 @@ export const TAGS = {
   PlanarConfiguration: 284,
   /** Name of an associated image. */
   PageName: 285,
+  T4Options: 292,
+  T6Options: 293,
   ResolutionUnit: 296,
   Software: 305,
   Predictor: 317,
+  ColorMap: 320,
   TileWidth: 322,
   TileLength: 323,
   TileOffsets: 324,
   TileByteCounts: 325,
   SubIFDs: 330,
+  InkSet: 332,
+  ExtraSamples: 338,
+  SampleFormat: 339,
+  JPEGTables: 347,
+  YCbCrCoefficients: 529,
   YCbCrSubSampling: 530,
   ReferenceBlackWhite: 532,
+  XMP: 700,
+  ImageDepth: 32997,
   IccProfile: 34675,
+  /** Hamamatsu's NDPI files have it, and no others. */
+  NdpiFormat: 65420,
+  /** Height of an NDPI file's focal plane. */
+  NdpiFocalOffset: 65424,
   /** Facts that all tiles have in common, as JSON. */
   ClericTileHead: 65100,
   /** Facts about the slide, as JSON. */
