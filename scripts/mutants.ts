@@ -26,8 +26,8 @@ const TESTS: Readonly<Record<string, string>> = {
   'src/compress/plan.ts': 'test/compress/plan.test.ts',
   'src/concurrency/abort.ts': 'test/concurrency/abort.test.ts',
   'src/concurrency/turns.ts': 'test/concurrency/turns.test.ts',
-  'src/server/library.ts': 'test/server/server.test.ts',
-  'src/slide/identity.ts': 'test/slide/identity.test.ts',
+  'src/server/library.ts': 'test/server/library.test.ts',
+  'src/slide/identity.ts': 'test/slide/harmless.test.ts',
   'src/slide/level-grid.ts': 'test/slide/level-grid.test.ts',
 }
 

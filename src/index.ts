@@ -25,7 +25,8 @@ import { lend } from './codec/default-codec.js'
 import type { DeviceList } from './codec/devices.js'
 import type { Image } from './image/image.js'
 
-export { type Archive, type ArchiveLevel, type ArchiveOptions, openArchive } from './archive/archive.js'
+export { type Archive, type ArchiveOptions, openArchive } from './archive/archive.js'
+export type { ArchiveLevel } from './archive/archive-level.js'
 export { type GeotiffModule, type GeotiffOptions, registerWithGeotiff } from './archive/geotiff.js'
 export type { Layout } from './archive/head-writer.js'
 export {
@@ -68,6 +69,7 @@ export { type CompareOptions, compareSlides, type LevelComparison } from './metr
 export { msSsim } from './metrics/ms-ssim.js'
 export { psnr } from './metrics/psnr.js'
 export type { SlideChoice } from './slide/choice.js'
+export type { IccMode } from './slide/colour.js'
 export { type OpenSlideOptions, openSlide } from './slide/open.js'
 export type { RangeChoice } from './slide/range.js'
 export type { HeldImage, Level, Region, Resolution, SlideSource } from './slide/source.js'

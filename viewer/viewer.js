@@ -34,6 +34,7 @@ function drawScale(mpp) {
 
 async function show(name) {
   say('')
+  // `facts.icc` is "srgb" unless the slide's colour profile is of no use: the server converts, as not every browser does.
   const facts = await fetchJson(`slide?name=${encodeURIComponent(name)}`)
   // Another was chosen meanwhile.
   if (slides.value !== name) return
@@ -51,7 +52,7 @@ async function show(name) {
       height,
       tileSize: 512,
       tileOverlap: 0,
-      getTileUrl: (level, x, y) => `deepzoom/${path}_files/${level}/${x}_${y}.jpeg?v=${facts.version}`,
+      getTileUrl: (level, x, y) => `deepzoom/${path}_files/${level}/${x}_${y}.jpeg?v=${facts.version}&icc=${facts.icc}`,
     },
     showNavigator: true,
     // The keyboard and the wheel do what the buttons would.

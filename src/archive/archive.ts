@@ -1,6 +1,14 @@
 /** Reads archives, region by region. */
 import sharp from 'sharp'
-import { checkInteger, checkOptions, checkSignal, type OptionChecks, outOfRange, wrongType } from '../arguments.js'
+import {
+  checkInteger,
+  checkOneOf,
+  checkOptions,
+  checkSignal,
+  type OptionChecks,
+  outOfRange,
+  wrongType,
+} from '../arguments.js'
 import { type CodecChoice, codecUseChecks } from '../codec/arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import { type Loan, lend } from '../codec/default-codec.js'
@@ -10,12 +18,14 @@ import { fill, paste } from '../image/draw.js'
 import { cropImage, type Image } from '../image/image.js'
 import { toImage } from '../image/sharp.js'
 import { TileCache, type TileSpace } from '../image/tile-cache.js'
-import { checkRegion, type Level, levelPosition, type Region, type SlideSource } from '../slide/source.js'
-import type { StoredImage } from '../tiff/image-fields.js'
+import { ICC_MODES, type IccMode, type ShownColours, shownColours } from '../slide/colour.js'
+import { checkRegion, levelPosition, type Region, type SlideSource } from '../slide/source.js'
 import { colourOf, kindOf, TILE, type TileIndex } from '../tiff/tile-index.js'
+import { type ArchiveLevel, archiveLevel } from './archive-level.js'
 import type { Description } from './description.js'
 import { type OpenedHead, readHead } from './head-reader.js'
-import type { Layout } from './head-writer.js'
+import type { ChecksummedImage, Layout } from './head-writer.js'
+import { type BadBytes, type Batch, badBytesOf, batchesOf, CHANGED_BYTES, isIntact, partsOf } from './parts.js'
 
 export interface ArchiveOptions extends CodecChoice {
   /** An open codec to decode with; it isn't closed with the archive. Default: one that all of the program shares. */
@@ -27,22 +37,12 @@ export interface ArchiveOptions extends CodecChoice {
   readonly cacheBytes?: number | undefined
   /** Instead of that: where to keep them, together with those of other archives. */
   readonly cache?: TileCache | undefined
+  /**
+   * What becomes of the slide's ICC profile: "keep" (default), with pixels as they are stored; "srgb", with pixels that
+   * are converted by it; or "none", with pixels as they are stored and no profile.
+   */
+  readonly icc?: IccMode | undefined
   readonly signal?: AbortSignal | undefined
-}
-
-export interface ArchiveLevel extends Level {
-  readonly columns: number
-  readonly rows: number
-  /** Size of a tile; those of the last column and row reach beyond the level. */
-  readonly tileWidth: number
-  readonly tileHeight: number
-  readonly tiles: number
-  /** Tiles that are left out, being of one colour or nothing but glass. */
-  readonly blankTiles: number
-  /** Tiles that could not be read from the slide, and have the background colour. */
-  readonly unreadableTiles: number
-  /** Bytes of its tiles. */
-  readonly bytes: number
 }
 
 /**
@@ -58,11 +58,14 @@ export async function openArchive(source: string | URL | Blob, options: ArchiveO
   const {
     cacheBytes,
     cache = cacheBytes === undefined ? SHARED : new TileCache(cacheBytes),
+    icc = 'keep',
     signal,
   } = checkOptions(options, ARCHIVE_CHECKS)
   const bytes = await openBytes(source, signal)
   try {
-    return new Archive(bytes, await readHead(bytes, signal), options, cache)
+    const head = await readHead(bytes, signal)
+    const colours = await shownColours(icc, head.iccProfile, head.description.background, bytes.name)
+    return new Archive(bytes, head, options, cache, colours)
   } catch (error) {
     bytes.close()
     throw error
@@ -79,6 +82,7 @@ const ARCHIVE_CHECKS: OptionChecks<ArchiveOptions> = {
     if (!(value instanceof TileCache)) throw wrongType('a TileCache', name, value)
     if (cacheBytes !== undefined) throw outOfRange('no cacheBytes with a cache', 'cacheBytes', cacheBytes)
   },
+  icc: (value, name) => checkOneOf(value, name, ICC_MODES),
   signal: checkSignal,
 }
 
@@ -93,17 +97,25 @@ export class Archive implements SlideSource, Disposable {
   readonly #head: OpenedHead
   readonly #options: ArchiveOptions
   readonly #tiles: TileSpace
+  readonly #colours: ShownColours
   #closed = false
 
   /** @internal Use {@link openArchive}. */
-  constructor(bytes: ByteSource, head: OpenedHead, options: ArchiveOptions, cache: TileCache) {
+  constructor(
+    bytes: ByteSource,
+    head: OpenedHead,
+    options: ArchiveOptions,
+    cache: TileCache,
+    colours: ShownColours = storedColours(head),
+  ) {
     this.path = bytes.name
     this.bytes = bytes.size
     this.#bytes = bytes
     this.#head = head
     this.#options = options
     this.#tiles = cache.space()
-    this.levels = head.description.levels.map((level, i) => ({ ...level, ...census(head.indexes[i] as TileIndex) }))
+    this.#colours = colours
+    this.levels = head.description.levels.map((level, i) => archiveLevel(level, head.indexes[i] as TileIndex))
     this.associatedImages = head.images.map(({ name }) => name)
   }
 
@@ -127,7 +139,7 @@ export class Archive implements SlideSource, Disposable {
     return this.#head.description.objectivePower
   }
   get background(): Description['background'] {
-    return this.#head.description.background
+    return this.#colours.background
   }
   get properties(): Description['properties'] {
     return this.#head.description.properties
@@ -154,7 +166,7 @@ export class Archive implements SlideSource, Disposable {
     const level = this.levels[region.level] as ArchiveLevel
     const left = levelPosition(region.x, level.downsample)
     const top = levelPosition(region.y, level.downsample)
-    const out = fill(region.width, region.height, this.background)
+    const out = fill(region.width, region.height, this.#head.description.background)
     const { tileWidth, tileHeight } = level
     const range = (start: number, size: number, tile: number, tiles: number): [number, number] => [
       Math.max(0, Math.floor(start / tile)),
@@ -169,7 +181,7 @@ export class Archive implements SlideSource, Disposable {
     const draw = async () => {
       for (let place = places.shift(); place; place = places.shift()) {
         const [column, row] = place
-        const image = await this.readTile(region.level, column, row, signal)
+        const image = await this.#storedTile(region.level, column, row, signal)
         paste(image, out, column * tileWidth - left, row * tileHeight - top)
       }
     }
@@ -181,17 +193,23 @@ export class Archive implements SlideSource, Disposable {
       // After a failure the others take no further tile.
       places.length = 0
     }
-    return out
+    return this.#shown(out)
   }
 
   /** One tile, cut to the level. The image may be shared with other callers: copy it before writing to it. */
   async readTile(level: number, column: number, row: number, signal?: AbortSignal): Promise<Image> {
     checkInteger(level, 'level', 0, this.levels.length - 1)
-    const { columns, rows, width, height, tileWidth, tileHeight } = this.levels[level] as ArchiveLevel
+    const { columns, rows } = this.levels[level] as ArchiveLevel
     checkInteger(column, 'column', 0, columns - 1)
     checkInteger(row, 'row', 0, rows - 1)
     throwIfAborted(signal)
     this.#mustBeOpen()
+    return this.#shown(await this.#storedTile(level, column, row, signal))
+  }
+
+  /** A tile in the colours of the slide. */
+  async #storedTile(level: number, column: number, row: number, signal?: AbortSignal): Promise<Image> {
+    const { columns, width, height, tileWidth, tileHeight } = this.levels[level] as ArchiveLevel
     const size = {
       width: Math.min(tileWidth, width - column * tileWidth),
       height: Math.min(tileHeight, height - row * tileHeight),
@@ -236,6 +254,30 @@ export class Archive implements SlideSource, Disposable {
     return this.#jpeg(stored, `associated image ${name}`, signal)
   }
 
+  /**
+   * Whether it has checksums of tiles, overview and associated images, by which damage is noticed when they are read.
+   * Archives that were written before there were any have none.
+   */
+  get hasChecksums(): boolean {
+    return this.#head.isChecksummed
+  }
+
+  /** @internal Everything behind the head, in pieces of about `size` bytes, for validation. */
+  batches(size: number): Iterable<Batch> {
+    return batchesOf(partsOf(this.#head), size)
+  }
+
+  /** @internal The bytes behind the head that are no part of it, or of two parts. */
+  badBytes(): BadBytes[] {
+    return badBytesOf(this.#head, this.bytes)
+  }
+
+  /** @internal Bytes of the file. */
+  readBytes(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+    this.#mustBeOpen()
+    return this.#bytes.read(offset, length, signal)
+  }
+
   /** @internal The tiles of the JPEG pyramid that other programs show, for validation. */
   get overview(): readonly TileIndex[] {
     return this.#head.overview.map(({ index }) => index)
@@ -243,14 +285,14 @@ export class Archive implements SlideSource, Disposable {
 
   /** @internal Number `at` of the tiles of one level of {@link overview}; not cut to the level. */
   async readOverviewTile(level: number, at: number, signal?: AbortSignal): Promise<Image> {
-    const { offset, length, tileWidth: width, tileHeight: height } = this.overview[level] as TileIndex
-    const stored = { offset: offset[at] as number, length: length[at] as number, width, height }
-    return this.#jpeg(stored, `tile ${at} of overview ${level}`, signal)
+    const { offset, length, checksum, tileWidth: width, tileHeight: height } = this.overview[level] as TileIndex
+    const place = { offset: offset[at] as number, length: length[at] as number, checksum: checksum[at] as number }
+    return this.#jpeg({ ...place, width, height }, `tile ${at} of overview ${level}`, signal)
   }
 
-  /** The ICC profile of the slide's colours, or null. */
+  /** The ICC profile of the slide's colours, or null; with `icc` other than "keep" there is none. */
   iccProfile(): Uint8Array | null {
-    return this.#head.iccProfile
+    return this.#colours.profile
   }
 
   close(): void {
@@ -270,6 +312,9 @@ export class Archive implements SlideSource, Disposable {
     signal: AbortSignal,
   ): Promise<Image> {
     const payload = await this.#bytes.read(index.offset[at] as number, index.length[at] as number, signal)
+    if (this.hasChecksums && !isIntact(payload, index.checksum[at] as number)) {
+      throw new CorruptDataError('ERR_CORRUPT_TILE', CHANGED_BYTES)
+    }
     using loan = await this.#lend(signal)
     const tile = { width: index.tileWidth, height: index.tileHeight, quality: this.quality }
     return cropImage(await loan.codec.decodePayload(payload, tile, signal), size.width, size.height)
@@ -287,15 +332,21 @@ export class Archive implements SlideSource, Disposable {
     }
   }
 
+  /** An image in the colours that were asked for. */
+  async #shown(image: Image): Promise<Image> {
+    return this.#colours.toSrgb ? this.#colours.toSrgb.convert(image) : image
+  }
+
   /** Whether a tile is stored, and not held already. */
   #isToDecode(level: number, column: number, row: number): boolean {
     const { length, columns } = this.#head.indexes[level] as TileIndex
     return length[row * columns + column] !== 0 && !this.#tiles.has(keyOf(level, column, row))
   }
 
-  async #jpeg(stored: Omit<StoredImage, 'name'>, what: string, signal?: AbortSignal): Promise<Image> {
+  async #jpeg(stored: Omit<ChecksummedImage, 'name'>, what: string, signal?: AbortSignal): Promise<Image> {
     const bytes = await this.#bytes.read(stored.offset, stored.length, signal)
     try {
+      if (this.hasChecksums && !isIntact(bytes, stored.checksum)) throw new Error(CHANGED_BYTES)
       const pipeline = sharp(bytes, { failOn: 'error' })
       // Nothing else is ever written, and other decoders are more for a hostile file to aim at.
       const { format, width, height } = await pipeline.metadata()
@@ -320,25 +371,13 @@ export class Archive implements SlideSource, Disposable {
 }
 
 const UNREADABLE: readonly number[] = [TILE.unreadable, TILE.partlyUnreadable]
+function storedColours({ iccProfile, description }: OpenedHead): ShownColours {
+  return { toSrgb: null, background: description.background, profile: iccProfile }
+}
 
 /** Key of a tile in the cache. */
 function keyOf(level: number, column: number, row: number): string {
   return `${level}/${column}/${row}`
-}
-
-function census(index: TileIndex) {
-  const { columns, rows, tileWidth, tileHeight, length } = index
-  const count = (kind: number) => length.reduce((sum, _, at) => sum + (kindOf(index, at) === kind ? 1 : 0), 0)
-  return {
-    columns,
-    rows,
-    tileWidth,
-    tileHeight,
-    tiles: length.length,
-    blankTiles: count(TILE.blank),
-    unreadableTiles: count(TILE.unreadable) + count(TILE.partlyUnreadable),
-    bytes: length.reduce((sum, bytes) => sum + bytes, 0),
-  }
 }
 
 /** The same error, saying where. Errors that concern more than the tile stay as they are. */

@@ -9,12 +9,11 @@ import { UnsupportedError } from '../errors.js'
 import { type ByteSource, START_BYTES } from '../files/byte-source.js'
 import type { Size } from '../image/image.js'
 import type { Level } from '../slide/source.js'
-import type { StoredImage } from '../tiff/image-fields.js'
 import { isBigTiff, type TiffDirectory, TiffHead } from '../tiff/reader.js'
 import { COMPRESSION, TAGS, TYPES } from '../tiff/tags.js'
 import { indexOf, isStoredKind, kindOf, TILE_MULTIPLE, type TileIndex } from '../tiff/tile-index.js'
 import { type Description, LaterVersion, MAX_LEVELS, readSlideFacts, readTileHead } from './description.js'
-import type { Layout } from './head-writer.js'
+import type { ChecksummedImage, Layout } from './head-writer.js'
 
 /** 16 million tiles. */
 export const MAX_HEAD_BYTES = 2 ** 28
@@ -28,15 +27,31 @@ export interface OpenedHead {
   readonly iccProfile: Uint8Array | null
   readonly indexes: readonly TileIndex[]
   readonly overview: readonly { readonly level: Level; readonly index: TileIndex }[]
-  readonly images: readonly StoredImage[]
+  readonly images: readonly ChecksummedImage[]
   readonly headLength: number
+  /** Whether the checksums of tiles and images are known. Archives of before them have zeros in their place. */
+  readonly isChecksummed: boolean
 }
 
-/** True for bytes that start as an archive does: a BigTIFF with our seal in its first directory. */
+/** Of these every archive has at least two in its first directory. */
+const PRIVATE_TAGS: readonly number[] = [TAGS.ClericSlide, TAGS.ClericSeal, TAGS.ClericChecksums]
+/** Tag, type and count of the seal, as they stand in its entry: 65103, LONG8, 3. */
+const SEAL_ENTRY = Buffer.from('4ffe10000300000000000000', 'hex')
+
+/**
+ * True for bytes that start as an archive does: a BigTIFF with private tags of ours in its first directory, or, if
+ * something on the way there is damaged, with the entry of the seal anywhere. A damaged archive must not pass for
+ * another TIFF, of which readers would show the overview as if it were the slide.
+ */
 export function isArchive(start: Uint8Array): boolean {
+  return hasPrivateTag(start) || Buffer.from(start.buffer, start.byteOffset, start.length).includes(SEAL_ENTRY)
+}
+
+function hasPrivateTag(start: Uint8Array): boolean {
   if (!isBigTiff(start)) return false
   try {
-    return new TiffHead(start, '').first().has(TAGS.ClericSeal)
+    const tags = new TiffHead(start, '').firstTags()
+    return PRIVATE_TAGS.some((tag) => tags.includes(tag))
   } catch {
     return false
   }
@@ -50,6 +65,7 @@ export async function readHead(source: ByteSource, signal?: AbortSignal): Promis
   const start = await source.read(0, Math.min(START_BYTES, size), signal)
   if (!isArchive(start)) throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${name} is no cleric archive`)
   const beginning = new TiffHead(start, name)
+  if (!isBigTiff(start)) throw beginning.corrupt('its header is not that of a BigTIFF')
   const first = beginning.first()
   const [length, fileLength, crc] = first.integers(TAGS.ClericSeal, SEAL_NUMBERS) as unknown as [number, number, number]
   if (fileLength !== size) throw beginning.corrupt(`it should have ${fileLength} bytes but has ${size}`)
@@ -90,7 +106,8 @@ function interpret(head: TiffHead, headLength: number, fileLength: number): Open
   if (levels.length === 0 || levels.length > MAX_LEVELS) throw head.corrupt(`it has ${levels.length} levels`)
   if (images.length > MAX_IMAGES) throw head.corrupt(`it has ${images.length} associated images`)
 
-  const region: Region = { head, start: headLength, end: fileLength }
+  const isChecksummed = first.has(TAGS.ClericChecksums)
+  const region: Region = { head, start: headLength, end: fileLength, isChecksummed }
   const tileHead = parse(head, (levels[0] as TiffDirectory).text(TAGS.ClericTileHead), readTileHead)
   const facts = parse(head, first.text(TAGS.ClericSlide), readSlideFacts)
   if (facts.downsamples.length !== levels.length) {
@@ -120,6 +137,7 @@ function interpret(head: TiffHead, headLength: number, fileLength: number): Open
     }),
     images: images.map((directory) => imageOf(region, directory)),
     headLength,
+    isChecksummed,
   }
 }
 
@@ -128,6 +146,8 @@ interface Region {
   readonly head: TiffHead
   readonly start: number
   readonly end: number
+  /** Whether each has a checksum. */
+  readonly isChecksummed: boolean
 }
 
 function sizeOf(directory: TiffDirectory): Size {
@@ -147,11 +167,15 @@ function levelOf(region: Region, directory: TiffDirectory, downsample: number, n
   const offsets = directory.integers(TAGS.TileOffsets, tiles, TYPES.LONG8)
   const lengths = directory.integers(TAGS.TileByteCounts, tiles, TYPES.LONG)
   const index = indexOf(size, tileWidth, tileHeight)
+  index.checksum.set(checksumsOf(region, directory, tiles, name))
   for (let at = 0; at < tiles; at++) {
     const [offset, length] = [offsets[at] as number, lengths[at] as number]
     if (length > maxPayload(index)) throw head.corrupt(`the ${place(index, at, name)} is too long: ${length} bytes`)
     if (length > 0 && !isInside(region, offset, length)) {
       throw head.corrupt(`the ${place(index, at, name)} lies outside the file`)
+    }
+    if (length === 0 && index.checksum[at] !== 0) {
+      throw head.corrupt(`the ${place(index, at, name)} has a checksum but is not stored`)
     }
     index.offset[at] = offset
     index.length[at] = length
@@ -159,12 +183,20 @@ function levelOf(region: Region, directory: TiffDirectory, downsample: number, n
   return { level: { ...size, downsample }, index, directory }
 }
 
-function imageOf(region: Region, directory: TiffDirectory): StoredImage {
+/** The checksums of `count` parts; zeros if the archive has none. */
+function checksumsOf(region: Region, directory: TiffDirectory, count: number, name: string): Float64Array {
+  if (region.isChecksummed) return directory.integers(TAGS.ClericChecksums, count, TYPES.LONG)
+  if (directory.has(TAGS.ClericChecksums)) throw region.head.corrupt(`${name} has checksums, which others have not`)
+  return new Float64Array(count)
+}
+
+function imageOf(region: Region, directory: TiffDirectory): ChecksummedImage {
   const name = directory.text(TAGS.PageName)
   const offset = directory.integer(TAGS.StripOffsets)
   const length = directory.integer(TAGS.StripByteCounts, 1, MAX_IMAGE_BYTES)
   if (!isInside(region, offset, length)) throw region.head.corrupt(`the image ${name} lies outside the file`)
-  return { name, ...sizeOf(directory), offset, length }
+  const [checksum] = checksumsOf(region, directory, 1, `the image ${name}`) as unknown as [number]
+  return { name, ...sizeOf(directory), offset, length, checksum }
 }
 
 function isInside({ start, end }: Region, offset: number, length: number): boolean {

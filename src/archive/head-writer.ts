@@ -18,11 +18,16 @@ import {
 } from '../tiff/image-fields.js'
 import { COMPRESSION, PHOTOMETRIC, REDUCED, TAGS } from '../tiff/tags.js'
 import type { TileIndex } from '../tiff/tile-index.js'
-import { ascii, byteField, type Directory, encodeTiff, long8, undefinedBytes } from '../tiff/writer.js'
+import { ascii, byteField, type Directory, encodeTiff, long, long8, undefinedBytes } from '../tiff/writer.js'
 import { type Description, writeSlideFacts, writeTileHead } from './description.js'
 
 export const LAYOUTS = ['compat', 'strict'] as const
 export type Layout = (typeof LAYOUTS)[number]
+
+/** An associated image with the CRC-32C of its bytes. */
+export interface ChecksummedImage extends StoredImage {
+  readonly checksum: number
+}
 
 export interface Contents {
   readonly layout: Layout
@@ -32,7 +37,7 @@ export interface Contents {
   readonly indexes: readonly TileIndex[]
   /** The JPEG pyramid, finest level first; empty in the strict layout. */
   readonly overview: readonly { readonly level: Level; readonly index: TileIndex }[]
-  readonly images: readonly StoredImage[]
+  readonly images: readonly ChecksummedImage[]
   readonly fileLength: number
 }
 
@@ -60,6 +65,7 @@ export function encodeHead(contents: Contents): Uint8Array {
       ...optionalField(TAGS.IccProfile, icc),
       [TAGS.ClericTileHead, tileHead],
       [TAGS.ClericTileColours, byteField(index.colours)],
+      [TAGS.ClericChecksums, long(index.checksum)],
     ]
   })
   const original = description.properties['tiff.ImageDescription'] ?? description.properties['openslide.comment']
@@ -70,10 +76,13 @@ export function encodeHead(contents: Contents): Uint8Array {
       ...tileFields(index),
       ...resolutionFields(description.mpp, level.downsample),
       ...optionalField(TAGS.IccProfile, icc),
+      [TAGS.ClericChecksums, long(index.checksum)],
     ],
   )
   pyramid[0]?.push([TAGS.ImageDescription, OVERVIEW_DESCRIPTION])
-  const associated = images.map((image) => stripFields(image, REDUCED))
+  const associated = images.map(
+    (image): Fields => [...stripFields(image, REDUCED), [TAGS.ClericChecksums, long([image.checksum])]],
+  )
   const main = layout === 'strict' ? levels : pyramid
   main[0]?.push(...firstOnly)
   const directories = (fields: Fields[]): Directory[] => fields.map((each) => ({ fields: new Map(each) }))

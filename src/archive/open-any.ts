@@ -1,26 +1,38 @@
 import { UnsupportedError } from '../errors.js'
-import { firstBytes } from '../files/byte-source.js'
-import { isChoice, type SlideChoice } from '../slide/choice.js'
-import { openSlide } from '../slide/open.js'
+import { firstBytes, isAddress } from '../files/byte-source.js'
+import { isChoice } from '../slide/choice.js'
+import { type OpenSlideOptions, openSlide } from '../slide/open.js'
 import type { SlideSource } from '../slide/source.js'
 import { type Archive, type ArchiveOptions, openArchive } from './archive.js'
 import { isArchive } from './head-reader.js'
 
-/** Whether a file is an archive, by its first bytes. */
+/** Whether a file is an archive, by its first bytes, or may only be one, as it is an address. */
 export async function isArchiveFile(path: string): Promise<boolean> {
-  return isArchive(await firstBytes(path))
+  return isAddress(path) || isArchive(await firstBytes(path))
 }
 
 /**
- * Opens an archive (told by its first bytes), a slide, an image, or a drawn slide. Of an archive OpenSlide would show
- * no more than the overview.
+ * Opens an archive (told by its first bytes, or by an http(s) address), a slide, an image, or a drawn slide. Of an
+ * archive OpenSlide would show no more than the overview.
  */
 export async function openAny(
   path: string,
-  { page, series, range, ...options }: ArchiveOptions & SlideChoice,
+  { cacheDir, page, series, range, ...options }: ArchiveOptions & OpenSlideOptions,
 ): Promise<Archive | SlideSource> {
-  if (!(await isArchiveFile(path))) return openSlide(path, { page, series, range, signal: options.signal })
-  if (!isChoice({ page, series, range })) return openArchive(path, options)
-  const what = `${path} is an archive: it takes no page, series or range`
-  throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', what)
+  const choice = { page, series, range }
+  if (!(await isArchiveFile(path))) return openSlide(path, { ...choice, cacheDir, signal: options.signal })
+  if (isChoice(choice)) {
+    throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${path} is an archive: it takes no page, series or range`)
+  }
+  return isAddress(path) ? openRemote(path, options) : openArchive(path, options)
+}
+
+async function openRemote(address: string, options: ArchiveOptions): Promise<Archive> {
+  try {
+    return await openArchive(address, options)
+  } catch (cause) {
+    if (!(cause instanceof UnsupportedError)) throw cause
+    const what = `${cause.message}; of a server only archives are read: fetch the file first, and give its path`
+    throw new UnsupportedError(cause.code, what, { cause })
+  }
 }

@@ -181,6 +181,12 @@ export class Cli {
   }
 }
 
+/** The option of commands that read pixels of image files. */
+export function cacheDirOption(command: Command): Command {
+  const what = 'where an image file of more than 256 MiB of pixels is decoded to, on the way (default: $TMPDIR)'
+  return command.option('--cache-dir <folder>', what)
+}
+
 /** The options of {@link CodecChoice}. */
 export function codecOptions(command: Command): Command {
   return command

@@ -5,21 +5,26 @@ import { UnsupportedError } from '../errors.js'
 import { compareSlides, type LevelComparison, matchingLevels } from '../metrics/compare.js'
 import type { SlideChoice } from '../slide/choice.js'
 import { type SlideSource, warningsOf } from '../slide/source.js'
-import { type Cli, codecOptions, type Session } from './cli.js'
+import { type Cli, cacheDirOption, codecOptions, type Session } from './cli.js'
 import { byteSize, decibels, rateText, table } from './quantities.js'
 import { choiceOf, slideOptions } from './slide-options.js'
 
+interface Options extends CodecChoice, SlideChoice {
+  readonly cacheDir?: string
+}
+
 export function addCompare(cli: Cli): void {
-  cli.add<CodecChoice & SlideChoice>(
+  cli.add<Options>(
     'compare <a> <b>',
     'PSNR, MS-SSIM and largest error of two slides, archives or images, per level',
-    (command) => codecOptions(slideOptions(command)),
+    (command) => codecOptions(cacheDirOption(slideOptions(command))),
     async (session, options, a, b) => {
       const areArchives = await Promise.all([a, b].map((path) => isArchiveFile(path as string)))
+      const opening = { ...session.opening(options), cacheDir: options.cacheDir }
       // A choice is about what isn't an archive; two archives leave none to choose from.
       const open = (path: string | undefined, isArchive: boolean | undefined) => {
         const choice = isArchive && !areArchives.every(Boolean) ? {} : choiceOf(options)
-        return openAny(path as string, { ...session.opening(options), ...choice })
+        return openAny(path as string, { ...opening, ...choice })
       }
       const first = await open(a, areArchives[0])
       try {

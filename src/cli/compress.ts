@@ -1,4 +1,3 @@
-import { basename } from 'node:path'
 import { type Command, Option } from 'commander'
 import { LAYOUTS, type Layout } from '../archive/head-writer.js'
 import type { CodecChoice } from '../codec/arguments.js'
@@ -7,8 +6,9 @@ import { BACKGROUND_MODES, type BackgroundMode } from '../compress/blank.js'
 import { type CompressOptions, type CompressResult, compressSlide } from '../compress/compress.js'
 import { ON_BAD_TILE, type OnBadTile } from '../compress/slide-reader.js'
 import { isResumable } from '../compress/writer.js'
+import { nameOf } from '../files/byte-source.js'
 import type { SlideChoice } from '../slide/choice.js'
-import { type Cli, codecOptions, type Session } from './cli.js'
+import { type Cli, cacheDirOption, codecOptions, type Session } from './cli.js'
 import { WithHint } from './failure.js'
 import { byteSize, duration, levelList, numberFrom, oneOf, positiveNumber, rateText, tileSide } from './quantities.js'
 import { slideOptions, warnOf } from './slide-options.js'
@@ -24,6 +24,7 @@ interface Options extends CodecChoice, SlideChoice {
   readonly macro: boolean
   readonly layout: Layout
   readonly onBadTile: OnBadTile
+  readonly cacheDir?: string
   readonly resume?: boolean
   readonly overwrite?: boolean
 }
@@ -35,7 +36,7 @@ export function addCompress(cli: Cli): void {
     (command) =>
       codecOptions(
         rateOptions(
-          slideOptions(command).option(
+          cacheDirOption(slideOptions(command)).option(
             '-o, --output <file>',
             'archive to write (default: the name of the slide with .cleric.tif)',
           ),
@@ -66,7 +67,7 @@ export function addCompress(cli: Cli): void {
           .option('--overwrite', 'replace an existing file'),
       ),
     async (session, { output: named, ...options }, slide) => {
-      const output = named ?? `${basename(slide as string).replace(/\.[^.]*$/, '')}.cleric.tif`
+      const output = named ?? `${nameOf(slide as string).replace(/\.[^.]*$/, '')}.cleric.tif`
       return compressOutcome(await compressWithProgress(session, slide as string, output, options))
     },
     'cleric compress slide.svs -o slide.cleric.tif --quality 60',

@@ -3,12 +3,14 @@ import type { CodecChoice } from '../codec/arguments.js'
 import { UnsupportedError } from '../errors.js'
 import { fill, paste } from '../image/draw.js'
 import type { Image } from '../image/image.js'
+import type { IccMode } from '../slide/colour.js'
 import type { Level } from '../slide/source.js'
 import { type Cli, codecOptions } from './cli.js'
-import { checkImageOutput, imagePath, writeImage } from './write-image.js'
+import { checkImageOutput, iccOption, imagePath, writeImage } from './write-image.js'
 
 interface Options extends CodecChoice {
   readonly output: string
+  readonly icc: IccMode
 }
 
 /** 3 GiB of RGB; Node's buffers end at 4 GiB. */
@@ -21,15 +23,17 @@ export function addDecode(cli: Cli): void {
     'Write what `encode` made as an image again',
     (command) =>
       codecOptions(
-        command.requiredOption('-o, --output <image>', 'PNG, JPEG, TIFF or WebP to write, told by its name', imagePath),
+        command
+          .requiredOption('-o, --output <image>', 'PNG, JPEG, TIFF or WebP to write, told by its name', imagePath)
+          .addOption(iccOption()),
       ),
     async (session, options, file) => {
-      const { output } = options
+      const { output, icc } = options
       checkImageOutput(output, [file, options.model])
-      const archive = await openArchive(file as string, session.opening(options))
+      const archive = await openArchive(file as string, { ...session.opening(options), icc })
       try {
         const { width, height } = archive.levels[0] as Level
-        const bytes = await writeImage(output, await readWhole(archive, session.signal))
+        const bytes = await writeImage(output, await readWhole(archive, session.signal), archive.iccProfile())
         return {
           json: { output, bytes, width, height },
           text: `${output}: ${width} x ${height} pixels`,

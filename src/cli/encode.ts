@@ -1,7 +1,7 @@
 import type { CodecChoice } from '../codec/arguments.js'
 import type { SlideChoice } from '../slide/choice.js'
 import { openSlide } from '../slide/open.js'
-import { type Cli, codecOptions } from './cli.js'
+import { type Cli, cacheDirOption, codecOptions } from './cli.js'
 import { compressOutcome, compressWithProgress, rateOptions } from './compress.js'
 import { tileSide } from './quantities.js'
 import { slideOptions } from './slide-options.js'
@@ -11,6 +11,7 @@ interface Options extends CodecChoice, SlideChoice {
   readonly quality?: number
   readonly targetBpp?: number
   readonly tile: number
+  readonly cacheDir?: string
   readonly resume?: boolean
   readonly overwrite?: boolean
 }
@@ -22,7 +23,7 @@ export function addEncode(cli: Cli): void {
     (command) =>
       codecOptions(
         rateOptions(
-          slideOptions(command).option(
+          cacheDirOption(slideOptions(command)).option(
             '-o, --output <file>',
             'file to write (default: the name of the image with .cleric)',
           ),
@@ -31,9 +32,9 @@ export function addEncode(cli: Cli): void {
           .option('--resume', 'go on from an interrupted run with the same image, model and options')
           .option('--overwrite', 'replace an existing file'),
       ),
-    async (session, { output: named, page, series, range, ...options }, image) => {
+    async (session, { output: named, page, series, range, cacheDir, ...options }, image) => {
       const output = named ?? `${(image as string).replace(/\.[^./]*$/, '')}.cleric`
-      const source = await openSlide(image as string, { page, series, range, signal: session.signal })
+      const source = await openSlide(image as string, { page, series, range, cacheDir, signal: session.signal })
       try {
         // A single image needs no overview.
         const imageOptions = { ...options, levels: [0], background: 'keep', layout: 'strict' } as const

@@ -2,9 +2,11 @@ import type { CodecChoice } from '../codec/arguments.js'
 import { type ExportOptions, type ExportResult, exportSlide } from '../export/export.js'
 import { EXPORT_COMPRESSIONS, type ExportCompression } from '../export/tile-codec.js'
 import type { SlideChoice } from '../slide/choice.js'
-import { type Cli, codecOptions, type Session } from './cli.js'
+import type { IccMode } from '../slide/colour.js'
+import { type Cli, cacheDirOption, codecOptions, type Session } from './cli.js'
 import { byteSize, duration, integerFrom, oneOf } from './quantities.js'
 import { slideOptions, warnOf } from './slide-options.js'
+import { iccOption } from './write-image.js'
 
 interface Options extends CodecChoice, SlideChoice {
   readonly output: string
@@ -12,7 +14,9 @@ interface Options extends CodecChoice, SlideChoice {
   readonly quality?: number
   readonly label: boolean
   readonly macro: boolean
+  readonly cacheDir?: string
   readonly overwrite?: boolean
+  readonly icc: IccMode
 }
 
 export function addExport(cli: Cli): void {
@@ -21,7 +25,7 @@ export function addExport(cli: Cli): void {
     'Write an archive as a pyramidal TIFF that OpenSlide, QuPath and libvips open',
     (command) =>
       codecOptions(
-        slideOptions(command)
+        cacheDirOption(slideOptions(command))
           .requiredOption('-o, --output <file>', 'TIFF to write')
           .option(
             '--codec <name>',
@@ -32,7 +36,8 @@ export function addExport(cli: Cli): void {
           .option('--quality <number>', 'of jpeg or webp, 1 to 100 (default: 90)', integerFrom(1, 100))
           .option('--no-label', 'leave the label out, and all that may identify')
           .option('--no-macro', 'leave the macro image out, and all that may identify')
-          .option('--overwrite', 'replace an existing file'),
+          .option('--overwrite', 'replace an existing file')
+          .addOption(iccOption()),
       ),
     async (session, { codec, ...options }, file) => {
       const result = await exportWithProgress(session, file as string, { ...options, compression: codec })

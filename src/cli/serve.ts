@@ -1,13 +1,15 @@
 import { Option } from 'commander'
 import type { CodecChoice } from '../codec/arguments.js'
 import { createViewerServer, DEFAULT_CACHE_BYTES } from '../server/server.js'
+import { ICC_MODES, type IccMode } from '../slide/colour.js'
 import { type Cli, codecOptions } from './cli.js'
-import { byteCount, integerFrom } from './quantities.js'
+import { byteCount, integerFrom, oneOf } from './quantities.js'
 
 interface Options extends CodecChoice {
   readonly port: number
   readonly host: string
   readonly cache: number
+  readonly icc: IccMode
 }
 
 export function addServe(cli: Cli): void {
@@ -23,10 +25,17 @@ export function addServe(cli: Cli): void {
             new Option('--cache <size>', 'memory for decoded tiles, of all archives together, such as 512MiB or 2GB')
               .argParser(byteCount)
               .default(DEFAULT_CACHE_BYTES, `${DEFAULT_CACHE_BYTES / 2 ** 20}MiB`),
+          )
+          .option(
+            '--icc <mode>',
+            'ICC profiles in tiles whose address does not say: keep, srgb (converted), none',
+            oneOf(ICC_MODES),
+            'keep' as const,
           ),
       ),
     async (session, options, path) => {
-      const server = await createViewerServer(path as string, { ...session.codec(options), cacheBytes: options.cache })
+      const { cache: cacheBytes, icc } = options
+      const server = await createViewerServer(path as string, { ...session.codec(options), cacheBytes, icc })
       const address = await server.listen({ host: options.host, port: options.port })
       session.announce({ address }, `${path}: ${address} (Ctrl-C stops)`)
       await new Promise<void>((resolve) => {

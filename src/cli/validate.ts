@@ -4,11 +4,18 @@ import type { CodecChoice } from '../codec/arguments.js'
 import { type Cli, codecOptions, type Session } from './cli.js'
 import { table } from './quantities.js'
 
+interface Options extends CodecChoice {
+  readonly quick?: boolean
+}
+
 export function addValidate(cli: Cli): void {
-  cli.add<CodecChoice>(
+  cli.add<Options>(
     'validate <file>',
     'Decode and check everything in an archive; list each bad tile',
-    codecOptions,
+    (command) =>
+      codecOptions(
+        command.option('--quick', 'compare everything with its checksum, but decode nothing; takes seconds'),
+      ),
     async (session, options, file) => {
       const validation = await validate(session, file as string, options)
       return { json: validation, text: describe(validation), ok: validation.ok }
@@ -17,32 +24,42 @@ export function addValidate(cli: Cli): void {
   )
 }
 
-export async function validate(session: Session, file: string, options: CodecChoice): Promise<Validation> {
+export async function validate(session: Session, file: string, { quick, ...options }: Options): Promise<Validation> {
   const progress = session.progress('validate')
   // Each tile is needed once.
   const archive = await openArchive(file, { ...session.opening(options), cacheBytes: 0 })
   try {
-    return await validateArchive(archive, {
+    const validation = await validateArchive(archive, {
+      quick,
       signal: session.signal,
       onProgress: (done, total) => progress.update(done, total, `tile ${done} of ${total}`),
     })
+    if (!validation.checksums) {
+      progress.end()
+      const what = 'is an old archive, without checksums: damage to its overview and images may go unnoticed'
+      session.warn(`${file} ${what}${quick ? ', and its tiles were not checked (leave --quick out)' : ''}`)
+    }
+    return validation
   } finally {
     progress.end()
     archive.close()
   }
 }
 
-function describe({ ok, tiles, bad, unreadable, badImages }: Validation): string {
+function describe({ ok, tiles, bad, unreadable, badImages, badBytes }: Validation): string {
   const places = unreadable.map(({ level, column, row }) => `level ${level}, column ${column}, row ${row}`)
   const missing = places.map((place) => `background, as the slide could not be read there: ${place}`)
-  if (ok) return [`All ${tiles} tiles are sound`, ...missing].join('\n')
+  const sound = tiles > 0 ? `All ${tiles} tiles are sound` : 'Head, overview and associated images are sound'
+  if (ok) return [sound, ...missing].join('\n')
   const rows = bad.map(({ level, column, row, reason }) => [String(level), String(column), String(row), reason])
   const images = badImages.map(({ name, reason }) => `image ${name}: ${reason}`)
+  const bytes = badBytes.map(({ offset, length, reason }) => `bytes ${offset} to ${offset + length}: ${reason}`)
   const heading = `${bad.length} of ${tiles} tiles are bad`
   return [
     heading,
     ...(bad.length > 0 ? [table([['level', 'column', 'row', 'reason'], ...rows])] : []),
     ...images,
+    ...bytes,
     ...missing,
   ].join('\n')
 }

@@ -1,13 +1,14 @@
 /** The image that a command writes: its format is told by its name. */
 import { extname } from 'node:path'
-import { InvalidArgumentError } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 import type { Sharp } from 'sharp'
 import { UnsupportedError } from '../errors.js'
 import { checkOutput } from '../files/output.js'
 import { partialNames, writeWhole } from '../files/partial-file.js'
 import type { Image } from '../image/image.js'
 import { JPEG } from '../image/jpeg.js'
-import { fromImage } from '../image/sharp.js'
+import { fromProfiled, ICC_MODES, type IccMode } from '../slide/colour.js'
+import { oneOf } from './quantities.js'
 
 /** Encoders by extension, all lossless but JPEG. */
 const FORMATS: Record<string, (pipeline: Sharp) => Sharp> = {
@@ -29,6 +30,12 @@ export function imagePath(text: string): string {
   return text
 }
 
+/** The option of what becomes of the slide's ICC profile. */
+export function iccOption(): Option {
+  const about = 'the ICC profile: keep (in the file), srgb (pixels are converted by it), none (left out)'
+  return new Option('--icc <mode>', about).argParser(oneOf(ICC_MODES)).default('keep' satisfies IccMode)
+}
+
 /**
  * Refuses, before any work, to write the image where it would harm what is read for it, or can't be written.
  *
@@ -41,11 +48,12 @@ export function checkImageOutput(path: string, reads: readonly (string | undefin
 /**
  * Writes the image; returns the size in bytes.
  *
+ * @param profile ICC profile of its colours, which goes into the file
  * @throws UnsupportedError ERR_IMAGE_UNSUPPORTED if it is too large for the format; ClericError ERR_DISK_FULL
  */
-export async function writeImage(path: string, image: Image): Promise<number> {
+export async function writeImage(path: string, image: Image, profile: Uint8Array | null): Promise<number> {
   const encode = encoder(path) as (pipeline: Sharp) => Sharp
-  const bytes = await encode(fromImage(image))
+  const bytes = await encode(fromProfiled(image, profile))
     .toBuffer()
     .catch((cause: Error) => {
       const what = `${path}: ${image.width} x ${image.height} pixels can't be written in this format: ${cause.message}`

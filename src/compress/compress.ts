@@ -60,6 +60,8 @@ export interface CompressOptions extends CodecChoice, SlideChoice {
   readonly layout?: Layout | undefined
   /** What to do if a tile can't be read from the slide: `fail` (default), or store `background` in its place. */
   readonly onBadTile?: OnBadTile | undefined
+  /** Folder for the decoded copy of a large image file, see `openSlide`. */
+  readonly cacheDir?: string | undefined
   readonly overwrite?: boolean | undefined
   /** Goes on from an interrupted run with the same slide, model and options, if there is one. */
   readonly resume?: boolean | undefined
@@ -135,6 +137,7 @@ export async function compressSlide(
     onBadTile = 'fail',
     label = true,
     macro = true,
+    cacheDir,
     overwrite = false,
     resume = false,
     onProgress,
@@ -150,7 +153,9 @@ export async function compressSlide(
   const started = performance.now()
 
   const source =
-    typeof slide === 'string' ? await openAny(slide, { codec, model, device, adapter, ...choice, signal }) : slide
+    typeof slide === 'string'
+      ? await openAny(slide, { codec, model, device, adapter, cacheDir, ...choice, signal })
+      : slide
   try {
     const levels = chooseLevels(source.levels, wanted)
     using loan = await lend({ codec, model, device, adapter, signal })
@@ -199,6 +204,7 @@ const COMPRESS_CHECKS: OptionChecks<CompressOptions> = {
   macro: checkFlag,
   layout: (value, name) => checkOneOf(value, name, LAYOUTS),
   onBadTile: (value, name) => checkOneOf(value, name, ON_BAD_TILE),
+  cacheDir: checkString,
   overwrite: checkFlag,
   resume: checkFlag,
   ...codecUseChecks(),

@@ -8,6 +8,7 @@ import { type Description, readSlideFacts, writeSlideFacts } from '../archive/de
 import { MAX_HEAD_BYTES } from '../archive/head-reader.js'
 import { type Contents, encodeHead, type Layout } from '../archive/head-writer.js'
 import { outOfRange } from '../arguments.js'
+import { crc32c } from '../entropy/crc32c.js'
 import { SlideError } from '../errors.js'
 import type { Size } from '../image/image.js'
 import { type Kept, keptOf } from '../slide/identity.js'
@@ -16,6 +17,9 @@ import { emptyIndex, type TileIndex, type TilePlace } from '../tiff/tile-index.j
 import type { BackgroundMode } from './blank.js'
 import { overviewLevels } from './overview.js'
 import type { Area } from './slide-reader.js'
+
+/** Offset, length and colour. */
+const HEAD_BYTES_A_TILE = 16
 
 export interface PlanOptions {
   /** Side of a tile. */
@@ -50,6 +54,7 @@ export class CompressionPlan {
     this.#levels = levelNumbers.map((number) => slide.levels[number] as Level)
     this.#options = options
     this.#kept = keptOf(slide, options)
+    this.#mustFit()
     this.indexes = this.#levels.map((level) => emptyIndex(level, options.tile))
     this.totalTiles = this.indexes.reduce((sum, { length }) => sum + length.length, 0)
     this.totalPixels = this.#levels.reduce((sum, { width, height }) => sum + width * height, 0)
@@ -113,7 +118,12 @@ export class CompressionPlan {
       iccProfile: this.#kept.iccProfile,
       indexes: this.indexes,
       overview: layout === 'compat' ? overviewLevels(this.#levels[0] as Level) : [],
-      images: images.map(({ bytes, ...image }) => ({ ...image, offset: 0, length: bytes.length })),
+      images: images.map(({ bytes, ...image }) => ({
+        ...image,
+        offset: 0,
+        length: bytes.length,
+        checksum: crc32c(bytes),
+      })),
       fileLength: 0,
     }
   }
@@ -122,15 +132,26 @@ export class CompressionPlan {
   head(contents: Contents): Uint8Array {
     const head = encodeHead(contents)
     if (head.length <= MAX_HEAD_BYTES) return head
-    throw outOfRange('larger tiles for a slide of this size', 'tile', this.#options.tile)
+    throw this.#tooManyTiles()
   }
 
   /** A digest of all that the archive's bytes depend on: facts and options are in the head, which has no tiles yet. */
   fingerprint(head: Uint8Array, { kind, name }: { readonly kind: string; readonly name: string }): Uint8Array {
-    const changed = statSync(this.#slide.path, { throwIfNoEntry: false })?.mtimeMs ?? null
+    const changed = statSync(this.#slide.path, { throwIfNoEntry: false })?.mtimeMs ?? this.#slide.version ?? null
     const { background } = this.#options
     const notInHead = JSON.stringify({ changed, levels: this.#levelNumbers, background, kind, name })
     return createHash('sha256').update(head).update(notInHead).digest()
+  }
+
+  /** Counts the tiles before memory is taken for their places: a slide may claim any size. */
+  #mustFit(): void {
+    const { tile } = this.#options
+    const tiles = this.#levels.reduce((sum, { width, height }) => sum + (width / tile) * (height / tile), 0)
+    if (tiles * HEAD_BYTES_A_TILE > MAX_HEAD_BYTES) throw this.#tooManyTiles()
+  }
+
+  #tooManyTiles(): RangeError {
+    return outOfRange('larger tiles for a slide of this size', 'tile', this.#options.tile)
   }
 
   #tilesOf(level: number): number {

@@ -1,18 +1,19 @@
 /** One compression of a slide into an archive: what `compressSlide` does once its options are checked. */
-import { type Contents, encodeHead } from '../archive/head-writer.js'
+import { type ChecksummedImage, type Contents, encodeHead } from '../archive/head-writer.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import type { Loan } from '../codec/default-codec.js'
 import { LinkedAbort } from '../concurrency/abort.js'
 import { inOrder } from '../concurrency/in-order.js'
+import { crc32c } from '../entropy/crc32c.js'
 import { SlideError, throwIfAborted } from '../errors.js'
 import { type Colour, fill } from '../image/draw.js'
 import type { Image } from '../image/image.js'
 import { JPEG } from '../image/jpeg.js'
 import { fromImage } from '../image/sharp.js'
-import type { StoredImage } from '../tiff/image-fields.js'
 import { TILE, type TileIndex, type TilePlace } from '../tiff/tile-index.js'
 import { type BackgroundMode, blankColour } from './blank.js'
 import type { BusyClock } from './busy-clock.js'
+import type { TileRecord } from './journal.js'
 import { Overview, type OverviewLevel } from './overview.js'
 import { padTile } from './padding.js'
 import type { AssociatedJpeg, CompressionPlan } from './plan.js'
@@ -128,12 +129,13 @@ export class CompressionRun {
         for (const [at, bytes] of (overview[i] ?? []).entries()) {
           index.offset[at] = await this.#clocks.write.while(() => writer.append(bytes))
           index.length[at] = bytes.length
+          index.checksum[at] = crc32c(bytes)
         }
       }
-      const stored: StoredImage[] = []
-      for (const { bytes, ...image } of images) {
+      const stored: ChecksummedImage[] = []
+      for (const [i, { bytes }] of images.entries()) {
         const offset = await this.#clocks.write.while(() => writer.append(bytes))
-        stored.push({ ...image, offset, length: bytes.length })
+        stored.push({ ...(contents.images[i] as ChecksummedImage), offset })
       }
       const fileLength = writer.position
       await this.#clocks.write.while(() => writer.finish(encodeHead({ ...contents, images: stored, fileLength })))
@@ -164,9 +166,7 @@ export class CompressionRun {
   async #writeSlideTiles(writer: ArchiveWriter, quality: number, signal: AbortSignal): Promise<void> {
     const places = this.#places()
     this.resumedTiles = writer.resumed.length
-    for (const { offset, length, colour } of writer.resumed) {
-      this.#note(places.next().value as TilePlace, offset, length, colour)
-    }
+    for (const record of writer.resumed) this.#note(places.next().value as TilePlace, record)
     this.#report(writer)
     await inOrder(
       places,
@@ -174,9 +174,8 @@ export class CompressionRun {
       (place, either) => this.#encodeTile(place, quality, either),
       async (place, encoded) => {
         const bytes = 'payload' in encoded ? encoded.payload : new Uint8Array(0)
-        const colour = colourBytes(encoded)
-        const { offset, length } = await this.#clocks.write.while(() => writer.appendTile(bytes, colour))
-        this.#note(place, offset, length, colour, encoded.error ?? undefined)
+        const record = await this.#clocks.write.while(() => writer.appendTile(bytes, colourBytes(encoded)))
+        this.#note(place, record, encoded.error ?? undefined)
         this.#report(writer)
       },
       signal,
@@ -207,12 +206,13 @@ export class CompressionRun {
   }
 
   /** Enters a tile that is written into index and counts. */
-  #note(place: TilePlace, offset: number, length: number, colour: Uint8Array, error?: SlideError): void {
+  #note(place: TilePlace, { offset, length, colour, crc }: TileRecord, error?: SlideError): void {
     const { level, column, row } = place
     const index = this.plan.indexes[level] as TileIndex
     const at = row * index.columns + column
     index.offset[at] = offset
     index.length[at] = length
+    index.checksum[at] = crc
     index.colours.set(colour, 4 * at)
     const area = this.plan.area(place)
     this.tiles++

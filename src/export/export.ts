@@ -18,7 +18,9 @@ import { throwIfAborted } from '../errors.js'
 import { checkOutput } from '../files/output.js'
 import { partialNames } from '../files/partial-file.js'
 import { refuseChoiceOfOpen, SLIDE_CHOICE_CHECKS, type SlideChoice } from '../slide/choice.js'
+import { ICC_MODES, type IccMode } from '../slide/colour.js'
 import { keptOf } from '../slide/identity.js'
+import { inColours } from '../slide/slide-in-colours.js'
 import { checkSlide, type Level, type SlideSource, warningsOf } from '../slide/source.js'
 import { describeSlide } from './head.js'
 import type { ExportProgress } from './progress.js'
@@ -35,6 +37,10 @@ export interface ExportOptions extends CodecChoice, SlideChoice {
   readonly label?: boolean | undefined
   /** false leaves the macro image out, and everything that may identify. */
   readonly macro?: boolean | undefined
+  /** What becomes of the slide's ICC profile; default "keep". "srgb" converts the pixels by it. */
+  readonly icc?: IccMode | undefined
+  /** Folder for the decoded copy of a large image file, see `openSlide`. */
+  readonly cacheDir?: string | undefined
   readonly overwrite?: boolean | undefined
   /** An open codec to decode an archive with; it isn't closed. Default: one that all of the program shares. */
   readonly codec?: PayloadCodec | undefined
@@ -72,6 +78,8 @@ const EXPORT_CHECKS: OptionChecks<ExportOptions> = {
   },
   label: checkFlag,
   macro: checkFlag,
+  icc: (value, name) => checkOneOf(value, name, ICC_MODES),
+  cacheDir: checkString,
   overwrite: checkFlag,
   ...codecUseChecks(),
   ...SLIDE_CHOICE_CHECKS,
@@ -114,6 +122,8 @@ export async function exportSlide(
     quality: givenQuality = DEFAULT_QUALITY,
     label = true,
     macro = true,
+    icc = 'keep',
+    cacheDir,
     overwrite = false,
     onProgress,
     signal = new AbortController().signal,
@@ -127,10 +137,11 @@ export async function exportSlide(
   const started = performance.now()
 
   // Each tile of an archive is read once.
-  const toRead = { codec: given, model, device, adapter, cacheBytes: 0, ...choice, signal }
+  const toRead = { codec: given, model, device, adapter, cacheBytes: 0, cacheDir, ...choice, signal }
   const source = typeof slide === 'string' ? await openAny(slide, toRead) : slide
   try {
-    const kept = keptOf(source, { label, macro })
+    const coloured = await inColours(source, icc)
+    const kept = keptOf(coloured, { label, macro })
     const codec = tileCodec(compression, givenQuality)
     const tile = source instanceof Archive ? source.tile : TILE
     const levels = exportLevels(source.levels, tile, codec.isOpenSlides)
@@ -139,7 +150,7 @@ export async function exportSlide(
     using loan = source instanceof Archive ? await source.lend(signal) : null
     const tilesInFlight = loan?.tilesInFlight ?? TILES_IN_FLIGHT
     const plan = { ...kept, levels, codec, tilesInFlight, description, overwrite, onProgress }
-    const run = new ExportRun(source, plan, signal)
+    const run = new ExportRun(coloured, plan, signal)
     const bytes = await run.write(output)
     return {
       output,

@@ -2,6 +2,7 @@
  * Which levels an export has: the slide's own, and coarser ones where a viewer would otherwise have to read too much at
  * once.
  */
+import { UnsupportedError } from '../errors.js'
 import type { Size } from '../image/image.js'
 import type { Level } from '../slide/source.js'
 import { emptyIndex, indexOf, TILE_MULTIPLE, type TileIndex } from '../tiff/tile-index.js'
@@ -10,6 +11,8 @@ import { emptyIndex, indexOf, TILE_MULTIPLE, type TileIndex } from '../tiff/tile
 export const STEP = 4
 /** Most bytes of pixels to hold for a level that is made: a row of its tiles. Enough for 400,000 pixels and more. */
 const MAX_ROW_BYTES = 2 ** 29
+/** Most tiles of a file, for whose places memory is taken at once: enough for a square of 4 million pixels a side. */
+const MAX_TILES = 2 ** 26
 /** A viewer can show a level of this size at once. */
 const SMALLEST = 1024
 
@@ -31,8 +34,14 @@ export interface ExportLevel {
  * There, tiles are no larger than the level, or strips where the level is smaller than any tile.
  *
  * @param mayExceed whether tiles may be larger than their level
+ * @throws UnsupportedError ERR_IMAGE_UNSUPPORTED for more tiles than can be listed
  */
 export function exportLevels(levels: readonly Level[], tile: number, mayExceed: boolean): ExportLevel[] {
+  const tiles = levels.reduce((sum, { width, height }) => sum + (width / tile) * (height / tile), 0)
+  if (tiles > MAX_TILES) {
+    const what = `${Math.round(tiles)} tiles of ${tile} pixels are more than a TIFF can list, expected up to ${MAX_TILES}`
+    throw new UnsupportedError('ERR_IMAGE_UNSUPPORTED', what)
+  }
   const all: ExportLevel[] = []
   for (const [number, { width, height, downsample }] of levels.entries()) {
     const level = { width, height, downsample }

@@ -2,13 +2,14 @@
 import sharp, { type Sharp } from 'sharp'
 import type { Image } from './image.js'
 
+/** The pipeline as RGB or, of a grey image, grey alone; transparency on white. */
+export function asRgb(pipeline: Sharp): Sharp {
+  return pipeline.flatten({ background: '#ffffff' }).toColourspace('srgb')
+}
+
 /** Pixels of a sharp pipeline as 8-bit RGB; transparency on white. */
 export async function toImage(pipeline: Sharp): Promise<Image> {
-  const { data, info } = await pipeline
-    .flatten({ background: '#ffffff' })
-    .toColourspace('srgb')
-    .raw({ depth: 'uchar' })
-    .toBuffer({ resolveWithObject: true })
+  const { data, info } = await asRgb(pipeline).raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true })
   if (info.channels === 3) return { data, width: info.width, height: info.height, channels: 3 }
   const rgb = new Uint8Array(info.width * info.height * 3)
   for (let i = 0, j = 0; i < rgb.length; i += 3, j += info.channels) rgb.fill(data[j] as number, i, i + 3)

@@ -1,11 +1,15 @@
-/** The archives under a folder (or one file), opened as they are asked for. Nothing outside it can be reached. */
-import type { BigIntStats } from 'node:fs'
+/**
+ * The archives under a folder, or a single one, which may be behind a URL, opened as they are asked for. Nothing outside
+ * it can be reached.
+ */
 import { readdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, sep } from 'node:path'
 import { type Archive, type ArchiveOptions, openArchive } from '../archive/archive.js'
+import { isAddress, nameOf } from '../files/byte-source.js'
 import { versionOf } from '../files/version.js'
 import type { TileCache } from '../image/tile-cache.js'
 import { DeepZoom } from './deep-zoom.js'
+import { TileEncoder } from './tile-encoder.js'
 
 export interface LibraryOptions extends ArchiveOptions {
   /** Room for the decoded tiles of all archives together. */
@@ -15,6 +19,7 @@ export interface LibraryOptions extends ArchiveOptions {
 export interface Visit {
   readonly archive: Archive
   readonly pyramid: DeepZoom
+  readonly encoder: TileEncoder
 }
 
 interface OpenedArchive {
@@ -34,20 +39,28 @@ const MAX_DEPTH = 8
 export class Library {
   readonly #root: string
   readonly #only: string | null
+  /** The URL of the only archive, if it isn't a file. */
+  readonly #address: string | null
   readonly #options: LibraryOptions
   readonly #opened = new Map<string, OpenedArchive>()
 
-  private constructor(root: string, only: string | null, options: LibraryOptions) {
+  private constructor(root: string, only: string | null, address: string | null, options: LibraryOptions) {
     this.#root = root
     this.#only = only
+    this.#address = address
     this.#options = options
   }
 
-  /** @throws if there is no such path */
+  /** @throws if there is no such path, or no archive at that address */
   static async open(path: string, options: LibraryOptions): Promise<Library> {
+    if (isAddress(path)) {
+      const library = new Library('', nameOf(path), path, options)
+      await library.visit(nameOf(path), async () => {})
+      return library
+    }
     const real = await realpath(path)
     const isFile = (await stat(real)).isFile()
-    return isFile ? new Library(dirname(real), basename(real), options) : new Library(real, null, options)
+    return isFile ? new Library(dirname(real), basename(real), null, options) : new Library(real, null, null, options)
   }
 
   /** Names of the archives, relative to the root, with "/" between folders. */
@@ -71,10 +84,14 @@ export class Library {
   async visit<T>(name: string, use: (visit: Visit) => Promise<T>): Promise<T | null> {
     const file = await this.#find(name)
     if (!file) return null
-    const opened = this.#open(name, file.path, versionOf(file.stats))
+    const opened = this.#open(name, file.path, file.version)
     opened.users++
     try {
       return await use(await opened.slide)
+    } catch (error) {
+      // Whether a file on a server is another one by now shows only when it is read.
+      if ((error as { code?: unknown }).code === 'ERR_FILE_CHANGED') this.#forget(name, opened)
+      throw error
     } finally {
       opened.users--
       if (opened.isForgotten) closeUnused(opened)
@@ -86,14 +103,15 @@ export class Library {
     for (const [name, opened] of this.#opened) this.#forget(name, opened)
   }
 
-  async #find(name: string): Promise<{ path: string; stats: BigIntStats } | null> {
+  async #find(name: string): Promise<{ path: string; version: string } | null> {
     if (this.#only !== null ? name !== this.#only : !isArchiveName(name)) return null
+    if (this.#address !== null) return { path: this.#address, version: '' }
     try {
       // Also follows links: what one points to must lie below the root as well.
       const path = await realpath(join(this.#root, name))
       if (!path.startsWith(this.#root.endsWith(sep) ? this.#root : this.#root + sep)) return null
       const stats = await stat(path, { bigint: true })
-      return stats.isFile() ? { path, stats } : null
+      return stats.isFile() ? { path, version: versionOf(stats) } : null
     } catch {
       return null
     }
@@ -119,7 +137,7 @@ export class Library {
 
   async #read(path: string): Promise<Visit> {
     const archive = await openArchive(path, this.#options)
-    return { archive, pyramid: new DeepZoom(archive, this.#options.cache) }
+    return { archive, pyramid: new DeepZoom(archive, this.#options.cache), encoder: new TileEncoder(archive) }
   }
 
   #makeRoom(): void {

@@ -4,14 +4,14 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import { checkInteger, checkOptions, type OptionChecks } from '../arguments.js'
+import { checkInteger, checkOneOf, checkOptions, type OptionChecks } from '../arguments.js'
 import { type CodecChoice, codecUseChecks } from '../codec/arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import { ClericError } from '../errors.js'
-import { JPEG } from '../image/jpeg.js'
-import { fromImage } from '../image/sharp.js'
 import { TileCache } from '../image/tile-cache.js'
+import { ICC_MODES, type IccMode } from '../slide/colour.js'
 import { Library } from './library.js'
+import type { TileFormat } from './tile-encoder.js'
 
 const PAGE = fileURLToPath(new URL('../../viewer', import.meta.url))
 const OPENSEADRAGON = dirname(createRequire(import.meta.url).resolve('openseadragon'))
@@ -39,11 +39,17 @@ export interface ServerOptions extends CodecChoice {
   readonly codec?: PayloadCodec | undefined
   /** Most bytes of decoded tiles to keep, of all archives together; default 512 MiB. */
   readonly cacheBytes?: number | undefined
+  /**
+   * What becomes of slides' ICC profiles in tiles whose address doesn't say (`?icc=srgb`); default "keep". The viewer's
+   * page asks for sRGB.
+   */
+  readonly icc?: IccMode | undefined
 }
 
 const SERVER_CHECKS: OptionChecks<ServerOptions> = {
   ...codecUseChecks(),
   cacheBytes: (value, name) => checkInteger(value, name, 0, Number.MAX_SAFE_INTEGER),
+  icc: (value, name) => checkOneOf(value, name, ICC_MODES),
 }
 
 /**
@@ -54,7 +60,7 @@ const SERVER_CHECKS: OptionChecks<ServerOptions> = {
  * await server.listen({ host: '127.0.0.1', port: 8080 })
  */
 export async function createViewerServer(path: string, options: ServerOptions = {}): Promise<FastifyInstance> {
-  const { cacheBytes = DEFAULT_CACHE_BYTES, ...choice } = checkOptions(options, SERVER_CHECKS)
+  const { cacheBytes = DEFAULT_CACHE_BYTES, icc: usual = 'keep', ...choice } = checkOptions(options, SERVER_CHECKS)
   const library = await Library.open(path, { ...choice, cache: new TileCache(cacheBytes) })
   const server = Fastify({ forceCloseConnections: true })
   server.addHook('onClose', async () => library.close())
@@ -88,7 +94,7 @@ export async function createViewerServer(path: string, options: ServerOptions = 
     const { name } = request.query
     // It is a list if the address has the parameter twice.
     if (typeof name !== 'string') return missing(reply)
-    const facts = await library.visit(name, async ({ archive }) => ({
+    const facts = await library.visit(name, async ({ archive, encoder }) => ({
       name,
       version: archive.version,
       bytes: archive.bytes,
@@ -97,6 +103,7 @@ export async function createViewerServer(path: string, options: ServerOptions = 
       model: archive.model,
       mpp: archive.mpp,
       objectivePower: archive.objectivePower,
+      icc: await encoder.best(),
       levels: archive.levels,
     }))
     reply.header('cache-control', ASK_AGAIN)
@@ -110,22 +117,31 @@ export async function createViewerServer(path: string, options: ServerOptions = 
     const tile = /^(.+)_files\/(\d{1,2})\/(\d{1,7})_(\d{1,7})\.(jpeg|png)$/.exec(address)
     const name = document?.[1] ?? tile?.[1]
     if (name === undefined) return missing(reply)
-    const answer = await library.visit(name, async ({ archive: { version }, pyramid }) => {
+    const asked = iccOf(request)
+    const icc = asked === undefined ? usual : asked
+    if (icc === null) return reply.code(400).send(BAD_ICC)
+    const answer = await library.visit(name, async ({ archive: { version }, pyramid, encoder }) => {
       if (!tile) return reply.type('application/xml').header('cache-control', ASK_AGAIN).send(pyramid.describe('jpeg'))
       const [level, column, row] = tile.slice(2, 5).map(Number) as [number, number, number]
-      const etag = `"${version}-${level}-${column}-${row}"`
+      const etag = `"${version}-${level}-${column}-${row}-${icc}"`
       reply.header('etag', etag).header('cache-control', isOfVersion(request, version) ? FOR_EVER : ASK_AGAIN)
       if (request.headers['if-none-match'] === etag) return reply.code(304).send()
       const image = await pyramid.tile(level, column, row, untilLeft(reply))
       if (!image) return missing(reply)
-      const pipeline = fromImage(image)
-      const png = tile[5] === 'png'
-      const encoded = png ? pipeline.png() : pipeline.jpeg(JPEG.viewer)
-      return reply.type(png ? 'image/png' : 'image/jpeg').send(await encoded.toBuffer())
+      const format = tile[5] as TileFormat
+      return reply.type(`image/${format}`).send(await encoder.encode(image, format, icc))
     })
     return answer ?? missing(reply)
   })
   return server
+}
+
+const BAD_ICC = { code: 'ERR_BAD_REQUEST', message: `Expected one of ${ICC_MODES.join(', ')} for icc` }
+
+/** What the address asks for; undefined if it doesn't, null if that is nothing there is. */
+function iccOf(request: FastifyRequest): IccMode | null | undefined {
+  const { icc } = request.query as { icc?: unknown }
+  return icc === undefined ? undefined : (ICC_MODES.find((mode) => mode === icc) ?? null)
 }
 
 /** Whether the address names the current version; a page that was loaded earlier may ask for an older one. */

@@ -1,6 +1,7 @@
 /**
- * Removes the texts of ICC profiles: besides colours a profile may name the scanner, its serial number, its owner, and
- * whatever else a program has put there. Source: ICC.1:2022 (profile version 4.4), sections 7, 9 and 10.
+ * What is in an ICC profile: its primaries, and, to be removed, its texts. Besides colours a profile may name the
+ * scanner, its serial number, its owner, and whatever else a program has put there. Source: ICC.1:2022 (profile version
+ * 4.4), sections 7, 9 and 10.
  */
 const HEADER_BYTES = 128
 const ENTRY_BYTES = 12
@@ -30,6 +31,30 @@ interface Element {
 
 /** A profile of the same colours with nothing in it but numbers; null if it can't be made of these bytes. */
 export function withoutText(profile: Uint8Array): Uint8Array | null {
+  const elements = elementsOf(profile)
+  if (!elements || elements.length === 0) return null
+  const isVersion4 = (profile[8] as number) >= 4
+  const word = isVersion4 ? localisedText : plainText
+  // A profile must have both.
+  elements.push({ tag: 'desc', bytes: isVersion4 ? localisedText('slide') : describingText('slide') })
+  elements.push({ tag: 'cprt', bytes: word('none') })
+  return assemble(profile, elements)
+}
+
+/** The XYZ of red, green and blue, nine numbers; null if the profile states none. */
+export function primariesOf(profile: Uint8Array): number[] | null {
+  const elements = elementsOf(profile) ?? []
+  const primaries = ['rXYZ', 'gXYZ', 'bXYZ'].flatMap((tag) => {
+    const { bytes } = elements.find((element) => element.tag === tag) ?? {}
+    if (!bytes || bytes.length < 20 || ascii(bytes, 0) !== 'XYZ ') return []
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    return [8, 12, 16].map((at) => view.getInt32(at) / 65536)
+  })
+  return primaries.length === 9 ? primaries : null
+}
+
+/** The elements from which colours are computed; null if these bytes are no profile, or one of them is damaged. */
+function elementsOf(profile: Uint8Array): Element[] | null {
   const view = new DataView(profile.buffer, profile.byteOffset, profile.byteLength)
   if (profile.length < HEADER_BYTES + 4 || ascii(profile, 36) !== 'acsp') return null
   const count = view.getUint32(HEADER_BYTES)
@@ -43,13 +68,7 @@ export function withoutText(profile: Uint8Array): Uint8Array | null {
     if (size < 8 || offset + size > profile.length || !TYPES.includes(ascii(profile, offset))) return null
     elements.push({ tag, bytes: profile.subarray(offset, offset + size) })
   }
-  if (elements.length === 0) return null
-  const isVersion4 = (profile[8] as number) >= 4
-  const word = isVersion4 ? localisedText : plainText
-  // A profile must have both.
-  elements.push({ tag: 'desc', bytes: isVersion4 ? localisedText('slide') : describingText('slide') })
-  elements.push({ tag: 'cprt', bytes: word('none') })
-  return assemble(profile, elements)
+  return elements
 }
 
 function assemble(profile: Uint8Array, elements: readonly Element[]): Uint8Array {

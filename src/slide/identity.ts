@@ -5,7 +5,7 @@
 import { withoutText } from './icc-profile.js'
 import type { SlideSource } from './source.js'
 
-const NUMBER = /^[+-]?(\d{1,12}\.?\d{0,20}|\.\d{1,20})(e[+-]?\d{1,3})?$/i
+const NUMBER = /^[+-]?(\d{1,12}(\.\d{0,20})?|\.\d{1,20})(e[+-]?\d{1,3})?$/i
 
 /**
  * Properties that describe the scan and nothing else, and the values that they may have. It is a list of what may stay:

@@ -1,20 +1,42 @@
-/** A PNG, JPEG, WebP ... as a slide of one level, read by sharp. */
+/** A PNG, JPEG or WebP as a slide of one level, read by sharp. */
 import { type BigIntStats, statSync } from 'node:fs'
-import sharp from 'sharp'
-import { untilAborted } from '../concurrency/abort.js'
-import { SlideError, throwIfAborted } from '../errors.js'
+import sharp, { type Metadata } from 'sharp'
+import { Shared } from '../concurrency/shared.js'
+import { ClericError, SlideError, throwIfAborted } from '../errors.js'
 import { changed, versionOf } from '../files/version.js'
 import { fill, paste, WHITE } from '../image/draw.js'
 import type { Image, Size } from '../image/image.js'
 import { toImage } from '../image/sharp.js'
 import type { SlideChoice } from './choice.js'
+import { DecodedCopy, type DecodedCopyOptions } from './decoded-copy.js'
 import { deepImage, deepRange } from './deep-image.js'
 import { type ImageFacts, imageFacts } from './image-facts.js'
 import type { Range } from './range.js'
+import { refuseAbsurdImage } from './size-limits.js'
 import { checkRegion, type Level, type Region, type SlideSource } from './source.js'
+import { storedRectangle, turned } from './tiff/orientation.js'
 
-/** Up to this size an image is decoded once and kept; larger ones are decoded again for every region. */
 const KEEP_BYTES = 2 ** 28
+
+interface ImageFileOptions extends DecodedCopyOptions {
+  /** Most bytes of pixels to keep in memory; an image that has more is decoded into a file, once. Default: 256 MiB. */
+  readonly keepBytes?: number
+  readonly choice?: SlideChoice
+}
+
+/** What is known of an image before its pixels are read. */
+interface Header {
+  readonly metadata: Metadata
+  readonly facts: ImageFacts
+  readonly range: Range | null
+}
+
+interface Rectangle {
+  readonly left: number
+  readonly top: number
+  readonly width: number
+  readonly height: number
+}
 
 export class ImageFile implements SlideSource, Disposable {
   readonly format: string
@@ -33,14 +55,24 @@ export class ImageFile implements SlideSource, Disposable {
   /** Brings values of more than 8 bits into 8; null if they have 8. */
   readonly #range: Range | null
   readonly #version: string
+  readonly #keepBytes: number
+  readonly #metadata: Metadata
   /** All of the image. */
-  #pixels: Promise<Image> | undefined
+  readonly #pixels = new Shared(() => this.#decode(), isDamage)
+  readonly #copy: Shared<DecodedCopy>
 
-  private constructor(path: string, stats: BigIntStats, format: string, facts: ImageFacts, range: Range | null) {
+  private constructor(
+    path: string,
+    stats: BigIntStats,
+    { metadata, facts, range }: Header,
+    { keepBytes = KEEP_BYTES, folder }: ImageFileOptions,
+  ) {
     this.path = path
-    this.format = format
+    this.format = metadata.format
     this.bytes = Number(stats.size)
     this.#version = versionOf(stats)
+    this.#keepBytes = keepBytes
+    this.#metadata = metadata
     const { mpp, contents, warnings, page } = facts
     const { width, height } = contents[0] as Size
     this.levels = [{ width, height, downsample: 1 }]
@@ -50,29 +82,40 @@ export class ImageFile implements SlideSource, Disposable {
     this.warnings = about ? [...warnings, about] : warnings
     this.#page = page
     this.#range = range
+    this.#copy = new Shared((stop) => this.#whenSame(DecodedCopy.make(path, metadata, { folder }, stop)), isDamage)
   }
 
-  /** @throws SlideError ERR_UNSUPPORTED_SLIDE for a file that sharp can't read. */
-  static async open(path: string, choice: SlideChoice = {}): Promise<ImageFile> {
+  /**
+   * @throws SlideError ERR_UNSUPPORTED_SLIDE for a file that sharp can't read, or not within bounds
+   */
+  static async open(path: string, options: ImageFileOptions = {}): Promise<ImageFile> {
     try {
       const stats = statSync(path, { bigint: true })
       const metadata = await sharp(path, OPTIONS).metadata()
-      // libvips has its own ideas of what a TIFF's tags mean: a TIFF is read tile by tile, or not at all.
-      if (metadata.format === 'tiff')
-        throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} is a TIFF, and no image file`)
+      refuseAbsurdImage(path, metadata, Number(stats.size))
+      const { choice = {}, keepBytes = KEEP_BYTES } = options
       const facts = await imageFacts(path, metadata, choice)
+      const { width, height } = facts.contents[0] as Size
+      // The decoded copy has 8 bits and the first frame.
+      if ((facts.isDeep || facts.page !== undefined) && width * height * 3 > keepBytes) {
+        const what = `${path}: ${width} x ${height} pixels are too many for a page or range; save it with 8 bits, alone`
+        throw new SlideError('ERR_UNSUPPORTED_SLIDE', what)
+      }
       const pipeline = () => sharp(path, { ...OPTIONS, page: facts.page ?? 0 })
       const range = facts.isDeep ? await deepRange(pipeline, choice.range ?? 'auto') : null
-      return new ImageFile(path, stats, metadata.format ?? 'image', facts, range)
+      return new ImageFile(path, stats, { metadata, facts, range }, options)
     } catch (cause) {
-      if (cause instanceof SlideError) throw cause
+      if (cause instanceof ClericError) throw cause
       throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} is no slide or image that can be read: ${reason(cause)}`, {
         cause,
       })
     }
   }
 
-  /** @throws SlideError ERR_UNSUPPORTED_SLIDE; ClericError ERR_FILE_CHANGED; AbortedError */
+  /**
+   * @throws SlideError ERR_UNSUPPORTED_SLIDE; ClericError ERR_FILE_CHANGED, and of a large image ERR_DISK_FULL and
+   * ERR_NOT_WRITABLE; AbortedError
+   */
   async readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
     checkRegion(region, 1)
     throwIfAborted(signal)
@@ -83,11 +126,11 @@ export class ImageFile implements SlideSource, Disposable {
     const bottom = Math.min(height, region.y + region.height)
     const image = fill(region.width, region.height, WHITE)
     if (right <= left || bottom <= top) return image
-    if (width * height * 3 > KEEP_BYTES) {
-      const part = this.#decode({ left, top, width: right - left, height: bottom - top })
-      paste(await untilAborted(part, signal), image, left - region.x, top - region.y)
+    if (width * height * 3 > this.#keepBytes) {
+      const part = await this.#part({ left, top, width: right - left, height: bottom - top }, signal)
+      paste(part, image, left - region.x, top - region.y)
     } else {
-      paste(await untilAborted(this.#whole(), signal), image, -region.x, -region.y)
+      paste(await this.#pixels.get(signal), image, -region.x, -region.y)
     }
     return image
   }
@@ -96,37 +139,38 @@ export class ImageFile implements SlideSource, Disposable {
     return Promise.reject(new SlideError('ERR_UNSUPPORTED_SLIDE', `${this.path} has no associated image ${name}`))
   }
 
+  /** Stops decoding, and removes the decoded copy. */
   close(): void {
-    this.#pixels = undefined
+    this.#pixels.clear()
+    this.#copy.clear((copy) => copy.close())
   }
 
   [Symbol.dispose](): void {
     this.close()
   }
 
-  /** Decoded once for all readers. A failure is not kept: the next reader tries again. */
-  #whole(): Promise<Image> {
-    if (this.#pixels) return this.#pixels
-    const pixels = this.#decode()
-    this.#pixels = pixels
-    pixels.catch(() => {
-      if (this.#pixels === pixels) this.#pixels = undefined
-    })
-    return pixels
+  /** A part of an image that is too large to be kept. */
+  async #part(area: Rectangle, signal: AbortSignal | undefined): Promise<Image> {
+    const { orientation = 1 } = this.#metadata
+    const copy = await this.#copy.get(signal)
+    const { left, top, ...size } = storedRectangle(orientation, area, this.#metadata)
+    return turned(orientation, await copy.read(left, top, size, signal))
   }
 
-  async #decode(area?: { left: number; top: number; width: number; height: number }): Promise<Image> {
-    const decoded = this.#read(area)
-    // Whether it succeeds or fails: both count only if the file is still the one that was opened.
+  async #decode(): Promise<Image> {
+    return this.#whenSame(this.#read())
+  }
+
+  /** Whether it succeeds or fails, both count only if the file is still the one that was opened. */
+  async #whenSame<T>(decoded: Promise<T>): Promise<T> {
     await decoded.catch(() => {})
     this.#mustBeSame()
     return decoded
   }
 
-  async #read(area?: { left: number; top: number; width: number; height: number }): Promise<Image> {
+  async #read(): Promise<Image> {
     try {
-      const all = sharp(this.path, this.#page === undefined ? OPTIONS : { ...OPTIONS, page: this.#page })
-      const pipeline = area ? all.extract(area) : all
+      const pipeline = sharp(this.path, this.#page === undefined ? OPTIONS : { ...OPTIONS, page: this.#page })
       return this.#range ? await deepImage(pipeline, this.#range) : await toImage(pipeline)
     } catch (cause) {
       throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${this.path} can't be decoded: ${reason(cause)}`, { cause })
@@ -141,6 +185,11 @@ export class ImageFile implements SlideSource, Disposable {
 }
 
 const OPTIONS = { failOn: 'warning', limitInputPixels: 2 ** 34, autoOrient: true } as const
+
+/** Whether decoding once more would fail in the same way. */
+function isDamage(error: unknown): boolean {
+  return error instanceof SlideError
+}
 
 function reason(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n')[0] as string

@@ -1,13 +1,15 @@
 /** Opens slides: finds out what a file is, and which reader reads it right. */
 import { existsSync } from 'node:fs'
-import { checkOptions, checkSignal, checkString } from '../arguments.js'
+import { checkOneOf, checkOptions, checkSignal, checkString, type OptionChecks } from '../arguments.js'
 import { ClericError, type ErrorCode, SlideError, throwIfAborted } from '../errors.js'
-import { firstBytes } from '../files/byte-source.js'
+import { firstBytes, isAddress } from '../files/byte-source.js'
 import { isTiff } from '../tiff/file.js'
 import { isChoice, SLIDE_CHOICE_CHECKS, type SlideChoice } from './choice.js'
+import { ICC_MODES, type IccMode } from './colour.js'
 import { ImageFile } from './image-file.js'
 import { LevelGrid } from './level-grid.js'
 import { openOpenSlide } from './openslide.js'
+import { inColours } from './slide-in-colours.js'
 import type { HeldImage, SlideSource } from './source.js'
 import { SyntheticSlide } from './synthetic.js'
 import { type OpenTiff, openTiff, selectOf, TiffSlide } from './tiff/tiff-slide.js'
@@ -18,6 +20,16 @@ import { VendorSlide, whyUnsafe } from './vendor-slide.js'
 const OTHERS_MAY_READ: readonly ErrorCode[] = ['ERR_UNSUPPORTED_SLIDE', 'ERR_OPENSLIDE_MISSING', 'ERR_ADDON_MISSING']
 
 export interface OpenSlideOptions extends SlideChoice {
+  /**
+   * What becomes of the ICC profile: "keep" (default), with pixels as they are stored; "srgb", with pixels that are
+   * converted by it; or "none", with pixels as they are stored and no profile.
+   */
+  readonly icc?: IccMode | undefined
+  /**
+   * Folder for the decoded copy of an image file of more than 256 MiB of pixels; default: the system's for temporary
+   * files (TMPDIR).
+   */
+  readonly cacheDir?: string | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -26,26 +38,49 @@ export interface OpenSlideOptions extends SlideChoice {
  * (PNG, JPEG, WebP; one level); or a slide that is drawn, "synthetic:WIDTHxHEIGHT" or "synthetic:WIDTHxHEIGHT:SEED".
  * docs/formats.md says what of each is read, converted and refused.
  *
- * @throws SlideError ERR_UNSUPPORTED_SLIDE, ERR_OPENSLIDE_MISSING, ERR_OPENSLIDE_READ; AbortedError; TypeError and
- * RangeError for wrong options
+ * @throws SlideError ERR_UNSUPPORTED_SLIDE, ERR_OPENSLIDE_MISSING, ERR_OPENSLIDE_READ; UnsupportedError
+ * ERR_IMAGE_UNSUPPORTED for `icc: "srgb"`, if the slide's profile is of no use; AbortedError; TypeError and RangeError
+ * for wrong options
  * @example
  * using slide = await openSlide('slide.svs')
  * const { data } = await slide.readRegion({ x: 0, y: 0, level: 0, width: 512, height: 512 })
  */
 export async function openSlide(path: string, options: OpenSlideOptions = {}): Promise<SlideSource & Disposable> {
   checkString(path, 'path')
-  const { signal, ...choice } = checkOptions(options, { signal: checkSignal, ...SLIDE_CHOICE_CHECKS })
-  throwIfAborted(signal)
+  const { icc = 'keep', ...opening } = checkOptions(options, OPEN_CHECKS)
+  throwIfAborted(opening.signal)
+  const slide = await openByFormat(path, opening)
+  try {
+    return await inColours(slide, icc)
+  } catch (error) {
+    slide.close()
+    throw error
+  }
+}
+
+const OPEN_CHECKS: OptionChecks<OpenSlideOptions> = {
+  ...SLIDE_CHOICE_CHECKS,
+  cacheDir: checkString,
+  icc: (value, name) => checkOneOf(value, name, ICC_MODES),
+  signal: checkSignal,
+}
+
+async function openByFormat(path: string, options: Omit<OpenSlideOptions, 'icc'>): Promise<SlideSource & Disposable> {
+  const { cacheDir, signal, ...choice } = options
   if (path.startsWith('synthetic:')) {
     refuseChoice(path, 'a drawn slide', choice)
     return new SyntheticSlide(path)
+  }
+  if (isAddress(path)) {
+    const what = `${path} is no path: slides are read from files only, archives (openArchive) also over HTTP`
+    throw new SlideError('ERR_UNSUPPORTED_SLIDE', what)
   }
   if (!existsSync(path)) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} doesn't exist`)
   const tiff = isTiff(await firstBytes(path)) ? await openTiff(path, signal) : null
   const vendor = tiff ? (vendorByTags(tiff.file) ?? vendorByName(path)) : vendorByName(path)
   if (tiff && !vendor) return TiffSlide.open(tiff, choice, signal)
   try {
-    return await openVendors(path, tiff, vendor, choice, signal)
+    return await openVendors(path, tiff, vendor, options)
   } catch (error) {
     tiff?.close()
     throw error
@@ -73,8 +108,7 @@ async function openVendors(
   path: string,
   tiff: OpenTiff | null,
   vendor: Vendor | null,
-  choice: SlideChoice,
-  signal: AbortSignal | undefined,
+  { cacheDir, signal, ...choice }: Omit<OpenSlideOptions, 'icc'>,
 ): Promise<SlideSource & Disposable> {
   const unsafe = tiff && whyUnsafe(tiff)
   if (unsafe !== null) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path}: ${unsafe}`)
@@ -100,7 +134,7 @@ async function openVendors(
   }
   if (vendor) throw refusedBy(path, vendor, refused, tiff)
   const isUnknown = refused.code !== 'ERR_UNSUPPORTED_SLIDE'
-  return ImageFile.open(path, choice).catch((error: unknown) => {
+  return ImageFile.open(path, { folder: cacheDir, choice }).catch((error: unknown) => {
     throw isUnknown ? refused : error
   })
 }

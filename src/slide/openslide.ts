@@ -14,6 +14,7 @@ import { type Colour, WHITE } from '../image/draw.js'
 import type { Image } from '../image/image.js'
 import { addon, asClericError, type NativePixels, type NativeSlide, type NativeSlideInfo } from '../native/addon.js'
 import { sensible } from './resolution.js'
+import { inspectTiff } from './size-limits.js'
 import { checkRegion, type Level, type Region, type Resolution, type SlideSource } from './source.js'
 
 /**
@@ -155,7 +156,7 @@ export class OpenSlideHandle implements SlideSource {
  *
  * @param path of the slide's file (for MIRAX and the like: of the main file)
  * @throws SlideError ERR_OPENSLIDE_MISSING if the library isn't installed; the message names the packages
- * @throws SlideError ERR_UNSUPPORTED_SLIDE if it is in no format that OpenSlide knows
+ * @throws SlideError ERR_UNSUPPORTED_SLIDE if it is in no format that OpenSlide knows, or its tiles are absurdly large
  * @throws SlideError ERR_OPENSLIDE_READ if there is no such file, or it is damaged
  * @example
  * await using slide = await openOpenSlide('slide.svs')
@@ -164,6 +165,7 @@ export class OpenSlideHandle implements SlideSource {
 export async function openOpenSlide(path: string, signal?: AbortSignal): Promise<OpenSlideHandle> {
   checkString(path, 'path')
   throwIfAborted(checkSignal(signal))
+  await inspectTiff(path, signal)
   const native = new (addon().Slide)()
   const opening = native.open(path, process.env.CLERIC_OPENSLIDE ?? '')
   try {

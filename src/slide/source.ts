@@ -49,6 +49,8 @@ export interface SlideSource {
   readonly path: string
   /** Size of the source file, 0 where there is none. */
   readonly bytes: number
+  /** Changes when the file does, where the source knows it though it may be no local file. */
+  readonly version?: string
   readonly levels: readonly Level[]
   readonly mpp: Resolution | null
   readonly objectivePower: number | null

@@ -7,7 +7,7 @@ import { type StoredTiffImage, storedImage } from '../tiff/stored-image.js'
 import { TAGS } from '../tiff/tags.js'
 import type { OpenSlideHandle } from './openslide.js'
 import { checkRegion, type HeldImage, type Level, levelPosition, type Region, type SlideSource } from './source.js'
-import { JPEG, MOST_SEGMENT_BYTES, whyUnreadable } from './tiff/readable.js'
+import { JPEG, whyUnreadable } from './tiff/readable.js'
 import { StoredLevel } from './tiff/stored-level.js'
 import type { OpenTiff } from './tiff/tiff-slide.js'
 
@@ -111,12 +111,8 @@ function isReadWrong(image: StoredTiffImage): boolean {
 /** Why no reader should be given a vendor's TIFF, though OpenSlide opens it; null if there is no reason. */
 export function whyUnsafe(tiff: OpenTiff): string | null {
   for (const image of imagesOf(tiff)) {
-    const { segmentWidth, segmentHeight, isTiled, samples, page } = image
-    if (isTiled && segmentWidth * segmentHeight * samples > MOST_SEGMENT_BYTES) {
-      return `directory ${page}: a tile of ${segmentWidth} x ${segmentHeight} pixels is larger than any reader should take`
-    }
-    if (isTiled && image.orientation !== 1) {
-      return `directory ${page}: Orientation is ${image.orientation}, which OpenSlide doesn't heed`
+    if (image.isTiled && image.orientation !== 1) {
+      return `directory ${image.page}: Orientation is ${image.orientation}, which OpenSlide doesn't heed`
     }
   }
   return null

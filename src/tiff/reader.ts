@@ -30,7 +30,7 @@ export class TiffHead {
   readonly #bytes: Uint8Array
   readonly #view: DataView
 
-  /** `bytes` must be {@link isBigTiff}. */
+  /** Before anything is read from them, `bytes` must be {@link isBigTiff}. */
   constructor(bytes: Uint8Array, name: string) {
     this.name = name
     this.#bytes = bytes
@@ -40,6 +40,14 @@ export class TiffHead {
   /** The first directory. @throws CorruptDataError ERR_ARCHIVE_CORRUPT */
   first(): TiffDirectory {
     return this.directory(this.u64(8)).directory
+  }
+
+  /** The tags in the first directory, whatever their values. @throws CorruptDataError ERR_ARCHIVE_CORRUPT */
+  firstTags(): number[] {
+    const offset = this.u64(8)
+    const count = this.#entryCount(offset)
+    this.check(offset, 8 + count * ENTRY_BYTES)
+    return Array.from({ length: count }, (_, i) => this.#view.getUint16(offset + 8 + i * ENTRY_BYTES, true))
   }
 
   /** The directories of the main chain. @throws CorruptDataError ERR_ARCHIVE_CORRUPT */
@@ -56,8 +64,7 @@ export class TiffHead {
   }
 
   directory(offset: number): { directory: TiffDirectory; next: number } {
-    const count = this.u64(offset)
-    if (count > MAX_ENTRIES) throw this.corrupt(`a directory has ${count} entries`)
+    const count = this.#entryCount(offset)
     const entries = new Map<number, Entry>()
     for (let i = 0; i < count; i++) {
       const at = offset + 8 + i * ENTRY_BYTES
@@ -69,6 +76,12 @@ export class TiffHead {
       entries.set(this.#view.getUint16(at, true), entry)
     }
     return { directory: new TiffDirectory(this, entries), next: this.u64(offset + 8 + count * ENTRY_BYTES) }
+  }
+
+  #entryCount(offset: number): number {
+    const count = this.u64(offset)
+    if (count > MAX_ENTRIES) throw this.corrupt(`a directory has ${count} entries`)
+    return count
   }
 
   u64(offset: number): number {

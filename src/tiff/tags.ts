@@ -67,10 +67,12 @@ export const TAGS = {
   ClericTileColours: 65102,
   /** Length of the head, length of the file, CRC-32C of the head. */
   ClericSeal: 65103,
+  /** CRC-32C of the bytes of every tile, or of the strip. */
+  ClericChecksums: 65104,
 } as const
 export type Tag = (typeof TAGS)[keyof typeof TAGS]
 
-export const COMPRESSION = { jpeg: 7, deflate: 8, cleric: 49644, webp: 50001 } as const
+export const COMPRESSION = { none: 1, jpeg: 7, deflate: 8, cleric: 49644, webp: 50001 } as const
 export const PHOTOMETRIC = { rgb: 2, ycbcr: 6 } as const
 export const CENTIMETRE = 3
 /** NewSubfileType of an image that is another of the same file at a lower resolution. */

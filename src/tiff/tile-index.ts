@@ -27,6 +27,8 @@ export interface TileIndex {
   readonly offset: Float64Array
   /** In bytes; 0 for a tile that is not stored. */
   readonly length: Uint32Array
+  /** CRC-32C of its bytes; 0, which is that of no bytes, for a tile that is not stored. */
+  readonly checksum: Uint32Array
   /** Four bytes a tile: red, green, blue and one of {@link TILE}; zeros for a stored tile. */
   readonly colours: Uint8Array
 }
@@ -51,6 +53,7 @@ export function indexOf(level: Size, tileWidth: number, tileHeight: number): Til
     tileHeight,
     offset: new Float64Array(count),
     length: new Uint32Array(count),
+    checksum: new Uint32Array(count),
     colours: new Uint8Array(4 * count),
   }
 }

@@ -32,7 +32,7 @@ interface Changes {
   readonly description?: Record<string, unknown>
   /** Gets the length of the head. */
   readonly index?: (index: TileIndex, head: number) => void
-  readonly image?: (head: number) => { offset: number; length: number }
+  readonly image?: (head: number) => { offset: number; length: number; checksum?: number }
   readonly fileLength?: number
 }
 
@@ -53,7 +53,7 @@ function build(changes: Changes = {}): Uint8Array<ArrayBuffer> {
       iccProfile: Uint8Array.of(1, 2, 3),
       indexes: [index],
       overview: changes.layout === 'strict' ? [] : [{ level: overviewLevel, index: overviewIndex }],
-      images: [{ name: 'label', width: 10, height: 10, ...image }],
+      images: [{ name: 'label', width: 10, height: 10, checksum: 0, ...image }],
       fileLength: changes.fileLength ?? head + BODY,
     }
     return encodeHead(contents)
@@ -154,7 +154,7 @@ test('an associated image of another size than stated is not decoded', async (t)
   const jpeg = await sharp({ create: { width: 3000, height: 2000, channels: 3, background: 'plum' } })
     .jpeg()
     .toBuffer()
-  const image = (head: number) => ({ offset: head + BODY, length: jpeg.length })
+  const image = (head: number) => ({ offset: head + BODY, length: jpeg.length, checksum: crc32c(jpeg) })
   const fileLength = build().length + jpeg.length
   using archive = await open(Uint8Array.from([...build({ image, fileLength }), ...jpeg]))
   const error = await t.throwsAsync(archive.readAssociatedImage('label'), { message: /label: is of 3000 x 2000/ })

@@ -10,6 +10,9 @@ import { createCli } from '../../src/cli/commands.js'
 import { compressSlide } from '../../src/compress/compress.js'
 import { fill, WHITE } from '../../src/image/draw.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
+import { writeArchive } from '../archive/format/archive.js'
+import { FormatDocument } from '../archive/format/document.js'
+import { smallArchive } from '../archive/format/limit-checks.js'
 import { firstTile } from '../archive/head.js'
 import { dataPath, testWithData } from '../data.js'
 import { losslessCodec } from '../payload-codec.js'
@@ -155,13 +158,9 @@ test('export writes a TIFF that is as good as the archive, and says what is in i
 
 test('validate: status 0 for a sound archive, 1 and the place for a damaged one', async (t) => {
   const path = await archive('validate.cleric.tif', '--background', 'keep')
-  t.deepEqual((await run('validate', path, '--json')).json(), {
-    ok: true,
-    tiles: 12,
-    bad: [],
-    unreadable: [],
-    badImages: [],
-  })
+  const sound = { ok: true, tiles: 12, bad: [], unreadable: [], badImages: [], badBytes: [], checksums: true }
+  t.deepEqual((await run('validate', path, '--json')).json(), sound)
+  t.deepEqual((await run('validate', path, '--quick', '--json')).json(), sound)
   const bytes = readFileSync(path)
   const { offset, column } = await firstTile(path)
   t.is(column, 0)
@@ -170,6 +169,23 @@ test('validate: status 0 for a sound archive, 1 and the place for a damaged one'
   const bad = await run('validate', path, '--json')
   t.is(bad.status, 1)
   t.like(bad.json(), { ok: false, tiles: 12, bad: [{ level: 0, column: 0, row: 0, code: 'ERR_CORRUPT_TILE' }] })
+  const quick = await run('validate', path, '--quick')
+  t.is(quick.status, 1)
+  t.regex(quick.stdout, /1 of 12 tiles are bad\n.*\n +0 +0 +0 .*its checksum doesn't agree/)
+})
+
+test('validate says of an old archive, which has no checksums, what it can not know', async (t) => {
+  const document = new FormatDocument(readFileSync(new URL('../../docs/format.md', import.meta.url), 'utf8'))
+  const { bytes } = writeArchive(document, smallArchive(document, { isChecksummed: false }))
+  const path = at('old.cleric.tif')
+  writeFileSync(path, bytes)
+  const quick = await run('validate', path, '--quick')
+  t.like(quick, { status: 0, stdout: 'Head, overview and associated images are sound\n' })
+  t.regex(quick.stderr, /^.*old\.cleric\.tif is an old archive, without checksums: .* tiles were not checked .*\n$/)
+  t.like((await run('validate', path, '--quick', '--json')).json(), { ok: true, tiles: 0, checksums: false })
+  const whole = await run('validate', path)
+  t.like(whole, { status: 0, stdout: 'All 2 tiles are sound\n' })
+  t.notRegex(whole.stderr, /not checked/)
 })
 
 for (const argv of [

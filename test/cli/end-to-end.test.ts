@@ -33,6 +33,8 @@ test.serial('compress, validate, compare and region with a model on a device', a
     bad: [],
     unreadable: [],
     badImages: [],
+    badBytes: [],
+    checksums: true,
   })
   const { levels, bpp } = await cleric('compare', slide, archive, '--model', MODEL)
   t.is(bpp, made.bpp)

@@ -1,53 +1,17 @@
 /** Files that change while they are read: on a server, on the disk, behind a Blob. */
 import { mkdtempSync, openAsBlob, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import test, { type ExecutionContext } from 'ava'
+import test from 'ava'
 import { openArchive } from '../../src/archive/archive.js'
 import { validateArchive } from '../../src/archive/validate.js'
 import { compressSlide } from '../../src/compress/compress.js'
 import { type ByteSource, openBytes, START_BYTES } from '../../src/files/byte-source.js'
 import { losslessCodec } from '../payload-codec.js'
+import { serveRanges } from '../range-server.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-bytes-'))
 test.after.always(() => rmSync(folder, { recursive: true }))
-
-interface State {
-  bytes: Buffer
-  headers: Record<string, string>
-  /** Whether the server knows If-Range. */
-  conditional: boolean
-}
-
-/** A server of ranges of whatever `state` holds at the moment; `answer` may answer in its place. */
-async function serve(
-  t: ExecutionContext,
-  state: State,
-  answer: (request: IncomingMessage, response: ServerResponse) => boolean = () => false,
-) {
-  const asked: IncomingMessage['headers'][] = []
-  const server = createServer((request, response) => {
-    asked.push(request.headers)
-    if (answer(request, response)) return
-    const { bytes, headers, conditional } = state
-    const condition = request.headers['if-range']
-    const isMet = condition === undefined || condition === headers.etag || condition === headers['last-modified']
-    const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? []
-    const from = Number(first)
-    const to = Math.min(Number(last), bytes.length - 1)
-    if (conditional && !isMet) response.writeHead(200, headers).end(bytes)
-    else if (from >= bytes.length) response.writeHead(416, { 'content-range': `bytes */${bytes.length}` }).end()
-    else {
-      const range = `bytes ${from}-${to}/${bytes.length}`
-      response.writeHead(206, { ...headers, 'content-range': range }).end(bytes.subarray(from, to + 1))
-    }
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => server.close())
-  return { address: `http://127.0.0.1:${(server.address() as AddressInfo).port}/a`, asked }
-}
 
 const SIZE = 3 * START_BYTES
 const DATE = 'Tue, 01 Sep 2026 10:00:00 GMT'
@@ -72,7 +36,7 @@ for (const [what, { before, after, size = SIZE }] of Object.entries(CHANGES)) {
   for (const conditional of [true, false]) {
     test(`a remote file that changes midway says so: ${what}, server ${conditional ? 'with' : 'without'} If-Range`, async (t) => {
       const state = { bytes: file(1), headers: before, conditional }
-      const { address, asked } = await serve(t, state)
+      const { address, asked } = await serveRanges(t, state)
       const source = await openBytes(address)
       t.is((await tail(source))[0], 1)
       t.deepEqual(await source.read(START_BYTES + 5, 10), new Uint8Array(10).fill(1))
@@ -92,7 +56,7 @@ test('a remote file that stays the same is read whatever its server says of it',
     string,
     string
   >[]) {
-    const { address } = await serve(t, { bytes: file(1), headers, conditional: true })
+    const { address } = await serveRanges(t, { bytes: file(1), headers, conditional: true })
     const source = await openBytes(address)
     for (let i = 0; i < 3; i++) t.deepEqual(await tail(source), new Uint8Array(100).fill(1))
   }
@@ -101,7 +65,7 @@ test('a remote file that stays the same is read whatever its server says of it',
 test('other answers have their own codes', async (t) => {
   const state = { bytes: file(1), headers: { etag: '"1"' }, conditional: true }
   let status = 0
-  const { address } = await serve(t, state, (_request, response) => {
+  const { address } = await serveRanges(t, state, (_request, response) => {
     if (status === 0) return false
     if (status === 200) response.writeHead(200, { etag: '"1"' }).end(state.bytes)
     else if (status === 206) {
@@ -132,7 +96,7 @@ test('validate lists no tile as bad for a server that fails, or an archive that 
   await compressSlide('synthetic:700x500:3', path, { codec, tile: 64, background: 'keep' })
   const state = { bytes: readFileSync(path), headers: { etag: '"1"' }, conditional: true }
   let fails = false
-  const { address } = await serve(t, state, (_request, response) => {
+  const { address } = await serveRanges(t, state, (_request, response) => {
     if (fails) response.writeHead(503).end()
     return fails
   })

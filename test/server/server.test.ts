@@ -16,10 +16,13 @@ import test from 'ava'
 import type { FastifyInstance } from 'fastify'
 import sharp from 'sharp'
 import { compressSlide } from '../../src/compress/compress.js'
+import { fill } from '../../src/image/draw.js'
 import { levelSize, maxLevel } from '../../src/server/deep-zoom.js'
 import { createViewerServer } from '../../src/server/server.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { losslessCodec } from '../payload-codec.js'
+import { displayP3, fromDisplayP3 } from '../slide/display-p3.js'
+import { memorySlide } from '../slides.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-server-'))
 const root = join(folder, 'slides')
@@ -96,6 +99,58 @@ test('a tile that a browser has is not sent again', async (t) => {
   const again = await server.inject({ url, headers: { 'if-none-match': String(etag) } })
   t.is(again.statusCode, 304)
   t.is(again.rawPayload.length, 0)
+})
+
+test('tiles carry the ICC profile, or are converted by it, as the address or the server says', async (t) => {
+  const inside = join(folder, 'colours')
+  mkdirSync(inside)
+  const image = fill(600, 300, { red: 90, green: 180, blue: 40 })
+  const p3 = memorySlide([image], { iccProfile: () => displayP3() })
+  await compressSlide(p3, join(inside, 'p3.cleric.tif'), { codec })
+  await compressSlide(memorySlide([image]), join(inside, 'plain.cleric.tif'), { codec })
+  const bad = memorySlide([image], { iccProfile: () => new Uint8Array(200) })
+  await compressSlide(bad, join(inside, 'bad.cleric.tif'), { codec })
+  await using server = await createViewerServer(inside, { codec })
+  await using converting = await createViewerServer(inside, { codec, icc: 'srgb' })
+  const stored = [90, 180, 40]
+  const converted = [...fromDisplayP3(Uint8Array.from(stored))]
+  const look = async (from: FastifyInstance, address: string) => {
+    const { rawPayload, statusCode, headers } = await from.inject(`/deepzoom/${address}`)
+    t.is(statusCode, 200, address)
+    const { icc } = await sharp(rawPayload).metadata()
+    const { data } = await sharp(rawPayload).keepIccProfile().raw().toBuffer({ resolveWithObject: true })
+    return { colour: [...data.subarray(0, 3)], icc: icc ? new Uint8Array(icc) : null, etag: headers.etag }
+  }
+  const tile = 'p3.cleric.tif_files/10/0_0.png'
+  for (const format of ['png', 'jpeg']) {
+    const { colour, icc } = await look(server, tile.replace('png', format))
+    t.deepEqual(icc, displayP3())
+    t.true(colour.every((value, i) => Math.abs(value - (stored[i] as number)) <= (format === 'png' ? 0 : 2)))
+  }
+  const kept = await look(server, `${tile}?icc=keep`)
+  const none = await look(server, `${tile}?icc=none`)
+  const srgb = await look(server, `${tile}?icc=srgb`)
+  t.like(kept, { colour: stored, icc: displayP3() })
+  t.like(none, { colour: stored, icc: null })
+  t.is(srgb.icc, null)
+  t.true(srgb.colour.every((value, i) => Math.abs(value - (converted[i] as number)) <= 1))
+  t.is(new Set([kept.etag, none.etag, srgb.etag]).size, 3)
+  t.like(await look(converting, tile), { colour: srgb.colour, icc: null })
+  t.like(await look(converting, `${tile}?icc=keep`), { colour: stored, icc: displayP3() })
+  // What the page asks for.
+  for (const [name, icc] of [
+    ['p3', 'srgb'],
+    ['plain', 'srgb'],
+    ['bad', 'none'],
+  ] as const) {
+    t.is((await server.inject(`/slide?name=${name}.cleric.tif`)).json().icc, icc)
+    await look(server, `${name}.cleric.tif_files/10/0_0.png?icc=${icc}`)
+  }
+  t.regex((await server.inject('/viewer.js')).body, /&icc=\$\{facts\.icc\}/)
+  for (const wrong of ['icc=p3', 'icc=', 'icc=srgb&icc=srgb']) {
+    t.is((await server.inject(`/deepzoom/${tile}?${wrong}`)).statusCode, 400, wrong)
+  }
+  t.is((await server.inject('/deepzoom/bad.cleric.tif_files/10/0_0.png?icc=srgb')).json().code, 'ERR_IMAGE_UNSUPPORTED')
 })
 
 test('nothing outside the folder, and nothing but archives, can be reached', async (t) => {

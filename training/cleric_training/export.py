@@ -42,6 +42,13 @@ def calibration(model: Cleric, images: torch.Tensor) -> Latents:
     return latents_of(model, images, torch.linspace(0, max(0, model.config.levels - 1), len(images)))
 
 
+def positive(text: str) -> int:
+    """A number of things, of the command line."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0 but received {text!r}")
+    return int(text)
+
+
 def bits_by_layer(text: str) -> Callable[[str], int]:
     """'9,mem.ep=10' -> bits of a layer's weights: the first number, or that of the last prefix that fits."""
     default, *rest = text.split(",")
@@ -58,13 +65,19 @@ def add_quantisation(p: argparse.ArgumentParser, folder: str) -> None:
     p.add_argument(folder, dest="calibration", type=Path, default=DATA / "train", help="folder of WebP images to calibrate on")
     p.add_argument("--decoded", type=Path, default=HOME / "data", help="folder where these images are kept decoded")
     p.add_argument("--drawn", action="store_true", help="calibrate on drawn images instead (a worse fit)")
+    p.add_argument("--crops", type=positive, default=CROPS, help=f"of {SIDE} x {SIDE} to calibrate on; default {CROPS}")
     p.add_argument("--weight-bits", type=bits_by_layer, default=bits_by_layer(str(BITS)), metavar="BITS[,PREFIX=BITS...]",
                    help=f"of the entropy model's weights, up to 12, also by layers; default {BITS}")
 
 
+def chosen_crops(args: argparse.Namespace, marked: float = MARKED) -> torch.Tensor:
+    """Crops to calibrate on, by the options of `add_quantisation`."""
+    return calibration_crops(None if args.drawn else args.calibration, args.crops, marked=marked, decoded=args.decoded)
+
+
 def latents_for(model: Cleric, args: argparse.Namespace) -> Latents:
     """What to fit the integer entropy model of `rounded(model)` to, by the options of `add_quantisation`."""
-    return calibration(model, calibration_crops(None if args.drawn else args.calibration, decoded=args.decoded))
+    return calibration(model, chosen_crops(args))
 
 
 def main() -> None:
@@ -78,7 +91,7 @@ def main() -> None:
     torch.set_num_threads(1)
     model, counts = model_of(args.checkpoint, args.last)
     if args.last:
-        centre(model, calibration_crops(None if args.drawn else args.calibration, marked=0, decoded=args.decoded))
+        centre(model, chosen_crops(args, marked=0))
     as_stored = rounded(model)
     latents = latents_for(as_stored, args)
     quantised = quantise(as_stored, latents, args.weight_bits)

@@ -1,6 +1,7 @@
 """The trainer: images, the start, resuming, the schedule, the objective, and that a few steps learn."""
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,6 +21,12 @@ from cleric_training.train.linearity import Linearity
 from cleric_training.train.objective import RUNAWAY, Border, rate_distortion, rate_lambda, tamed
 from cleric_training.train.optimise import Optimiser, groups_of
 from cleric_training.train.trainer import Trainer, parse
+
+
+@pytest.fixture(autouse=True)
+def quick_start(monkeypatch):
+    """The linear start of `nano` needs no more crops than these."""
+    monkeypatch.setattr(trainer_module, "start_linear", partial(start_linear, crops=16))
 
 
 def trainer(images, folder, *more):
@@ -84,7 +91,7 @@ def test_the_schedule_can_count_steps(images, tmp_path):
 def test_the_gauge_measures_the_average(images, tmp_path):
     """Which here still is the linear start, whatever the weights have become."""
     run = trainer(images, tmp_path, "--start", "linear", "--shortcuts")
-    run.linearity = Linearity(images, crops=16, window=16)
+    run.linearity = Linearity(images, crops=28, side=128, window=16)
     before = {k: v.detach().clone() for k, v in run.model.named_parameters()}
     with torch.no_grad():
         for name, p in run.model.named_parameters():

@@ -33,6 +33,10 @@ export interface Archive {
   readonly tileHead: unknown
   readonly slide: unknown
   readonly iccProfile?: Uint8Array
+  /** Whether there are checksums of the parts, as in all but old archives; default true. */
+  readonly isChecksummed?: boolean
+  /** A field of a level's directories that nobody knows: a byte a tile. */
+  readonly unknownTag?: number
   /** Directories that nobody knows, behind the others, by the number of their fields. */
   readonly unknown?: readonly number[]
   /** Lengths of head and file that the seal states; default their own. */
@@ -54,7 +58,9 @@ export function fieldsOf(document: FormatDocument, kind: Kind, index: number, fa
     const field = fieldOf(document, { ...row, name }, row[kind], facts)
     if (!field) return []
     const tiles = facts.lengths?.length ?? 0
-    const expected = { any: field.count, 'a tile': tiles, 'a level': field.count, 'four a tile': 4 * tiles }
+    const parts = kind === 'associated' ? 1 : tiles
+    const lengths = { any: field.count, 'a level': field.count, 'a tile': tiles, 'four a tile': 4 * tiles }
+    const expected = { ...lengths, 'a part': parts }
     const count = expected[row.values as keyof typeof expected] ?? numberOf(row.values)
     if (field.count !== count) throw new Error(`${name} has ${field.count} values, not ${row.values}`)
     return [field]
@@ -85,6 +91,7 @@ export function tileFacts(
     TileLength: [tileHeight],
     places,
     lengths: tiles.map(lengthOf),
+    checksums: tiles.map((tile) => checksumOf(document, tile)),
     colours: Uint8Array.from(tiles.flatMap((tile) => [...coloursOf(document, tile)])),
   }
 }
@@ -99,6 +106,11 @@ export function colourOf(document: FormatDocument, kind: string, colour: readonl
   const [red, green, blue] = colour
   const members = { red, green, blue, kind: numberOf(number ?? '') } as Record<string, number>
   return writeStructure(document.structure('tile colour'), members)
+}
+
+/** The checksum of a part; zero if it isn't stored, or its bytes are only promised. */
+export function checksumOf(document: FormatDocument, { bytes }: Tile | Associated): number {
+  return bytes ? checksum(document, bytes) : 0
 }
 
 export function lengthOf({ bytes, length }: Tile | Associated): number {
@@ -118,7 +130,7 @@ export function writeArchive(
   document: FormatDocument,
   archive: Archive,
 ): { bytes: Uint8Array<ArrayBuffer>; headLength: number; length: number } {
-  const { layout, levels, overview, images, tileHead, slide } = archive
+  const { layout, levels, overview, images, tileHead, slide, isChecksummed = true } = archive
   const parts = [...[...levels, ...overview].flatMap(({ tiles }) => tiles), ...images]
   const build = (headLength: number) => {
     let end = headLength
@@ -138,14 +150,23 @@ export function writeArchive(
       first: undefined,
       finest: undefined,
       ...(isFirst ? first : {}),
+      ...(isChecksummed ? {} : { checksums: undefined }),
     })
+    const ratings = (tiles: number) =>
+      archive.unknownTag === undefined ? [] : [numbers(document, archive.unknownTag, 'BYTE', new Uint8Array(tiles))]
     const directories = (kind: Kind, isMain: boolean, all: readonly Level[]): Directory[] =>
-      all.map((level, i) => ({ fields: fieldsOf(document, kind, i, factsOf(isMain && i === 0, level)) }))
+      all.map((level, i) => ({
+        fields: [
+          ...fieldsOf(document, kind, i, factsOf(isMain && i === 0, level)),
+          ...(kind === 'level' ? ratings(level.tiles.length) : []),
+        ],
+      }))
     const slideLevels = directories('level', layout === 'strict', levels)
     const main = layout === 'strict' ? slideLevels : directories('overview', true, overview)
     const associated = images.map((image, i): Directory => {
       const { name, width, height } = image
-      const facts = { width: [width], height: [height], name, place: take(1), length: [lengthOf(image)] }
+      const checksums = isChecksummed ? [checksumOf(document, image)] : undefined
+      const facts = { width: [width], height: [height], name, place: take(1), length: [lengthOf(image)], checksums }
       return { fields: fieldsOf(document, 'associated', i, facts) }
     })
     const unknown = (archive.unknown ?? []).map((count): Directory => {

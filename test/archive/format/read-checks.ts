@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import sharp from 'sharp'
 import { openArchive } from '../../../src/archive/archive.js'
 import type { Layout } from '../../../src/archive/head-writer.js'
+import { validateArchive } from '../../../src/archive/validate.js'
 import { type Archive, colourOf, type Tile, writeArchive } from './archive.js'
 import { exampleOf, type FormatDocument } from './document.js'
 import type { Check } from './limit-checks.js'
@@ -94,9 +95,33 @@ async function readsArchives(document: FormatDocument): Promise<void> {
     assert.deepEqual([label.width, label.height], [30, 20])
     assert.equal(archive.overview.length, sample.overview.length)
     for (const i of archive.overview.keys()) assert.equal((await archive.readOverviewTile(i, 0)).width, 512)
+    assert.ok(archive.hasChecksums)
+    const { bad, badImages, badBytes } = await validateArchive(archive, { quick: true })
+    assert.deepEqual([bad, badImages, badBytes], [[], [], []])
+  }
+}
+
+/** Archives of before there were checksums, and of a later writer that knows more fields. */
+async function readsOthers(document: FormatDocument): Promise<void> {
+  for (const layout of LAYOUTS) {
+    const sample = await sampleArchive(document, layout)
+    const lastTag = Math.max(...document.fields().map(({ tag }) => tag))
+    for (const [changes, hasChecksums] of [
+      [{ isChecksummed: false }, false],
+      [{ unknownTag: lastTag + 1 }, true],
+    ] as const) {
+      const { bytes } = writeArchive(document, { ...sample, ...changes })
+      using archive = await openArchive(new Blob([bytes]), { codec: await nanoCodec() })
+      assert.equal(archive.hasChecksums, hasChecksums)
+      assert.deepEqual((await archive.readTile(0, 0, 0)).data.length, TILE.width * 40 * 3)
+      assert.equal((await archive.readAssociatedImage('label')).width, 30)
+      const validation = await validateArchive(archive)
+      assert.deepEqual([validation.ok, validation.checksums], [true, hasChecksums])
+    }
   }
 }
 
 export const readChecks: Readonly<Record<string, Check>> = {
   'archives by the page are read': readsArchives,
+  'archives without checksums, or with fields that nobody knows, are read': readsOthers,
 }

@@ -157,6 +157,7 @@ class WrittenFile {
         ImageDescription: i === 0 ? this.#slide.properties['tiff.ImageDescription'] : undefined,
         'tile head': this.#text(directory, 'ClericTileHead'),
         colours: expectedColours(this.#document, i),
+        checksums: this.#checksums(tiles),
       })
     }
     assert.deepEqual(payloads, [])
@@ -168,7 +169,8 @@ class WrittenFile {
     for (const [i, directory] of this.#overview.entries()) {
       const { width, height, downsample } = sizes[i] as (typeof sizes)[0]
       const [tileWidth, tileHeight] = [tileSide(this.#document, width), tileSide(this.#document, height)]
-      for (const tile of this.#tiles(directory)) checkJpeg(tile, tileWidth, tileHeight)
+      const tiles = this.#tiles(directory)
+      for (const tile of tiles) checkJpeg(tile, tileWidth, tileHeight)
       this.#checkFields('overview', i, directory, {
         ...this.#placeFacts(directory),
         ...this.#resolutionFacts(directory, downsample),
@@ -177,6 +179,7 @@ class WrittenFile {
         TileWidth: [tileWidth],
         TileLength: [tileHeight],
         finest: undefined,
+        checksums: this.#checksums(tiles),
         ...(i === 0 && { ImageDescription: this.#text(directory, 'ImageDescription') }),
       })
     }
@@ -186,9 +189,11 @@ class WrittenFile {
     const number = (name: string) => this.#numbers(this.#associated, name)[0] as number
     const [width, height] = [number('ImageWidth'), number('ImageLength')]
     const [place, length] = [number('StripOffsets'), number('StripByteCounts')]
-    checkJpeg(this.#next(place, length), width, height)
+    const strip = this.#next(place, length)
+    checkJpeg(strip, width, height)
     const sizes = { width: [width], height: [height], place: [place], length: [length] }
-    this.#checkFields('associated', 0, this.#associated, { name: LONG_NAME, ...sizes })
+    const checksums = this.#checksums([strip])
+    this.#checkFields('associated', 0, this.#associated, { name: LONG_NAME, ...sizes, checksums })
   }
 
   #checkJson(): void {
@@ -237,6 +242,11 @@ class WrittenFile {
   #tiles(directory: StoredDirectory): Uint8Array[] {
     const lengths = this.#numbers(directory, 'TileByteCounts')
     return this.#numbers(directory, 'TileOffsets').map((offset, i) => this.#next(offset, lengths[i] as number))
+  }
+
+  /** Zero for no bytes. */
+  #checksums(parts: readonly Uint8Array[]): number[] {
+    return parts.map((bytes) => (bytes.length === 0 ? 0 : checksum(this.#document, bytes)))
   }
 
   /** What {@link #tiles} has checked. */

@@ -1,0 +1,107 @@
+/** HTTP requests for a part of a file, tried again where the failure may be over soon. */
+import { setTimeout } from 'node:timers/promises'
+import { ClericError, throwIfAborted } from '../errors.js'
+
+/** Milliseconds between tries: growing, so that a server that is busy gets time. */
+const WAITS = [250, 1000, 3000]
+/** The most that a server's Retry-After can make of them. */
+const MAX_WAIT = 10_000
+/** Each wait is longer or shorter by up to this share, so that many readers don't come back all at once. */
+const SPREAD = 0.25
+
+/** Too Many Requests, Bad Gateway, Service Unavailable, Gateway Timeout. */
+const PASSING_STATUS: readonly number[] = [429, 502, 503, 504]
+
+/** What Node.js and its `fetch` call a connection that broke, was refused or went silent, or a name server that did. */
+const BROKEN: readonly unknown[] = [
+  ...['ECONNABORTED', 'ECONNREFUSED', 'ECONNRESET', 'EHOSTUNREACH', 'ENETUNREACH', 'EPIPE', 'ETIMEDOUT', 'EAI_AGAIN'],
+  ...['UND_ERR_SOCKET', 'UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'],
+]
+
+/**
+ * Answers to a request for a file that has changed: Precondition Failed, and Range Not Satisfiable if it is shorter
+ * now.
+ */
+export const OUTDATED: readonly number[] = [412, 416]
+
+export interface RangeRequest {
+  readonly address: string
+  readonly offset: number
+  readonly length: number
+  /** Headers such as If-Range. */
+  readonly conditions?: Readonly<Record<string, string>>
+}
+
+/**
+ * Asks for bytes of a file and resolves to what `use` makes of the answer, whose status is a success or one of
+ * {@link OUTDATED}. A connection that breaks while `use` reads the body counts as a failure of the request.
+ *
+ * @throws ClericError ERR_NETWORK for a status that is a failure, or without an answer; AbortedError, also while it waits
+ */
+export async function requestRange<T>(
+  request: RangeRequest,
+  use: (response: Response) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  for (const wait of WAITS) {
+    const { result, failure, retryAfter } = await tryOnce(request, use, signal)
+    if (!failure) return result as T
+    if (retryAfter === undefined) throw failure
+    const spread = 1 + SPREAD * (2 * Math.random() - 1)
+    await sleep(Math.max(wait * spread, Math.min(retryAfter, MAX_WAIT)), signal)
+  }
+  const { result, failure } = await tryOnce(request, use, signal)
+  if (failure) throw failure
+  return result as T
+}
+
+interface Try<T> {
+  readonly result?: T
+  readonly failure?: ClericError
+  /** The least number of milliseconds after which another try makes sense; undefined if none does. */
+  readonly retryAfter?: number
+}
+
+async function tryOnce<T>(
+  { address, offset, length, conditions }: RangeRequest,
+  use: (response: Response) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<Try<T>> {
+  const headers = { range: `bytes=${offset}-${offset + length - 1}`, ...conditions }
+  try {
+    const response = await fetch(address, signal ? { headers, signal } : { headers })
+    if (response.ok || OUTDATED.includes(response.status)) return { result: await use(response) }
+    await discard(response)
+    const what = `${response.status} ${response.statusText}`.trimEnd()
+    const failure = new ClericError('ERR_NETWORK', `${address}: ${what}`)
+    return PASSING_STATUS.includes(response.status) ? { failure, retryAfter: retryAfterOf(response) } : { failure }
+  } catch (error) {
+    if (error instanceof ClericError) throw error
+    throwIfAborted(signal)
+    // The message of what `fetch` throws says that it failed; the cause says why.
+    const { message, cause } = error as Error
+    const { code, message: why } = (cause instanceof Error ? cause : {}) as { code?: string; message?: string }
+    const failure = new ClericError('ERR_NETWORK', `${address}: ${why || code || message}`, { cause: error })
+    return BROKEN.includes(code) ? { failure, retryAfter: 0 } : { failure }
+  }
+}
+
+/** Milliseconds of the header Retry-After, which is a number of seconds or a date; 0 if there is none. */
+function retryAfterOf({ headers }: Response): number {
+  const text = headers.get('retry-after') ?? ''
+  const milliseconds = /^\d+$/.test(text) ? 1000 * Number(text) : Date.parse(text) - Date.now()
+  return Number.isNaN(milliseconds) ? 0 : Math.max(0, milliseconds)
+}
+
+async function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  try {
+    await setTimeout(milliseconds, undefined, signal ? { signal } : {})
+  } finally {
+    throwIfAborted(signal)
+  }
+}
+
+/** Ends an answer whose body nobody reads, so that its connection is free again. */
+export async function discard({ body }: Response): Promise<void> {
+  await body?.cancel().catch(() => {})
+}

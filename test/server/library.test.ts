@@ -1,0 +1,110 @@
+/** Which archives the server finds and how many it keeps open. */
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import test from 'ava'
+import type { Archive } from '../../src/archive/archive.js'
+import { compressSlide } from '../../src/compress/compress.js'
+import { TileCache } from '../../src/image/tile-cache.js'
+import { Library } from '../../src/server/library.js'
+import { SyntheticSlide } from '../../src/slide/synthetic.js'
+import { losslessCodec } from '../payload-codec.js'
+
+const MOST_OPEN = 32
+const DEEPEST = 8
+const folder = mkdtempSync(join(tmpdir(), 'cleric-library-'))
+const codec = losslessCodec()
+const one = join(folder, 'one.cleric.tif')
+
+test.before(() => compressSlide(new SyntheticSlide('synthetic:64x64:2'), one, { codec, background: 'keep' }))
+test.after.always(() => rmSync(folder, { recursive: true }))
+
+/** A folder of copies of the archive under these names. */
+async function libraryOf(name: string, names: readonly string[]): Promise<Library> {
+  const root = join(folder, name)
+  for (const copy of names) {
+    mkdirSync(join(root, copy, '..'), { recursive: true })
+    copyFileSync(one, join(root, copy))
+  }
+  return Library.open(root, { codec, cache: new TileCache(1 << 24) })
+}
+
+const isOpen = (archive: Archive) =>
+  archive.readRegion({ x: 0, y: 0, level: 0, width: 8, height: 8 }).then(
+    () => true,
+    (error: { code: string }) => {
+      if (error.code !== 'ERR_CLOSED') throw error
+      return false
+    },
+  )
+const visited = async (library: Library, name: string) => {
+  const archive = await library.visit(name, async (visit) => visit.archive)
+  if (!archive) throw new Error(`no ${name}`)
+  return archive
+}
+
+test('so many archives stay open, the most recently used; one that is in use stays whatever else is asked for', async (t) => {
+  const names = Array.from({ length: MOST_OPEN + 3 }, (_, i) => `${i}.cleric.tif`)
+  const library = await libraryOf('many', names)
+  const [first, second, third, ...others] = names as [string, string, string, ...string[]]
+  const opened = new Map<string, Archive>()
+  await library.visit(second, async ({ archive: inUse }) => {
+    for (const name of [first, third, ...others.slice(0, MOST_OPEN - 3)]) opened.set(name, await visited(library, name))
+    t.is(opened.size, MOST_OPEN - 1)
+    for (const [name, archive] of opened) t.true(await isOpen(archive), name)
+    // Visited again, the first one is no longer that which has waited longest.
+    t.is(await visited(library, first), opened.get(first) as Archive)
+    await visited(library, others.at(-3) as string)
+    t.true(await isOpen(opened.get(first) as Archive))
+    t.false(await isOpen(opened.get(third) as Archive))
+    t.true(await isOpen(inUse))
+    await visited(library, others.at(-2) as string)
+    t.false(await isOpen(opened.get(others[0] as string) as Archive))
+    t.true(await isOpen(inUse))
+  })
+  const last = await visited(library, names.at(-1) as string)
+  t.true(await isOpen(last))
+  library.close()
+  await nextTurn()
+  t.false(await isOpen(last))
+  t.false(await isOpen(opened.get(first) as Archive))
+})
+
+test('archives are found in folders, so deep and no deeper, by their name', async (t) => {
+  const deep = (levels: number) => `${'d/'.repeat(levels)}x.cleric.tif`
+  const names = ['b.cleric', 'a.cleric.tif', 'c.tif', 'cleric', deep(DEEPEST), deep(DEEPEST + 1)]
+  const library = await libraryOf('deep', names)
+  t.deepEqual(await library.list(), ['a.cleric.tif', 'b.cleric', deep(DEEPEST)])
+  t.truthy(await library.visit('b.cleric', async ({ archive }) => archive))
+  for (const name of ['c.tif', 'cleric', 'd', 'none.cleric.tif', 'a.cleric.tif\0', '../one.cleric.tif', '']) {
+    t.is(await library.visit(name, async () => true), null, name)
+  }
+  library.close()
+})
+
+test('a folder beside it whose name begins alike is outside', async (t) => {
+  const beside = await libraryOf('root-2', ['x.cleric.tif'])
+  beside.close()
+  const library = await libraryOf('root', ['x.cleric.tif'])
+  symlinkSync(join(folder, 'root-2', 'x.cleric.tif'), join(folder, 'root', 'link.cleric.tif'))
+  symlinkSync(join(folder, 'root', 'x.cleric.tif'), join(folder, 'root', 'inside.cleric.tif'))
+  t.is(await library.visit('link.cleric.tif', async () => true), null)
+  t.is(await library.visit('../root-2/x.cleric.tif', async () => true), null)
+  t.true(await library.visit('inside.cleric.tif', async () => true))
+  library.close()
+})
+
+test('a visit that fails is over, and one that is refused is tried anew', async (t) => {
+  const library = await libraryOf('fails', ['x.cleric.tif'])
+  let seen: Archive | undefined
+  const fail = async ({ archive }: { archive: Archive }) => {
+    seen = archive
+    throw new Error('the visitor')
+  }
+  await t.throwsAsync(library.visit('x.cleric.tif', fail), { message: 'the visitor' })
+  t.true(await isOpen(seen as Archive))
+  library.close()
+  await nextTurn()
+  t.false(await isOpen(seen as Archive), 'nobody visits it any more')
+})
