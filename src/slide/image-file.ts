@@ -12,7 +12,7 @@ import { DecodedCopy, type DecodedCopyOptions } from './decoded-copy.js'
 import { deepImage, deepRange } from './deep-image.js'
 import { type ImageFacts, imageFacts } from './image-facts.js'
 import type { Range } from './range.js'
-import { refuseAbsurdImage } from './size-limits.js'
+import { inspectTiff, refuseAbsurdImage } from './size-limits.js'
 import { checkRegion, type Level, type Region, type SlideSource } from './source.js'
 import { storedRectangle, turned } from './tiff/orientation.js'
 
@@ -65,7 +65,7 @@ export class ImageFile implements SlideSource, Disposable {
     path: string,
     stats: BigIntStats,
     { metadata, facts, range }: Header,
-    { keepBytes = KEEP_BYTES, folder }: ImageFileOptions,
+    { keepBytes = KEEP_BYTES, choice: _, ...copyOptions }: ImageFileOptions,
   ) {
     this.path = path
     this.format = metadata.format
@@ -82,7 +82,7 @@ export class ImageFile implements SlideSource, Disposable {
     this.warnings = about ? [...warnings, about] : warnings
     this.#page = page
     this.#range = range
-    this.#copy = new Shared((stop) => this.#whenSame(DecodedCopy.make(path, metadata, { folder }, stop)), isDamage)
+    this.#copy = new Shared((stop) => this.#whenSame(DecodedCopy.make(path, metadata, copyOptions, stop)), isDamage)
   }
 
   /**
@@ -91,6 +91,8 @@ export class ImageFile implements SlideSource, Disposable {
   static async open(path: string, options: ImageFileOptions = {}): Promise<ImageFile> {
     try {
       const stats = statSync(path, { bigint: true })
+      // libvips has its own ideas of what a TIFF's tags mean: TiffSlide reads them.
+      if (await inspectTiff(path)) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} is a TIFF, and no image file`)
       const metadata = await sharp(path, OPTIONS).metadata()
       refuseAbsurdImage(path, metadata, Number(stats.size))
       const { choice = {}, keepBytes = KEEP_BYTES } = options

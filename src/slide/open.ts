@@ -4,6 +4,7 @@ import { checkOneOf, checkOptions, checkSignal, checkString, type OptionChecks }
 import { ClericError, type ErrorCode, SlideError, throwIfAborted } from '../errors.js'
 import { firstBytes, isAddress } from '../files/byte-source.js'
 import { isTiff } from '../tiff/file.js'
+import { absurdSize } from '../tiff/segment-sizes.js'
 import { isChoice, SLIDE_CHOICE_CHECKS, type SlideChoice } from './choice.js'
 import { ICC_MODES, type IccMode } from './colour.js'
 import { ImageFile } from './image-file.js'
@@ -77,9 +78,11 @@ async function openByFormat(path: string, options: Omit<OpenSlideOptions, 'icc'>
   }
   if (!existsSync(path)) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} doesn't exist`)
   const tiff = isTiff(await firstBytes(path)) ? await openTiff(path, signal) : null
-  const vendor = tiff ? (vendorByTags(tiff.file) ?? vendorByName(path)) : vendorByName(path)
-  if (tiff && !vendor) return TiffSlide.open(tiff, choice, signal)
+  const vendor = (tiff && vendorByTags(tiff.file)) ?? vendorByName(path)
   try {
+    const absurd = tiff && (await absurdSize(tiff.file, signal))
+    if (absurd !== null) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path}: ${absurd}`)
+    if (tiff && !vendor) return await TiffSlide.open(tiff, choice, signal)
     return await openVendors(path, tiff, vendor, options)
   } catch (error) {
     tiff?.close()

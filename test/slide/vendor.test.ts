@@ -119,7 +119,7 @@ test('a slide that OpenSlide would not turn, or whose tiles are absurdly large, 
   await t.throwsAsync(openSlide(turned), { message: /Orientation is 3, which OpenSlide doesn't heed/ })
   const huge = await drawn([{ ...jpeg, tags: [APERIO, [322, 4, [60_000]], [323, 4, [60_000]]] }], {}, 'huge.svs')
   await t.throwsAsync(openSlide(huge), {
-    message: /a tile of 60000 x 60000 pixels is larger than any reader should take/,
+    message: /tiles of 60000 x 60000 pixels/,
   })
 })
 

@@ -21,7 +21,7 @@ for (const [title, image, expected] of [
   ['an unknown planar configuration', { tags: [tag(284, 3)] }, /PlanarConfiguration is 3/],
   ['an unknown orientation', { tags: [tag(274, 12)] }, /Orientation is 12, not 1 to 8/],
   ['no rows', { tags: [tag(278, 0)] }, /RowsPerStrip is missing or zero/],
-  ['no tile height', { tile: [16, 16], tags: [tag(323)] }, /TileLength or RowsPerStrip is missing or zero/],
+  ['no tile height', { tile: [16, 16], tags: [tag(323)] }, /has tiles of 16 x 0 pixels/],
   ['too few samples', { samples: 2 }, /SamplesPerPixel is 2, but PhotometricInterpretation RGB has 3/],
   ['six channels', { samples: 6 }, /SamplesPerPixel is 6: it has 3 channels beside its colours/],
   ['grey of two channels', { samples: 2, photometric: 1 }, /2 channels, which aren't red, green and blue/],
@@ -49,18 +49,18 @@ for (const [title, image, expected] of [
         [323, 4, [24_000]],
       ],
     },
-    /24000 x 24000 pixels would take 1728000000 bytes/,
+    /tiles of 24000 x 24000 pixels/,
   ],
   [
     'an absurd strip',
     { tags: [256, 257, 278].map((number): DrawnTag => [number, 4, [20_000]]) },
-    /a strip of 20000 x 20000 pixels would take 1200000000 bytes/,
+    /a strip \(number 0\) of \d+ bytes for 1200000000/,
   ],
 ] as const satisfies readonly (readonly [string, Partial<DrawnImage>, RegExp])[]) {
   test(`refuses ${title}`, async (t) => {
     const refusal = await refusalOf(t, [{ ...RGB, ...(image as Partial<DrawnImage>) }])
     t.regex(refusal, expected)
-    t.regex(refusal, /directory 0: .*convert it first|--range/)
+    t.regex(refusal, /directory 0/)
   })
 }
 
