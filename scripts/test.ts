@@ -28,9 +28,14 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 /** Runs a program, gives each line of its stdout and stderr to `onLine`; resolves to its exit status. */
-function run(command: string, argv: string[], onLine: (line: string) => void): Promise<number> {
+function run(
+  command: string,
+  argv: string[],
+  onLine: (line: string) => void,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, argv, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(command, argv, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
     running.add(child)
     for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on('line', onLine)
     child.on('error', reject)
@@ -54,19 +59,40 @@ async function check(title: string, command: string, argv: string[]): Promise<Co
 }
 
 /** ava's TAP: a line "ok" or "not ok" a test; a crash of a test file is a "not ok" as well. */
-async function ava(): Promise<Counts> {
+async function ava(title: string, command: string, argv: string[], env?: NodeJS.ProcessEnv): Promise<Counts> {
   const counts = { passed: 0, failed: 0, skipped: 0 }
-  const [command, argv] = [join(bin, 'ava'), ['--tap']]
-  announce('ava', command, argv)
-  const status = await run(command, argv, (line) => {
+  announce(title, command, argv)
+  const onLine = (line: string) => {
     console.log(line)
     if (/^ok\b.*# (SKIP|TODO)\b/.test(line)) counts.skipped++
     else if (/^ok\b/.test(line)) counts.passed++
     else if (/^not ok\b.*# TODO\b/.test(line)) counts.skipped++
     else if (/^not ok\b/.test(line)) counts.failed++
-  })
+  }
+  const status = await run(command, argv, onLine, env)
   if (status !== 0 && counts.failed === 0) counts.failed = 1
   return counts
+}
+
+/** Tests of what OpenSlide reads, of our own files too. */
+const OPENSLIDE_TESTS = [
+  ...['openslide', 'openslide-double', 'formats', 'identity', 'slide'].map((name) => `test/slide/${name}.test.ts`),
+  ...['test/archive/readers.test.ts', 'test/export/export.test.ts'],
+]
+
+/** These once more, with version 4 of OpenSlide, which scripts/openslide-4 gets. */
+async function avaWithOpenSlide4(): Promise<Counts> {
+  const folder = join(root, 'build', 'openslide-4')
+  const node = join(folder, 'node')
+  if (!existsSync(node)) {
+    console.log('\nno OpenSlide 4 (build/openslide-4.log says why): the tests with it are skipped')
+    return { passed: 0, failed: 0, skipped: 1 }
+  }
+  // Programs that the tests start by the name of node must be able to load that library too.
+  const path = `${folder}:${process.env.PATH}`
+  const env = { ...process.env, CLERIC_OPENSLIDE: join(folder, 'libopenslide.so.1'), PATH: path }
+  const entry = join(root, 'node_modules', 'ava', 'entrypoints', 'cli.mjs')
+  return ava('ava with OpenSlide 4', node, [entry, '--tap', ...OPENSLIDE_TESTS], env)
 }
 
 /**
@@ -103,7 +129,8 @@ beside.catch(() => {})
 const parts = [
   await check('lint', join(bin, 'biome'), ['check', '--error-on-warnings', '.']),
   await check('types', join(bin, 'tsc'), ['--noEmit']),
-  await ava(),
+  await ava('ava', join(bin, 'ava'), ['--tap']),
+  await avaWithOpenSlide4(),
 ]
 const { counts, report } = await beside
 report()

@@ -1,6 +1,6 @@
 /**
- * The directories of an export: the levels, finest first, then the associated images, in the order and with the words
- * of an Aperio SVS file, by which OpenSlide, QuPath and Bio-Formats recognise label, macro image, resolution and
+ * The directories of an export: the finest level, the thumbnail, the other levels, the other associated images, in the
+ * order and with the words of an Aperio SVS file, by which OpenSlide, QuPath and Bio-Formats recognise label, macro image, resolution and
  * objective power.
  */
 import type { SlideSource } from '../slide/source.js'
@@ -14,7 +14,7 @@ import {
   stripsFields,
   tileFields,
 } from '../tiff/image-fields.js'
-import { HORIZONTAL, MACRO, REDUCED, TAGS } from '../tiff/tags.js'
+import { HORIZONTAL, MACRO, PAGE, REDUCED, TAGS } from '../tiff/tags.js'
 import { ascii, encodeTiff, short, undefinedBytes } from '../tiff/writer.js'
 import type { ExportLevel } from './pyramid.js'
 import type { TileCodec } from './tile-codec.js'
@@ -48,10 +48,25 @@ export function encodeHead({ levels, images, codec, mpp, description, iccProfile
   const stripped = images.map((image): Fields => {
     // The second line begins with the name, as far as the first blank.
     const about = `Aperio\n${image.name.replace(/\s+/g, '_')} ${image.width}x${image.height}`
-    return [...stripFields(image, image.name === 'macro' ? MACRO : REDUCED), [TAGS.ImageDescription, ascii(about)]]
+    const subfile = SUBFILES.get(image.name) ?? PAGE
+    return [...stripFields(image, subfile), [TAGS.ImageDescription, ascii(about)]]
   })
-  return encodeTiff([...tiled, ...stripped].map((fields) => ({ fields: new Map(fields) }))).bytes
+  const at = images.findIndex(({ name }) => name === 'thumbnail')
+  const thumbnail = at < 0 ? [] : stripped.splice(at, 1)
+  const [finest, ...coarser] = tiled as [Fields, ...Fields[]]
+  const chain = [finest, ...thumbnail, ...coarser, ...stripped]
+  return encodeTiff(chain.map((fields) => ({ fields: new Map(fields) }))).bytes
 }
+
+/**
+ * NewSubfileType of associated images, by which OpenSlide 4 tells label and macro image, where 3.4 goes by descriptions.
+ * The thumbnail is known by being the second directory.
+ */
+const SUBFILES: ReadonlyMap<string, number> = new Map([
+  ['label', REDUCED],
+  ['macro', MACRO],
+  ['thumbnail', 0],
+])
 
 /**
  * The ImageDescription of the first directory: the slide's own, unless that is XML. Such descriptions (OME, Leica,

@@ -172,7 +172,7 @@ export async function openOpenSlide(path: string, signal?: AbortSignal): Promise
     const info = await untilAborted(opening, signal, () => opening.then(() => native.close()).catch(() => {}))
     const { size } = await stat(path)
     const isOld = Number.parseInt(info.libraryVersion, 10) < 4
-    const iccProfile = isOld ? await tiffProfile(path) : info.iccProfile
+    const iccProfile = isOld ? await tiffProfile(path) : withoutPadding(info.iccProfile)
     return new OpenSlideHandle(path, size, native, { ...info, iccProfile })
   } catch (error) {
     throw asClericError(error)
@@ -188,6 +188,13 @@ async function tiffProfile(path: string): Promise<Uint8Array> {
     .metadata()
     .catch(() => null)
   return new Uint8Array(facts?.format === 'tiff' && facts.icc ? facts.icc : [])
+}
+
+/** DICOM has values of an even length only; a profile says its own in its first four bytes. */
+function withoutPadding(profile: Uint8Array): Uint8Array {
+  if (profile.length < 4) return profile
+  const length = new DataView(profile.buffer, profile.byteOffset).getUint32(0)
+  return length === profile.length - 1 ? profile.subarray(0, length) : profile
 }
 
 /** "rrggbb" in hexadecimal. */

@@ -77,6 +77,8 @@ export const PHOTOMETRIC = { rgb: 2, ycbcr: 6 } as const
 export const CENTIMETRE = 3
 /** NewSubfileType of an image that is another of the same file at a lower resolution. */
 export const REDUCED = 1
+/** NewSubfileType of one image among several that aren't versions of each other. */
+export const PAGE = 2
 /** NewSubfileType of an SVS file's macro image. */
 export const MACRO = 9
 /** Predictor: each value is stored as its difference from the same channel's in the pixel to the left. */

@@ -282,8 +282,11 @@ test('every associated image keeps its name', async (t) => {
   const path = at('associated.tif')
   t.deepEqual((await exportSlide(source, path)).associatedImages, names)
   await using opened = await openOpenSlide(path)
-  t.deepEqual([...opened.associatedImages].sort(), ['a_b', 'label', 'macro', 'thumbnail'])
-  for (const [i, name] of ['thumbnail', 'label', 'macro', 'a_b'].entries()) {
+  const shown = ['thumbnail', 'label', 'macro']
+  // OpenSlide 4 knows no others; libtiff and libvips show them all.
+  if (Number.parseInt(opened.libraryVersion, 10) < 4) shown.push('a_b')
+  t.deepEqual([...opened.associatedImages].sort(), shown.toSorted())
+  for (const [i, name] of shown.entries()) {
     t.is((await opened.readAssociatedImage(name)).width, 100 + i)
   }
 })

@@ -1,7 +1,7 @@
 /** TIFFs of any byte order, classic or big, with whatever tags a test wants: also such as no program writes. */
 
 export interface BareDirectory {
-  /** Values by tag: SHORT where all fit, else LONG, else (BigTIFF) LONG8; text is ASCII. */
+  /** Values by tag: RATIONAL of a resolution, else SHORT where all fit, else LONG, else (BigTIFF) LONG8; text is ASCII. */
   readonly tags: Readonly<Record<number, readonly number[] | string>>
   /** Data of the tag 273 or 324, whose values are their places; 279 or 325, the lengths, are added if they aren't given. */
   readonly segments?: readonly Uint8Array[]
@@ -16,6 +16,9 @@ export interface BareForm {
 export const FORMS: readonly BareForm[] = [true, false].flatMap((isLittle) =>
   [true, false].map((isBig) => ({ isLittle, isBig })),
 )
+
+/** XResolution and YResolution. */
+const RATIONAL = [282, 283]
 
 class Bytes {
   readonly #parts: Buffer[] = []
@@ -52,21 +55,20 @@ export function bareTiff(chain: readonly BareDirectory[], { isLittle, isBig }: B
   out.add(header)
 
   const entry = (tag: number, values: readonly number[] | string) => {
-    const [type, size] =
-      typeof values === 'string'
-        ? [2, 1]
-        : values.every((v) => v < 2 ** 16)
-          ? [3, 2]
-          : values.every((v) => v < 2 ** 32)
-            ? [4, 4]
-            : [16, 8]
-    const bytes =
-      typeof values === 'string'
-        ? Buffer.from(`${values}\0`)
-        : Buffer.concat(values.map((value) => number(value, size)))
+    const { type, size, bytes } = encoded(tag, values)
     const place =
       bytes.length <= wide ? Buffer.concat([bytes, Buffer.alloc(wide - bytes.length)]) : number(out.add(bytes), wide)
     return Buffer.concat([number(tag, 2), number(type, 2), number(bytes.length / size, wide), place])
+  }
+  const encoded = (tag: number, values: readonly number[] | string) => {
+    if (typeof values === 'string') return { type: 2, size: 1, bytes: Buffer.from(`${values}\0`) }
+    if (RATIONAL.includes(tag)) {
+      const parts = values.flatMap((value) => [number(Math.round(value * 1000), 4), number(1000, 4)])
+      return { type: 5, size: 8, bytes: Buffer.concat(parts) }
+    }
+    const most = Math.max(...values)
+    const [type, size] = most < 2 ** 16 ? [3, 2] : most < 2 ** 32 ? [4, 4] : [16, 8]
+    return { type, size, bytes: Buffer.concat(values.map((value) => number(value, size))) }
   }
   /** Writes a directory, behind what it points to; returns its place, and that of the link to the next. */
   const write = ({ tags, segments, children }: BareDirectory): { at: number; link: number } => {
