@@ -168,7 +168,8 @@ export class StoredLevel {
     const image = this.image
     const [first] = planes as [Packed | Decoded]
     if (image.photometric === YCBCR && image.compression !== JPEG && image.planar === 1 && 'packed' in first) {
-      return ycbcrToRgb(first.packed, image, shape)
+      const bytes = samplesOf(first.packed, image, shape, this.#file.isLittleEndian)
+      return ycbcrToRgb(bytes as Uint8Array, image, shape)
     }
     const each = planes.map((plane) => this.#bytes(plane, shape))
     const [{ bits, channels }] = each as [(typeof each)[number]]

@@ -192,8 +192,22 @@ test('CMYK and YCbCr that is no JPEG become RGB', async (t) => {
     [luma + 1.402 * (cr - 128), luma - 0.344136 * (cb - 128) - 0.714136 * (cr - 128), luma + 1.772 * (cb - 128)].map(
       (value) => Math.min(255, Math.max(0, Math.round(value))),
     ) as [number, number, number]
-  for (const planar of [1, 2]) {
-    const image = { ...RGB, photometric: 6, sample: ycc, planar, rows: 20, tags: [[530, 3, [1, 1]]] } as const
+  for (const [planar, compression, predictor] of [
+    [1, 'none', 1],
+    [2, 'none', 1],
+    [1, 'deflate', 2],
+    [2, 'deflate', 2],
+  ] as const) {
+    const image = {
+      compression,
+      predictor,
+      ...RGB,
+      photometric: 6,
+      sample: ycc,
+      planar,
+      rows: 20,
+      tags: [[530, 3, [1, 1]]],
+    } as const
     await withSlide([image], async (slide) =>
       isAs(t, await whole(slide), (x, y) => toRgb(ycc(x, y, 0), ycc(x, y, 1), ycc(x, y, 2)), 1, `planar ${planar}`),
     )
