@@ -10,6 +10,8 @@ export interface DecodeJob {
   readonly output: string
   readonly tileWidth: number
   readonly tileHeight: number
+  /** Leaves values as they are stored, whatever the profile says. */
+  readonly ignoreIcc: boolean
 }
 
 export interface DecodeAnswer {
@@ -19,9 +21,9 @@ export interface DecodeAnswer {
 
 // Decoding runs on another thread, and ends when it likes: only a signal stops it.
 process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'))
-process.once('message', async ({ path, output, tileWidth, tileHeight }: DecodeJob) => {
+process.once('message', async ({ path, output, tileWidth, tileHeight, ignoreIcc }: DecodeJob) => {
   const answer = (error: string | null) => process.send?.({ error } satisfies DecodeAnswer)
-  const input = { failOn: 'error', limitInputPixels: 2 ** 34 } as const
+  const input = { failOn: 'error', limitInputPixels: 2 ** 34, ignoreIcc } as const
   const tiff = { compression: 'none', predictor: 'none', bigtiff: true, tile: true, tileWidth, tileHeight } as const
   await asRgb(sharp(path, input))
     .tiff(tiff)

@@ -43,6 +43,8 @@ export interface DecodedCopyOptions {
   readonly folder?: string | undefined
   /** Whether the file loses its name at once. Default: where that can be. */
   readonly isNameless?: boolean
+  /** Leaves values as they are stored, whatever the image's ICC profile says; default false: they become sRGB. */
+  readonly ignoreIcc?: boolean
 }
 
 export class DecodedCopy {
@@ -71,7 +73,7 @@ export class DecodedCopy {
   static async make(
     path: string,
     size: Size,
-    { folder = tmpdir(), isNameless = existsSync(DESCRIPTORS) }: DecodedCopyOptions,
+    { folder = tmpdir(), isNameless = existsSync(DESCRIPTORS), ignoreIcc = false }: DecodedCopyOptions,
     signal?: AbortSignal,
   ): Promise<DecodedCopy> {
     throwIfAborted(signal)
@@ -87,7 +89,7 @@ export class DecodedCopy {
     try {
       if (isNameless) await rm(name)
       const output = isNameless ? `${DESCRIPTORS}/${OUTPUT_DESCRIPTOR}` : name
-      await decode({ path, output, tileWidth: tile.width, tileHeight: tile.height }, handle, signal)
+      await decode({ path, output, tileWidth: tile.width, tileHeight: tile.height, ignoreIcc }, handle, signal)
       const tiff = await openTiff(isNameless ? `${DESCRIPTORS}/${handle.fd}` : name)
       const copy = new DecodedCopy(size, tile, tiff, isNameless ? null : name)
       isKept = true

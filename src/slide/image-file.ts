@@ -57,6 +57,7 @@ export class ImageFile implements SlideSource, Disposable {
   readonly #version: string
   readonly #keepBytes: number
   readonly #metadata: Metadata
+  readonly #iccProfile: Uint8Array | null
   /** All of the image. */
   readonly #pixels = new Shared(() => this.#decode(), isDamage)
   readonly #copy: Shared<DecodedCopy>
@@ -82,7 +83,9 @@ export class ImageFile implements SlideSource, Disposable {
     this.warnings = about ? [...warnings, about] : warnings
     this.#page = page
     this.#range = range
-    this.#copy = new Shared((stop) => this.#whenSame(DecodedCopy.make(path, metadata, copyOptions, stop)), isDamage)
+    this.#iccProfile = profileOf(metadata)
+    const making = { ...copyOptions, ignoreIcc: this.#iccProfile !== null }
+    this.#copy = new Shared((stop) => this.#whenSame(DecodedCopy.make(path, metadata, making, stop)), isDamage)
   }
 
   /**
@@ -103,7 +106,8 @@ export class ImageFile implements SlideSource, Disposable {
         const what = `${path}: ${width} x ${height} pixels are too many for a page or range; save it with 8 bits, alone`
         throw new SlideError('ERR_UNSUPPORTED_SLIDE', what)
       }
-      const pipeline = () => sharp(path, { ...OPTIONS, page: facts.page ?? 0 })
+      const inOptions = { ...OPTIONS, ignoreIcc: profileOf(metadata) !== null, page: facts.page ?? 0 }
+      const pipeline = () => sharp(path, inOptions)
       const range = facts.isDeep ? await deepRange(pipeline, choice.range ?? 'auto') : null
       return new ImageFile(path, stats, { metadata, facts, range }, options)
     } catch (cause) {
@@ -141,6 +145,11 @@ export class ImageFile implements SlideSource, Disposable {
     return Promise.reject(new SlideError('ERR_UNSUPPORTED_SLIDE', `${this.path} has no associated image ${name}`))
   }
 
+  /** Null, too, for a profile of grey or CMYK, by which the pixels are converted as they become RGB. */
+  iccProfile(): Uint8Array | null {
+    return this.#iccProfile
+  }
+
   /** Stops decoding, and removes the decoded copy. */
   close(): void {
     this.#pixels.clear()
@@ -172,7 +181,8 @@ export class ImageFile implements SlideSource, Disposable {
 
   async #read(): Promise<Image> {
     try {
-      const pipeline = sharp(this.path, this.#page === undefined ? OPTIONS : { ...OPTIONS, page: this.#page })
+      const options = { ...OPTIONS, ignoreIcc: this.#iccProfile !== null }
+      const pipeline = sharp(this.path, this.#page === undefined ? options : { ...options, page: this.#page })
       return this.#range ? await deepImage(pipeline, this.#range) : await toImage(pipeline)
     } catch (cause) {
       throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${this.path} can't be decoded: ${reason(cause)}`, { cause })
@@ -187,6 +197,11 @@ export class ImageFile implements SlideSource, Disposable {
 }
 
 const OPTIONS = { failOn: 'warning', limitInputPixels: 2 ** 34, autoOrient: true } as const
+
+/** The profile of an image whose values stay as they are. */
+function profileOf({ icc, space, channels }: Metadata): Uint8Array | null {
+  return icc && (space === 'srgb' || space === 'rgb16') && channels >= 3 ? icc : null
+}
 
 /** Whether decoding once more would fail in the same way. */
 function isDamage(error: unknown): boolean {

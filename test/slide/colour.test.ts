@@ -9,6 +9,8 @@ import { compressSlide } from '../../src/compress/compress.js'
 import { exportSlide } from '../../src/export/export.js'
 import { fill, paste } from '../../src/image/draw.js'
 import type { Image } from '../../src/image/image.js'
+import { fromProfiled } from '../../src/slide/colour.js'
+import { ImageFile } from '../../src/slide/image-file.js'
 import { openSlide } from '../../src/slide/open.js'
 import type { SlideSource } from '../../src/slide/source.js'
 import { run } from '../cli/run.js'
@@ -199,4 +201,37 @@ test('the profile of sRGB itself changes nothing', async (t) => {
   using archive = await openArchive(path, { codec, icc: 'srgb' })
   const region = await archive.readRegion({ x: 0, y: 0, level: 0, width: 128, height: 64 })
   t.is(largestError(region.data, stored.data), 0)
+})
+
+test('an image file keeps its values and its profile, also if it is decoded into a file, or brought into 8 bits', async (t) => {
+  const path = join(folder, 'p3.png')
+  await fromProfiled(stored, PROFILE).png().toFile(path)
+  const all = { x: 0, y: 0, level: 0, width: stored.width, height: stored.height }
+  for (const keepBytes of [2 ** 28, 1]) {
+    using slide = await ImageFile.open(path, { keepBytes })
+    t.deepEqual(Buffer.from(slide.iccProfile() ?? []), Buffer.from(PROFILE))
+    t.deepEqual((await slide.readRegion(all)).data, stored.data, `${keepBytes} bytes in memory`)
+  }
+  using shown = await openSlide(path, { icc: 'srgb' })
+  t.is(shown.iccProfile?.() ?? null, null)
+  t.true(largestError((await shown.readRegion(all)).data, fromDisplayP3(stored.data)) <= 1)
+
+  const deep = join(folder, 'p3-16.png')
+  await fromProfiled(stored, PROFILE).toColourspace('rgb16').png().toFile(deep)
+  using ranged = await openSlide(deep, { range: [0, 65535] })
+  t.deepEqual(Buffer.from(ranged.iccProfile?.() ?? []), Buffer.from(PROFILE))
+  t.true(largestError((await ranged.readRegion(all)).data, stored.data) <= 1)
+})
+
+test('an image of CMYK becomes RGB by its profile, and has none then', async (t) => {
+  const path = join(folder, 'cmyk.jpg')
+  const brown = { create: { width: 16, height: 16, channels: 3, background: '#a09080' } } as const
+  await sharp(brown).toColourspace('cmyk').withIccProfile('cmyk').jpeg({ quality: 100 }).toFile(path)
+  const { icc, space } = await sharp(path).metadata()
+  t.truthy(icc)
+  t.is(space, 'cmyk')
+  using slide = await openSlide(path)
+  t.is(slide.iccProfile?.() ?? null, null)
+  const { data } = await slide.readRegion({ x: 8, y: 8, level: 0, width: 1, height: 1 })
+  t.true(largestError(data, [0xa0, 0x90, 0x80]) <= 16, data.join())
 })
