@@ -42,13 +42,14 @@ export async function requestRange<T>(
   request: RangeRequest,
   use: (response: Response) => Promise<T>,
   signal?: AbortSignal,
+  pause: Pause = sleep,
 ): Promise<T> {
   for (const wait of WAITS) {
     const { result, failure, retryAfter } = await tryOnce(request, use, signal)
     if (!failure) return result as T
     if (retryAfter === undefined) throw failure
     const spread = 1 + SPREAD * (2 * Math.random() - 1)
-    await sleep(Math.max(wait * spread, Math.min(retryAfter, MAX_WAIT)), signal)
+    await pause(Math.max(wait * spread, Math.min(retryAfter, MAX_WAIT)), signal)
   }
   const { result, failure } = await tryOnce(request, use, signal)
   if (failure) throw failure
@@ -93,7 +94,11 @@ function retryAfterOf({ headers }: Response): number {
   return Number.isNaN(milliseconds) ? 0 : Math.max(0, milliseconds)
 }
 
-async function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+/** Waits that many milliseconds, or until the signal fires. */
+export type Pause = (milliseconds: number, signal?: AbortSignal) => Promise<void>
+
+/** @throws AbortedError */
+export async function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
   try {
     await setTimeout(milliseconds, undefined, signal ? { signal } : {})
   } finally {

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { type ClericError, throwIfAborted, UnsupportedError } from '../errors.js'
 import { cutShort } from './cut-short.js'
-import { discard, OUTDATED, requestRange } from './http.js'
+import { discard, OUTDATED, type Pause, requestRange, sleep } from './http.js'
 import { changed } from './version.js'
 
 /** Bytes that are fetched first: the whole head of most archives, and enough of every archive to recognise it. */
@@ -25,8 +25,9 @@ export class UrlBytes {
   readonly #validators: Validators
   /** The bytes that came with the answer that told the size. */
   readonly #start: Uint8Array
+  readonly #pause: Pause
 
-  private constructor(name: string, size: number, validators: Validators, start: Uint8Array) {
+  private constructor(name: string, size: number, validators: Validators, start: Uint8Array, pause: Pause) {
     this.name = name
     this.size = size
     // Versions stand in addresses and ETags of the viewer, where what a server calls its own might not.
@@ -34,9 +35,11 @@ export class UrlBytes {
     this.version = createHash('sha256').update(known).digest('hex').slice(0, 16)
     this.#validators = validators
     this.#start = start
+    this.#pause = pause
   }
 
-  static open(address: string, signal?: AbortSignal): Promise<UrlBytes> {
+  /** @param pause is called between the tries of a request */
+  static open(address: string, signal?: AbortSignal, pause: Pause = sleep): Promise<UrlBytes> {
     const use = async (response: Response) => {
       const { size } = rangeOf(response)
       if (response.status !== 206 || !Number.isSafeInteger(size)) {
@@ -45,9 +48,9 @@ export class UrlBytes {
         throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${address}: ${what}`)
       }
       const start = await receive(response, address, 0, Math.min(size, START_BYTES))
-      return new UrlBytes(address, size, validatorsOf(response), start)
+      return new UrlBytes(address, size, validatorsOf(response), start, pause)
     }
-    return requestRange({ address, offset: 0, length: START_BYTES }, use, signal)
+    return requestRange({ address, offset: 0, length: START_BYTES }, use, signal, pause)
   }
 
   async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
@@ -64,7 +67,7 @@ export class UrlBytes {
       await discard(response)
       throw fault
     }
-    return requestRange({ address: this.name, offset, length, conditions }, use, signal)
+    return requestRange({ address: this.name, offset, length, conditions }, use, signal, this.#pause)
   }
 
   close(): void {}

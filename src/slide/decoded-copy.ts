@@ -20,7 +20,8 @@ import { fill, paste, WHITE } from '../image/draw.js'
 import type { Image, Size } from '../image/image.js'
 import { TiffFile } from '../tiff/file.js'
 import { TAGS } from '../tiff/tags.js'
-import type { DecodeAnswer, DecodeJob } from './decode-process.js'
+import type { DecodeAnswer } from './decode-process.js'
+import type { DecodeJob } from './decode-tiles.js'
 
 /** The side of the tiles that most readers ask for. */
 const TILE_SIDE = 512
@@ -45,7 +46,15 @@ export interface DecodedCopyOptions {
   readonly isNameless?: boolean
   /** Leaves values as they are stored, whatever the image's ICC profile says; default false: they become sRGB. */
   readonly ignoreIcc?: boolean
+  /** Default: decode-process.ts, run as a process of its own. */
+  readonly decode?: Decode
 }
+
+/**
+ * Decodes into a file that is open, and maybe nameless. Resolves to why it failed, to null if it didn't; to whatever it
+ * likes once the signal fires.
+ */
+export type Decode = (job: DecodeJob, output: FileHandle, signal?: AbortSignal) => Promise<string | null>
 
 export class DecodedCopy {
   readonly #size: Size
@@ -70,12 +79,8 @@ export class DecodedCopy {
    * @throws SlideError ERR_UNSUPPORTED_SLIDE if it can't be decoded; ClericError ERR_DISK_FULL, ERR_NOT_WRITABLE for the
    * folder; AbortedError
    */
-  static async make(
-    path: string,
-    size: Size,
-    { folder = tmpdir(), isNameless = existsSync(DESCRIPTORS), ignoreIcc = false }: DecodedCopyOptions,
-    signal?: AbortSignal,
-  ): Promise<DecodedCopy> {
+  static async make(path: string, size: Size, options: DecodedCopyOptions, signal?: AbortSignal): Promise<DecodedCopy> {
+    const { folder = tmpdir(), isNameless = existsSync(DESCRIPTORS), ignoreIcc = false, decode = decodeApart } = options
     throwIfAborted(signal)
     const tile = tileOf(size)
     await removeOrphans(folder)
@@ -89,7 +94,10 @@ export class DecodedCopy {
     try {
       if (isNameless) await rm(name)
       const output = isNameless ? `${DESCRIPTORS}/${OUTPUT_DESCRIPTOR}` : name
-      await decode({ path, output, tileWidth: tile.width, tileHeight: tile.height, ignoreIcc }, handle, signal)
+      const job = { path, output, tileWidth: tile.width, tileHeight: tile.height, ignoreIcc }
+      const error = await decode(job, handle, signal)
+      if (signal?.aborted) throw new AbortedError(signal.reason)
+      if (error !== null) throw undecodable(path, error)
       const tiff = await openTiff(isNameless ? `${DESCRIPTORS}/${handle.fd}` : name)
       const copy = new DecodedCopy(size, tile, tiff, isNameless ? null : name)
       isKept = true
@@ -177,8 +185,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** Runs decode-process.ts. */
-async function decode(job: DecodeJob, output: FileHandle, signal?: AbortSignal): Promise<void> {
+const decodeApart: Decode = async (job, output, signal) => {
   const program = fileURLToPath(new URL(`./decode-process${extname(import.meta.url)}`, import.meta.url))
   const child = fork(program, {
     // Loaders, such as one of TypeScript, and nothing else: what `node --eval` was given must not run again.
@@ -188,21 +195,22 @@ async function decode(job: DecodeJob, output: FileHandle, signal?: AbortSignal):
   const stop = () => child.kill('SIGKILL')
   signal?.addEventListener('abort', stop, { once: true })
   try {
-    const error = await new Promise<string | null>((resolve, reject) => {
+    return await new Promise<string | null>((resolve, reject) => {
       child.once('error', reject)
       child.once('message', ({ error }: DecodeAnswer) => resolve(error))
       child.once('exit', (status, name) => resolve(`the decoder ended with ${name ?? `status ${status}`}`))
       child.send(job, (error) => error && resolve(error.message))
     })
-    if (signal?.aborted) throw new AbortedError(signal.reason)
-    if (error === null) return
-    const full = DISK_FULL.exec(error)
-    if (full) throw new ClericError('ERR_DISK_FULL', `${job.path} can't be decoded into a file: ${full[0]}`)
-    throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${job.path} can't be decoded: ${error.split('\n')[0]}`)
   } finally {
     signal?.removeEventListener('abort', stop)
     stop()
   }
+}
+
+function undecodable(path: string, error: string): ClericError {
+  const full = DISK_FULL.exec(error)
+  if (full) return new ClericError('ERR_DISK_FULL', `${path} can't be decoded into a file: ${full[0]}`)
+  return new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} can't be decoded: ${error.split('\n')[0]}`)
 }
 
 interface OpenedTiff {

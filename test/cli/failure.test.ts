@@ -6,6 +6,7 @@ import test from 'ava'
 import { createCli } from '../../src/cli/commands.js'
 import type { PayloadCodec } from '../../src/codec/codec.js'
 import { losslessCodec } from '../payload-codec.js'
+import { barePng } from '../slide/bare-png.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-failure-'))
 test.after.always(() => rmSync(folder, { recursive: true }))
@@ -126,4 +127,14 @@ test('Ctrl-C is an error with its own code, and says how to go on', async (t) =>
   t.is(status, 1)
   t.is(JSON.parse(stdout).error.code, 'ERR_ABORTED')
   t.regex(JSON.parse(stdout).error.message, /^Stopped\. .*--resume$/)
+})
+
+test('a folder that can not take the decoded copy of a large image is named', async (t) => {
+  // Black, and with 285 MB of RGB too large to be kept.
+  const [width, height] = [10_000, 9500]
+  writeFileSync(at('large.png'), barePng(width, height, 1, 0, 0, Buffer.alloc((1 + width / 8) * height)))
+  const argv = ['region', at('large.png'), '-o', at('x.png'), '--width', '9', '--height', '9']
+  const { status, stderr } = await run([...argv, '--cache-dir', at('absent')])
+  t.is(status, 1)
+  t.regex(stderr, /absent can't take a decoded copy of .*large\.png \(--cache-dir, TMPDIR\)/)
 })

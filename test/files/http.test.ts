@@ -3,27 +3,34 @@ import type { ServerResponse } from 'node:http'
 import { createServer } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
 import { openBytes } from '../../src/files/byte-source.js'
+import { sleep } from '../../src/files/http.js'
+import { UrlBytes } from '../../src/files/url-bytes.js'
 import { serveRanges } from '../range-server.js'
 
 const SIZE = 200_000
 const BYTES = Buffer.from(Uint8Array.from({ length: SIZE }, (_, i) => (i * 7) % 251))
 
-/** A server that fails the next `state.failures` requests in some way, and counts all of them. */
+/**
+ * A server that fails the next `state.failures` requests in some way, and counts all of them; and a way to open its file
+ * that notes the waits between tries instead of waiting.
+ */
 async function unsteady(t: ExecutionContext, fail: (response: ServerResponse) => void) {
-  const state = { failures: 0, times: [] as number[] }
+  const state = { failures: 0, requests: 0, waits: [] as number[] }
   const file = { bytes: BYTES, headers: { etag: '"1"' }, conditional: true }
   const { address } = await serveRanges(t, file, (_request, response) => {
-    state.times.push(performance.now())
+    state.requests++
     if (state.failures === 0) return false
     state.failures--
     fail(response)
     return true
   })
-  return { address, state }
+  const open = () => UrlBytes.open(address, undefined, async (wait) => void state.waits.push(wait))
+  return { address, state, open }
 }
 
-/** Milliseconds between the requests. */
-const gaps = ({ times }: { times: number[] }) => times.slice(1).map((time, i) => time - (times[i] as number))
+/** Whether a wait is of that many milliseconds, more or less a quarter. */
+const isAbout = (wait: number | undefined, milliseconds: number) =>
+  wait !== undefined && Math.abs(wait - milliseconds) <= milliseconds / 4
 
 const status = (code: number, headers: Record<string, string> = {}) => {
   return (response: ServerResponse) => void response.writeHead(code, headers).end('busy')
@@ -44,74 +51,86 @@ const PASSING: Record<string, (response: ServerResponse) => void> = {
 
 for (const [what, fail] of Object.entries(PASSING)) {
   test(`tried again: ${what}`, async (t) => {
-    const { address, state } = await unsteady(t, fail)
+    const { state, open } = await unsteady(t, fail)
     state.failures = 1
-    const source = await openBytes(address)
-    state.times.length = 0
+    const source = await open()
+    t.is(state.waits.length, 1)
     state.failures = 2
     t.true(BYTES.subarray(150_000).equals(await source.read(150_000, 50_000)))
-    const [first = 0, second = 0, ...more] = gaps(state)
-    t.is(more.length, 0)
-    t.true(first > 150 && second > 1.5 * first, `waits grow: ${first}, ${second} ms`)
+    t.is(state.waits.length, 3)
+    t.true(isAbout(state.waits[1], 250) && isAbout(state.waits[2], 1000), `waits grow: ${state.waits.slice(1)} ms`)
   })
 
   test(`given up after a few tries: ${what}`, async (t) => {
-    const { address, state } = await unsteady(t, fail)
-    const source = await openBytes(address)
-    state.times.length = 0
+    const { address, state, open } = await unsteady(t, fail)
+    const source = await open()
+    state.requests = 0
     state.failures = Number.POSITIVE_INFINITY
     const message = new RegExp(/^\d+$/.test(what) ? `: ${what} [A-Z]` : address)
     await t.throwsAsync(source.read(150_000, 50_000), { code: 'ERR_NETWORK', message })
-    t.is(state.times.length, 4)
+    t.is(state.requests, 4)
+    t.is(state.waits.length, 3)
+    t.true(isAbout(state.waits[2], 3000))
   })
 }
+
+test('it does wait between the tries', async (t) => {
+  const { address, state } = await unsteady(t, status(503))
+  state.failures = 1
+  const started = performance.now()
+  await openBytes(address)
+  t.true(performance.now() - started > 150)
+  t.is(state.requests, 2)
+})
 
 for (const code of [400, 401, 403, 404, 410, 500, 501]) {
   test(`not tried again: ${code}`, async (t) => {
-    const { address, state } = await unsteady(t, status(code, { 'retry-after': '1' }))
-    const source = await openBytes(address)
+    const { state, open } = await unsteady(t, status(code, { 'retry-after': '1' }))
+    const source = await open()
     state.failures = Number.POSITIVE_INFINITY
     await t.throwsAsync(source.read(150_000, 10), { code: 'ERR_NETWORK', message: new RegExp(`: ${code} [A-Z]`) })
-    t.is(state.times.length, 2)
+    t.is(state.requests, 2)
+    t.deepEqual(state.waits, [])
   })
 }
 
+/** The wait after an answer that names one. */
+async function waitAfter(t: ExecutionContext, retryAfter: string): Promise<number> {
+  const { state, open } = await unsteady(t, status(429, { 'retry-after': retryAfter }))
+  state.failures = 1
+  await open()
+  t.is(state.waits.length, 1)
+  return state.waits[0] as number
+}
+
 test('a server’s own wait is heard, in seconds and as a date', async (t) => {
-  for (const form of ['seconds', 'a date']) {
-    const wait = form === 'seconds' ? '2' : new Date(Date.now() + 3000).toUTCString()
-    const { address, state } = await unsteady(t, status(503, { 'retry-after': wait }))
-    state.failures = 1
-    await openBytes(address)
-    // A date has whole seconds.
-    const [gap = 0] = gaps(state)
-    t.true(gap > 1500 && gap < 4000, `${wait}: ${gap} ms`)
-  }
+  t.is(await waitAfter(t, '2'), 2000)
+  const wait = await waitAfter(t, new Date(Date.now() + 9000).toUTCString())
+  // A date has whole seconds, and some time passes before it is read.
+  t.true(wait > 4000 && wait <= 9000, `${wait} ms`)
 })
 
 test('a server’s own wait is bounded, and nonsense is none', async (t) => {
-  const { address, state } = await unsteady(t, status(429, { 'retry-after': '86400' }))
-  state.failures = 1
-  await openBytes(address)
-  const [gap = 0] = gaps(state)
-  t.true(gap > 5000 && gap < 15_000, `${gap} ms`)
-  const other = await unsteady(t, status(429, { 'retry-after': 'soon' }))
-  other.state.failures = 1
-  await openBytes(other.address)
-  t.true((gaps(other.state)[0] as number) < 1000)
+  t.is(await waitAfter(t, '86400'), 10_000)
+  t.true(isAbout(await waitAfter(t, 'soon'), 250))
 })
 
 test('an abort ends the wait at once', async (t) => {
   const { address, state } = await unsteady(t, status(503, { 'retry-after': '9' }))
-  const source = await openBytes(address)
-  state.failures = Number.POSITIVE_INFINITY
-  for (const read of [
-    (signal: AbortSignal) => source.read(150_000, 10, signal),
-    (signal: AbortSignal) => openBytes(address, signal),
-  ]) {
+  for (const readFails of [true, false]) {
     const stop = new AbortController()
+    const pause = (milliseconds: number, signal?: AbortSignal) => {
+      t.is(milliseconds, 9000)
+      setImmediate(() => stop.abort())
+      return sleep(milliseconds, signal)
+    }
+    const open = () => UrlBytes.open(address, stop.signal, pause)
+    state.failures = readFails ? 0 : Number.POSITIVE_INFINITY
     const started = performance.now()
-    setTimeout(() => stop.abort(), 300)
-    await t.throwsAsync(read(stop.signal), { code: 'ERR_ABORTED', name: 'AbortError' })
+    const source = readFails ? await open() : null
+    state.failures = Number.POSITIVE_INFINITY
+    const failing = source ? source.read(150_000, 10, stop.signal) : open()
+    await t.throwsAsync<Error>(failing, { code: 'ERR_ABORTED', name: 'AbortError' })
     t.true(performance.now() - started < 2000)
   }
 })
@@ -120,7 +139,8 @@ test('nobody answers, or what answers is no HTTP server', async (t) => {
   const server = createServer((socket) => socket.end('SSH-2.0-nothing\r\n', () => socket.destroySoon()))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as { port: number }
-  await t.throwsAsync(openBytes(`http://127.0.0.1:${port}/a`), { code: 'ERR_NETWORK' })
+  const open = () => UrlBytes.open(`http://127.0.0.1:${port}/a`, undefined, async () => {})
+  await t.throwsAsync(open(), { code: 'ERR_NETWORK' })
   await new Promise((resolve) => server.close(resolve))
-  await t.throwsAsync(openBytes(`http://127.0.0.1:${port}/a`), { code: 'ERR_NETWORK', message: /ECONNREFUSED/ })
+  await t.throwsAsync(open(), { code: 'ERR_NETWORK', message: /ECONNREFUSED/ })
 })

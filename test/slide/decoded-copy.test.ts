@@ -1,7 +1,17 @@
 /** Decoded copies: the same pixels at the same cost everywhere, and nothing left behind, whatever ends the work. */
-import { execFile, fork } from 'node:child_process'
+import { execFile, execFileSync, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
@@ -11,10 +21,10 @@ import test, { type ExecutionContext } from 'ava'
 import sharp, { type Sharp } from 'sharp'
 import type { Image } from '../../src/image/image.js'
 import { toImage } from '../../src/image/sharp.js'
-import { DecodedCopy } from '../../src/slide/decoded-copy.js'
+import { decodeTiles } from '../../src/slide/decode-tiles.js'
+import { type Decode, DecodedCopy } from '../../src/slide/decoded-copy.js'
 import { ImageFile } from '../../src/slide/image-file.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
-import { run } from '../cli/run.js'
 import { crop } from '../slides.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -28,7 +38,11 @@ const emptyFolder = () => {
 }
 const copies = (path: string) => readdirSync(path).filter((name) => name.startsWith('cleric-decoded-'))
 
-const SIZE = { width: 1300, height: 1100 }
+/** What the decoding process does, without the time that its start takes. */
+const decode: Decode = (job, output) => decodeTiles({ ...job, output: `/proc/self/fd/${output.fd}` })
+
+/** More than a tile either way. */
+const SIZE = { width: 700, height: 600 }
 let drawn: Image
 let small = ''
 test.before(async () => {
@@ -53,29 +67,38 @@ const FILES: Record<string, () => Sharp> = {
   'lossless webp': () => pipeline().webp({ lossless: true, effort: 0 }),
 }
 
-for (const [i, [what, make]] of Object.entries(FILES).entries()) {
-  // Each is a process of its own; that the file has a name changes nothing about the pixels.
-  const isNameless = i > 0
-  test(`the pixels are those of the image: ${what}, ${isNameless ? 'nameless' : 'named'}`, async (t) => {
-    const place = emptyFolder()
-    const path = join(folder, `${what}, ${isNameless}`)
+async function checkPixels(t: ExecutionContext, copy: DecodedCopy, whole: Image): Promise<void> {
+  for (const [left, top, width, height] of [
+    [0, 0, SIZE.width, SIZE.height],
+    [500, 500, 30, 30],
+    [512, 512, 188, 88],
+    [699, 599, 1, 1],
+    [3, 510, 690, 90],
+  ] as const) {
+    const { data } = await copy.read(left, top, { width, height })
+    t.true(Buffer.from(data).equals(Buffer.from(crop(whole, left, top, width, height).data)), `${left}, ${top}`)
+  }
+  const beyond = await copy.read(-2, -2, { width: 3, height: 3 })
+  t.deepEqual([...beyond.data.subarray(0, 24)], Array(24).fill(255))
+  t.deepEqual([...beyond.data.subarray(24)], [...whole.data.subarray(0, 3)])
+}
+
+for (const [what, make] of Object.entries(FILES)) {
+  test(`the pixels are those of the image: ${what}`, async (t) => {
+    const path = join(folder, what)
     await make().toFile(path)
-    const whole = await toImage(sharp(path))
-    const copy = await DecodedCopy.make(path, SIZE, { folder: place, isNameless })
+    const copy = await DecodedCopy.make(path, SIZE, { folder, decode })
+    await checkPixels(t, copy, await toImage(sharp(path)))
+    copy.close()
+  })
+}
+
+for (const isNameless of [true, false]) {
+  test(`a process of its own decodes into a file, ${isNameless ? 'nameless' : 'named'}, that goes when it is closed`, async (t) => {
+    const place = emptyFolder()
+    const copy = await DecodedCopy.make(small, SIZE, { folder: place, isNameless })
     t.is(copies(place).length, isNameless ? 0 : 1)
-    for (const [left, top, width, height] of [
-      [0, 0, SIZE.width, SIZE.height],
-      [500, 500, 30, 30],
-      [512, 512, 512, 512],
-      [1299, 1099, 1, 1],
-      [3, 1000, 1290, 90],
-    ] as const) {
-      const { data } = await copy.read(left, top, { width, height })
-      t.true(Buffer.from(data).equals(Buffer.from(crop(whole, left, top, width, height).data)), `${left}, ${top}`)
-    }
-    const beyond = await copy.read(-2, -2, { width: 3, height: 3 })
-    t.deepEqual([...beyond.data.subarray(0, 24)], Array(24).fill(255))
-    t.deepEqual([...beyond.data.subarray(24)], [...whole.data.subarray(0, 3)])
+    await checkPixels(t, copy, drawn)
     copy.close()
     await until(t, 'the file stays', () => copies(place).length === 0)
   })
@@ -85,9 +108,10 @@ test('an image that can not be decoded fails, and leaves nothing', async (t) => 
   const place = emptyFolder()
   const path = join(folder, 'cut.png')
   writeFileSync(path, readFileSync(small).subarray(0, 100_000))
+  const error = { code: 'ERR_UNSUPPORTED_SLIDE', message: /cut\.png can't be decoded: / }
+  await t.throwsAsync(DecodedCopy.make(path, SIZE, { folder: place }), error)
   for (const isNameless of [true, false]) {
-    const error = { code: 'ERR_UNSUPPORTED_SLIDE', message: /cut\.png can't be decoded: / }
-    await t.throwsAsync(DecodedCopy.make(path, SIZE, { folder: place, isNameless }), error)
+    await t.throwsAsync(DecodedCopy.make(path, SIZE, { folder: place, isNameless, decode }), error)
     t.deepEqual(copies(place), [])
   }
 })
@@ -122,63 +146,55 @@ test('a folder that takes no file is named', async (t) => {
     message: /absent can't take a decoded copy of .*small\.png \(--cache-dir, TMPDIR\)/,
   }
   await t.throwsAsync(DecodedCopy.make(small, SIZE, { folder: absent }), error)
-  const { status, stderr } = await run(
-    'region',
-    await large(),
-    '-o',
-    join(folder, 'x.png'),
-    '--width',
-    '9',
-    '--height',
-    '9',
-    '--cache-dir',
-    absent,
-  )
-  t.is(status, 1)
-  t.regex(stderr, /absent can't take a decoded copy/)
 })
-
-/** A PNG of 95 megapixels, white but for a column at the right and the last rows: quick to decode, and not at once. */
-let largeFile: Promise<string> | undefined
-const LARGE = { width: 10_000, height: 9500 }
-function large(): Promise<string> {
-  largeFile ??= (async () => {
-    const path = join(folder, 'large.png')
-    const image = sharp({ create: { ...LARGE, channels: 3, background: 'white' }, limitInputPixels: false })
-    const part = { input: await pipeline().png().toBuffer(), left: LARGE.width - 1300, top: LARGE.height - 1100 }
-    await image.composite([part]).png({ compressionLevel: 1 }).toFile(path)
-    return path
-  })()
-  return largeFile
-}
 
 /** Milliseconds that reading a corner takes, and the pixels. */
 async function timed(image: ImageFile, x: number, y: number) {
   const started = performance.now()
-  const { data } = await image.readRegion({ x, y, level: 0, width: 512, height: 512 })
+  const { data } = await image.readRegion({ x, y, level: 0, width: 300, height: 200 })
   return { milliseconds: performance.now() - started, data }
 }
 
-test('a large image is decoded once: its last rows cost what its first ones do', async (t) => {
-  using image = await ImageFile.open(await large())
+test('an image is decoded once: its last rows cost what its first ones do', async (t) => {
+  const path = join(folder, 'once.png')
+  copyFileSync(small, path)
+  using image = await ImageFile.open(path, { keepBytes: 0 })
   const first = await timed(image, 0, 0)
-  const [left, top] = [LARGE.width - 512, LARGE.height - 512]
+  // Whoever decoded it again would fail.
+  renameSync(path, `${path}.away`)
+  const [left, top] = [SIZE.width - 300, SIZE.height - 200]
   const [above, below] = [await timed(image, 0, 0), await timed(image, left, top)]
   t.true(above.milliseconds < first.milliseconds / 4 && below.milliseconds < first.milliseconds / 4)
-  t.true(above.data.every((value) => value === 255))
-  t.true(Buffer.from(below.data).equals(Buffer.from(crop(drawn, 1300 - 512, 1100 - 512, 512, 512).data)))
+  t.true(Buffer.from(above.data).equals(Buffer.from(first.data)))
+  t.true(Buffer.from(above.data).equals(Buffer.from(crop(drawn, 0, 0, 300, 200).data)))
+  t.true(Buffer.from(below.data).equals(Buffer.from(crop(drawn, left, top, 300, 200).data)))
+})
+
+test('an image of more bytes of pixels than may be kept is decoded into a file, and no other', async (t) => {
+  const bytes = SIZE.width * SIZE.height * 3
+  for (const keepBytes of [bytes, bytes - 1]) {
+    let decoded = 0
+    const counting: Decode = (job, output) => {
+      decoded++
+      return decode(job, output)
+    }
+    using image = await ImageFile.open(small, { keepBytes, decode: counting })
+    for (const y of [0, 400]) await timed(image, 0, y)
+    t.is(decoded, keepBytes < bytes ? 1 : 0)
+  }
 })
 
 test('an image that is decoded into a file stands upright', async (t) => {
+  const image = pipeline().resize(70, 60)
   for (const orientation of [1, 2, 3, 4, 5, 6, 7, 8]) {
     const path = join(folder, `turned-${orientation}.jpg`)
-    await pipeline().withMetadata({ orientation }).jpeg().toFile(path)
-    using image = await ImageFile.open(path, { keepBytes: 0 })
+    await image.clone().withMetadata({ orientation }).jpeg().toFile(path)
+    using turned = await ImageFile.open(path, { keepBytes: 0, decode })
     const upright = await toImage(sharp(path, { autoOrient: true }))
-    t.like(image.levels[0], { width: upright.width, height: upright.height })
-    const region = { x: 100, y: 300, level: 0, width: 700, height: 800 }
-    const { data } = crop(upright, 100, 300, 700, 800)
-    t.true(Buffer.from((await image.readRegion(region)).data).equals(Buffer.from(data)), `orientation ${orientation}`)
+    t.like(turned.levels[0], { width: upright.width, height: upright.height })
+    const region = { x: 10, y: 20, level: 0, width: 40, height: 35 }
+    const { data } = crop(upright, 10, 20, 40, 35)
+    t.true(Buffer.from((await turned.readRegion(region)).data).equals(Buffer.from(data)), `orientation ${orientation}`)
   }
 })
 
@@ -201,58 +217,74 @@ async function until(t: ExecutionContext, what: string, isSo: () => boolean): Pr
   t.fail(what)
 }
 
+/** A pipe that nobody writes to: who reads it waits for ever. */
+function endless(name: string): string {
+  const path = join(emptyFolder(), name)
+  execFileSync('mkfifo', [path])
+  return path
+}
+
+async function untilDecoders(t: ExecutionContext, pid: number, count: number): Promise<number[]> {
+  let decoders: number[] = []
+  await until(t, `${count} decoders don't start`, () => {
+    decoders = childrenOf(pid).filter(isDecoder)
+    return decoders.length === count
+  })
+  return decoders
+}
+
 // Serial: the only decoder of this process is its own.
 test.serial('who gives up hears it at once, and the decoder ends with the last of them', async (t) => {
-  using image = await ImageFile.open(await large(), { folder: emptyFolder() })
-  const stop = new AbortController()
-  const reading = image.readRegion({ x: 0, y: 0, level: 0, width: 9, height: 9 }, stop.signal)
-  let decoders: number[] = []
-  await until(t, 'no decoder starts', () => {
-    decoders = childrenOf(process.pid).filter(isDecoder)
-    return decoders.length > 0
-  })
-  stop.abort()
-  const started = performance.now()
-  await t.throwsAsync(reading, { name: 'AbortError' })
-  t.true(performance.now() - started < 200)
+  const path = endless('given-up.png')
+  const pipe = `${path}.pipe`
+  renameSync(path, pipe)
+  copyFileSync(small, path)
+  using image = await ImageFile.open(path, { folder: emptyFolder(), keepBytes: 0 })
+  renameSync(pipe, path)
+  const [first, last] = [new AbortController(), new AbortController()]
+  const region = { x: 0, y: 0, level: 0, width: 9, height: 9 }
+  const readings = [first, last].map(({ signal }) => image.readRegion(region, signal))
+  const decoders = await untilDecoders(t, process.pid, 1)
+  for (const [i, stop] of [first, last].entries()) {
+    t.true(decoders.every(isRunning))
+    stop.abort()
+    const started = performance.now()
+    await t.throwsAsync(readings[i] as Promise<Image>, { name: 'AbortError' })
+    t.true(performance.now() - started < 200)
+  }
   await until(t, 'a decoder runs on', () => !decoders.some(isRunning))
 })
 
-for (const isNameless of [true, false]) {
-  for (const moment of ['while it is decoded', 'while it is used']) {
-    test(`a kill leaves no decoder, and no file that stays: ${moment}, ${isNameless ? 'nameless' : 'named'}`, async (t) => {
-      const place = emptyFolder()
-      const isDecoding = moment === 'while it is decoded'
-      const path = isDecoding ? await large() : small
-      const program = join(place, 'program.mts')
-      writeFileSync(
-        program,
-        `import { ImageFile } from ${JSON.stringify(join(root, 'src/slide/image-file.ts'))}
-         const options = ${JSON.stringify({ folder: place, isNameless, keepBytes: 0 })}
-         const image = await ImageFile.open(${JSON.stringify(path)}, options)
-         await image.readRegion({ x: 0, y: 0, level: 0, width: 9, height: 9 })
-         process.send?.('read')`,
-      )
-      const victim = fork(program, { execArgv: ['--import=tsx'], cwd: root })
-      let decoders: number[] = []
-      if (isDecoding) {
-        await until(t, 'no decoder starts', () => {
-          decoders = childrenOf(victim.pid as number).filter((pid) => isDecoder(pid))
-          return decoders.length > 0
-        })
-      } else await once(victim, 'message')
-      victim.kill('SIGKILL')
-      await once(victim, 'exit')
-      await until(t, 'a decoder runs on', () => !decoders.some(isRunning))
-      t.is(copies(place).length, isNameless ? 0 : 1)
-      // The next one tidies up, and leaves alone what others use.
-      const next = await DecodedCopy.make(small, SIZE, { folder: place, isNameless: false })
-      t.is(copies(place).length, 1)
-      const other = await DecodedCopy.make(small, SIZE, { folder: place })
-      t.is(copies(place).length, 1)
-      next.close()
-      other.close()
-      await until(t, 'copies stay', () => copies(place).length === 0)
-    })
-  }
-}
+test('a kill leaves no decoder, and no file that stays: of what is decoded and what is used, nameless and named', async (t) => {
+  const place = emptyFolder()
+  const program = join(place, 'program.mts')
+  const module = (name: string) => JSON.stringify(join(root, 'src', 'slide', name))
+  writeFileSync(
+    program,
+    `import { DecodedCopy } from ${module('decoded-copy.ts')}
+     import { decodeTiles } from ${module('decode-tiles.ts')}
+     const decode = (job, output) => decodeTiles({ ...job, output: '/proc/self/fd/' + output.fd })
+     const [size, folder] = ${JSON.stringify([SIZE, place])}
+     for (const isNameless of [true, false]) {
+       await DecodedCopy.make(${JSON.stringify(small)}, size, { folder, isNameless, decode })
+       DecodedCopy.make(${JSON.stringify(endless('decoded.png'))}, size, { folder, isNameless })
+     }
+     process.send?.('used')`,
+  )
+  const victim = fork(program, { execArgv: ['--import=tsx'], cwd: root })
+  await once(victim, 'message')
+  const decoders = await untilDecoders(t, victim.pid as number, 2)
+  victim.kill('SIGKILL')
+  await once(victim, 'exit')
+  await until(t, 'a decoder runs on', () => !decoders.some(isRunning))
+  // That which was used, and that which was being made.
+  t.is(copies(place).length, 2)
+  // The next one tidies up, and leaves alone what others use.
+  const next = await DecodedCopy.make(small, SIZE, { folder: place, isNameless: false, decode })
+  t.is(copies(place).length, 1)
+  const other = await DecodedCopy.make(small, SIZE, { folder: place, isNameless: true, decode })
+  t.is(copies(place).length, 1)
+  next.close()
+  other.close()
+  await until(t, 'copies stay', () => copies(place).length === 0)
+})
