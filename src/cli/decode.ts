@@ -29,7 +29,7 @@ export function addDecode(cli: Cli): void {
       ),
     async (session, options, file) => {
       const { output, icc } = options
-      checkImageOutput(output, [file, options.model])
+      checkImageOutput(output, file, options.model)
       const archive = await openArchive(file as string, { ...session.opening(options), icc })
       try {
         const { width, height } = archive.levels[0] as Level

@@ -40,7 +40,7 @@ export function addRegion(cli: Cli): void {
       ),
     async (session, options, file) => {
       const { x, y, level, width, height, output, icc, cacheDir } = options
-      checkImageOutput(output, [file, options.model])
+      checkImageOutput(output, file, options.model)
       const opened = await openAny(file as string, { ...session.opening(options), ...choiceOf(options), cacheDir })
       try {
         const warnings = warningsOf(opened)

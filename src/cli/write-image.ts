@@ -8,6 +8,7 @@ import { partialNames, writeWhole } from '../files/partial-file.js'
 import type { Image } from '../image/image.js'
 import { JPEG } from '../image/jpeg.js'
 import { fromProfiled, ICC_MODES, type IccMode } from '../slide/colour.js'
+import { slideFiles } from '../slide/mirax.js'
 import { oneOf } from './quantities.js'
 
 /** Encoders by extension, all lossless but JPEG. */
@@ -41,8 +42,8 @@ export function iccOption(): Option {
  *
  * @throws ClericError ERR_FILE_EXISTS, ERR_NOT_WRITABLE
  */
-export function checkImageOutput(path: string, reads: readonly (string | undefined)[]): void {
-  checkOutput({ names: partialNames(path), reads, overwrite: true })
+export function checkImageOutput(path: string, slide: string, model: string | undefined): void {
+  checkOutput({ names: partialNames(path), reads: [...slideFiles(slide), model], overwrite: true })
 }
 
 /**

@@ -24,6 +24,7 @@ import { DEFAULT_QUALITY } from '../codec/gain.js'
 import { throwIfAborted } from '../errors.js'
 import { checkOutput } from '../files/output.js'
 import { refuseChoiceOfOpen, SLIDE_CHOICE_CHECKS, type SlideChoice } from '../slide/choice.js'
+import { slideFiles } from '../slide/mirax.js'
 import { checkSlide, type Level, type SlideSource, warningsOf } from '../slide/source.js'
 import { TILE_MULTIPLE } from '../tiff/tile-index.js'
 import { BACKGROUND_MODES, type BackgroundMode } from './blank.js'
@@ -78,7 +79,7 @@ export interface CompressOptions extends CodecChoice, SlideChoice {
 export interface CompressResult {
   readonly output: string
   readonly bytes: number
-  /** Size of the source file, 0 for a drawn slide. */
+  /** Size of the source's files, as far as they are known; 0 for a drawn slide. */
   readonly sourceBytes: number
   /** Bits a pixel of all levels kept. */
   readonly bpp: number
@@ -149,7 +150,7 @@ export async function compressSlide(
   const choice = { page, series, range }
   if (typeof slide !== 'string') refuseChoiceOfOpen(choice)
   const path = typeof slide === 'string' ? slide : slide.path
-  checkOutput({ names: archiveNames(output), reads: [path, model], overwrite })
+  checkOutput({ names: archiveNames(output), reads: [...slideFiles(path), model], overwrite })
   const started = performance.now()
 
   const source =

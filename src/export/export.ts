@@ -20,6 +20,7 @@ import { partialNames } from '../files/partial-file.js'
 import { refuseChoiceOfOpen, SLIDE_CHOICE_CHECKS, type SlideChoice } from '../slide/choice.js'
 import { ICC_MODES, type IccMode } from '../slide/colour.js'
 import { keptOf } from '../slide/identity.js'
+import { slideFiles } from '../slide/mirax.js'
 import { inColours } from '../slide/slide-in-colours.js'
 import { checkSlide, type Level, type SlideSource, warningsOf } from '../slide/source.js'
 import { describeSlide } from './head.js'
@@ -133,7 +134,7 @@ export async function exportSlide(
   const choice = { page, series, range }
   if (typeof slide !== 'string') refuseChoiceOfOpen(choice)
   const path = typeof slide === 'string' ? slide : slide.path
-  checkOutput({ names: partialNames(output), reads: [path, model], overwrite })
+  checkOutput({ names: partialNames(output), reads: [...slideFiles(path), model], overwrite })
   const started = performance.now()
 
   // Each tile of an archive is read once.

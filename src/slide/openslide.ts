@@ -5,7 +5,6 @@
  * OpenSlide is loaded when the first slide is opened. The environment variable
  * CLERIC_OPENSLIDE names the library's file where it isn't found by its usual name.
  */
-import { stat } from 'node:fs/promises'
 import sharp from 'sharp'
 import { checkOneOf, checkSignal, checkString } from '../arguments.js'
 import { untilAborted } from '../concurrency/abort.js'
@@ -13,6 +12,7 @@ import { ClericError, SlideError, throwIfAborted } from '../errors.js'
 import { type Colour, WHITE } from '../image/draw.js'
 import type { Image } from '../image/image.js'
 import { addon, asClericError, type NativePixels, type NativeSlide, type NativeSlideInfo } from '../native/addon.js'
+import { absurdMirax, slideBytes } from './mirax.js'
 import { sensible } from './resolution.js'
 import { inspectTiff } from './size-limits.js'
 import { checkRegion, type Level, type Region, type Resolution, type SlideSource } from './source.js'
@@ -156,7 +156,7 @@ export class OpenSlideHandle implements SlideSource {
  *
  * @param path of the slide's file (for MIRAX and the like: of the main file)
  * @throws SlideError ERR_OPENSLIDE_MISSING if the library isn't installed; the message names the packages
- * @throws SlideError ERR_UNSUPPORTED_SLIDE if it is in no format that OpenSlide knows, or its tiles are absurdly large
+ * @throws SlideError ERR_UNSUPPORTED_SLIDE if it is in no format that OpenSlide knows, or its tiles or tables are absurdly large
  * @throws SlideError ERR_OPENSLIDE_READ if there is no such file, or it is damaged
  * @example
  * await using slide = await openOpenSlide('slide.svs')
@@ -166,14 +166,15 @@ export async function openOpenSlide(path: string, signal?: AbortSignal): Promise
   checkString(path, 'path')
   throwIfAborted(checkSignal(signal))
   await inspectTiff(path, signal)
+  const what = absurdMirax(path)
+  if (what !== null) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path}: ${what}`)
   const native = new (addon().Slide)()
   const opening = native.open(path, process.env.CLERIC_OPENSLIDE ?? '')
   try {
     const info = await untilAborted(opening, signal, () => opening.then(() => native.close()).catch(() => {}))
-    const { size } = await stat(path)
     const isOld = Number.parseInt(info.libraryVersion, 10) < 4
     const iccProfile = isOld ? await tiffProfile(path) : withoutPadding(info.iccProfile)
-    return new OpenSlideHandle(path, size, native, { ...info, iccProfile })
+    return new OpenSlideHandle(path, slideBytes(path), native, { ...info, iccProfile })
   } catch (error) {
     throw asClericError(error)
   }

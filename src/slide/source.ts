@@ -47,7 +47,7 @@ export interface SlideSource {
   readonly format: string
   /** Path of the file, or the description of a drawn slide. */
   readonly path: string
-  /** Size of the source file, 0 where there is none. */
+  /** Size of the source's files, as far as they are known; 0 where there is none. */
   readonly bytes: number
   /** Changes when the file does, where the source knows it though it may be no local file. */
   readonly version?: string

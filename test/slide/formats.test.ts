@@ -2,14 +2,25 @@
  * Slides of formats whose public samples are large, written here: their levels, resolution, bounds, associated images and
  * pixels, as they are read, and in an archive made of them.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
+import sharp from 'sharp'
 import { openArchive } from '../../src/archive/archive.js'
 import { compressSlide } from '../../src/compress/compress.js'
 import { type Colour, fill, paste, WHITE } from '../../src/image/draw.js'
 import type { Image } from '../../src/image/image.js'
+import { fromImage, toImage } from '../../src/image/sharp.js'
 import { halve } from '../../src/image/shrink.js'
 import { openSlide } from '../../src/slide/open.js'
 import { openOpenSlide } from '../../src/slide/openslide.js'
@@ -19,6 +30,7 @@ import { run } from '../cli/run.js'
 import { losslessCodec } from '../payload-codec.js'
 import { dicomFile } from './dicom.js'
 import { markedProfile } from './marked-slide.js'
+import { JPEG, type MiraxSlide, SIDE, writeMirax } from './mirax.js'
 import { scnFile } from './scn.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-formats-'))
@@ -48,6 +60,8 @@ interface Expected {
   readonly mpp: number
   readonly objectivePower: number
   readonly images: Readonly<Record<string, Image>>
+  /** Colour of what lies outside; default: white. */
+  readonly background?: Colour
   /** openslide.bounds-*. */
   readonly bounds?: { readonly x: number; readonly y: number; readonly width: number; readonly height: number }
 }
@@ -68,6 +82,7 @@ async function checkSlide(t: ExecutionContext, path: string, expected: Expected)
     )
     for (const axis of ['x', 'y'] as const) t.true(Math.abs((source.mpp?.[axis] ?? 0) - expected.mpp) < 1e-9)
     t.is(source.objectivePower, expected.objectivePower)
+    t.deepEqual(source.background, expected.background ?? WHITE)
     const { bounds } = expected
     const stated = (name: string) => source.properties[`openslide.bounds-${name}`]
     t.deepEqual(
@@ -175,3 +190,119 @@ test('DICOM: what identifies is left out with the label', async (t) => {
     [],
   )
 })
+
+const MIRAX_FILL = { red: 250, green: 240, blue: 230 }
+
+/** Four photographs beside each other, the first and the third of which are blank and not kept. */
+async function mirax(changes?: MiraxSlide['changes']): Promise<MiraxSlide> {
+  return {
+    levels: await drawn(8 * SIDE, 2 * SIDE, 7, 2),
+    ...{ isKept: (column) => column % 2 === 1, fill: MIRAX_FILL, mpp: 0.25, objective: 20 },
+    label: plain(40, 30, { red: 250, green: 240, blue: 130 }),
+    macro: plain(90, 30, { red: 10, green: 200, blue: 90 }),
+    ...(changes && { changes }),
+  }
+}
+
+test('MIRAX: JPEG images of photographs, blank where none was kept, label and macro image', async (t) => {
+  const slide = await mirax()
+  const path = await writeMirax(folder, 'mirax', slide)
+  const levels = await Promise.all(
+    slide.levels.map(async (image, level) => {
+      // An image has whole blocks of a JPEG, so that all of them together are as one.
+      const whole = await toImage(sharp(await fromImage(image).jpeg(JPEG).toBuffer()))
+      const photo = (2 * SIDE) >> level
+      for (const column of [0, 2]) paste(plain(photo, photo, MIRAX_FILL), whole, column * photo, 0)
+      return whole
+    }),
+  )
+  await checkSlide(t, path, {
+    format: 'mirax',
+    levels,
+    mpp: 0.25,
+    objectivePower: 20,
+    background: MIRAX_FILL,
+    images: { label: slide.label, macro: slide.macro },
+    bounds: { x: 2 * SIDE, y: 0, width: 6 * SIDE, height: 2 * SIDE },
+  })
+})
+
+test('MIRAX: its size is that of all its files, none of which is overwritten', async (t) => {
+  const path = await writeMirax(folder, 'many', await mirax())
+  const inside = join(folder, 'many')
+  const names = readdirSync(inside)
+  t.deepEqual(names.sort(), ['Data0000.dat', 'Data0001.dat', 'Data0002.dat', 'Index.dat', 'Slidedat.ini'])
+  const files = [path, ...names.map((name) => join(inside, name))]
+  const before = files.map((file) => readFileSync(file))
+  using slide = await openSlide(path)
+  t.is(
+    slide.bytes,
+    files.reduce((sum, file) => sum + statSync(file).size, 0),
+  )
+  const codec = losslessCodec()
+  for (const file of files) {
+    for (const argv of [
+      ['compress', path, '--overwrite'],
+      ['export', path, '--overwrite'],
+    ]) {
+      const { status, stderr } = await run(...(argv as [string]), '-o', file)
+      t.is(status, 1)
+      t.regex(stderr, /the file to read; choose another name/)
+    }
+    const error = { code: 'ERR_FILE_EXISTS', message: /the file to read; choose another name/ }
+    await t.throwsAsync(compressSlide(slide, file, { codec, overwrite: true }), error)
+  }
+  symlinkSync(join(inside, 'Data0001.dat'), join(folder, 'linked.png'))
+  const region = await run('region', path, '-o', join(folder, 'linked.png'), '--width', '9', '--height', '9')
+  t.is(region.status, 1)
+  t.deepEqual(
+    files.map((file) => readFileSync(file)),
+    before,
+  )
+})
+
+test('MIRAX: what identifies is left out with the label', async (t) => {
+  const path = await writeMirax(folder, 'named', await mirax())
+  const output = join(folder, 'named-mirax.cleric.tif')
+  const codec = losslessCodec()
+  await compressSlide(path, output, { codec, label: false })
+  using archive = await openArchive(output, { codec })
+  t.deepEqual(
+    Object.entries(archive.properties).filter(([name]) => name.startsWith('mirax.')),
+    [['mirax.GENERAL.OBJECTIVE_MAGNIFICATION', '20']],
+  )
+  t.deepEqual(archive.associatedImages, ['macro'])
+})
+
+test('MIRAX: the picture that is left where the folder is missing does not pass for the slide', async (t) => {
+  for (const name of ['alone.mrxs', 'ALONE.MRXS']) {
+    const path = join(folder, name)
+    writeFileSync(
+      path,
+      await fromImage(plain(90, 60, MIRAX_FILL))
+        .jpeg()
+        .toBuffer(),
+    )
+    await t.throwsAsync(openSlide(path), {
+      code: 'ERR_UNSUPPORTED_SLIDE',
+      message: /alone\.mrxs is of a MIRAX slide, .*isn't there/i,
+    })
+  }
+})
+
+/** Lines of Slidedat.ini for which OpenSlide would take more memory than there is, and then end the process. */
+const ABSURD: readonly [NonNullable<MiraxSlide['changes']>, RegExp][] = [
+  [{ DIGITIZER_WIDTH: 40_000, DIGITIZER_HEIGHT: 40_000 }, /images of 40000 x 40000/],
+  [{ IMAGENUMBER_X: 2 ** 20, IMAGENUMBER_Y: 2 ** 20 }, /1048576 x 1048576 images/],
+  [{ FILE_COUNT: 2 ** 31 - 2 }, /2147483646 files/],
+  [{ HIER_0_COUNT: 2 ** 31 - 2 }, /2147483646 levels/],
+]
+
+for (const [i, [changes, message]] of ABSURD.entries()) {
+  test(`MIRAX: absurd sizes are refused: ${Object.keys(changes)[0]}`, async (t) => {
+    const path = await writeMirax(folder, `absurd-${i}`, await mirax(changes))
+    const error = { code: 'ERR_UNSUPPORTED_SLIDE', message }
+    await t.throwsAsync(openOpenSlide(path), error)
+    await t.throwsAsync(openSlide(path), error)
+  })
+}
