@@ -1,7 +1,10 @@
 /** TIFFs of any byte order, classic or big, with whatever tags a test wants: also such as no program writes. */
 
 export interface BareDirectory {
-  /** Values by tag: RATIONAL of a resolution, else SHORT where all fit, else LONG, else (BigTIFF) LONG8; text is ASCII. */
+  /**
+   * Values by tag: RATIONAL of a resolution, FLOAT and SLONG of some of Hamamatsu's, else SHORT where all fit, else LONG,
+   * else (BigTIFF) LONG8; text is ASCII.
+   */
   readonly tags: Readonly<Record<number, readonly number[] | string>>
   /** Data of the tag 273 or 324, whose values are their places; 279 or 325, the lengths, are added if they aren't given. */
   readonly segments?: readonly Uint8Array[]
@@ -11,6 +14,8 @@ export interface BareDirectory {
 export interface BareForm {
   readonly isLittle: boolean
   readonly isBig: boolean
+  /** Whether links to directories have eight bytes though it is no BigTIFF, as Hamamatsu's do. */
+  readonly hasWideLinks?: boolean
 }
 
 export const FORMS: readonly BareForm[] = [true, false].flatMap((isLittle) =>
@@ -19,6 +24,10 @@ export const FORMS: readonly BareForm[] = [true, false].flatMap((isLittle) =>
 
 /** XResolution and YResolution. */
 const RATIONAL = [282, 283]
+/** SourceLens of NDPI files. */
+const FLOAT = [65421]
+/** Offsets and focal plane of NDPI files. */
+const SLONG = [65422, 65423, 65424]
 
 class Bytes {
   readonly #parts: Buffer[] = []
@@ -37,7 +46,7 @@ class Bytes {
   }
 }
 
-export function bareTiff(chain: readonly BareDirectory[], { isLittle, isBig }: BareForm): Buffer {
+export function bareTiff(chain: readonly BareDirectory[], { isLittle, isBig, hasWideLinks = isBig }: BareForm): Buffer {
   const number = (value: number, size: number) => {
     const bytes = Buffer.alloc(size)
     if (size === 8) bytes.writeBigUInt64LE(BigInt(value))
@@ -45,11 +54,12 @@ export function bareTiff(chain: readonly BareDirectory[], { isLittle, isBig }: B
     return isLittle ? bytes : bytes.reverse()
   }
   const wide = isBig ? 8 : 4
+  const noLink = number(0, hasWideLinks ? 8 : 4)
   const header = Buffer.concat([
     Buffer.from(isLittle ? 'II' : 'MM'),
     number(isBig ? 43 : 42, 2),
     ...(isBig ? [number(8, 2), number(0, 2)] : []),
-    number(0, wide),
+    noLink,
   ])
   const out = new Bytes()
   out.add(header)
@@ -66,6 +76,12 @@ export function bareTiff(chain: readonly BareDirectory[], { isLittle, isBig }: B
       const parts = values.flatMap((value) => [number(Math.round(value * 1000), 4), number(1000, 4)])
       return { type: 5, size: 8, bytes: Buffer.concat(parts) }
     }
+    if (FLOAT.includes(tag)) {
+      const bytes = Buffer.alloc(4)
+      bytes.writeFloatLE(values[0] as number)
+      return { type: 11, size: 4, bytes: isLittle ? bytes : bytes.reverse() }
+    }
+    if (SLONG.includes(tag)) return { type: 9, size: 4, bytes: number((values[0] as number) >>> 0, 4) }
     const most = Math.max(...values)
     const [type, size] = most < 2 ** 16 ? [3, 2] : most < 2 ** 32 ? [4, 4] : [16, 8]
     return { type, size, bytes: Buffer.concat(values.map((value) => number(value, size))) }
@@ -94,7 +110,7 @@ export function bareTiff(chain: readonly BareDirectory[], { isLittle, isBig }: B
       )
     const entries = [...all].sort(([a], [b]) => a - b).map(([tag, values]) => entry(tag, values))
     const body = Buffer.concat([number(entries.length, isBig ? 8 : 2), ...entries])
-    const at = out.add(Buffer.concat([body, number(0, wide)]))
+    const at = out.add(Buffer.concat([body, noLink]))
     return { at, link: at + body.length }
   }
   const written = chain.map(write)

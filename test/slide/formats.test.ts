@@ -31,6 +31,7 @@ import { losslessCodec } from '../payload-codec.js'
 import { dicomFile } from './dicom.js'
 import { markedProfile } from './marked-slide.js'
 import { JPEG, type MiraxSlide, SIDE, writeMirax } from './mirax.js'
+import { JPEG as NDPI_JPEG, ndpiFile } from './ndpi.js'
 import { scnFile } from './scn.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-formats-'))
@@ -57,6 +58,8 @@ const plain = (width: number, height: number, colour: Colour) => fill(width, hei
 interface Expected {
   readonly format: string
   readonly levels: readonly Image[]
+  /** Levels after those that are not in the file: OpenSlide makes them of one that is. */
+  readonly made?: readonly Image[]
   readonly mpp: number
   readonly objectivePower: number
   readonly images: Readonly<Record<string, Image>>
@@ -69,6 +72,7 @@ interface Expected {
 /** Checks what is read of a slide, by itself and from an archive that is made of it. */
 async function checkSlide(t: ExecutionContext, path: string, expected: Expected): Promise<void> {
   const codec = losslessCodec()
+  const { made = [] } = expected
   const output = join(folder, `${expected.format}-${expected.levels.length}.cleric.tif`)
   using slide = await openSlide(path)
   t.is(slide.format, expected.format)
@@ -78,7 +82,7 @@ async function checkSlide(t: ExecutionContext, path: string, expected: Expected)
     const sizes = source.levels.map(({ width, height }) => [width, height])
     t.deepEqual(
       sizes,
-      expected.levels.map(({ width, height }) => [width, height]),
+      [...expected.levels, ...made].map(({ width, height }) => [width, height]),
     )
     for (const axis of ['x', 'y'] as const) t.true(Math.abs((source.mpp?.[axis] ?? 0) - expected.mpp) < 1e-9)
     t.is(source.objectivePower, expected.objectivePower)
@@ -93,6 +97,12 @@ async function checkSlide(t: ExecutionContext, path: string, expected: Expected)
       const { width, height } = image
       const { data } = await source.readRegion({ x: 0, y: 0, level, width, height })
       t.true(Buffer.from(data).equals(Buffer.from(image.data)), `level ${level}`)
+    }
+    for (const [i, image] of made.entries()) {
+      const { width, height } = image
+      const { data } = await source.readRegion({ x: 0, y: 0, level: expected.levels.length + i, width, height })
+      const difference = data.reduce((sum, value, j) => sum + Math.abs(value - (image.data[j] as number)), 0)
+      t.true(difference / data.length < 3, `level ${expected.levels.length + i}: ${difference / data.length}`)
     }
     t.deepEqual([...source.associatedImages].sort(), Object.keys(expected.images).sort())
     for (const [name, image] of Object.entries(expected.images)) {
@@ -306,3 +316,30 @@ for (const [i, [changes, message]] of ABSURD.entries()) {
     await t.throwsAsync(openSlide(path), error)
   })
 }
+
+test('NDPI: levels of one JPEG each, which is entered at its restart markers, and a macro image', async (t) => {
+  const images = await drawn(512, 256, 8, 5)
+  const macro = plain(90, 30, { red: 10, green: 200, blue: 90 })
+  const facts = 'Created=2026/01/01\r\nSlideName=Nobody, drawn\r\n'
+  const path = join(folder, 'slide.ndpi')
+  writeFileSync(path, await ndpiFile({ levels: images.slice(0, 2), mpp: 0.25, lens: 20, macro, facts }))
+  const decoded = async (image: Image) => toImage(sharp(await fromImage(image).jpeg(NDPI_JPEG).toBuffer()))
+  await checkSlide(t, path, {
+    format: 'hamamatsu',
+    levels: await Promise.all(images.slice(0, 2).map(decoded)),
+    made: images.slice(2),
+    ...{ mpp: 0.25, objectivePower: 20, images: { macro } },
+  })
+  using slide = await openSlide(path)
+  t.is(slide.properties['hamamatsu.SlideName'], 'Nobody, drawn')
+  t.is(slide.properties['hamamatsu.XOffsetFromSlideCentre'], '-1000')
+
+  const output = join(folder, 'named-ndpi.cleric.tif')
+  const codec = losslessCodec()
+  await compressSlide(path, output, { codec, label: false, macro: false })
+  using archive = await openArchive(output, { codec })
+  t.deepEqual(
+    Object.entries(archive.properties).filter(([name]) => name.startsWith('hamamatsu.')),
+    [['hamamatsu.SourceLens', '20']],
+  )
+})
