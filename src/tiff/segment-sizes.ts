@@ -3,6 +3,7 @@
  * kilobyte can name a tile of gigabytes, and libraries take the memory, or overflow, before they look at the data.
  */
 import type { FileDirectory, TiffFile } from './file.js'
+import { absurdStrip } from './ndpi-strip.js'
 import { TAGS } from './tags.js'
 
 /** Most bytes of a decoded tile, and of a decoded row of a strip; the largest tiles of real slides have 48 MiB. */
@@ -40,8 +41,7 @@ async function absurdIn(file: TiffFile, directory: FileDirectory, signal?: Abort
   const samples = isPlanar ? 1 : number(TAGS.SamplesPerPixel, 1)
   const pixelBytes = (samples * Math.max(1, ...directory.numbers(TAGS.BitsPerSample))) / 8
   const isTiled = directory.has(TAGS.TileWidth)
-  // One strip, cut into tiles by a table of its own, is how NDPI files are.
-  if (!isTiled && directory.has(TAGS.NdpiFormat)) return null
+  if (!isTiled && directory.has(TAGS.NdpiFormat)) return absurdStrip(file, directory, { width, height }, signal)
 
   const [across, down] = isTiled
     ? [number(TAGS.TileWidth, 0), number(TAGS.TileLength, 0)]

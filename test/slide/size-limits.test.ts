@@ -117,15 +117,39 @@ test('large tiles and strips that their data can fill are read, in the best case
   }
 })
 
-test('the one strip of an NDPI file may be of any size: its reader cuts it by a table', async (t) => {
-  const path = write(
-    bareTiff(
-      [directory({ 256: [60000], 257: [60000], 278: [60000], 259: [7], 65420: [1] })],
-      FORMS[0] as (typeof FORMS)[0],
-    ),
-  )
-  const error = await t.throwsAsync(openOpenSlide(path))
-  t.notRegex(error?.message ?? '', /can hold|at most/)
+/** An NDPI file of one image, whose JPEG ends with its header; bytes behind it stand for its data. */
+function ndpi(width: number, height: number, { interval = 0, bytes = 0, unusual = Buffer.alloc(0) }): string {
+  const restart = Buffer.from([0xff, 0xdd, 0, 4, interval >> 8, interval & 255])
+  const scan = Buffer.from([0xff, 0xda, 0, 2])
+  const jpeg = Buffer.concat([Buffer.from([0xff, 0xd8]), unusual, ...(interval > 0 ? [restart] : []), scan])
+  const tags = { 256: [width], 257: [height], 278: [height], 259: [7], 65420: [1] }
+  const form = { isLittle: true, isBig: false, hasWideLinks: true }
+  return write(bareTiff([directory(tags, [Buffer.concat([jpeg, Buffer.alloc(bytes)])])], form), '.ndpi')
+}
+
+test('the one strip of an NDPI file may be of any size: its reader enters it at its restart markers', async (t) => {
+  for (const path of [
+    ndpi(60000, 60000, { interval: 7500, bytes: 7500 }),
+    ndpi(8000, 8000, {}),
+    ndpi(60000, 60000, { interval: 7500, bytes: 7500, unusual: Buffer.from([0xff, 0xe1, 0, 4, 0xff, 0xd9]) }),
+  ]) {
+    const error = await t.throwsAsync(openOpenSlide(path))
+    t.notRegex(error?.message ?? '', /can hold|at most|damaged/)
+  }
+})
+
+test('the one strip of an NDPI file is refused where its reader would need too much of it at once', async (t) => {
+  const atOnce = /directory 0 has 65500 x 65500 pixels in a JPEG without restart markers/
+  for (const [path, message] of [
+    [ndpi(65500, 65500, {}), atOnce],
+    // A marker that has no length, behind which libjpeg and a reader that takes it for a segment see different things.
+    [ndpi(65500, 65500, { interval: 8188, bytes: 9000, unusual: Buffer.from([0xff, 0xd0]) }), atOnce],
+    [ndpi(2 ** 20, 2 ** 20, { interval: 1, bytes: 9000 }), /in up to 17179869184 tiles, more than the file has bytes/],
+  ] as const) {
+    for (const open of [openSlide, openOpenSlide]) {
+      await t.throwsAsync(open(path), { code: 'ERR_UNSUPPORTED_SLIDE', message })
+    }
+  }
 })
 
 /** A JPEG whose header is changed to that size; `marker` C2 is progressive. */
