@@ -14,7 +14,7 @@ export interface DecodeJob {
 /** Resolves to why it failed, in libvips' words; to null if it didn't. */
 export async function decodeTiles(job: DecodeJob): Promise<string | null> {
   const { path, output, tileWidth, tileHeight, ignoreIcc } = job
-  const input = { failOn: 'error', limitInputPixels: 2 ** 34, ignoreIcc } as const
+  const input = { failOn: 'warning', limitInputPixels: 2 ** 34, ignoreIcc } as const
   const tiff = { compression: 'none', predictor: 'none', bigtiff: true, tile: true, tileWidth, tileHeight } as const
   try {
     await asRgb(sharp(path, input)).tiff(tiff).toFile(output)

@@ -101,7 +101,9 @@ export class DecodedCopy {
       const tiff = await openTiff(isNameless ? `${DESCRIPTORS}/${handle.fd}` : name)
       const copy = new DecodedCopy(size, tile, tiff, isNameless ? null : name)
       isKept = true
-      return copy
+      if (!signal?.aborted) return copy
+      copy.close()
+      throw new AbortedError(signal.reason)
     } finally {
       await handle.close()
       if (!isKept && !isNameless) await rm(name, { force: true })

@@ -85,7 +85,9 @@ export class ImageFile implements SlideSource, Disposable {
     this.#range = range
     this.#iccProfile = profileOf(metadata)
     const making = { ...copyOptions, ignoreIcc: this.#iccProfile !== null }
-    this.#copy = new Shared((stop) => this.#whenSame(DecodedCopy.make(path, metadata, making, stop)), isDamage)
+    const make = (stop: AbortSignal) =>
+      this.#whenSame(DecodedCopy.make(path, metadata, making, stop), (copy) => copy.close())
+    this.#copy = new Shared(make, isDamage)
   }
 
   /**
@@ -173,9 +175,14 @@ export class ImageFile implements SlideSource, Disposable {
   }
 
   /** Whether it succeeds or fails, both count only if the file is still the one that was opened. */
-  async #whenSame<T>(decoded: Promise<T>): Promise<T> {
+  async #whenSame<T>(decoded: Promise<T>, discard: (value: T) => void = () => {}): Promise<T> {
     await decoded.catch(() => {})
-    this.#mustBeSame()
+    try {
+      this.#mustBeSame()
+    } catch (error) {
+      decoded.then(discard, () => {})
+      throw error
+    }
     return decoded
   }
 

@@ -116,6 +116,17 @@ test('an image that can not be decoded fails, and leaves nothing', async (t) => 
   }
 })
 
+test('an image of which a decoder only warns fails as well', async (t) => {
+  const bytes = await pipeline().jpeg().toBuffer()
+  // A restart marker where none belongs.
+  bytes.set([0xff, 0xd3], bytes.length >> 1)
+  const path = join(folder, 'warned.jpg')
+  writeFileSync(path, bytes)
+  await t.notThrowsAsync(toImage(sharp(path, { failOn: 'error' })))
+  const error = { code: 'ERR_UNSUPPORTED_SLIDE', message: /warned\.jpg can't be decoded: / }
+  await t.throwsAsync(DecodedCopy.make(path, SIZE, { folder, decode }), error)
+})
+
 test('a disk without room is told before the work', async (t) => {
   const side = 2 ** 22
   const error = {
@@ -182,6 +193,33 @@ test('an image of more bytes of pixels than may be kept is decoded into a file, 
     for (const y of [0, 400]) await timed(image, 0, y)
     t.is(decoded, keepBytes < bytes ? 1 : 0)
   }
+})
+
+test('nothing stays if the signal fires when the work is all but done', async (t) => {
+  const place = emptyFolder()
+  const stop = new AbortController()
+  const late: Decode = async (job, output) => {
+    const error = await decode(job, output)
+    setImmediate(() => stop.abort())
+    return error
+  }
+  const making = DecodedCopy.make(small, SIZE, { folder: place, isNameless: false, decode: late }, stop.signal)
+  await t.throwsAsync(making, { name: 'AbortError' })
+  await until(t, 'the file stays', () => copies(place).length === 0)
+})
+
+test('nothing stays of an image that was replaced while it was decoded', async (t) => {
+  const place = emptyFolder()
+  const path = join(place, 'replaced.png')
+  copyFileSync(small, path)
+  const replacing: Decode = async (job, output) => {
+    const error = await decode(job, output)
+    writeFileSync(path, 'another')
+    return error
+  }
+  using image = await ImageFile.open(path, { keepBytes: 0, folder: place, isNameless: false, decode: replacing })
+  await t.throwsAsync(timed(image, 0, 0), { code: 'ERR_FILE_CHANGED' })
+  await until(t, 'the file stays', () => copies(place).length === 0)
 })
 
 test('an image that is decoded into a file stands upright', async (t) => {
@@ -265,8 +303,9 @@ test('a kill leaves no decoder, and no file that stays: of what is decoded and w
      import { decodeTiles } from ${module('decode-tiles.ts')}
      const decode = (job, output) => decodeTiles({ ...job, output: '/proc/self/fd/' + output.fd })
      const [size, folder] = ${JSON.stringify([SIZE, place])}
+     globalThis.used = []
      for (const isNameless of [true, false]) {
-       await DecodedCopy.make(${JSON.stringify(small)}, size, { folder, isNameless, decode })
+       used.push(await DecodedCopy.make(${JSON.stringify(small)}, size, { folder, isNameless, decode }))
        DecodedCopy.make(${JSON.stringify(endless('decoded.png'))}, size, { folder, isNameless })
      }
      process.send?.('used')`,
