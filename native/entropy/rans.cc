@@ -67,15 +67,16 @@ int32_t Tables::find(size_t index, uint32_t slot) const {
   const Range* range = &ranges_[tables_[index].first];
   uint32_t low = bucket[0];   // starts at or before slot
   uint32_t high = bucket[1];  // the last candidate
-  while (low < high) {
-    const uint32_t middle = (low + high + 1) / 2;
+  while (high - low > 1) {
+    const uint32_t middle = (low + high) / 2;
     if (range[middle].start <= slot) {
       low = middle;
     } else {
       high = middle - 1;
     }
   }
-  return static_cast<int32_t>(low);
+  // Of the last two, or of one, without a branch: it would be mispredicted too often.
+  return static_cast<int32_t>(range[high].start <= slot ? high : low);
 }
 
 template <typename Index>
@@ -152,6 +153,14 @@ void Decoder::fail(const char* reason) {
 
 inline void Decoder::advance(const Range& range, uint32_t slot) {
   state_ = range.freq() * (state_ >> kProbabilityBits) + slot - range.start;
+  if (bytes_.size() - next_ >= 2) {
+    // How many bytes are wanted, none to two, is as good as random: a branch would be mispredicted half of the time.
+    const unsigned wanted = (state_ < kLowerBound ? 1u : 0u) + (state_ < kLowerBound >> 8 ? 1u : 0u);
+    const uint32_t two = uint32_t{bytes_[next_]} << 8 | bytes_[next_ + 1];
+    state_ = state_ << (8 * wanted) | two >> (16 - 8 * wanted);
+    next_ += wanted;
+    return;
+  }
   while (state_ < kLowerBound) {
     if (next_ == bytes_.size()) fail("it ends too early");
     state_ = state_ << 8 | bytes_[next_++];

@@ -133,11 +133,11 @@ class Tables {
   int32_t find(size_t index, uint32_t slot) const;
 
  private:
-  // A table's slots are cut into 256 buckets; `bucket_[t * 257 + b]` is the symbol
+  // A table's slots are cut into 1024 buckets; `bucket_[t * 1025 + b]` is the symbol
   // that owns the first slot of bucket b. Most buckets have one owner and are
   // answered without a search; every frequency is at least 1, so the worst has
-  // 256 and is answered in 8 steps.
-  static constexpr uint32_t kBucketShift = 8;
+  // 64 and is answered in 6 steps.
+  static constexpr uint32_t kBucketShift = 6;
   static constexpr uint32_t kBuckets = kSlots >> kBucketShift;
 
   std::vector<Range> ranges_;
