@@ -7,7 +7,7 @@ import torch
 
 from cleric_training.export import calibration_crops
 from cleric_training.files import packing, rans
-from cleric_training.files.grid import gridded, on_grid, rounded_to_grid, step_of
+from cleric_training.files.grid import FINENESS, gridded, on_grid, rounded_to_grid, step_of
 from cleric_training.files.modelfile import CHECKSUM, ModelFileError, read_model, with_checksum, write_model
 from cleric_training.golden import randomise
 from cleric_training.integer.tables import TOTAL
@@ -88,7 +88,7 @@ TENSORS = {
     "scalar": np.array(5, np.int16),
     "wide": np.array([[70000, -70000]], np.int32),
     "float32": np.array([[0.1, 0.2]], np.float32),
-    "grid": rounded_to_grid(np.random.default_rng(3).normal(0, 0.02, (20, 300)).astype(np.float32)).astype(np.float16),
+    "grid": rounded_to_grid(np.random.default_rng(3).normal(0, 0.02, (20, 300)).astype(np.float32), 8.0).astype(np.float16),
     "tiny": half([2.0**-24, -3 * 2.0**-24], [0, 0], [1, 2.0**-10]),
     "largest": half([65504, -65504, 32], [1, 2, 3]),
     "any": np.random.default_rng(4).normal(0, 1, (8, 8)).astype(np.float16),
@@ -162,7 +162,7 @@ def test_on_the_grid_convs_pack_and_give_the_same_means():
     model = Cleric(PRESETS["nano"])
     randomise(model, 3)
     images = calibration_crops(None, 3, 64)
-    found = on_grid(model, images, 5.0)
+    found = on_grid(model, images, dict.fromkeys(FINENESS, 5.0))
     convs = gridded(found)
     assert any(name.startswith("g_s.") for name in convs)
     for name, conv in convs.items():
