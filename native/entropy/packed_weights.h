@@ -27,8 +27,8 @@ struct PackedWeights {
   size_t values_a_stream;
 };
 
-/// All values, tensor after tensor. Throws CorruptStream where anything doesn't agree with the rest, before it takes memory
-/// for more than `most_values`.
+/// All values, tensor after tensor. Throws CorruptStream where anything doesn't agree with the rest, before it takes
+/// memory for more than `most_values`.
 std::vector<int16_t> decode(const PackedWeights& weights, const Tables& tables, size_t most_values, unsigned threads);
 
 }  // namespace cleric::rans

@@ -20,7 +20,7 @@ from .packing import LEAST_EXPONENT
 
 # log2 of typical size over step, of a conv with as many weights as the next line says. That of g_a is finer: the few latents
 # that carry the mean colour have hundreds of times the energy of others, and a small share of it is much for the encoder.
-FINENESS = {"g_a": 10.0, "h_a": 8.0, "g_s": 8.0}
+FINENESS = {"g_a": 9.0, "h_a": 8.0, "g_s": 8.0}
 USUAL = 1 << 16
 LEAST = 1 << 12  # weights of a conv that is worth packing
 CROPS = 6  # of 256 x 256 are enough to fit the biases to
@@ -33,12 +33,28 @@ def step_of(rows: np.ndarray, fineness: float) -> np.ndarray:
     return np.exp2(np.maximum(np.round(np.log2(np.maximum(size, 1e-12)) - bits), LEAST_EXPONENT))
 
 
+def with_their_sum(whole: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """Integers [n, k] near real ones whose sums over k are the nearest to the real sums: the least sure are rounded the other way."""
+    error = whole - real
+    surplus = np.round(error.sum(1))[:, None]
+    rank = np.argsort(np.argsort(-error * np.sign(surplus), axis=1, kind="stable"), axis=1)
+    return whole - np.sign(surplus) * (rank < np.abs(surplus))
+
+
 def rounded_to_grid(weight: np.ndarray, fineness: float) -> np.ndarray:
-    """Weights [outputs, ...], float32, each the float16 nearest to it on the grid."""
+    """Weights [outputs, ...], float32, as float16 on the grid, near to what they are.
+
+    The sum of each kernel is kept to half a step: what an input has in common over a kernel is by far its largest part.
+    """
     rows = weight.reshape(len(weight), -1)
     step = step_of(rows, fineness)[:, None]
+    real = rows / step
+    whole = np.round(real)
+    if weight.ndim == 4 and weight[0, 0].size > 1:
+        kernels = (-1, weight[0, 0].size)
+        whole = with_their_sum(whole.reshape(kernels), real.reshape(kernels)).reshape(rows.shape)
     # Adding zero makes -0, which no integer is, 0.
-    return (np.round(rows / step) * step + 0.0).astype(np.float16).astype(np.float32).reshape(weight.shape)
+    return (whole * step + 0.0).astype(np.float16).astype(np.float32).reshape(weight.shape)
 
 
 def gridded(model: Cleric) -> dict[str, nn.Module]:
