@@ -12,28 +12,6 @@ namespace cleric::rans {
 
 namespace {
 
-/// How many values the tensors have, if they agree with the levels and are no more than `most`.
-size_t count_values(const PackedWeights& weights, size_t most) {
-  size_t rows = 0, columns = 0, count = 0;
-  for (const PackedTensor& tensor : weights.tensors) {
-    // Subtractions, as sums and products of hostile numbers might overflow.
-    if (tensor.rows > weights.rows.size() - rows || tensor.columns > weights.columns.size() - columns) {
-      throw CorruptStream("there are fewer levels than rows or columns");
-    }
-    rows += tensor.rows;
-    columns += tensor.columns;
-    size_t values = most - count;
-    for (const size_t side : {tensor.rows, tensor.columns, tensor.rest}) values = side == 0 ? values : values / side;
-    const bool is_empty = tensor.rows == 0 || tensor.columns == 0 || tensor.rest == 0;
-    if (!is_empty && values == 0) throw CorruptStream("there are more values than the streams have room for");
-    count += tensor.rows * tensor.columns * (is_empty ? 0 : tensor.rest);
-  }
-  if (rows != weights.rows.size() || columns != weights.columns.size()) {
-    throw CorruptStream("there are more levels than rows and columns");
-  }
-  return count;
-}
-
 /// The table of each value.
 std::vector<uint8_t> table_numbers(const PackedWeights& weights, size_t count, const Tables& tables) {
   std::vector<uint8_t> numbers(count);
@@ -73,26 +51,58 @@ std::vector<size_t> stream_bounds(const PackedWeights& weights, size_t count) {
 
 }  // namespace
 
-std::vector<int16_t> decode(const PackedWeights& weights, const Tables& tables, size_t most_values, unsigned threads) {
-  const size_t count = count_values(weights, most_values);
+size_t count_values(const PackedWeights& weights, size_t most) {
+  size_t rows = 0, columns = 0, count = 0;
+  for (const PackedTensor& tensor : weights.tensors) {
+    // Subtractions, as sums and products of hostile numbers might overflow.
+    if (tensor.rows > weights.rows.size() - rows || tensor.columns > weights.columns.size() - columns) {
+      throw CorruptStream("there are fewer levels than rows or columns");
+    }
+    rows += tensor.rows;
+    columns += tensor.columns;
+    size_t values = most - count;
+    for (const size_t side : {tensor.rows, tensor.columns, tensor.rest}) values = side == 0 ? values : values / side;
+    const bool is_empty = tensor.rows == 0 || tensor.columns == 0 || tensor.rest == 0;
+    if (!is_empty && values == 0) throw CorruptStream("there are more values than the streams have room for");
+    count += tensor.rows * tensor.columns * (is_empty ? 0 : tensor.rest);
+  }
+  if (rows != weights.rows.size() || columns != weights.columns.size()) {
+    throw CorruptStream("there are more levels than rows and columns");
+  }
+  return count;
+}
+
+void decode(const PackedWeights& weights, const Tables& tables, unsigned threads, int16_t* values) {
+  const size_t count = count_values(weights, std::numeric_limits<size_t>::max());
   const std::vector<size_t> bounds = stream_bounds(weights, count);
   const std::vector<uint8_t> numbers = table_numbers(weights, count, tables);
-  std::vector<int16_t> values(count);
 
+  const size_t streams = weights.lengths.size();
   std::atomic<size_t> next = 0;
   std::mutex mutex;
   std::exception_ptr failure;
   const auto work = [&] {
     try {
-      for (size_t stream; (stream = next++) < weights.lengths.size();) {
-        Decoder decoder(weights.streams.data() + bounds[stream], bounds[stream + 1] - bounds[stream]);
-        const size_t first = stream * weights.values_a_stream;
-        decoder.decode(numbers.data() + first, std::min(weights.values_a_stream, count - first), tables,
-                       values.data() + first);
+      for (size_t stream; (stream = next.fetch_add(2)) < streams;) {
+        const auto decoder_of = [&](size_t n) {
+          return Decoder(weights.streams.data() + bounds[n], bounds[n + 1] - bounds[n]);
+        };
+        const size_t begin = stream * weights.values_a_stream;
+        const size_t middle = std::min(begin + weights.values_a_stream, count);
+        const size_t end = std::min(middle + weights.values_a_stream, count);
+        Decoder decoder = decoder_of(stream);
+        if (stream + 1 < streams) {
+          Decoder other = decoder_of(stream + 1);
+          decode_side_by_side(decoder, other, numbers.data() + begin, numbers.data() + middle, end - middle, tables,
+                              values + begin, values + middle);
+          other.finish();
+        }
+        const size_t done = begin + (end - middle);
+        decoder.decode(numbers.data() + done, middle - done, tables, values + done);
         decoder.finish();
       }
     } catch (...) {
-      next = weights.lengths.size();
+      next = streams;
       const std::lock_guard lock(mutex);
       failure = std::current_exception();
     }
@@ -108,7 +118,6 @@ std::vector<int16_t> decode(const PackedWeights& weights, const Tables& tables, 
   work();
   for (std::thread& other : others) other.join();
   if (failure) std::rethrow_exception(failure);
-  return values;
 }
 
 }  // namespace cleric::rans

@@ -27,8 +27,11 @@ struct PackedWeights {
   size_t values_a_stream;
 };
 
-/// All values, tensor after tensor. Throws CorruptStream where anything doesn't agree with the rest, before it takes
-/// memory for more than `most_values`.
-std::vector<int16_t> decode(const PackedWeights& weights, const Tables& tables, size_t most_values, unsigned threads);
+/// How many values there are. Throws CorruptStream if levels and tensors don't agree, or if they are more than `most`.
+size_t count_values(const PackedWeights& weights, size_t most);
+
+/// Writes all values, `count_values` of them, tensor after tensor. Throws CorruptStream where anything doesn't agree with
+/// the rest.
+void decode(const PackedWeights& weights, const Tables& tables, unsigned threads, int16_t* values);
 
 }  // namespace cleric::rans

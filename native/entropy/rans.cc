@@ -188,17 +188,26 @@ int16_t Decoder::read_outlier(const Tables::Table& table) {
   return static_cast<int16_t>(value);
 }
 
+inline int16_t Decoder::next(size_t index, const Tables& tables) {
+  if (index >= tables.count()) fail("a table index is out of range");
+  const Tables::Table& table = tables.table(index);
+  const uint32_t slot = state_ & (kSlots - 1);
+  const int32_t symbol = tables.find(index, slot);
+  advance(tables.range(table, symbol), slot);
+  return symbol < table.escape ? static_cast<int16_t>(table.min + symbol) : read_outlier(table);
+}
+
 template <typename Index>
 void Decoder::decode(const Index* indexes, size_t count, const Tables& tables, int16_t* symbols) {
   if (failed_) throw CorruptStream("an earlier part of it was corrupt");
+  for (size_t i = 0; i < count; i++) symbols[i] = next(indexes[i], tables);
+}
+
+void decode_side_by_side(Decoder& first, Decoder& second, const uint8_t* first_indexes, const uint8_t* second_indexes,
+                         size_t count, const Tables& tables, int16_t* first_symbols, int16_t* second_symbols) {
   for (size_t i = 0; i < count; i++) {
-    const size_t index = indexes[i];
-    if (index >= tables.count()) fail("a table index is out of range");
-    const Tables::Table& table = tables.table(index);
-    const uint32_t slot = state_ & (kSlots - 1);
-    const int32_t symbol = tables.find(index, slot);
-    advance(tables.range(table, symbol), slot);
-    symbols[i] = symbol < table.escape ? static_cast<int16_t>(table.min + symbol) : read_outlier(table);
+    first_symbols[i] = first.next(first_indexes[i], tables);
+    second_symbols[i] = second.next(second_indexes[i], tables);
   }
 }
 

@@ -260,18 +260,18 @@ Napi::Value decode_weights(const Napi::CallbackInfo& info) {
     weights.tensors.push_back(
         {static_cast<size_t>(sides[0]), static_cast<size_t>(sides[1]), static_cast<size_t>(sides[2])});
   }
+  const size_t count = translated(env, [&] { return rans::count_values(weights, most_values); });
+  // The threads write where JavaScript will read, tens of megabytes. Until then nobody else knows of the array.
+  auto values = Napi::Int16Array::New(env, count);
+  const auto kept = std::make_shared<Napi::ObjectReference>(Napi::Persistent(values.As<Napi::Object>()));
   const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1u, kMostThreads);
-  return Job<std::vector<int16_t>>::start(
-      Napi::Object::New(env),
-      [weights = std::move(weights), tables, most_values, threads] {
-        return rans::decode(weights, *tables, most_values, threads);
+  return Job<bool>::start(
+      values,
+      [weights = std::move(weights), tables, threads, data = values.Data()] {
+        rans::decode(weights, *tables, threads, data);
+        return true;
       },
-      [](Napi::Env job_env, const std::vector<int16_t>& values) {
-        auto result = Napi::Int16Array::New(job_env, values.size());
-        std::copy(values.begin(), values.end(), result.Data());
-        return result;
-      },
-      explain);
+      [kept](Napi::Env, bool) { return kept->Value(); }, explain);
 }
 
 }  // namespace
