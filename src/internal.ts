@@ -35,6 +35,7 @@ export {
   type RatePoint,
 } from './metrics/bd-rate.js'
 export { DEFAULT_MODEL_FILE, loadModel, type Model, parseModel } from './model/model.js'
+export { DEFAULT_ERRORS } from './model/promise.js'
 export { readSafetensors } from './model/safetensors.js'
 export { GraphBuilder } from './network/builder.js'
 export { decoderGraph, encoderGraph, PAD_MULTIPLE } from './network/cleric.js'

@@ -8,6 +8,7 @@ import { CorruptDataError, UnsupportedError } from '../errors.js'
 import { type ModelConfig, parseConfig } from '../network/config.js'
 import { DEAD_ZONE_TABLE, type Parameters } from '../network/graph.js'
 import { deadZones } from './dead-zones.js'
+import { PROMISE_KEY, parseTissueErrors, type TissueErrors } from './promise.js'
 import { readSafetensors, type Safetensors, type StoredTensor } from './safetensors.js'
 
 export interface Model {
@@ -22,6 +23,8 @@ export interface Model {
   readonly yTables: CdfTables
   /** One table for each hyper-latent channel. */
   readonly zTables: CdfTables
+  /** The error that it has on tissue, at most. */
+  readonly tissueErrors: TissueErrors
 }
 
 const FORMAT = 'cleric-model/2'
@@ -77,6 +80,7 @@ export function parseModel(bytes: Uint8Array): Model {
     parameters,
     yTables,
     zTables: readTables(file, 'cdf.z', config.Z),
+    tissueErrors: parseTissueErrors(metadata[PROMISE_KEY]),
   }
 }
 
