@@ -11,14 +11,18 @@ import { fromImage, toImage } from '../image/sharp.js'
 import { corruptTile, type PayloadKind } from './bitstream.js'
 import { decodePalette } from './palette.js'
 
+// The bytes of an AVIF depend on how many threads make it, and the same tile must give the same bytes on every machine.
+// Tiles are encoded side by side, so that the processor's cores are busy all the same.
+sharp.concurrency(1)
+
 export type ClassicKind = Exclude<PayloadKind, 'cleric'>
 /** Those that lose something, by a quality of 1 to 100. */
 export type LossyKind = 'avif' | 'jpeg'
 
-/** The libraries that make the bytes: other versions may make others. */
-export function classicVersions(): Readonly<Record<string, string | undefined>> {
+/** What makes the bytes: other versions of the libraries may make others. */
+export function classicVersions(): Readonly<Record<string, string | number | undefined>> {
   const { sharp: version, heif, aom, webp, mozjpeg } = sharp.versions
-  return { sharp: version, heif, aom, webp, mozjpeg, zlib: process.versions.zlib }
+  return { sharp: version, heif, aom, webp, mozjpeg, zlib: process.versions.zlib, threads: sharp.concurrency() }
 }
 
 export interface LossyOptions {

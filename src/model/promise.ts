@@ -15,11 +15,12 @@ export type TissueErrors = readonly (readonly [quality: number, mse: number])[]
 
 /** For models that don't say: what the model that ships with cleric was measured to have. */
 export const DEFAULT_ERRORS: TissueErrors = [
-  [0, 270],
-  [30, 105],
-  [60, 58],
-  [85, 47],
-  [100, 45],
+  [0, 232],
+  [20, 133],
+  [40, 83.2],
+  [60, 57],
+  [80, 47.7],
+  [100, 44],
 ]
 
 const MOST_PAIRS = 64
