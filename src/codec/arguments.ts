@@ -107,7 +107,8 @@ export const ENCODE_CHECKS: OptionChecks<EncodeOptions> = {
   quality: (value, name) => checkNumber(value, name, 0, 100),
 }
 
-const FLOOR_CHECKS: OptionChecks<TileFloor> = {
+/** The options of a floor. */
+export const FLOOR_CHECKS: OptionChecks<TileFloor> = {
   minPsnr: (value, name, { lossless }) => {
     checkPositive(value, name, 100)
     if (lossless === true) throw outOfRange('no minPsnr with lossless', name, value)

@@ -71,7 +71,7 @@ test('only the format that a tile names is decoded', async (t) => {
     await pixels.clone().png().toBuffer(),
     await pixels.clone().tiff().toBuffer(),
     await pixels.clone().webp({ quality: 50 }).toBuffer(),
-    await pixels.clone().greyscale().jpeg().toBuffer(),
+    await pixels.clone().toColourspace('b-w').jpeg().toBuffer(),
     new Uint8Array(0),
     Uint8Array.of(0xff),
   ]

@@ -21,6 +21,7 @@ const record = (number: number): TileRecord => ({
   length: 3 * number,
   colour: Uint8Array.from([number & 255, 2, 3, 1]),
   crc: 0xdeadbeef,
+  check: Uint8Array.of(140, number % 5),
 })
 
 async function opened(t: ExecutionContext, ...parts: readonly Uint8Array[]): Promise<FileHandle> {

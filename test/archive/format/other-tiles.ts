@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict'
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import sharp from 'sharp'
+import { decodeCheck, encodeCheck } from '../../../src/archive/tile-checks.js'
 import { readPayload } from '../../../src/codec/bitstream.js'
 import { encodePalette } from '../../../src/codec/palette.js'
 import type { Image } from '../../../src/image/image.js'
 import { fromImage, toImage } from '../../../src/image/sharp.js'
+import { checkOf } from './archive.js'
 import { checksum, type FormatDocument, numberOf, readMember, writeStructure } from './document.js'
 import { checkedTile, type Size } from './tile.js'
 import { nanoCodec } from './tile-checks.js'
@@ -115,7 +117,23 @@ async function writesOtherTiles(document: FormatDocument): Promise<void> {
   }
 }
 
+/** The two bytes that say how near a tile comes, from the page and from the package. */
+async function statesErrors(document: FormatDocument): Promise<void> {
+  const kinds = { network: 'cleric', avif: 'avif', webp: 'webp', jpeg: 'jpeg', palette: 'palette' } as const
+  for (const [kind, codec] of Object.entries(kinds)) {
+    for (const psnr of [0.01, 0.3, 0.5, 31.24, 31.25, 63.5, 63.74, 64, 99, Number.POSITIVE_INFINITY]) {
+      const stated = checkOf(document, psnr, kind)
+      assert.deepEqual(encodeCheck({ psnr, codec }), stated)
+      const shown = psnr > 1000 ? psnr : Math.min(63.5, Math.max(0.25, Math.floor(4 * psnr) / 4))
+      assert.deepEqual(decodeCheck(stated, 0), { psnr: shown, codec })
+    }
+  }
+  assert.equal(decodeCheck(checkOf(document, null, ''), 0), null)
+  assert.equal(checkOf(document, null, '').length, document.structure('tile check').size)
+}
+
 export const otherTileChecks: Readonly<Record<string, (document: FormatDocument) => Promise<void>>> = {
   'tiles of classic codecs by the page are read': readsOtherTiles,
+  'the error of a tile is stated as the page says': statesErrors,
   'tiles of classic codecs that are written are as the page says': writesOtherTiles,
 }
