@@ -81,18 +81,18 @@ export interface Codec extends Disposable {
 }
 
 /** How near a tile comes to its image, and by which codec. */
-export interface TileCheck {
+interface Checked {
   /** dB over what is shown; Infinity if it comes back unchanged. Another device's pixels may be off by 1 of 255. */
   readonly psnr: number
   readonly codec: PayloadKind
 }
 
-export interface CheckedTile extends TileCheck {
+export interface CheckedTile extends Checked {
   /** Self-contained, as from `encodeTile`. */
   readonly bytes: Uint8Array
 }
 
-export interface CheckedPayload extends TileCheck {
+export interface CheckedPayload extends Checked {
   readonly payload: Uint8Array
 }
 
