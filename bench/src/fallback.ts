@@ -10,6 +10,7 @@ import {
   encodeLossless,
   encodeLossy,
   meanSquaredError,
+  PAYLOAD_HEAD_BYTES,
   type PayloadCodec,
   throwIfAborted,
 } from 'cleric/internal'
@@ -96,7 +97,7 @@ async function classicPoints(image: Image, signal: AbortSignal): Promise<Point[]
   const add = async (kind: 'avif' | 'jpeg' | 'webp', label: string, stream: Uint8Array) => {
     throwIfAborted(signal)
     const decoded = await decodeClassic(kind, stream, image)
-    points.push({ label, bytes: stream.length, mse: meanSquaredError(image, decoded, image) })
+    points.push({ label, bytes: PAYLOAD_HEAD_BYTES + stream.length, mse: meanSquaredError(image, decoded, image) })
   }
   for (const quality of AVIF_QUALITIES) await add('avif', `avif ${quality}`, await encodeLossy('avif', image, quality))
   for (const quality of JPEG_QUALITIES) {

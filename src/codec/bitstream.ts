@@ -26,7 +26,8 @@ export type PayloadKind = keyof typeof PAYLOAD_KINDS
 
 const HEAD_VERSION = 1
 const LAST_KIND = Math.max(...Object.values(PAYLOAD_KINDS))
-const PAYLOAD_HEAD_BYTES = 10
+/** Bytes before the stream of a payload. */
+export const PAYLOAD_HEAD_BYTES = 10
 const TILE_MAGIC = 0x54524c43 // "CLRT"
 const TILE_HEAD_BYTES = 26
 const TILE_CRC_AT = 22

@@ -50,22 +50,30 @@ const FORBIDDEN = 1e12
 
 /**
  * A quick AVIF that costs less than this, as a share of what the network does, makes the tile worth a search. AVIF's
- * best is 4 to 11 % better than its quick one; on tissue the network is ahead of that, unless its rates are exhausted.
+ * best is 2 to 25 % better than its quick one: the less it is, the more the tile is like tissue, where the network is
+ * ahead, unless its rates are exhausted. Of all that was drawn and is no tissue the quick one is ahead.
  */
 const NEAR = 1.06
-/** At AVIF's usual effort the search goes on if it is this near: of the effort that is stored it takes 1 to 5 % more. */
+/** The search goes on if AVIF at its usual effort is this near: more effort takes a few per cent more. */
 const STILL_NEAR = 1.01
 /** What a classic codec must cost at most, as a share of the network: tissue isn't to change codec from tile to tile. */
 const BETTER = 0.98
-/** A JPEG at a middling setting that is this near to the best makes JPEG worth a search of its own. */
-const JPEG_NEAR = 1.25
+/** Where the usual effort costs no less than this, as a share of the quick one, more effort is not worth its time. */
+const NO_BETTER = 0.98
+/** A JPEG at a middling setting that is this near to AVIF makes JPEG worth a search of its own. */
+const JPEG_NEAR = 1.12
 /** One at its best setting that is as near as this may come from the very pixels of a JPEG. */
-const JPEG_ORIGIN = 1.1
+const JPEG_ORIGIN = 1.05
+/** Share of pixels that are as their left neighbour from which on a form without loss may be the smallest. */
+const FLAT = 0.25
 
-/** AVIF's efforts: to see whether it comes near, to search for its quality, and to store. Each takes 2 to 6 times as long as the one before. */
+/**
+ * AVIF's efforts: to see whether it comes near, to search for a quality or store what gains nothing by more, and to
+ * store. Each takes 3 times as long as the one before.
+ */
 const [QUICK, USUAL, THOROUGH] = [1, 3, 4]
 /** How far a search goes from quality to quality at first, and at last. */
-const STEPS = { avif: [8, 4], jpeg: [8, 2] } as const
+const STEPS = { avif: [8, 2], jpeg: [8, 2] } as const
 /** Qualities of AVIF tried at most beyond the one found, if at the stored effort it has more error than may be. */
 const MORE = 8
 /** Qualities of the JPEGs that slides are made of. */
@@ -86,11 +94,25 @@ export async function bestCandidate(tile: WantedTile, network: Candidate, signal
   const usual = await search.lossy('avif', search.start.avif, { effort: USUAL })
   const isNear = isPoor || usual.cost < STILL_NEAR * network.cost
   if (!isNear && !palette) return network
-  const found = palette ? [palette, await search.lossless()] : [await search.lossless()]
-  if (isNear) found.push(await search.bestAvif(), ...(await search.bestJpegs(usual.cost)))
+  const found = palette ? [palette] : []
+  // Without loss there is always one that may be stored.
+  if (palette || tile.mostMse < Number.POSITIVE_INFINITY || isFlat(tile.image)) found.push(await search.lossless())
+  if (isNear) {
+    const needsEffort = usual.cost < NO_BETTER * quick.cost || usual.mse > tile.mostMse
+    found.push(await search.bestAvif(needsEffort), ...(await search.bestJpegs(usual.cost)))
+  }
   const best = leastOf(found)
   // A tile that may not be stored as the network has it is so dear that any other is better.
   return best.cost < (isPoor ? 1 : BETTER) * network.cost ? best : network
+}
+
+/** Whether many pixels are as their left neighbour. */
+function isFlat({ data }: Image): boolean {
+  let equal = 0
+  for (let i = 3; i < data.length; i += 3) {
+    if (data[i] === data[i - 3] && data[i + 1] === data[i - 2] && data[i + 2] === data[i - 1]) equal++
+  }
+  return equal >= (FLAT * data.length) / 3
 }
 
 /** The smallest candidate without loss. */
@@ -151,10 +173,12 @@ class Search {
     return candidate
   }
 
-  async bestAvif(): Promise<Candidate> {
-    const quality = await this.#bestQuality('avif', { effort: USUAL })
+  /** @param needsEffort whether more effort than for a search pays */
+  async bestAvif(needsEffort: boolean): Promise<Candidate> {
+    const quality = await this.#bestQuality('avif', { effort: needsEffort ? USUAL : QUICK })
+    const effort = needsEffort ? THOROUGH : USUAL
     for (let more = 0; ; more++) {
-      const candidate = await this.lossy('avif', quality + more, { effort: THOROUGH })
+      const candidate = await this.lossy('avif', quality + more, { effort })
       const isAllowed = candidate.mse <= this.#tile.mostMse
       if (isAllowed || more === MORE || quality + more === 100) return candidate
     }

@@ -7,6 +7,7 @@ import { drawNotTissue } from '../not-tissue.js'
 interface Options extends CodecChoice {
   readonly data?: string
   readonly limit?: number
+  readonly side: number
 }
 
 const QUALITIES = [0, 25, 50, 75, 100]
@@ -20,10 +21,11 @@ export function addFallbackBench(cli: Cli): void {
     (command) =>
       codecOptions(command)
         .option('--data <folder>', 'images in place of the drawn ones')
+        .option('--side <pixels>', 'side of the drawn ones', integerFrom(64, 512), 256)
         .option('--limit <count>', 'most images', integerFrom(1, 1e6)),
-    async (session, { data, limit, ...choice }) => {
+    async (session, { data, limit, side, ...choice }) => {
       using loan = await lend({ ...session.codec(choice), signal: session.signal })
-      const pictures = data === undefined ? (await drawNotTissue()).slice(0, limit) : await imagesOf(data, limit)
+      const pictures = data === undefined ? (await drawNotTissue(side)).slice(0, limit) : await imagesOf(data, limit)
       const progress = session.progress('bench fallback')
       const report = await benchFallback({
         ...{ codec: loan.codec, qualities: QUALITIES, pictures, signal: session.signal },
