@@ -64,7 +64,9 @@ const NO_BETTER = 0.98
 const JPEG_NEAR = 1.12
 /** One at its best setting that is as near as this may come from the very pixels of a JPEG. */
 const JPEG_ORIGIN = 1.05
-/** Share of pixels that are as their left neighbour from which on a form without loss may be the smallest. */
+/** A form without loss may be the smallest if AVIF takes fewer bits a pixel than this, */
+const FEW_BITS = 0.5
+/** or where this share of the pixels are as their left neighbour. */
 const FLAT = 0.25
 
 /**
@@ -96,7 +98,8 @@ export async function bestCandidate(tile: WantedTile, network: Candidate, signal
   if (!isNear && !palette) return network
   const found = palette ? [palette] : []
   // Without loss there is always one that may be stored.
-  if (palette || tile.mostMse < Number.POSITIVE_INFINITY || isFlat(tile.image)) found.push(await search.lossless())
+  const isAny = palette !== null || tile.mostMse < Number.POSITIVE_INFINITY
+  if (isAny || isPlain(tile.image, quick.payload.length)) found.push(await search.lossless())
   if (isNear) {
     const needsEffort = usual.cost < NO_BETTER * quick.cost || usual.mse > tile.mostMse
     found.push(await search.bestAvif(needsEffort), ...(await search.bestJpegs(usual.cost)))
@@ -106,8 +109,9 @@ export async function bestCandidate(tile: WantedTile, network: Candidate, signal
   return best.cost < (isPoor ? 1 : BETTER) * network.cost ? best : network
 }
 
-/** Whether many pixels are as their left neighbour. */
-function isFlat({ data }: Image): boolean {
+/** Whether a tile may be smallest without loss: AVIF needs few bits for it, or many pixels are as their left neighbour. */
+function isPlain({ data, width, height }: Image, avifBytes: number): boolean {
+  if (8 * avifBytes < FEW_BITS * width * height) return true
   let equal = 0
   for (let i = 3; i < data.length; i += 3) {
     if (data[i] === data[i - 3] && data[i + 1] === data[i - 2] && data[i + 2] === data[i - 1]) equal++

@@ -75,7 +75,7 @@ test('tiles are stored in several ways, and come as near as the archive says', a
   t.deepEqual(result.checks, checks)
   t.is(checks.tiles, 6)
   t.is(checks.psnr.least, checks.worst[0]?.psnr as number)
-  t.deepEqual(await validateArchive(archive), { ok: true, tiles: 8, bad: [], unreadable: [], badImages: [] })
+  t.like(await validateArchive(archive), { ok: true, tiles: 8, bad: [] })
   archive.close()
 })
 
