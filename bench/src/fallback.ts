@@ -18,6 +18,8 @@ import {
 export interface FallbackOptions {
   readonly codec: PayloadCodec
   readonly qualities: readonly number[]
+  /** Whether the classic codecs are tried at all of their settings: what takes longest. */
+  readonly isCompared: boolean
   readonly pictures: readonly { readonly name: string; readonly image: Image }[]
   readonly signal: AbortSignal
   readonly onProgress: (done: number, total: number) => void
@@ -32,9 +34,9 @@ export interface FallbackRow {
   /** What it is stored by. */
   readonly codec: string
   readonly psnr: number
-  /** Of AVIF, WebP and JPEG the best, and which it is. */
-  readonly classic: number
-  readonly best: string
+  /** Of AVIF, WebP and JPEG the best, and which it is; null if they weren't tried. */
+  readonly classic: number | null
+  readonly best: string | null
 }
 
 export interface FallbackReport {
@@ -58,10 +60,10 @@ const AVIF_QUALITIES = Array.from({ length: 33 }, (_, i) => 4 + 3 * i)
 const JPEG_QUALITIES = Array.from({ length: 50 }, (_, i) => 2 + 2 * i)
 
 export async function benchFallback(options: FallbackOptions): Promise<FallbackReport> {
-  const { codec, qualities, pictures, signal, onProgress } = options
+  const { codec, qualities, pictures, isCompared, signal, onProgress } = options
   const rows: FallbackRow[] = []
   for (const { name, image } of pictures) {
-    const classics = await classicPoints(image, signal)
+    const classics = isCompared ? await classicPoints(image, signal) : []
     const pixels = image.width * image.height
     for (const quality of qualities) {
       const price = (bytes: number, mse: number) => costOf(bytes, mse, image, quality) / pixels
@@ -69,17 +71,17 @@ export async function benchFallback(options: FallbackOptions): Promise<FallbackR
       const shown = await codec.decodePayload(alone, { ...image, quality }, signal)
       const stored = await codec.encodeCheckedPayload(image, quality, { signal })
       const decoded = await codec.decodePayload(stored.payload, { ...image, quality }, signal)
-      const best = classics.reduce((a, b) => (price(b.bytes, b.mse) < price(a.bytes, a.mse) ? b : a))
+      const best = classics.toSorted((a, b) => price(a.bytes, a.mse) - price(b.bytes, b.mse))[0]
       rows.push({
-        ...{ name, quality, codec: stored.codec, psnr: stored.psnr, best: best.label },
+        ...{ name, quality, codec: stored.codec, psnr: stored.psnr, best: best?.label ?? null },
         network: price(alone.length, meanSquaredError(image, shown, image)),
         stored: price(stored.payload.length, meanSquaredError(image, decoded, image)),
-        classic: price(best.bytes, best.mse),
+        classic: best ? price(best.bytes, best.mse) : null,
       })
       onProgress(rows.length, pictures.length * qualities.length)
     }
   }
-  const excess = rows.map(({ stored, network, classic }) => stored / Math.min(network, classic) - 1)
+  const excess = rows.map(({ stored, network, classic }) => stored / Math.min(network, classic ?? network) - 1)
   const sum = (quality: number, key: 'stored' | 'network') =>
     rows.filter((row) => row.quality === quality).reduce((total, row) => total + row[key], 0)
   return {

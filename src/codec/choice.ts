@@ -74,8 +74,8 @@ const FLAT = 0.25
  * store. Each takes 3 times as long as the one before.
  */
 const [QUICK, USUAL, THOROUGH] = [1, 3, 4]
-/** How far a search goes from quality to quality at first, and at last. */
-const STEPS = { avif: [8, 2], jpeg: [8, 2] } as const
+/** How far a search goes from quality to quality at first, at last, and at last where little is at stake. */
+const [FIRST_STEP, LAST_STEP, LARGE_STEP] = [8, 2, 4]
 /** Qualities of AVIF tried at most beyond the one found, if at the stored effort it has more error than may be. */
 const MORE = 8
 /** Qualities of the JPEGs that slides are made of. */
@@ -179,7 +179,9 @@ class Search {
 
   /** @param needsEffort whether more effort than for a search pays */
   async bestAvif(needsEffort: boolean): Promise<Candidate> {
-    const quality = await this.#bestQuality('avif', { effort: needsEffort ? USUAL : QUICK })
+    const quality = needsEffort
+      ? await this.#bestQuality('avif', { effort: USUAL }, LAST_STEP)
+      : await this.#bestQuality('avif', { effort: QUICK }, LARGE_STEP)
     const effort = needsEffort ? THOROUGH : USUAL
     for (let more = 0; ; more++) {
       const candidate = await this.lossy('avif', quality + more, { effort })
@@ -192,7 +194,7 @@ class Search {
   async bestJpegs(cost: number): Promise<Candidate[]> {
     const middling = await this.lossy('jpeg', this.start.jpeg)
     if (middling.cost > JPEG_NEAR * cost && middling.mse <= this.#tile.mostMse) return []
-    const found = [await this.lossy('jpeg', await this.#bestQuality('jpeg', {}))]
+    const found = [await this.lossy('jpeg', await this.#bestQuality('jpeg', {}, LAST_STEP))]
     if ((found[0] as Candidate).cost > JPEG_ORIGIN * cost) return found
     // Pixels that come from a JPEG are nearly free of loss in a JPEG of the same tables and no other.
     for (let quality = SOURCE_JPEGS.from; quality <= SOURCE_JPEGS.to; quality++) {
@@ -202,10 +204,9 @@ class Search {
   }
 
   /** The quality of least cost: downhill from the start in steps, which are halved where no neighbour is lower. */
-  async #bestQuality(kind: LossyKind, how: LossyOptions): Promise<number> {
+  async #bestQuality(kind: LossyKind, how: LossyOptions, last: number): Promise<number> {
     let best = this.start[kind]
-    const [first, last] = STEPS[kind]
-    for (let step: number = first; step >= last; step /= 2) {
+    for (let step = FIRST_STEP; step >= last; step /= 2) {
       for (;;) {
         const around = [best, best - step, best + step].filter((quality) => quality >= 1 && quality <= 100)
         const costs = new Map<number, number>()
