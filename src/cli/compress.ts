@@ -173,5 +173,5 @@ function othersText({ tiles, codecs }: CheckSummary): string | null {
   if ((tiles - cleric) / tiles < MANY) return null
   const [name, count] = Object.entries(others).reduce((most, other) => (other[1] > most[1] ? other : most))
   const share = `${((100 * count) / tiles).toFixed(0)} % of the tiles were stored as ${CODEC_NAMES[name as PayloadKind]}`
-  return `${share}: this model was made for H&E, at low and middle qualities`
+  return `${share}: this model was made for H&E, at low and middle qualities, and that was no JPEG before`
 }
