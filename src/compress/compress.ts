@@ -230,7 +230,8 @@ const COMPRESS_CHECKS: OptionChecks<CompressOptions> = {
   },
   lossless: (value, name, options) => {
     checkFlag(value, name)
-    if (value === true && options.check === 'none') throw outOfRange('not lossless with check "none"', name, value)
+    if (value === true && options.check === 'none') throw outOfRange('no lossless with check "none"', name, value)
+    if (value === true && options.targetBpp !== undefined) throw outOfRange('no lossless with a targetBpp', name, value)
   },
   overwrite: checkFlag,
   resume: checkFlag,

@@ -118,6 +118,21 @@ test('with a floor every tile has it; without loss every pixel comes back', asyn
   }
 })
 
+test('a check that there is not, or that contradicts another option, is refused before anything is opened', async (t) => {
+  for (const [options, name] of [
+    [{ check: 'half' }, 'check'],
+    [{ check: true }, 'check'],
+    [{ check: 'none', minPsnr: 30 }, 'minPsnr'],
+    [{ check: 'none', lossless: true }, 'lossless'],
+    [{ lossless: true, targetBpp: 1 }, 'lossless'],
+    [{ lossless: true, minPsnr: 30 }, 'minPsnr'],
+    [{ minPsnr: '30' }, 'minPsnr'],
+  ] as const) {
+    const refused = compressSlide('no such slide', at('refused.cleric.tif'), options as never)
+    await t.throwsAsync(refused, { code: 'ERR_INVALID_ARGUMENT', message: new RegExp(`for ${name} `) })
+  }
+})
+
 test('a damaged tile of a classic codec fails alone, by name', async (t) => {
   const { archive } = await compressed('sound.cleric.tif')
   archive.close()
