@@ -64,9 +64,9 @@ const NO_BETTER = 0.98
 const JPEG_NEAR = 1.12
 /** One at its best setting that is as near as this may come from the very pixels of a JPEG. */
 const JPEG_ORIGIN = 1.05
-/** A form without loss may be the smallest if AVIF takes fewer bits a pixel than this, */
+/** A tile is smooth if a quick AVIF takes fewer bits a pixel than this: a form without loss may then be the smallest. */
 const FEW_BITS = 0.5
-/** or where this share of the pixels are as their left neighbour. */
+/** So may it be where this share of the pixels are as their left neighbour. */
 const FLAT = 0.25
 
 /**
@@ -99,9 +99,11 @@ export async function bestCandidate(tile: WantedTile, network: Candidate, signal
   const found = palette ? [palette] : []
   // Without loss there is always one that may be stored.
   const isAny = palette !== null || tile.mostMse < Number.POSITIVE_INFINITY
-  if (isAny || isPlain(tile.image, quick.payload.length)) found.push(await search.lossless())
+  const isSmooth = 8 * quick.payload.length < FEW_BITS * tile.image.width * tile.image.height
+  if (isAny || isSmooth || isFlat(tile.image)) found.push(await search.lossless())
   if (isNear) {
-    const needsEffort = usual.cost < NO_BETTER * quick.cost || usual.mse > tile.mostMse
+    // A smooth tile takes little time whatever the effort, which may yet gain a tenth.
+    const needsEffort = isSmooth || usual.cost < NO_BETTER * quick.cost || usual.mse > tile.mostMse
     found.push(await search.bestAvif(needsEffort), ...(await search.bestJpegs(usual.cost)))
   }
   const best = leastOf(found)
@@ -109,9 +111,8 @@ export async function bestCandidate(tile: WantedTile, network: Candidate, signal
   return best.cost < (isPoor ? 1 : BETTER) * network.cost ? best : network
 }
 
-/** Whether a tile may be smallest without loss: AVIF needs few bits for it, or many pixels are as their left neighbour. */
-function isPlain({ data, width, height }: Image, avifBytes: number): boolean {
-  if (8 * avifBytes < FEW_BITS * width * height) return true
+/** Whether many pixels are as their left neighbour. */
+function isFlat({ data }: Image): boolean {
   let equal = 0
   for (let i = 3; i < data.length; i += 3) {
     if (data[i] === data[i - 3] && data[i + 1] === data[i - 2] && data[i + 2] === data[i - 1]) equal++
