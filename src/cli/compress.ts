@@ -168,9 +168,10 @@ export function compressOutcome(session: Session, result: CompressResult) {
 }
 
 /** What is said if many tiles were not stored by the network; null if few were. */
-function othersText({ tiles, codecs }: CheckSummary): string | null {
+function othersText({ tiles, psnr, codecs }: CheckSummary): string | null {
   const { cleric = 0, ...others } = codecs
-  if ((tiles - cleric) / tiles < MANY) return null
+  // Without any loss that is as it was asked for.
+  if ((tiles - cleric) / tiles < MANY || psnr.least === Number.POSITIVE_INFINITY) return null
   const [name, count] = Object.entries(others).reduce((most, other) => (other[1] > most[1] ? other : most))
   const share = `${((100 * count) / tiles).toFixed(0)} % of the tiles were stored as ${CODEC_NAMES[name as PayloadKind]}`
   return `${share}: this model was made for H&E, at low and middle qualities, and that was no JPEG before`

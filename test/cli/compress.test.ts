@@ -64,20 +64,25 @@ test('every tile is checked unless --no-check; the summary and info tell', async
 
 test('if many tiles are not stored by the network, a line on stderr says so', async (t) => {
   const lines: string[] = []
-  for (const share of [2, 6]) {
+  for (const [share, psnr] of [
+    [2, 33.3],
+    [6, 33.3],
+    [6, Number.POSITIVE_INFINITY],
+  ] as const) {
     let tile = 0
     const codec = losslessCodec()
     codec.encodeCheckedPayload = async (image, quality) => {
       const payload = await codec.encodePayload(image, quality)
-      return { payload, psnr: 33.3, codec: tile++ % 10 < share ? 'avif' : 'cleric' }
+      return { payload, psnr, codec: tile++ % 10 < share ? 'avif' : 'cleric' }
     }
     let stderr = ''
     const io = { stdout: { write: () => {} }, stderr: { write: (text: string) => (stderr += text) }, codec }
-    const argv = ['compress', 'synthetic:800x500', '-o', at(`many-${share}.cleric.tif`), '--tile', '80']
+    const argv = ['compress', 'synthetic:800x500', '-o', at(`many-${share}-${psnr}.cleric.tif`), '--tile', '80']
     t.is(await createCli(io).run(argv), 0)
     lines.push(stderr)
   }
   t.notRegex(lines[0] as string, /stored as/)
+  t.notRegex(lines[2] as string, /stored as/)
   t.regex(lines[1] as string, /^(5\d|6\d) % of the tiles were stored as AVIF: this model was made for H&E/m)
 })
 
