@@ -9,6 +9,8 @@
  */
 import { checkOptions, type OptionChecks } from './arguments.js'
 import {
+  CHECKED_ENCODE_CHECKS,
+  type CheckedEncodeOptions,
   type CodecChoice,
   type CodecOptions,
   checkImage,
@@ -20,7 +22,7 @@ import {
   type EncodeOptions,
   type ImageInput,
 } from './codec/arguments.js'
-import type { Codec } from './codec/codec.js'
+import type { CheckedTile, Codec } from './codec/codec.js'
 import { lend } from './codec/default-codec.js'
 import type { DeviceList } from './codec/devices.js'
 import type { Image } from './image/image.js'
@@ -29,6 +31,7 @@ export { type Archive, type ArchiveOptions, openArchive } from './archive/archiv
 export type { ArchiveLevel } from './archive/archive-level.js'
 export { type GeotiffModule, type GeotiffOptions, registerWithGeotiff } from './archive/geotiff.js'
 export type { Layout } from './archive/head-writer.js'
+export type { CheckSummary, TileCheck } from './archive/tile-checks.js'
 export {
   type BadTile,
   type ValidateOptions,
@@ -36,18 +39,22 @@ export {
   validateArchive,
 } from './archive/validate.js'
 export type {
+  CheckedEncodeOptions,
   CodecChoice,
   CodecOptions,
   DecodeOptions,
   DeviceKind,
   EncodeOptions,
   ImageInput,
+  PayloadCheck,
 } from './codec/arguments.js'
-export type { Codec, PayloadCodec } from './codec/codec.js'
+export type { PayloadKind } from './codec/bitstream.js'
+export type { CheckedPayload, CheckedTile, Codec, PayloadCodec } from './codec/codec.js'
 export type { DeviceDescription, DeviceList } from './codec/devices.js'
 export type { BackgroundMode } from './compress/blank.js'
 export { type CompressOptions, type CompressResult, compressSlide } from './compress/compress.js'
 export type { CompressProgress, UnreadableTile } from './compress/progress.js'
+export type { CheckMode } from './compress/run.js'
 export type { OnBadTile } from './compress/slide-reader.js'
 export type { SearchProgress } from './compress/target-bpp.js'
 export {
@@ -110,6 +117,10 @@ const ENCODE_TILE_CHECKS: OptionChecks<EncodeOptions & TileCodecChoice> = {
   ...codecUseChecks(['encodeTile']),
   ...ENCODE_CHECKS,
 }
+const CHECKED_TILE_CHECKS: OptionChecks<CheckedEncodeOptions & TileCodecChoice> = {
+  ...codecUseChecks(['encodeCheckedTile']),
+  ...CHECKED_ENCODE_CHECKS,
+}
 const DECODE_TILE_CHECKS: OptionChecks<DecodeOptions & TileCodecChoice> = {
   ...codecUseChecks(['decodeTile']),
   ...DECODE_CHECKS,
@@ -136,7 +147,26 @@ export async function encodeTile(
 }
 
 /**
- * The pixels of a tile that {@link encodeTile} made.
+ * {@link encodeTile} that knows how near the tile comes to the image, and that stores what the network does badly (text,
+ * pen, fluorescence ...) by a classic codec: what costs least in bits + lambda * error, lambda being that of the quality.
+ *
+ * @returns the bytes, the PSNR in dB of what they decode to (Infinity if unchanged), and the codec that stores the tile
+ * @throws as `encodeTile`
+ * @example
+ * const { bytes, psnr, codec } = await encodeCheckedTile({ data, width: 512, height: 512 }, { minPsnr: 35 })
+ */
+export async function encodeCheckedTile(
+  image: ImageInput,
+  options: CheckedEncodeOptions & TileCodecChoice = {},
+): Promise<CheckedTile> {
+  const checked = checkImage(image)
+  const { quality, minPsnr, lossless, signal, ...choice } = checkOptions(options, CHECKED_TILE_CHECKS)
+  using loan = await lend({ ...choice, signal })
+  return await loan.codec.encodeCheckedTile(checked, { quality, minPsnr, lossless, signal })
+}
+
+/**
+ * The pixels of a tile that {@link encodeTile} or {@link encodeCheckedTile} made.
  *
  * @throws CorruptDataError ERR_CORRUPT_TILE; UnsupportedError ERR_MODEL_MISMATCH; TypeError; DeviceError; AbortedError
  * @example

@@ -37,6 +37,7 @@ const CALLS: Record<string, readonly [call: (options: unknown) => unknown, missp
   openSlide: [(o) => cleric.openSlide('synthetic:9x9', wrong(o)), 'singal', 'signal'],
   openCodec: [(o) => cleric.openCodec(wrong(o)), 'devices', 'device'],
   encodeTile: [(o) => cleric.encodeTile(image, wrong(o)), 'qualty', 'quality'],
+  encodeCheckedTile: [(o) => cleric.encodeCheckedTile(image, wrong(o)), 'losless', 'lossless'],
   decodeTile: [(o) => cleric.decodeTile(new Uint8Array(9), wrong(o)), 'adaptor', 'adapter'],
   compareSlides: [(o) => cleric.compareSlides(slide, slide, wrong(o)), 'onprogress', 'onProgress'],
   registerWithGeotiff: [(o) => cleric.registerWithGeotiff(geotiff, wrong(o)), 'modell', 'model'],

@@ -31,6 +31,7 @@ test('it exports what the documentation says', (t) => {
     'compareSlides',
     'compressSlide',
     'decodeTile',
+    'encodeCheckedTile',
     'encodeTile',
     'exportSlide',
     'listDevices',

@@ -1,10 +1,12 @@
 /** The commands `cleric bench ...`: a package of their own, as cleric itself needs neither them nor what they need. */
 import type { Cli } from 'cleric/internal'
+import { addFallbackBench } from './commands/fallback.js'
 import { addQualityBenches } from './commands/quality.js'
 import { addSpeedBench } from './commands/speed.js'
 
 /** Called by cleric's command line. */
 export function addCommands(cli: Cli): void {
   addQualityBenches(cli)
+  addFallbackBench(cli)
   addSpeedBench(cli)
 }

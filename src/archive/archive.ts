@@ -27,6 +27,7 @@ import type { Description } from './description.js'
 import { type OpenedHead, readHead } from './head-reader.js'
 import type { ChecksummedImage, Layout } from './head-writer.js'
 import { type BadBytes, type Batch, badBytesOf, batchesOf, CHANGED_BYTES, isIntact, partsOf } from './parts.js'
+import { type CheckSummary, decodeCheck, summarise, type TileCheck } from './tile-checks.js'
 
 export interface ArchiveOptions extends CodecChoice {
   /** An open codec to decode with; it isn't closed with the archive. Default: one that all of the program shares. */
@@ -156,6 +157,20 @@ export class Archive implements SlideSource, Disposable {
   /** Bits a pixel, over the pixels of all levels. */
   get bpp(): number {
     return (8 * this.bytes) / this.levels.reduce((sum, { width, height }) => sum + width * height, 0)
+  }
+
+  /** How near the tiles came to the slide when they were written; null if they weren't checked. */
+  get checks(): CheckSummary | null {
+    return summarise(this.#head.indexes)
+  }
+
+  /** The check of one tile; null if it isn't stored, or wasn't checked. */
+  tileCheck(level: number, column: number, row: number): TileCheck | null {
+    checkInteger(level, 'level', 0, this.levels.length - 1)
+    const index = this.#head.indexes[level] as TileIndex
+    checkInteger(column, 'column', 0, index.columns - 1)
+    checkInteger(row, 'row', 0, index.rows - 1)
+    return decodeCheck(index.checks, row * index.columns + column)
   }
 
   /** @throws CorruptDataError ERR_CORRUPT_TILE naming the tile; UnsupportedError ERR_MODEL_MISMATCH */

@@ -125,6 +125,9 @@ function interpret(head: TiffHead, headLength: number, fileLength: number): Open
     indexes: stored.map(({ index, directory }, i) => {
       const colours = directory.bytes(TAGS.ClericTileColours, 4 * index.length.length)
       index.colours.set(colours)
+      if (directory.has(TAGS.ClericTileChecks)) {
+        index.checks.set(directory.bytes(TAGS.ClericTileChecks, 2 * index.length.length))
+      }
       for (const [at, length] of index.length.entries()) {
         if (isStoredKind(kindOf(index, at)) === length > 0) continue
         throw head.corrupt(`the ${place(index, at, `level ${i}`)} is both stored and left out`)

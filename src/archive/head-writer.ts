@@ -38,6 +38,8 @@ export interface Contents {
   /** The JPEG pyramid, finest level first; empty in the strict layout. */
   readonly overview: readonly { readonly level: Level; readonly index: TileIndex }[]
   readonly images: readonly ChecksummedImage[]
+  /** Whether tiles were compared with the slide while they were written. */
+  readonly isChecked: boolean
   readonly fileLength: number
 }
 
@@ -47,7 +49,7 @@ const OVERVIEW_DESCRIPTION = ascii(
 
 /** Bytes of the head. Their number depends on sizes and facts, not on where tiles are or how long. */
 export function encodeHead(contents: Contents): Uint8Array {
-  const { layout, description, iccProfile, indexes, overview, images, fileLength } = contents
+  const { layout, description, iccProfile, indexes, overview, images, isChecked, fileLength } = contents
   const icc = iccProfile ? undefinedBytes(iccProfile) : null
   const seal = new Float64Array(3)
   const sealField = long8(seal)
@@ -66,6 +68,7 @@ export function encodeHead(contents: Contents): Uint8Array {
       [TAGS.ClericTileHead, tileHead],
       [TAGS.ClericTileColours, byteField(index.colours)],
       [TAGS.ClericChecksums, long(index.checksum)],
+      ...optionalField(TAGS.ClericTileChecks, isChecked ? byteField(index.checks) : null),
     ]
   })
   const original = description.properties['tiff.ImageDescription'] ?? description.properties['openslide.comment']

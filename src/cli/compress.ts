@@ -1,13 +1,17 @@
 import { type Command, Option } from 'commander'
 import { LAYOUTS, type Layout } from '../archive/head-writer.js'
+import type { CheckSummary } from '../archive/tile-checks.js'
 import type { CodecChoice } from '../codec/arguments.js'
+import type { PayloadKind } from '../codec/bitstream.js'
 import { DEFAULT_QUALITY } from '../codec/gain.js'
 import { BACKGROUND_MODES, type BackgroundMode } from '../compress/blank.js'
 import { type CompressOptions, type CompressResult, compressSlide } from '../compress/compress.js'
+import { CHECK_MODES, type CheckMode } from '../compress/run.js'
 import { ON_BAD_TILE, type OnBadTile } from '../compress/slide-reader.js'
 import { isResumable } from '../compress/writer.js'
 import { nameOf } from '../files/byte-source.js'
 import type { SlideChoice } from '../slide/choice.js'
+import { CODEC_NAMES, checksText } from './checks-text.js'
 import { type Cli, cacheDirOption, codecOptions, type Session } from './cli.js'
 import { WithHint } from './failure.js'
 import { byteSize, duration, levelList, numberFrom, oneOf, positiveNumber, rateText, tileSide } from './quantities.js'
@@ -25,6 +29,10 @@ interface Options extends CodecChoice, SlideChoice {
   readonly layout: Layout
   readonly onBadTile: OnBadTile
   readonly cacheDir?: string
+  /** false: `--no-check`. */
+  readonly check: CheckMode | false
+  readonly minPsnr?: number
+  readonly lossless?: boolean
   readonly resume?: boolean
   readonly overwrite?: boolean
 }
@@ -35,7 +43,7 @@ export function addCompress(cli: Cli): void {
     'Compress a slide into an archive',
     (command) =>
       codecOptions(
-        rateOptions(
+        qualityOptions(
           cacheDirOption(slideOptions(command)).option(
             '-o, --output <file>',
             'archive to write (default: the name of the slide with .cleric.tif)',
@@ -68,25 +76,34 @@ export function addCompress(cli: Cli): void {
       ),
     async (session, { output: named, ...options }, slide) => {
       const output = named ?? `${nameOf(slide as string).replace(/\.[^.]*$/, '')}.cleric.tif`
-      return compressOutcome(await compressWithProgress(session, slide as string, output, options))
+      return compressOutcome(session, await compressWithProgress(session, slide as string, output, options))
     },
     'cleric compress slide.svs -o slide.cleric.tif --quality 60',
   )
 }
 
-/** The options of the rate. */
-export function rateOptions(command: Command): Command {
+/** The options of rate and quality. */
+export function qualityOptions(command: Command): Command {
   const target = new Option('--target-bpp <number>', 'instead of a quality: the bits a pixel that the file is to have')
   return command
     .option('--quality <number>', `0 (smallest) to 100 (best) (default: ${DEFAULT_QUALITY})`, numberFrom(0, 100))
     .addOption(target.argParser(positiveNumber(24)).conflicts('quality'))
+    .option(
+      '--check <how>',
+      'compare every tile with the slide, and decode some from their bytes alone: sample, or full (all)',
+      oneOf(CHECK_MODES),
+      'sample' as const,
+    )
+    .option('--no-check', 'store what the network encodes, unseen')
+    .option('--min-psnr <dB>', 'PSNR that every tile has at least, where need be without loss', positiveNumber(100))
+    .addOption(new Option('--lossless', 'store every tile without loss').conflicts(['quality', 'targetBpp', 'minPsnr']))
 }
 
 export async function compressWithProgress(
   session: Session,
   slide: Parameters<typeof compressSlide>[0],
   output: string,
-  { model, device, adapter, ...options }: CompressOptions,
+  { model, device, adapter, check, ...options }: Omit<CompressOptions, 'check'> & { check?: CheckMode | false },
 ): Promise<CompressResult> {
   const search = session.progress('find the quality')
   const progress = session.progress('compress')
@@ -94,6 +111,7 @@ export async function compressWithProgress(
   try {
     const result = await compressSlide(slide, output, {
       ...options,
+      check: check === false ? 'none' : check,
       ...session.codec({ model, device, adapter }),
       signal: session.signal,
       onProgress: ({ tiles, totalTiles, pixels, totalPixels, bytes }) => {
@@ -126,19 +144,35 @@ export async function compressWithProgress(
   }
 }
 
-export function compressOutcome(result: CompressResult) {
+/** Share of tiles stored by classic codecs from which on the model is said to be the wrong one. */
+const MANY = 0.25
+
+export function compressOutcome(session: Session, result: CompressResult) {
   const { output, bytes, sourceBytes, bpp, quality, seconds, tiles, blankTiles, device, deviceBusy } = result
-  const { resumedTiles, unreadableTiles } = result
+  const { resumedTiles, unreadableTiles, checks } = result
   const counts = [
     `${blankTiles} blank`,
     ...(resumedTiles > 0 ? [`${resumedTiles} from the interrupted run`] : []),
     ...(unreadableTiles.length > 0 ? [`${unreadableTiles.length} unreadable in the slide`] : []),
   ]
+  const others = checks && othersText(checks)
+  if (others !== null) session.warn(others)
   return {
     json: result,
     text: [
       `${output}: ${byteSize(bytes)}, quality ${quality}, ${rateText(bpp, sourceBytes > 0 ? sourceBytes / bytes : null)}`,
       `${tiles} tiles (${counts.join(', ')}) in ${duration(seconds)} on ${device}, busy ${(100 * deviceBusy).toFixed(0)} %`,
+      ...(checks ? [`every tile was decoded and checked: ${checksText(checks)}`] : []),
     ].join('\n'),
   }
+}
+
+/** What is said if many tiles were not stored by the network; null if few were. */
+function othersText({ tiles, psnr, codecs }: CheckSummary): string | null {
+  const { cleric = 0, ...others } = codecs
+  // Without any loss that is as it was asked for.
+  if ((tiles - cleric) / tiles < MANY || psnr.least === Number.POSITIVE_INFINITY) return null
+  const [name, count] = Object.entries(others).reduce((most, other) => (other[1] > most[1] ? other : most))
+  const share = `${((100 * count) / tiles).toFixed(0)} % of the tiles were stored as ${CODEC_NAMES[name as PayloadKind]}`
+  return `${share}: this model was made for H&E, at low and middle qualities, and that was no JPEG before`
 }

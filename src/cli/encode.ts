@@ -1,8 +1,9 @@
 import type { CodecChoice } from '../codec/arguments.js'
+import type { CheckMode } from '../compress/run.js'
 import type { SlideChoice } from '../slide/choice.js'
 import { openSlide } from '../slide/open.js'
 import { type Cli, cacheDirOption, codecOptions } from './cli.js'
-import { compressOutcome, compressWithProgress, rateOptions } from './compress.js'
+import { compressOutcome, compressWithProgress, qualityOptions } from './compress.js'
 import { tileSide } from './quantities.js'
 import { slideOptions } from './slide-options.js'
 
@@ -12,6 +13,9 @@ interface Options extends CodecChoice, SlideChoice {
   readonly targetBpp?: number
   readonly tile: number
   readonly cacheDir?: string
+  readonly check: CheckMode | false
+  readonly minPsnr?: number
+  readonly lossless?: boolean
   readonly resume?: boolean
   readonly overwrite?: boolean
 }
@@ -22,7 +26,7 @@ export function addEncode(cli: Cli): void {
     'Compress one image of any size',
     (command) =>
       codecOptions(
-        rateOptions(
+        qualityOptions(
           cacheDirOption(slideOptions(command)).option(
             '-o, --output <file>',
             'file to write (default: the name of the image with .cleric)',
@@ -38,7 +42,7 @@ export function addEncode(cli: Cli): void {
       try {
         // A single image needs no overview.
         const imageOptions = { ...options, levels: [0], background: 'keep', layout: 'strict' } as const
-        return compressOutcome(await compressWithProgress(session, source, output, imageOptions))
+        return compressOutcome(session, await compressWithProgress(session, source, output, imageOptions))
       } finally {
         source.close()
       }

@@ -4,8 +4,9 @@ import { SlideError } from '../errors.js'
 import type { SlideChoice } from '../slide/choice.js'
 import { contentsOf } from '../slide/open.js'
 import { type HeldImage, type SlideSource, warningsOf } from '../slide/source.js'
+import { checksText } from './checks-text.js'
 import type { Cli, Session } from './cli.js'
-import { byteSize, rateText, table } from './quantities.js'
+import { byteSize, decibels, rateText, table } from './quantities.js'
 import { choiceOf, slideOptions } from './slide-options.js'
 
 export function addInfo(cli: Cli): void {
@@ -82,6 +83,7 @@ function facts(file: Archive | SlideSource) {
       const { tiles = null, blankTiles = null, unreadableTiles = null, bytes = null } = archive?.levels[i] ?? {}
       return { width, height, downsample, tiles, blankTiles, unreadableTiles, bytes }
     }),
+    checks: archive?.checks ?? null,
     associatedImages: [...file.associatedImages],
     properties: { ...file.properties },
     contents: (file as SlideSource).contents ?? null,
@@ -109,6 +111,13 @@ function text(file: Archive | SlideSource, json: ReturnType<typeof facts>): stri
   lines.push('', table([heads.slice(0, rows[0]?.length), ...rows]))
   if (json.contents) lines.push('', contentsTable(json.contents))
   if (json.warnings.length > 0) lines.push('', ...json.warnings)
+  if (json.checks) {
+    lines.push('', `PSNR of the tiles when they were written: ${checksText(json.checks)}`)
+    const places = json.checks.worst.map(({ level, column, row, psnr, codec }) =>
+      [level, column, row, decibels(psnr), codec ?? 'unknown'].map(String),
+    )
+    lines.push('', table([['level', 'column', 'row', 'worst', 'stored by'], ...places]))
+  }
   if (json.associatedImages.length > 0) lines.push('', `associated images: ${json.associatedImages.join(', ')}`)
   const properties = Object.entries(json.properties).sort(([a], [b]) => (a < b ? -1 : 1))
   if (properties.length > 0) lines.push('', ...properties.map(([key, value]) => `${key}: ${oneLine(value)}`))

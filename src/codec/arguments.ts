@@ -4,16 +4,18 @@
  */
 import {
   checkBytes,
+  checkFlag,
   checkInteger,
   checkNumber,
   checkOneOf,
+  checkPositive,
   checkSignal,
   checkString,
   type OptionChecks,
   outOfRange,
   wrongType,
 } from '../arguments.js'
-import type { Image } from '../image/image.js'
+import type { Image, Size } from '../image/image.js'
 import { MAX_TILE_SIDE } from './bitstream.js'
 
 /** Where the network may run. */
@@ -54,6 +56,25 @@ export interface EncodeOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** What must hold of a tile that is checked while it is encoded. */
+export interface TileFloor {
+  /** PSNR in dB, above 0 and up to 100, that the tile has at least: by another codec, and where need be without loss. */
+  readonly minPsnr?: number | undefined
+  /** Whether the tile is stored without any loss; then `quality` and `minPsnr` are of no meaning. */
+  readonly lossless?: boolean | undefined
+}
+
+export interface CheckedEncodeOptions extends EncodeOptions, TileFloor {}
+
+/** How a payload is checked. */
+export interface PayloadCheck extends TileFloor {
+  /** The part, from the top left, that is ever shown, and that the error is of; default all. */
+  readonly shown?: Size | undefined
+  /** Whether the payload is also decoded from its bytes alone, as a reader does it, and compared. */
+  readonly verify?: boolean | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
 export interface DecodeOptions {
   readonly signal?: AbortSignal | undefined
 }
@@ -84,6 +105,33 @@ export const DECODE_CHECKS: OptionChecks<DecodeOptions> = { signal: checkSignal 
 export const ENCODE_CHECKS: OptionChecks<EncodeOptions> = {
   ...DECODE_CHECKS,
   quality: (value, name) => checkNumber(value, name, 0, 100),
+}
+
+/** The options of a floor. */
+export const FLOOR_CHECKS: OptionChecks<TileFloor> = {
+  minPsnr: (value, name, { lossless }) => {
+    checkPositive(value, name, 100)
+    if (lossless === true) throw outOfRange('no minPsnr with lossless', name, value)
+  },
+  lossless: checkFlag,
+}
+
+/** The options of `encodeCheckedTile`. */
+export const CHECKED_ENCODE_CHECKS: OptionChecks<CheckedEncodeOptions> = { ...ENCODE_CHECKS, ...FLOOR_CHECKS }
+
+/** The options of a codec's `encodeCheckedPayload`. */
+export function payloadChecks({ width, height }: Size): OptionChecks<PayloadCheck> {
+  return {
+    ...FLOOR_CHECKS,
+    shown: (value, name) => {
+      if (typeof value !== 'object' || value === null) throw wrongType('{ width, height }', name, value)
+      const shown = value as Readonly<Record<string, unknown>>
+      checkInteger(shown.width, `${name}.width`, 1, width)
+      checkInteger(shown.height, `${name}.height`, 1, height)
+    },
+    verify: checkFlag,
+    signal: checkSignal,
+  }
 }
 
 /**

@@ -3,11 +3,11 @@
  *
  * Payload (what an archive stores a tile as):
  *
- *     u8  stream version (1)
- *     u8  255 - version, which tells a later version from damage
- *     u32 CRC-32C of the symbols, int16 each, in coding order
- *     u32 n, length of the entropy-coded data in bytes
- *     u8[n] rANS stream: z_hat channel by channel, then for every slice the anchors and the non-anchors
+ *     u8  kind (1 to 5)
+ *     u8  255 - kind, which tells a later kind from damage
+ *     u32 CRC-32C: kind 1 of the symbols, int16 each, in coding order; others of the stream
+ *     u32 n, length of the stream in bytes
+ *     u8[n] stream; kind 1: rANS, z_hat channel by channel, then for every slice the anchors and the non-anchors
  *
  * A tile by itself (`encodeTile`) has a head in front, which an archive stores once for all its tiles:
  *
@@ -20,8 +20,14 @@ import { CorruptDataError, UnsupportedError } from '../errors.js'
 /** Longest side of a tile in pixels; bounds what a hostile head can make a decoder allocate. */
 export const MAX_TILE_SIDE = 1024
 
-const STREAM_VERSION = 1
-const PAYLOAD_HEAD_BYTES = 10
+/** What the stream of a payload is, by the number that begins it. Readers that don't know a number refuse the tile. */
+export const PAYLOAD_KINDS = { cleric: 1, avif: 2, webp: 3, jpeg: 4, palette: 5 } as const
+export type PayloadKind = keyof typeof PAYLOAD_KINDS
+
+const HEAD_VERSION = 1
+const LAST_KIND = Math.max(...Object.values(PAYLOAD_KINDS))
+/** Bytes before the stream of a payload. */
+export const PAYLOAD_HEAD_BYTES = 10
 const TILE_MAGIC = 0x54524c43 // "CLRT"
 const TILE_HEAD_BYTES = 26
 const TILE_CRC_AT = 22
@@ -37,6 +43,7 @@ export interface TileHead {
 }
 
 export interface Payload {
+  readonly kind: PayloadKind
   readonly crc: number
   readonly stream: Uint8Array
 }
@@ -46,53 +53,66 @@ export function modelId(hash: string): string {
   return hash.slice(0, 2 * MODEL_ID_BYTES)
 }
 
-function corrupt(what: string): CorruptDataError {
-  return new CorruptDataError('ERR_CORRUPT_TILE', `The tile is damaged: ${what}`)
+export function corruptTile(what: string, cause?: Error): CorruptDataError {
+  return new CorruptDataError('ERR_CORRUPT_TILE', `The tile is damaged: ${what}`, cause && { cause })
 }
 
-function writeVersion(view: DataView, at: number): void {
-  view.setUint8(at, STREAM_VERSION)
-  view.setUint8(at + 1, 255 - STREAM_VERSION)
+function writeVersion(view: DataView, at: number, version: number): void {
+  view.setUint8(at, version)
+  view.setUint8(at + 1, 255 - version)
 }
 
-function checkVersion(view: DataView, at: number): void {
+function readVersion(view: DataView, at: number, last: number): number {
   const version = view.getUint8(at)
-  if (version < 1 || view.getUint8(at + 1) !== 255 - version) throw corrupt('its head makes no sense')
-  if (version > STREAM_VERSION) {
-    throw new UnsupportedError(
-      'ERR_ARCHIVE_UNSUPPORTED',
-      `Tile version ${version}; this version reads up to ${STREAM_VERSION}`,
-    )
-  }
+  if (version < 1 || view.getUint8(at + 1) !== 255 - version) throw corruptTile('its head makes no sense')
+  if (version <= last) return version
+  throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `Tile version ${version}; this version reads up to ${last}`)
 }
 
-export function writePayload({ crc, stream }: Payload): Uint8Array {
+/** @param crc of the symbols that the network's stream codes */
+export function writePayload({ kind, crc, stream }: Payload): Uint8Array {
   const bytes = new Uint8Array(PAYLOAD_HEAD_BYTES + stream.length)
   const view = new DataView(bytes.buffer)
-  writeVersion(view, 0)
+  writeVersion(view, 0, PAYLOAD_KINDS[kind])
   view.setUint32(2, crc, true)
   view.setUint32(6, stream.length, true)
   bytes.set(stream, PAYLOAD_HEAD_BYTES)
   return bytes
 }
 
-/** @throws CorruptDataError ERR_CORRUPT_TILE; UnsupportedError ERR_ARCHIVE_UNSUPPORTED for a later stream version */
+/** The kind of a payload that this program wrote. */
+export function kindOfPayload(payload: Uint8Array): PayloadKind {
+  return kindOfNumber(payload[0] as number) as PayloadKind
+}
+
+/** The kind of a number; undefined for one that isn't known. */
+export function kindOfNumber(number: number): PayloadKind | undefined {
+  return (Object.keys(PAYLOAD_KINDS) as PayloadKind[]).find((kind) => PAYLOAD_KINDS[kind] === number)
+}
+
+/**
+ * Takes a payload apart, and checks the checksum of what isn't the network's: of that only the symbols have one.
+ *
+ * @throws CorruptDataError ERR_CORRUPT_TILE; UnsupportedError ERR_ARCHIVE_UNSUPPORTED for a later kind
+ */
 export function readPayload(bytes: Uint8Array): Payload {
-  if (bytes.length < PAYLOAD_HEAD_BYTES) throw corrupt(`${bytes.length} bytes are too few`)
+  if (bytes.length < PAYLOAD_HEAD_BYTES) throw corruptTile(`${bytes.length} bytes are too few`)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  checkVersion(view, 0)
-  const length = view.getUint32(6, true)
-  if (length !== bytes.length - PAYLOAD_HEAD_BYTES) {
-    throw corrupt(`its head promises ${length} bytes of data, ${bytes.length - PAYLOAD_HEAD_BYTES} are there`)
+  const kind = kindOfNumber(readVersion(view, 0, LAST_KIND)) as PayloadKind
+  const [crc, length] = [view.getUint32(2, true), view.getUint32(6, true)]
+  const stream = bytes.subarray(PAYLOAD_HEAD_BYTES)
+  if (length !== stream.length) {
+    throw corruptTile(`its head promises ${length} bytes of data, ${stream.length} are there`)
   }
-  return { crc: view.getUint32(2, true), stream: bytes.subarray(PAYLOAD_HEAD_BYTES) }
+  if (kind !== 'cleric' && crc32c(stream) !== crc) throw corruptTile('its checksum does not agree')
+  return { kind, crc, stream }
 }
 
 export function writeTile(head: TileHead, payload: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(TILE_HEAD_BYTES + payload.length)
   const view = new DataView(bytes.buffer)
   view.setUint32(0, TILE_MAGIC, true)
-  writeVersion(view, 4)
+  writeVersion(view, 4, HEAD_VERSION)
   view.setUint16(6, head.width, true)
   view.setUint16(8, head.height, true)
   view.setFloat32(10, head.quality, true)
@@ -104,12 +124,12 @@ export function writeTile(head: TileHead, payload: Uint8Array): Uint8Array {
 
 /** @throws CorruptDataError ERR_CORRUPT_TILE; UnsupportedError ERR_ARCHIVE_UNSUPPORTED for a later version */
 export function readTile(bytes: Uint8Array): { head: TileHead; payload: Uint8Array } {
-  if (bytes.length < TILE_HEAD_BYTES) throw corrupt(`${bytes.length} bytes are too few`)
+  if (bytes.length < TILE_HEAD_BYTES) throw corruptTile(`${bytes.length} bytes are too few`)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (view.getUint32(0, true) !== TILE_MAGIC) throw corrupt('it does not begin with "CLRT"')
-  checkVersion(view, 4)
+  if (view.getUint32(0, true) !== TILE_MAGIC) throw corruptTile('it does not begin with "CLRT"')
+  readVersion(view, 4, HEAD_VERSION)
   if (view.getUint32(TILE_CRC_AT, true) !== crc32c(bytes.subarray(0, TILE_CRC_AT))) {
-    throw corrupt('the checksum of its head does not agree')
+    throw corruptTile('the checksum of its head does not agree')
   }
   const head: TileHead = {
     width: view.getUint16(6, true),
@@ -118,8 +138,8 @@ export function readTile(bytes: Uint8Array): { head: TileHead; payload: Uint8Arr
     modelId: Buffer.from(bytes.subarray(14, 14 + MODEL_ID_BYTES)).toString('hex'),
   }
   if (head.width < 1 || head.height < 1 || head.width > MAX_TILE_SIDE || head.height > MAX_TILE_SIDE) {
-    throw corrupt(`${head.width} x ${head.height} pixels`)
+    throw corruptTile(`${head.width} x ${head.height} pixels`)
   }
-  if (!(head.quality >= 0 && head.quality <= 100)) throw corrupt(`quality ${head.quality}`)
+  if (!(head.quality >= 0 && head.quality <= 100)) throw corruptTile(`quality ${head.quality}`)
   return { head, payload: bytes.subarray(TILE_HEAD_BYTES) }
 }

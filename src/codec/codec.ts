@@ -4,11 +4,14 @@
 import { checkNumber, checkOptions, checkSignal } from '../arguments.js'
 import { untilAborted } from '../concurrency/abort.js'
 import { Turns } from '../concurrency/turns.js'
-import { ClericError, throwIfAborted } from '../errors.js'
+import { ClericError, CorruptDataError, DeviceError, throwIfAborted } from '../errors.js'
 import type { Image } from '../image/image.js'
-import { loadModel } from '../model/model.js'
+import { loadModel, type Model } from '../model/model.js'
+import { promisedError, type TissueErrors } from '../model/promise.js'
 import type { Backend } from '../network/graph.js'
 import {
+  CHECKED_ENCODE_CHECKS,
+  type CheckedEncodeOptions,
   CODEC_CHECKS,
   type CodecOptions,
   checkImage,
@@ -19,13 +22,16 @@ import {
   ENCODE_CHECKS,
   type EncodeOptions,
   type ImageInput,
+  type PayloadCheck,
   type PayloadTile,
+  payloadChecks,
 } from './arguments.js'
-import { modelId, readTile, writeTile } from './bitstream.js'
+import { modelId, type PayloadKind, readTile, writeTile } from './bitstream.js'
+import { bestCandidate, bestLossless, type Candidate, networkCandidate } from './choice.js'
 import { openBackend } from './devices.js'
 import { DEFAULT_QUALITY } from './gain.js'
 import { modelMismatch } from './model-mismatch.js'
-import { TileCodec } from './tile-codec.js'
+import { type EncodedTile, TileCodec } from './tile-codec.js'
 
 /**
  * Encodes and decodes tiles. Calls may overlap: a few run at a time, the others wait for their turn. The results
@@ -57,14 +63,45 @@ export interface Codec extends Disposable {
   decodeTile(bytes: Uint8Array, options?: DecodeOptions): Promise<Image>
   /** A tile without its head, for containers that store model and quality once. */
   encodePayload(image: ImageInput, quality: number, signal?: AbortSignal): Promise<Uint8Array>
-  /** The inverse of {@link encodePayload}. */
+  /**
+   * {@link encodeTile} that knows how near the tile comes to the image, for the price of decoding its pixels: and that
+   * stores what the network does badly by a classic codec, so that text, pen, fluorescence and the like come back as
+   * well as tissue does.
+   */
+  encodeCheckedTile(image: ImageInput, options?: CheckedEncodeOptions): Promise<CheckedTile>
+  /**
+   * {@link encodePayload}, likewise.
+   *
+   * @throws ERR_DEVICE_INEXACT if it is to be verified, and the bytes don't decode to what was encoded
+   */
+  encodeCheckedPayload(image: ImageInput, quality: number, check?: PayloadCheck): Promise<CheckedPayload>
+  /** The inverse of {@link encodePayload} and {@link encodeCheckedPayload}. */
   decodePayload(payload: Uint8Array, tile: PayloadTile, signal?: AbortSignal): Promise<Image>
   /** Frees the device; calls that run or wait reject with ERR_CLOSED. */
   close(): void
 }
 
+/** How near a tile comes to its image, and by which codec. */
+interface Checked {
+  /** dB over what is shown; Infinity if it comes back unchanged. Another device's pixels may be off by 1 of 255. */
+  readonly psnr: number
+  readonly codec: PayloadKind
+}
+
+export interface CheckedTile extends Checked {
+  /** Self-contained, as from `encodeTile`. */
+  readonly bytes: Uint8Array
+}
+
+export interface CheckedPayload extends Checked {
+  readonly payload: Uint8Array
+}
+
 /** The part of a codec that archives use. */
-export type PayloadCodec = Pick<Codec, 'model' | 'device' | 'tilesInFlight' | 'encodePayload' | 'decodePayload'>
+export type PayloadCodec = Pick<
+  Codec,
+  'model' | 'device' | 'tilesInFlight' | 'encodePayload' | 'encodeCheckedPayload' | 'decodePayload'
+>
 
 /**
  * Opens a model on a device.
@@ -87,24 +124,35 @@ async function open({ model: file, device = 'auto', adapter, signal }: CodecOpti
   throwIfAborted(signal)
   const backend = await openBackend(device, model, { adapter, signal })
   try {
-    return new QueuedCodec(model.name, model.hash, backend, new TileCodec(model, backend))
+    return new QueuedCodec(model, backend, new TileCodec(model, backend))
   } catch (error) {
     backend.close()
     throw error
   }
 }
 
+/** Mean squared error of 8-bit values at a PSNR in dB. */
+function mseOf(psnr: number): number {
+  return 255 ** 2 / 10 ** (psnr / 10)
+}
+
+function checkOf({ payload, kind, mse }: Candidate): CheckedPayload {
+  return { payload, psnr: mse === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10(255 ** 2 / mse), codec: kind }
+}
+
 class QueuedCodec implements Codec {
   readonly model: Codec['model']
   readonly device: Codec['device']
   readonly tilesInFlight: number
+  readonly #tissueErrors: TissueErrors
   readonly #backend: Backend
   readonly #tiles: TileCodec
   readonly #turns: Turns
   #closed = false
 
-  constructor(name: string, hash: string, backend: Backend, tiles: TileCodec) {
+  constructor({ name, hash, tissueErrors }: Model, backend: Backend, tiles: TileCodec) {
     this.model = { name, hash }
+    this.#tissueErrors = tissueErrors
     this.device = { kind: backend.kind, name: backend.name }
     this.tilesInFlight = backend.tilesInFlight
     this.#backend = backend
@@ -124,6 +172,14 @@ class QueuedCodec implements Codec {
     return writeTile({ width, height, quality, modelId: modelId(this.model.hash) }, payload)
   }
 
+  async encodeCheckedTile(input: ImageInput, options: CheckedEncodeOptions = {}): Promise<CheckedTile> {
+    const image = checkImage(input)
+    const { quality = DEFAULT_QUALITY, ...check } = checkOptions(options, CHECKED_ENCODE_CHECKS)
+    const { payload, ...rest } = await this.#encodeChecked(image, quality, check)
+    const { width, height } = image
+    return { bytes: writeTile({ width, height, quality, modelId: modelId(this.model.hash) }, payload), ...rest }
+  }
+
   async decodeTile(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Image> {
     const checked = checkTileBytes(bytes, 'bytes')
     const { signal } = checkOptions(options, DECODE_CHECKS)
@@ -138,6 +194,12 @@ class QueuedCodec implements Codec {
     const image = checkImage(input)
     checkNumber(quality, 'quality', 0, 100)
     return this.#encode(image, quality, checkSignal(signal))
+  }
+
+  async encodeCheckedPayload(input: ImageInput, quality: number, check: PayloadCheck = {}): Promise<CheckedPayload> {
+    const image = checkImage(input)
+    checkNumber(quality, 'quality', 0, 100)
+    return this.#encodeChecked(image, quality, checkOptions(check, payloadChecks(image)))
   }
 
   async decodePayload(payload: Uint8Array, tile: PayloadTile, signal?: AbortSignal): Promise<Image> {
@@ -161,6 +223,35 @@ class QueuedCodec implements Codec {
     // A tile's head stores a float32: both sides must interpolate the same gains.
     const stored = Math.fround(quality)
     return this.#queue(() => this.#tiles.encode(image, stored, signal), signal)
+  }
+
+  async #encodeChecked(image: Image, quality: number, check: PayloadCheck): Promise<CheckedPayload> {
+    const { shown = image, minPsnr, lossless = false, verify = false, signal } = check
+    const stored = Math.fround(quality)
+    const mostMse = minPsnr === undefined ? Number.POSITIVE_INFINITY : mseOf(minPsnr)
+    const tile = { image, shown, quality: stored, promisedMse: promisedError(this.#tissueErrors, stored), mostMse }
+    if (lossless) {
+      this.#mustBeOpen()
+      return checkOf(await bestLossless(tile, signal))
+    }
+    const encoded = await this.#queue(() => this.#tiles.encodeChecked(image, stored, signal), signal)
+    const network = networkCandidate(tile, encoded)
+    // Classic codecs run on threads of their own, so they take no turn.
+    const best = await bestCandidate(tile, network, signal)
+    if (verify && best === network) await this.#verify(encoded, { ...image, quality }, signal)
+    return checkOf(best)
+  }
+
+  /** Decodes the payload from its bytes alone. */
+  async #verify({ payload, decoded }: EncodedTile, tile: PayloadTile, signal: AbortSignal | undefined): Promise<void> {
+    const fault = (cause?: unknown) =>
+      new DeviceError('ERR_DEVICE_INEXACT', 'A tile does not decode to what was encoded: is the device faulty?', {
+        cause,
+      })
+    const read = await this.#decode(payload, tile, signal).catch((error: unknown) => {
+      throw error instanceof CorruptDataError ? fault(error) : error
+    })
+    if (Buffer.compare(read.data, decoded.data) !== 0) throw fault()
   }
 
   #decode(payload: Uint8Array, tile: PayloadTile, signal: AbortSignal | undefined): Promise<Image> {

@@ -13,10 +13,12 @@ import {
   type EncoderGraph,
   encoderGraph,
   PAD_MULTIPLE,
+  type Reconstruction,
 } from '../network/cleric.js'
 import type { ModelConfig } from '../network/config.js'
 import type { Backend, Executable, Parameters, PortData, Tensor } from '../network/graph.js'
 import { type Payload, readPayload, writePayload } from './bitstream.js'
+import { decodeClassic } from './classic.js'
 import { type CodingOrder, codingOrder, gather, scatter } from './coding-order.js'
 import { ExecutablePool } from './executable-pool.js'
 import { gainsAt } from './gain.js'
@@ -33,6 +35,13 @@ interface Sized<G> {
   readonly order: CodingOrder
 }
 
+/** A tile's bytes, and what they show. */
+export interface EncodedTile {
+  readonly payload: Uint8Array
+  /** The pixels that {@link TileCodec.decode} makes of the payload on this device: the same to the bit. */
+  readonly decoded: Image
+}
+
 /** Wraps each piece of the entropy coder's work, so that it can be timed. */
 export type ObserveCoding = <T>(work: () => Promise<T>) => Promise<T>
 
@@ -44,6 +53,7 @@ export class TileCodec implements Disposable {
   readonly #zTables: RansTables
   readonly #observe: ObserveCoding
   readonly #encoders = new Recent<Sized<EncoderGraph>>(KEPT_SIZES)
+  readonly #reconstructing = new Recent<Sized<EncoderGraph>>(KEPT_SIZES)
   readonly #decoders = new Recent<Sized<DecoderGraph>>(KEPT_SIZES)
 
   /** @throws CorruptDataError ERR_MODEL_CORRUPT if the model's tables are unsound, or its parameters don't fit */
@@ -60,12 +70,41 @@ export class TileCodec implements Disposable {
   async encode(image: Image, quality: number, signal?: AbortSignal): Promise<Uint8Array> {
     const padded = padImage(image, PAD_MULTIPLE)
     const sized = this.#sized(this.#encoders, encoderGraph, padded.height, padded.width)
+    const outputs = await this.#executables.use(sized.plan.graph, (executable) =>
+      this.#analyse(executable, sized.plan, padded, quality, signal),
+    )
+    return this.#observe(() => this.#code(sized, outputs))
+  }
+
+  /** {@link encode}, with the pixels that the payload will decode to, for the price of g_s. */
+  async encodeChecked(image: Image, quality: number, signal?: AbortSignal): Promise<EncodedTile> {
+    const padded = padImage(image, PAD_MULTIPLE)
+    const sized = this.#sized(this.#reconstructing, reconstructingGraph, padded.height, padded.width)
     const { plan } = sized
-    const inputs = new Map<Tensor, PortData>([[plan.image, padded.data]])
+    const { gain, image: shown } = plan.reconstruction as Reconstruction
+    const [outputs, data] = await this.#executables.use(plan.graph, async (executable) => {
+      const symbols = await this.#analyse(executable, plan, padded, quality, signal)
+      const gains = gainsAt(this.#model, quality)
+      const inputs = new Map<Tensor, PortData>(gain && gains ? [[gain, gains.inverse]] : [])
+      const pixels = await executable.run(1, inputs, signal)
+      return [symbols, pixels.get(shown) as Uint8Array]
+    })
+    const payload = await this.#observe(() => this.#code(sized, outputs))
+    return { payload, decoded: cropImage({ ...padded, data }, image.width, image.height) }
+  }
+
+  /** The stage "encode": the symbols of an image whose sides are multiples of 64. */
+  #analyse(
+    executable: Executable,
+    plan: EncoderGraph,
+    { data }: Image,
+    quality: number,
+    signal: AbortSignal | undefined,
+  ): Promise<ReadonlyMap<Tensor, PortData>> {
+    const inputs = new Map<Tensor, PortData>([[plan.image, data]])
     const gains = gainsAt(this.#model, quality)
     if (plan.gain && gains) inputs.set(plan.gain, gains.forward)
-    const outputs = await this.#executables.use(plan.graph, (executable) => executable.run(0, inputs, signal))
-    return this.#observe(() => this.#code(sized, outputs))
+    return executable.run(0, inputs, signal)
   }
 
   /** Codes the outputs of an encoder graph into a payload. */
@@ -85,13 +124,13 @@ export class TileCodec implements Disposable {
         push(gather(symbols, positions), asIndexes(gather(indexes, positions)), this.#yTables)
       }
     }
-    return writePayload({ crc, stream: await encoder.finish() })
+    return writePayload({ kind: 'cleric', crc, stream: await encoder.finish() })
   }
 
   /**
-   * The image of a payload.
+   * The image of a payload, of the network or of a classic codec.
    *
-   * @throws CorruptDataError ERR_CORRUPT_TILE if the payload is not what {@link encode} wrote
+   * @throws CorruptDataError ERR_CORRUPT_TILE if the payload is not what an encoder wrote
    */
   async decode(
     payload: Uint8Array,
@@ -100,6 +139,7 @@ export class TileCodec implements Disposable {
     signal?: AbortSignal,
   ): Promise<Image> {
     const read = readPayload(payload)
+    if (read.kind !== 'cleric') return decodeClassic(read.kind, read.stream, size)
     const height = Math.ceil(size.height / PAD_MULTIPLE) * PAD_MULTIPLE
     const width = Math.ceil(size.width / PAD_MULTIPLE) * PAD_MULTIPLE
     const sized = this.#sized(this.#decoders, decoderGraph, height, width)
@@ -164,6 +204,10 @@ export class TileCodec implements Disposable {
       ),
     }))
   }
+}
+
+function reconstructingGraph(config: ModelConfig, parameters: Parameters, height: number, width: number): EncoderGraph {
+  return encoderGraph(config, parameters, height, width, true)
 }
 
 function checkedTables(tables: CdfTables): RansTables {

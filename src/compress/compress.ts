@@ -2,6 +2,7 @@
 import { MAX_LEVELS } from '../archive/description.js'
 import { LAYOUTS, type Layout } from '../archive/head-writer.js'
 import { openAny } from '../archive/open-any.js'
+import { type CheckSummary, summarise } from '../archive/tile-checks.js'
 import {
   checkCallback,
   checkFlag,
@@ -16,7 +17,7 @@ import {
   outOfRange,
   wrongType,
 } from '../arguments.js'
-import { type CodecChoice, codecUseChecks } from '../codec/arguments.js'
+import { type CodecChoice, codecUseChecks, FLOOR_CHECKS } from '../codec/arguments.js'
 import { MAX_TILE_SIDE } from '../codec/bitstream.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import { lend } from '../codec/default-codec.js'
@@ -31,7 +32,7 @@ import { BACKGROUND_MODES, type BackgroundMode } from './blank.js'
 import { BusyClock } from './busy-clock.js'
 import { CompressionPlan } from './plan.js'
 import type { CompressProgress, UnreadableTile } from './progress.js'
-import { CompressionRun } from './run.js'
+import { CHECK_MODES, type CheckMode, CompressionRun } from './run.js'
 import { ON_BAD_TILE, type OnBadTile, SlideReader } from './slide-reader.js'
 import { qualityForTarget, type SearchProgress } from './target-bpp.js'
 import { archiveNames } from './writer.js'
@@ -63,6 +64,15 @@ export interface CompressOptions extends CodecChoice, SlideChoice {
   readonly onBadTile?: OnBadTile | undefined
   /** Folder for the decoded copy of a large image file, see `openSlide`. */
   readonly cacheDir?: string | undefined
+  /**
+   * Whether each tile is compared with the slide while it is written, and stored by a classic codec where the network
+   * does badly; default `sample`.
+   */
+  readonly check?: CheckMode | undefined
+  /** PSNR in dB that every tile has at least, above 0 and up to 100: where need be it is stored without loss. */
+  readonly minPsnr?: number | undefined
+  /** Stores every tile without loss. */
+  readonly lossless?: boolean | undefined
   readonly overwrite?: boolean | undefined
   /** Goes on from an interrupted run with the same slide, model and options, if there is one. */
   readonly resume?: boolean | undefined
@@ -101,6 +111,8 @@ export interface CompressResult {
   readonly unreadableTiles: readonly UnreadableTile[]
   /** What of the file isn't taken, and which values were converted, in words. */
   readonly warnings: readonly string[]
+  /** How near the tiles come to the slide; null if they weren't checked. */
+  readonly checks: CheckSummary | null
 }
 
 /**
@@ -136,6 +148,9 @@ export async function compressSlide(
     background = 'auto',
     layout = 'compat',
     onBadTile = 'fail',
+    check = 'sample',
+    minPsnr,
+    lossless,
     label = true,
     macro = true,
     cacheDir,
@@ -161,8 +176,9 @@ export async function compressSlide(
     const levels = chooseLevels(source.levels, wanted)
     using loan = await lend({ codec, model, device, adapter, signal })
     const clocks = { read: new BusyClock(), codec: new BusyClock(), write: new BusyClock() }
-    const plan = new CompressionPlan(source, levels, { tile, background, layout, label, macro })
-    const runOptions = { background, overwrite, resume, onProgress, onUnreadable }
+    const [isChecked, floor] = [check !== 'none', { minPsnr, lossless }]
+    const plan = new CompressionPlan(source, levels, { tile, background, layout, isChecked, floor, label, macro })
+    const runOptions = { background, check, floor, overwrite, resume, onProgress, onUnreadable }
     const run = new CompressionRun(plan, new SlideReader(source, onBadTile), loan, clocks, runOptions)
     const quality =
       targetBpp === undefined
@@ -186,6 +202,7 @@ export async function compressSlide(
       resumedTiles: run.resumedTiles,
       unreadableTiles: run.unreadable,
       warnings: warningsOf(source),
+      checks: isChecked ? summarise(plan.indexes) : null,
     }
   } finally {
     if (source !== slide) source.close()
@@ -206,9 +223,19 @@ const COMPRESS_CHECKS: OptionChecks<CompressOptions> = {
   layout: (value, name) => checkOneOf(value, name, LAYOUTS),
   onBadTile: (value, name) => checkOneOf(value, name, ON_BAD_TILE),
   cacheDir: checkString,
+  check: (value, name) => checkOneOf(value, name, CHECK_MODES),
+  minPsnr: (value, name, options) => {
+    FLOOR_CHECKS.minPsnr(value, name, options)
+    if (options.check === 'none') throw outOfRange('no minPsnr with check "none"', name, value)
+  },
+  lossless: (value, name, options) => {
+    checkFlag(value, name)
+    if (value === true && options.check === 'none') throw outOfRange('no lossless with check "none"', name, value)
+    if (value === true && options.targetBpp !== undefined) throw outOfRange('no lossless with a targetBpp', name, value)
+  },
   overwrite: checkFlag,
   resume: checkFlag,
-  ...codecUseChecks(),
+  ...codecUseChecks(['encodePayload', 'encodeCheckedPayload', 'decodePayload']),
   ...SLIDE_CHOICE_CHECKS,
   onProgress: checkCallback,
   onSearch: checkCallback,

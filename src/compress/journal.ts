@@ -4,7 +4,7 @@
  *
  *     head (48 bytes): "CLERICJ" 1, u8[32] fingerprint of the run, u32 tiles in all, u32 CRC-32C of the bytes before
  *     a record (32 bytes) a tile, in the order written: u32 number of the tile, u32 length, u64 offset in the file,
- *       u8[4] colour and kind, u32 CRC-32C of the tile's bytes, u32 0, u32 CRC-32C of the bytes before
+ *       u8[4] colour and kind, u32 CRC-32C of the tile's bytes, u8[2] PSNR and codec, u16 0, u32 CRC-32C of the bytes before
  *
  * Nothing is synced: a record counts only if the tile's bytes in the file agree with its checksum, whatever reached the
  * disk first. Each record has its place, so that two runs that go on from the same journal write the same bytes to it.
@@ -26,6 +26,8 @@ export interface TileRecord {
   /** Red, green, blue and kind, as in the archive's index. */
   readonly colour: Uint8Array
   readonly crc: number
+  /** PSNR and what stores it, as in the archive's index. */
+  readonly check: Uint8Array
 }
 
 export function encodeJournalHead(fingerprint: Uint8Array, tiles: number): Uint8Array {
@@ -43,7 +45,7 @@ export function recordPosition(number: number): number {
   return HEAD_BYTES + RECORD_BYTES * number
 }
 
-export function encodeRecord(number: number, { offset, length, colour, crc }: TileRecord): Uint8Array {
+export function encodeRecord(number: number, { offset, length, colour, crc, check }: TileRecord): Uint8Array {
   const bytes = new Uint8Array(RECORD_BYTES)
   const view = new DataView(bytes.buffer)
   view.setUint32(0, number, true)
@@ -51,6 +53,7 @@ export function encodeRecord(number: number, { offset, length, colour, crc }: Ti
   view.setBigUint64(8, BigInt(offset), true)
   bytes.set(colour, 16)
   view.setUint32(20, crc, true)
+  bytes.set(check, 24)
   view.setUint32(28, crc32c(bytes.subarray(0, 28)), true)
   return bytes
 }
@@ -63,6 +66,7 @@ function decodeRecord(bytes: Uint8Array, number: number): TileRecord | null {
     offset: Number(view.getBigUint64(8, true)),
     colour: bytes.slice(16, 20),
     crc: view.getUint32(20, true),
+    check: bytes.slice(24, 26),
   }
 }
 

@@ -8,6 +8,8 @@ import { type Description, readSlideFacts, writeSlideFacts } from '../archive/de
 import { MAX_HEAD_BYTES } from '../archive/head-reader.js'
 import { type Contents, encodeHead, type Layout } from '../archive/head-writer.js'
 import { outOfRange } from '../arguments.js'
+import type { TileFloor } from '../codec/arguments.js'
+import { classicVersions } from '../codec/classic.js'
 import { crc32c } from '../entropy/crc32c.js'
 import { SlideError } from '../errors.js'
 import type { Size } from '../image/image.js'
@@ -26,6 +28,9 @@ export interface PlanOptions {
   readonly tile: number
   readonly background: BackgroundMode
   readonly layout: Layout
+  /** Whether each tile is compared with the slide, and stored another way where that is better. */
+  readonly isChecked: boolean
+  readonly floor: TileFloor
   readonly label: boolean
   readonly macro: boolean
 }
@@ -124,6 +129,7 @@ export class CompressionPlan {
         length: bytes.length,
         checksum: crc32c(bytes),
       })),
+      isChecked: this.#options.isChecked,
       fileLength: 0,
     }
   }
@@ -138,8 +144,10 @@ export class CompressionPlan {
   /** A digest of all that the archive's bytes depend on: facts and options are in the head, which has no tiles yet. */
   fingerprint(head: Uint8Array, { kind, name }: { readonly kind: string; readonly name: string }): Uint8Array {
     const changed = statSync(this.#slide.path, { throwIfNoEntry: false })?.mtimeMs ?? this.#slide.version ?? null
-    const { background } = this.#options
-    const notInHead = JSON.stringify({ changed, levels: this.#levelNumbers, background, kind, name })
+    const { background, isChecked, floor } = this.#options
+    // Libraries of classic codecs make other bytes in other versions.
+    const check = isChecked ? { ...floor, ...classicVersions() } : null
+    const notInHead = JSON.stringify({ changed, levels: this.#levelNumbers, background, kind, name, check })
     return createHash('sha256').update(head).update(notInHead).digest()
   }
 

@@ -1,5 +1,7 @@
 /** One compression of a slide into an archive: what `compressSlide` does once its options are checked. */
 import { type ChecksummedImage, type Contents, encodeHead } from '../archive/head-writer.js'
+import { encodeCheck } from '../archive/tile-checks.js'
+import type { TileFloor } from '../codec/arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import type { Loan } from '../codec/default-codec.js'
 import { LinkedAbort } from '../concurrency/abort.js'
@@ -7,7 +9,7 @@ import { inOrder } from '../concurrency/in-order.js'
 import { crc32c } from '../entropy/crc32c.js'
 import { SlideError, throwIfAborted } from '../errors.js'
 import { type Colour, fill } from '../image/draw.js'
-import type { Image } from '../image/image.js'
+import type { Image, Size } from '../image/image.js'
 import { JPEG } from '../image/jpeg.js'
 import { fromImage } from '../image/sharp.js'
 import { TILE, type TileIndex, type TilePlace } from '../tiff/tile-index.js'
@@ -23,6 +25,10 @@ import { ArchiveWriter } from './writer.js'
 
 export interface RunOptions {
   readonly background: BackgroundMode
+  /** How many of the tiles are decoded from their bytes alone, once they are written. */
+  readonly check: CheckMode
+  /** What must hold of every tile that is checked. */
+  readonly floor: TileFloor
   readonly overwrite: boolean
   readonly resume: boolean
   readonly onProgress: ((progress: CompressProgress) => void) | undefined
@@ -39,25 +45,49 @@ export interface StageClocks {
   readonly write: BusyClock
 }
 
+/** A place with its number, 0 .. totalTiles - 1. */
+interface NumberedPlace extends TilePlace {
+  readonly number: number
+}
+
 /** A tile that isn't stored: its colour, and the error if it could not be read. */
 interface OmittedTile {
   readonly colour: Colour
   readonly error: SlideError | null
 }
 
-/** A tile that is stored; the error if the slide could not be read in places, which are background. */
-interface StoredTile {
+/** The pixels of a tile that is stored. */
+export interface TilePixels {
+  /** Padded to the size of tiles. */
+  readonly image: Image
+  /** How many of them, from the top left, are the slide's. */
+  readonly shown: Size
+  /** Why the slide could not be read in places, which are background; else null. */
+  readonly error: SlideError | null
+}
+
+interface EncodedPayload {
   readonly payload: Uint8Array
+  /** As in the archive's index. */
+  readonly check: Uint8Array
+}
+
+/** A tile that is stored; the error if the slide could not be read in places, which are background. */
+interface StoredTile extends EncodedPayload {
   readonly error: SlideError | null
 }
 
 type EncodedTile = StoredTile | OmittedTile
 
-/** The pixels of a tile that is stored. */
-interface TilePixels {
-  readonly image: Image
-  readonly error: SlideError | null
-}
+/**
+ * `none`: tiles are stored as the network encodes them. `sample`: each tile's error is known, and what the network does
+ * badly is stored another way; every 16th tile is also decoded from its bytes alone. `full`: every tile is.
+ */
+export const CHECK_MODES = ['none', 'sample', 'full'] as const
+export type CheckMode = (typeof CHECK_MODES)[number]
+
+/** Of so many tiles, one is decoded from its bytes alone. */
+const SAMPLE = 16
 
 export class CompressionRun {
   readonly plan: CompressionPlan
@@ -102,14 +132,22 @@ export class CompressionRun {
   /**
    * The pixels that are encoded of tile 0 .. totalTiles - 1, level by level and row by row; null if it isn't stored.
    */
-  async tileImage(number: number, signal: AbortSignal): Promise<Image | null> {
+  async tilePixels(number: number, signal: AbortSignal): Promise<TilePixels | null> {
     const read = await this.#read(this.plan.place(number), signal)
-    return 'colour' in read ? null : read.image
+    return 'colour' in read ? null : read
   }
 
-  /** The payload of such a tile. */
-  encode(image: Image, quality: number, signal: AbortSignal): Promise<Uint8Array> {
-    return this.#clocks.codec.while(() => this.#codec.encodePayload(image, quality, signal))
+  /** The payload of such a tile. @param verify whether it is decoded from its bytes alone, and compared */
+  async encode(tile: TilePixels, quality: number, verify: boolean, signal: AbortSignal): Promise<EncodedPayload> {
+    const { image, shown } = tile
+    const { check, floor } = this.#options
+    return this.#clocks.codec.while(async () => {
+      if (check === 'none') {
+        return { payload: await this.#codec.encodePayload(image, quality, signal), check: new Uint8Array(2) }
+      }
+      const encoded = await this.#codec.encodeCheckedPayload(image, quality, { ...floor, shown, verify, signal })
+      return { payload: encoded.payload, check: encodeCheck(encoded) }
+    })
   }
 
   /** Writes the archive; returns its size. */
@@ -166,15 +204,16 @@ export class CompressionRun {
   async #writeSlideTiles(writer: ArchiveWriter, quality: number, signal: AbortSignal): Promise<void> {
     const places = this.#places()
     this.resumedTiles = writer.resumed.length
-    for (const record of writer.resumed) this.#note(places.next().value as TilePlace, record)
+    for (const record of writer.resumed) this.#note(places.next().value as NumberedPlace, record)
     this.#report(writer)
     await inOrder(
       places,
       this.tilesInFlight,
       (place, either) => this.#encodeTile(place, quality, either),
       async (place, encoded) => {
-        const bytes = 'payload' in encoded ? encoded.payload : new Uint8Array(0)
-        const record = await this.#clocks.write.while(() => writer.appendTile(bytes, colourBytes(encoded)))
+        const [bytes, check] =
+          'payload' in encoded ? [encoded.payload, encoded.check] : [new Uint8Array(0), new Uint8Array(2)]
+        const record = await this.#clocks.write.while(() => writer.appendTile(bytes, colourBytes(encoded), check))
         this.#note(place, record, encoded.error ?? undefined)
         this.#report(writer)
       },
@@ -182,15 +221,16 @@ export class CompressionRun {
     )
   }
 
-  *#places(): Generator<TilePlace, undefined> {
-    for (let number = 0; number < this.plan.totalTiles; number++) yield this.plan.place(number)
+  *#places(): Generator<NumberedPlace, undefined> {
+    for (let number = 0; number < this.plan.totalTiles; number++) yield { number, ...this.plan.place(number) }
     return undefined
   }
 
-  async #encodeTile(place: TilePlace, quality: number, signal: AbortSignal): Promise<EncodedTile> {
+  async #encodeTile(place: NumberedPlace, quality: number, signal: AbortSignal): Promise<EncodedTile> {
     const read = await this.#read(place, signal)
     if ('colour' in read) return read
-    return { payload: await this.encode(read.image, quality, signal), error: read.error }
+    const isSampled = this.#options.check === 'full' || place.number % SAMPLE === 0
+    return { ...(await this.encode(read, quality, isSampled, signal)), error: read.error }
   }
 
   /** The pixels of a tile as they are stored. */
@@ -202,11 +242,12 @@ export class CompressionRun {
     if (colour && !error) return { colour, error }
     const { tileWidth, tileHeight } = this.plan.indexes[place.level] as TileIndex
     // A TIFF's tiles are whole, also at the edge.
-    return { image: padTile(image, tileWidth, tileHeight), error }
+    const shown = { width: image.width, height: image.height }
+    return { image: padTile(image, tileWidth, tileHeight), shown, error }
   }
 
   /** Enters a tile that is written into index and counts. */
-  #note(place: TilePlace, { offset, length, colour, crc }: TileRecord, error?: SlideError): void {
+  #note(place: TilePlace, { offset, length, colour, crc, check }: TileRecord, error?: SlideError): void {
     const { level, column, row } = place
     const index = this.plan.indexes[level] as TileIndex
     const at = row * index.columns + column
@@ -214,6 +255,7 @@ export class CompressionRun {
     index.length[at] = length
     index.checksum[at] = crc
     index.colours.set(colour, 4 * at)
+    index.checks.set(check, 2 * at)
     const area = this.plan.area(place)
     this.tiles++
     this.#pixels += area.width * area.height

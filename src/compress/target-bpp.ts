@@ -11,7 +11,7 @@ import { ClericError } from '../errors.js'
 import type { Image } from '../image/image.js'
 import { JPEG } from '../image/jpeg.js'
 import { fromImage } from '../image/sharp.js'
-import type { CompressionRun } from './run.js'
+import type { CompressionRun, TilePixels } from './run.js'
 
 /** How far the search for a quality is. */
 export interface SearchProgress {
@@ -66,7 +66,7 @@ export async function qualityForTarget(
   await inOrder(
     numbers,
     run.tilesInFlight,
-    async (number, either) => jpegBytes(await run.tileImage(number, either)),
+    async (number, either) => jpegBytes((await run.tilePixels(number, either))?.image),
     async (number, weight) => {
       if (weight > 0) stored.push({ number, weight })
       onSearch({ done: ++done, total, tried })
@@ -77,21 +77,21 @@ export async function qualityForTarget(
     stored.sort((a, b) => a.weight - b.weight),
     ENCODED,
   )
-  const images: Image[] = []
+  const tiles: TilePixels[] = []
   for (const { number } of sample) {
-    const image = await run.tileImage(number, signal)
-    if (image) images.push(image)
+    const tile = await run.tilePixels(number, signal)
+    if (tile) tiles.push(tile)
   }
   const scale = (run.plan.totalTiles / numbers.length) * (weightOf(stored) / Math.max(1, weightOf(sample)))
 
   const bppAt = async (quality: number): Promise<number> => {
     let bytes = 0
     await inOrder(
-      images,
+      tiles,
       run.tilesInFlight,
-      (image, either) => run.encode(image, quality, either),
-      async (_, { length }) => {
-        bytes += length
+      (tile, either) => run.encode(tile, quality, false, either),
+      async (_, { payload }) => {
+        bytes += payload.length
         onSearch({ done: ++done, total, tried })
       },
       signal,
@@ -173,7 +173,7 @@ function unreachable(target: number, least: number, most: number): ClericError {
 }
 
 /** 0 for a tile that isn't stored. */
-async function jpegBytes(image: Image | null): Promise<number> {
+async function jpegBytes(image: Image | undefined): Promise<number> {
   return image ? (await fromImage(image).jpeg(JPEG.measure).toBuffer()).length : 0
 }
 

@@ -114,8 +114,9 @@ export class ArchiveWriter {
   }
 
   /** Appends the next tile, or records what stands for it. Calls must not overlap. */
-  async appendTile(bytes: Uint8Array, colour: Uint8Array): Promise<TileRecord> {
-    const record = { offset: bytes.length > 0 ? this.#position : 0, length: bytes.length, colour, crc: crc32c(bytes) }
+  async appendTile(bytes: Uint8Array, colour: Uint8Array, check: Uint8Array): Promise<TileRecord> {
+    const offset = bytes.length > 0 ? this.#position : 0
+    const record = { offset, length: bytes.length, colour, crc: crc32c(bytes), check }
     await this.append(bytes)
     await this.#record(encodeRecord(this.#tiles, record), recordPosition(this.#tiles))
     this.#tiles++

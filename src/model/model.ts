@@ -9,6 +9,7 @@ import { type ModelConfig, parseConfig } from '../network/config.js'
 import { DEAD_ZONE_TABLE, type Parameters } from '../network/graph.js'
 import { deadZones } from './dead-zones.js'
 import { unpack } from './packing.js'
+import { PROMISE_KEY, parseTissueErrors, type TissueErrors } from './promise.js'
 import { readSafetensors, type Safetensors, type StoredTensor } from './safetensors.js'
 
 export interface Model {
@@ -23,6 +24,8 @@ export interface Model {
   readonly yTables: CdfTables
   /** One table for each hyper-latent channel. */
   readonly zTables: CdfTables
+  /** The error that it has on tissue, at most. */
+  readonly tissueErrors: TissueErrors
 }
 
 /** Weights are packed, and the file ends in a checksum. */
@@ -30,7 +33,7 @@ const FORMAT = 'cleric-model/3'
 /** Neither. */
 const PLAIN_FORMAT = 'cleric-model/2'
 /** SHA-256 of the file before this tensor. */
-const CHECKSUM = '~checksum'
+export const CHECKSUM = '~checksum'
 const SCALE_COUNT = 64
 
 /** The model that ships with the package. */
@@ -63,6 +66,7 @@ export async function parseModel(bytes: Uint8Array): Promise<Model> {
     parameters,
     yTables,
     zTables: readTables(file, 'cdf.z', config.Z),
+    tissueErrors: parseTissueErrors(metadata[PROMISE_KEY]),
   }
 }
 

@@ -1,5 +1,6 @@
 /**
- * The two graphs of a tile: encoding in one stage, decoding in stages between which the host decodes symbols.
+ * The two graphs of a tile: encoding in one stage, and one more for what a decoder will show; decoding in stages
+ * between which the host decodes symbols.
  */
 
 import { GraphBuilder } from './builder.js'
@@ -11,7 +12,15 @@ import { analysis, hyperAnalysis, hyperSynthesis, synthesis } from './transforms
 /** Inputs are padded to a multiple of this. */
 export const PAD_MULTIPLE = 64
 
-/** Host side of an encoder graph, which has the single stage "encode". */
+/** Host side of the stage "synthesis", which ends a decoder graph, and an encoder graph that knows its pixels. */
+export interface Reconstruction {
+  /** float, M x 1 x 1, what y_hat is multiplied by; null for a model of one rate. */
+  readonly gain: Tensor | null
+  /** rgb8, 3 x H x W. */
+  readonly image: Tensor
+}
+
+/** Host side of an encoder graph: the stage "encode", and, if it was asked for, "synthesis". */
 export interface EncoderGraph {
   readonly graph: Graph
   /** rgb8, 3 x H x W. */
@@ -22,22 +31,20 @@ export interface EncoderGraph {
   readonly z: Tensor
   /** Per slice, d x H/16 x W/16, both halves: symbols r and indices into the scale table, int16. */
   readonly slices: readonly { readonly symbols: Tensor; readonly indexes: Tensor }[]
+  /** The pixels that a decoder makes of these symbols; null if they weren't asked for. */
+  readonly reconstruction: Reconstruction | null
 }
 
-/** Host side of a decoder graph: stages "hyper", then two a slice, the last of which ends in the image. */
-export interface DecoderGraph {
+/** Host side of a decoder graph: stages "hyper", then two a slice, the last of which, "synthesis", ends in the image. */
+export interface DecoderGraph extends Reconstruction {
   readonly graph: Graph
   /** int16, Z x H/64 x W/64: input of stage 0. */
   readonly z: Tensor
-  /** float, M x 1 x 1, what y_hat is multiplied by, input of the last stage; null for a model of one rate. */
-  readonly gain: Tensor | null
   /**
    * In coding order; `indexes` comes out of stage n, `symbols` (zero on the other half) goes into stage n + 1. int16, d
    * x H/16 x W/16.
    */
   readonly halves: readonly { readonly half: Half; readonly indexes: Tensor; readonly symbols: Tensor }[]
-  /** rgb8, 3 x H x W: output of the last stage. */
-  readonly image: Tensor
 }
 
 const int16 = (tensor: Tensor): Port => ({ tensor, format: 'int16' })
@@ -45,8 +52,16 @@ const int16 = (tensor: Tensor): Port => ({ tensor, format: 'int16' })
 /**
  * @param height of the padded tile, a multiple of 64
  * @param width likewise
+ * @param isReconstructing whether the encoder also makes the pixels that a decoder will make: y_hat is there anyway, in
+ *   integers that are the decoder's, so that it costs no more than g_s
  */
-export function encoderGraph(config: ModelConfig, parameters: Parameters, height: number, width: number): EncoderGraph {
+export function encoderGraph(
+  config: ModelConfig,
+  parameters: Parameters,
+  height: number,
+  width: number,
+  isReconstructing = false,
+): EncoderGraph {
   const g = new GraphBuilder(parameters)
   const image = g.input('x', { channels: 3, height, width }, 'rgb8')
   const gain = config.levels > 0 ? g.input('gain', { channels: config.M, height: 1, width: 1 }, 'float') : null
@@ -66,15 +81,27 @@ export function encoderGraph(config: ModelConfig, parameters: Parameters, height
     const anchors = mem.decodeHalf(a.symbols, paramsA, 'anchor', null)
     const paramsN = mem.nonAnchorParams(anchors)
     const n = code('nonAnchor', paramsN)
-    // Nobody needs the last slice's y_hat to encode.
-    if (i < config.slices - 1) mem.endSlice(mem.decodeHalf(n.symbols, paramsN, 'nonAnchor', anchors))
+    // Only the pixels need the last slice's y_hat.
+    if (i < config.slices - 1 || isReconstructing) {
+      mem.endSlice(mem.decodeHalf(n.symbols, paramsN, 'nonAnchor', anchors))
+    }
     return {
       symbols: g.add(`r.${i}`, a.symbols, n.symbols),
       indexes: g.add(`index.${i}`, a.indexes, n.indexes),
     }
   })
   g.endStage('encode', [int16(z), ...slices.flatMap(({ symbols, indexes }) => [int16(symbols), int16(indexes)])])
-  return { graph: g.finish(), image, gain, z, slices }
+  const reconstruction = isReconstructing ? reconstruct(g, config, mem) : null
+  return { graph: g.finish(), image, gain, z, slices, reconstruction }
+}
+
+/** The stage "synthesis": the pixels of y_hat. */
+function reconstruct(g: GraphBuilder, config: ModelConfig, mem: EntropyModel): Reconstruction {
+  const gain = config.levels > 0 ? g.input('inverse gain', { channels: config.M, height: 1, width: 1 }, 'float') : null
+  const yHat = mem.latent()
+  const image = synthesis(g, config, gain ? g.gain('y_hat scaled', yHat, gain) : yHat)
+  g.endStage('synthesis', [{ tensor: image, format: 'rgb8' }])
+  return { gain, image }
 }
 
 /** See {@link encoderGraph}. */
@@ -101,10 +128,7 @@ export function decoderGraph(config: ModelConfig, parameters: Parameters, height
     mem.endSlice(mem.decodeHalf(receive('nonAnchor', paramsN), paramsN, 'nonAnchor', anchors))
   }
 
-  const gain = config.levels > 0 ? g.input('inverse gain', { channels: config.M, height: 1, width: 1 }, 'float') : null
-  const yHat = mem.latent()
-  const image = synthesis(g, config, gain ? g.gain('y_hat scaled', yHat, gain) : yHat)
-  g.endStage('synthesis', [{ tensor: image, format: 'rgb8' }])
+  const { gain, image } = reconstruct(g, config, mem)
   return { graph: g.finish(), z, gain, halves, image }
 }
 

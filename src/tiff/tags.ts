@@ -69,6 +69,8 @@ export const TAGS = {
   ClericSeal: 65103,
   /** CRC-32C of the bytes of every tile, or of the strip. */
   ClericChecksums: 65104,
+  /** PSNR and kind of every tile. */
+  ClericTileChecks: 65105,
 } as const
 export type Tag = (typeof TAGS)[keyof typeof TAGS]
 

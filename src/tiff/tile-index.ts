@@ -31,6 +31,8 @@ export interface TileIndex {
   readonly checksum: Uint32Array
   /** Four bytes a tile: red, green, blue and one of {@link TILE}; zeros for a stored tile. */
   readonly colours: Uint8Array
+  /** Two bytes a tile: its PSNR and what stores it (`archive/tile-checks.ts`); zeros where that isn't known. */
+  readonly checks: Uint8Array
 }
 
 /** TIFF has tiles of a multiple of 16 only. */
@@ -55,6 +57,7 @@ export function indexOf(level: Size, tileWidth: number, tileHeight: number): Til
     length: new Uint32Array(count),
     checksum: new Uint32Array(count),
     colours: new Uint8Array(4 * count),
+    checks: new Uint8Array(2 * count),
   }
 }
 

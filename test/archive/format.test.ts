@@ -7,13 +7,14 @@ import test from 'ava'
 import { changed, numbersOf, numbersOutsideTables } from './format/changed-numbers.js'
 import { FormatDocument } from './format/document.js'
 import { limitChecks } from './format/limit-checks.js'
+import { otherTileChecks } from './format/other-tiles.js'
 import { readChecks } from './format/read-checks.js'
 import { tileChecks } from './format/tile-checks.js'
 import { writeChecks } from './format/write-checks.js'
 
 const page = readFileSync(new URL('../../docs/format.md', import.meta.url), 'utf8')
 // The quickest first, as a wrong number is looked for until one of them notices it: reading archives notices last.
-const checks = { ...writeChecks, ...tileChecks, ...limitChecks, ...readChecks }
+const checks = { ...otherTileChecks, ...writeChecks, ...tileChecks, ...limitChecks, ...readChecks }
 
 for (const [title, check] of Object.entries(checks)) {
   test.serial(title, async (t) => {

@@ -54,6 +54,7 @@ function build(changes: Changes = {}): Uint8Array<ArrayBuffer> {
       indexes: [index],
       overview: changes.layout === 'strict' ? [] : [{ level: overviewLevel, index: overviewIndex }],
       images: [{ name: 'label', width: 10, height: 10, checksum: 0, ...image }],
+      isChecked: true,
       fileLength: changes.fileLength ?? head + BODY,
     }
     return encodeHead(contents)

@@ -28,6 +28,7 @@ test('compress prints the fields that scripts rely on, and nothing else on stdou
     'blankTiles',
     'bpp',
     'bytes',
+    'checks',
     'device',
     'deviceBusy',
     'output',
@@ -43,6 +44,63 @@ test('compress prints the fields that scripts rely on, and nothing else on stdou
     'writeSeconds',
   ])
   t.is(result.bytes, readFileSync(at('a.cleric.tif')).length)
+})
+
+test('every tile is checked unless --no-check; the summary and info tell', async (t) => {
+  const checked = await run('compress', 'synthetic:300x200', '-o', at('checked.cleric.tif'))
+  t.regex(checked.stdout, /every tile was decoded and checked: least equal, .*; \d+ CLERIC$/m)
+  const { json } = await run('info', at('checked.cleric.tif'), '--json')
+  // JSON has no infinity.
+  const equal = { least: null, p1: null, p10: null, p50: null }
+  const { tiles, psnr, worst, codecs } = json().checks
+  t.deepEqual([psnr, codecs], [equal, { cleric: tiles }])
+  t.deepEqual(worst[0], { level: 0, column: 0, row: 0, psnr: null, codec: 'cleric' })
+  t.regex((await run('info', at('checked.cleric.tif'))).stdout, /PSNR of the tiles when they were written: least equal/)
+
+  const unchecked = await run('compress', 'synthetic:300x200', '-o', at('unchecked.cleric.tif'), '--no-check')
+  t.notRegex(unchecked.stdout, /was decoded and checked/)
+  t.is((await run('info', at('unchecked.cleric.tif'), '--json')).json().checks, null)
+})
+
+test('if many tiles are not stored by the network, a line on stderr says so', async (t) => {
+  const lines: string[] = []
+  for (const [share, psnr] of [
+    [2, 33.3],
+    [6, 33.3],
+    [6, Number.POSITIVE_INFINITY],
+  ] as const) {
+    let tile = 0
+    const codec = losslessCodec()
+    codec.encodeCheckedPayload = async (image, quality) => {
+      const payload = await codec.encodePayload(image, quality)
+      return { payload, psnr, codec: tile++ % 10 < share ? 'avif' : 'cleric' }
+    }
+    let stderr = ''
+    const io = { stdout: { write: () => {} }, stderr: { write: (text: string) => (stderr += text) }, codec }
+    const argv = ['compress', 'synthetic:800x500', '-o', at(`many-${share}-${psnr}.cleric.tif`), '--tile', '80']
+    t.is(await createCli(io).run(argv), 0)
+    lines.push(stderr)
+  }
+  t.notRegex(lines[0] as string, /stored as/)
+  t.notRegex(lines[2] as string, /stored as/)
+  t.regex(lines[1] as string, /^(5\d|6\d) % of the tiles were stored as AVIF: this model was made for H&E/m)
+})
+
+test('a check is a mode that there is, and a floor needs one', async (t) => {
+  for (const options of [
+    ['--check', 'half'],
+    ['--min-psnr', '0'],
+    ['--min-psnr', '40', '--no-check'],
+    ['--lossless', '--no-check'],
+    ['--lossless', '--quality', '40'],
+    ['--lossless', '--min-psnr', '40'],
+  ]) {
+    t.is(
+      (await run('compress', 'synthetic:64x64', '-o', at('floor.cleric.tif'), ...options)).status,
+      2,
+      options.join(' '),
+    )
+  }
 })
 
 test('--no-label leaves the label out', async (t) => {

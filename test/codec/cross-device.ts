@@ -43,7 +43,7 @@ export async function adapters(model: Model): Promise<Device[]> {
 
 /**
  * The tile of each device decodes on every other one to the same symbols (or the checksum that it carries would fail
- * there) and to pixels within 1 of 255.
+ * there) and to pixels within 1 of 255; and on the same device to the very pixels that the encoder knew.
  */
 export async function checkPairs(
   t: ExecutionContext,
@@ -53,8 +53,9 @@ export async function checkPairs(
   quality: number,
 ): Promise<void> {
   for (const encoder of encoders) {
-    const payload = await encoder.codec.encode(image, quality)
+    const { payload, decoded } = await encoder.codec.encodeChecked(image, quality)
     const own = await encoder.codec.decode(payload, image, quality)
+    t.deepEqual(decoded, own, `quality ${quality}, ${encoder.name}: the encoder expects other pixels`)
     for (const decoder of decoders) {
       if (decoder === encoder) continue
       const other = await decoder.codec.decode(payload, image, quality)

@@ -81,6 +81,14 @@ test('any size is padded and cropped', async (t) => {
   t.deepEqual([decoded.width, decoded.height, decoded.data.length], [37, 23, 37 * 23 * 3])
 })
 
+test('an encoder that knows its pixels gives the same bytes, and the pixels that they decode to', async (t) => {
+  const codec = newCodec()
+  const odd: Image = { data: image.data.subarray(0, 70 * 23 * 3), width: 70, height: 23, channels: 3 }
+  const { payload, decoded } = await codec.encodeChecked(odd, 70)
+  t.deepEqual(payload, await codec.encode(odd, 70))
+  t.deepEqual(decoded, await codec.decode(payload, odd, 70))
+})
+
 test('quality changes the rate', async (t) => {
   const codec = newCodec()
   const small: Image = { data: image.data.subarray(0, 64 * 64 * 3), width: 64, height: 64, channels: 3 }

@@ -21,6 +21,7 @@ const record = (number: number): TileRecord => ({
   length: 3 * number,
   colour: Uint8Array.from([number & 255, 2, 3, 1]),
   crc: 0xdeadbeef,
+  check: Uint8Array.of(140, (number % 5) + 1),
 })
 
 async function opened(t: ExecutionContext, ...parts: readonly Uint8Array[]): Promise<FileHandle> {
@@ -53,7 +54,8 @@ test('head and record have their bytes where the format says', (t) => {
   t.deepEqual([bytes.readUInt32LE(0), bytes.readUInt32LE(4)], [300, 900])
   t.is(bytes.readBigUInt64LE(8), 2n ** 40n + 300n)
   t.deepEqual([...bytes.subarray(16, 20)], [44, 2, 3, 1])
-  t.deepEqual([bytes.readUInt32LE(20), bytes.readUInt32LE(24)], [0xdeadbeef, 0])
+  t.is(bytes.readUInt32LE(20), 0xdeadbeef)
+  t.deepEqual([...bytes.subarray(24, 28)], [140, 1, 0, 0])
   t.is(bytes.readUInt32LE(28), crc32c(bytes.subarray(0, 28)))
   t.is(recordPosition(0), 48)
   t.is(recordPosition(3), 48 + 3 * 32)

@@ -8,7 +8,10 @@ import { fill, WHITE } from '../../src/image/draw.js'
 import type { SlideSource } from '../../src/slide/source.js'
 import { memorySlide } from '../slides.js'
 
-const OPTIONS: PlanOptions = { tile: 64, background: 'auto', layout: 'compat', label: true, macro: true }
+const OPTIONS: PlanOptions = {
+  ...{ tile: 64, background: 'auto', layout: 'compat', label: true, macro: true },
+  ...{ isChecked: true, floor: {} },
+}
 const DEVICE = { kind: 'webgpu', name: 'one' }
 const HEAD = Uint8Array.from([1, 2, 3])
 
@@ -83,6 +86,9 @@ test('whatever changes the bytes of an archive changes the fingerprint of its ru
     background: print({ background: 'keep' }),
     'kind of device': print({ device: { ...DEVICE, kind: 'cpu' } }),
     'name of device': print({ device: { ...DEVICE, name: 'two' } }),
+    unchecked: print({ isChecked: false }),
+    floor: print({ floor: { minPsnr: 40 } }),
+    lossless: print({ floor: { lossless: true } }),
     'no file': print({}, 'synthetic:150x100:1'),
   }
   // The file keeps its size: only its time tells that it is another one.

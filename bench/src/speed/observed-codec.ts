@@ -1,4 +1,5 @@
 /** A codec whose time can be told apart: the network, by parts, and the entropy coder. */
+import { type Image, type ImageInput, psnr } from 'cleric'
 import {
   type Backend,
   BusyClock,
@@ -27,6 +28,11 @@ export interface Observed {
   readonly parts: Readonly<Record<NetworkPart, number>> | null
 }
 
+/** A compression's images are RGB. */
+function rgbOf({ data: { buffer, byteOffset, length }, width, height }: ImageInput): Image {
+  return { data: new Uint8Array(buffer, byteOffset, length), width, height, channels: 3 }
+}
+
 /** As {@link Codec}, for `tilesInFlight` calls at a time. Closes neither model nor backend. */
 export class ObservedCodec implements PayloadCodec {
   readonly model: PayloadCodec['model']
@@ -49,11 +55,14 @@ export class ObservedCodec implements PayloadCodec {
   }
 
   readonly encodePayload: PayloadCodec['encodePayload'] = (image, quality, signal) => {
-    // A compression's images are RGB.
-    const { buffer, byteOffset, length } = image.data
-    const { width, height } = image
-    const rgb = { data: new Uint8Array(buffer, byteOffset, length), width, height, channels: 3 as const }
-    return this.#turns.run(() => this.#tiles.encode(rgb, Math.fround(quality), signal))
+    return this.#turns.run(() => this.#tiles.encode(rgbOf(image), Math.fround(quality), signal))
+  }
+
+  /** Always by the network, whatever it makes of the tile. */
+  readonly encodeCheckedPayload: PayloadCodec['encodeCheckedPayload'] = async (image, quality, { signal } = {}) => {
+    const rgb = rgbOf(image)
+    const tile = await this.#turns.run(() => this.#tiles.encodeChecked(rgb, Math.fround(quality), signal))
+    return { payload: tile.payload, psnr: psnr(rgb, tile.decoded), codec: 'cleric' }
   }
 
   readonly decodePayload: PayloadCodec['decodePayload'] = (payload, tile, signal) =>

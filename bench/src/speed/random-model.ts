@@ -6,6 +6,7 @@
 
 import {
   DEAD_ZONE_TABLE,
+  DEFAULT_ERRORS,
   type IntegerParameter,
   loadModel,
   type Model,
@@ -69,6 +70,7 @@ export async function randomModel(config: ModelConfig): Promise<Model> {
     parameters: randomParameters(config),
     yTables,
     zTables,
+    tissueErrors: DEFAULT_ERRORS,
   }
 }
 

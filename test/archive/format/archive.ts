@@ -11,6 +11,8 @@ export interface Tile {
   readonly length?: number
   /** What ClericTileColours has for it; default that of a stored tile, or of a blank one that is black. */
   readonly colour?: Uint8Array
+  /** What ClericTileChecks has for it; the field is there if any tile has one. */
+  readonly check?: Uint8Array
 }
 
 export interface Level extends Size {
@@ -59,8 +61,8 @@ export function fieldsOf(document: FormatDocument, kind: Kind, index: number, fa
     if (!field) return []
     const tiles = facts.lengths?.length ?? 0
     const parts = kind === 'associated' ? 1 : tiles
-    const lengths = { any: field.count, 'a level': field.count, 'a tile': tiles, 'four a tile': 4 * tiles }
-    const expected = { ...lengths, 'a part': parts }
+    const lengths = { any: field.count, 'a level': field.count, 'a tile': tiles, 'a part': parts }
+    const expected = { ...lengths, 'two a tile': 2 * tiles, 'four a tile': 4 * tiles }
     const count = expected[row.values as keyof typeof expected] ?? numberOf(row.values)
     if (field.count !== count) throw new Error(`${name} has ${field.count} values, not ${row.values}`)
     return [field]
@@ -93,7 +95,24 @@ export function tileFacts(
     lengths: tiles.map(lengthOf),
     checksums: tiles.map((tile) => checksumOf(document, tile)),
     colours: Uint8Array.from(tiles.flatMap((tile) => [...coloursOf(document, tile)])),
+    checks: tiles.some(({ check }) => check) ? checksOf(document, tiles) : undefined,
   }
+}
+
+/** What ClericTileChecks has for a PSNR in dB, null if it isn't known, and the named kind of the tile. */
+export function checkOf(document: FormatDocument, psnr: number | null, kind: string): Uint8Array {
+  const number = (label: string) => document.number('PSNR of a tile', label)
+  const inSteps = (dB: number) =>
+    Math.min(number('most'), Math.max(number('least'), Math.floor(number('steps of a dB') * dB)))
+  const isEqual = psnr === Number.POSITIVE_INFINITY
+  const byte = psnr === null ? number("isn't known") : isEqual ? number('the tile comes back unchanged') : inSteps(psnr)
+  const [first = '', second = ''] = document.structure('tile check').members.keys()
+  const v = psnr === null ? 0 : numberOf(document.rows('kind of tile').get(kind)?.[0] ?? '')
+  return writeStructure(document.structure('tile check'), { [first]: byte, [second]: v })
+}
+
+function checksOf(document: FormatDocument, tiles: readonly Tile[]): Uint8Array {
+  return Uint8Array.from(tiles.flatMap(({ check }) => [...(check ?? checkOf(document, null, ''))]))
 }
 
 function coloursOf(document: FormatDocument, tile: Tile): Uint8Array {

@@ -11,7 +11,7 @@ import type { SlideSource } from '../../../src/slide/source.js'
 import { SyntheticSlide } from '../../../src/slide/synthetic.js'
 import { losslessCodec } from '../../payload-codec.js'
 import { memorySlide } from '../../slides.js'
-import { colourOf, type Facts, fieldsOf, type Kind, SEAL_CRC } from './archive.js'
+import { checkOf, colourOf, type Facts, fieldsOf, type Kind, SEAL_CRC } from './archive.js'
 import { checksum, exampleOf, type FormatDocument, get, readMember } from './document.js'
 import { type Check, overviewSizes, tileSide } from './limit-checks.js'
 import { checkOrder, readChain, readDirectory, type StoredDirectory, type StoredField, valuesOf } from './structure.js'
@@ -158,6 +158,11 @@ class WrittenFile {
         'tile head': this.#text(directory, 'ClericTileHead'),
         colours: expectedColours(this.#document, i),
         checksums: this.#checksums(tiles),
+        checks: Uint8Array.from(
+          tiles.flatMap(({ length }) => [
+            ...checkOf(this.#document, length > 0 ? Number.POSITIVE_INFINITY : null, 'network'),
+          ]),
+        ),
       })
     }
     assert.deepEqual(payloads, [])
