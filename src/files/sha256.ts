@@ -1,0 +1,22 @@
+/** SHA-256, of Node here; `src/web/sha256.ts` stands in for it in browsers. */
+import { createHash } from 'node:crypto'
+
+/**
+ * A hash of bytes that come in pieces.
+ *
+ * @example
+ * new Sha256().update(new TextEncoder().encode('abc')).hex() // 'ba7816bf...'
+ */
+export class Sha256 {
+  readonly #hash = createHash('sha256')
+
+  update(bytes: Uint8Array): this {
+    this.#hash.update(bytes)
+    return this
+  }
+
+  /** 64 hex digits. The hash takes nothing more afterwards. */
+  hex(): string {
+    return this.#hash.digest('hex')
+  }
+}
