@@ -142,9 +142,11 @@ testInBrowser('the example page shows an archive from a server, moves, and takes
     await page.getByRole('status').getByText(status).waitFor()
     return page.evaluate(() => {
       // A canvas of its own, as Chromium complains of others that are read.
-      const copy = new OffscreenCanvas(40, 30).getContext('2d', { willReadFrequently: true })
-      copy?.drawImage(document.querySelector('canvas') as HTMLCanvasElement, 0, 0)
-      const { data } = copy?.getImageData(0, 0, 40, 30) as ImageData
+      const copy = new OffscreenCanvas(40, 30).getContext('2d', {
+        willReadFrequently: true,
+      }) as OffscreenCanvasRenderingContext2D
+      copy.drawImage(document.querySelector('canvas') as HTMLCanvasElement, 0, 0)
+      const { data } = copy.getImageData(0, 0, 40, 30)
       return [...data].filter((_, i) => i % 4 < 3)
     })
   }
