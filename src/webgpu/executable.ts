@@ -48,7 +48,7 @@ export class GraphExecutable implements Executable {
   /** Plans the graph, compiles its pipelines in parallel, and makes everything that its stages bind. */
   static async compile(graph: Graph, parameters: Parameters, backend: BackendResources): Promise<GraphExecutable> {
     const { device, software } = backend
-    const planned = plan(graph, { parameters, software })
+    const planned = plan(graph, { parameters, software, maxLayers: device.gpu.limits.maxTextureArrayLayers })
     const scopes = device.scopes()
     const resources: { destroy(): void }[] = []
     try {
