@@ -34,8 +34,7 @@ export {
   type Interpolation,
   type RatePoint,
 } from './metrics/bd-rate.js'
-export { DEFAULT_MODEL_FILE, loadModel, type Model, parseModel } from './model/model.js'
-export { readSafetensors } from './model/safetensors.js'
+export { DEFAULT_MODEL_FILE, loadModel, type Model, parseModel, readModelFile } from './model/model.js'
 export { GraphBuilder } from './network/builder.js'
 export { decoderGraph, encoderGraph, PAD_MULTIPLE } from './network/cleric.js'
 export type { ModelConfig } from './network/config.js'

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { type Codec, type CodecChoice, openCodec } from 'cleric'
-import { parseModel, readSafetensors } from 'cleric/internal'
+import { parseModel, readModelFile } from 'cleric/internal'
 import { clericCodec } from './cleric-codec.js'
 import { type BdEntry, bdRates, type Curve, meanCurves } from './curves.js'
 import { plotCurves } from './plots.js'
@@ -66,9 +66,9 @@ export async function benchAblation(options: AblationOptions): Promise<BenchRun<
 
 async function describeModel(file: string, codec: string): Promise<Variant> {
   const bytes = await readFile(file)
-  const { hash, config } = parseModel(bytes)
+  const { hash, config } = await parseModel(bytes)
   let parameters = 0
-  for (const [name, { shape }] of readSafetensors(bytes).tensors) {
+  for (const [name, { shape }] of (await readModelFile(bytes)).tensors) {
     if (!name.startsWith('cdf.') && name !== 'scales') parameters += shape.reduce((product, side) => product * side, 1)
   }
   return { codec, hash, ls: config.ls, drb: config.drb, r2b: config.iters > 1, parameters }

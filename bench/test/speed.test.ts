@@ -50,8 +50,8 @@ test('parameters and GMACs are those of the paper, row by row, to every printed 
   t.is((parameterCount(presets.s, s) / 1e6).toFixed(1), '17.4')
 })
 
-test('the shapes of a preset are those of a model file', (t) => {
-  const { config, parameters } = nanoModel()
+test('the shapes of a preset are those of a model file', async (t) => {
+  const { config, parameters } = await nanoModel()
   t.deepEqual({ ...config, iters: 2 }, { ...presets.nano, iters: 2 } as unknown as typeof config)
   for (const [name, shape] of parameterShapes(config)) {
     const isInteger = /^(h_s|mem)\./.test(name)
@@ -81,8 +81,8 @@ test('a random model decodes what it encodes, with any module off', async (t) =>
   backend.close()
 })
 
-test('work: what only half of a checkerboard is read of counts half', (t) => {
-  const { config, parameters } = nanoModel()
+test('work: what only half of a checkerboard is read of counts half', async (t) => {
+  const { config, parameters } = await nanoModel()
   const { graph } = encoderGraph(config, parameters, 128, 128)
   const nodes = graph.stages.flatMap((stage) => stage.nodes)
   const all = nodes.reduce((sum, node) => sum + multiplyAdds(node, parameters), 0)
@@ -149,7 +149,7 @@ test('what a device refuses is noted; what nobody foresaw is not', async (t) => 
 
 test('an observed codec tells network, its parts and the entropy coder apart', async (t) => {
   const backend = await openCpu()
-  const codec = new ObservedCodec(nanoModel(), backend)
+  const codec = new ObservedCodec(await nanoModel(), backend)
   const image = await tissue(128)
   const payload = await codec.encodePayload(image, 60)
   t.is(codec.observed.parts?.synthesis, 0)
@@ -160,7 +160,7 @@ test('an observed codec tells network, its parts and the entropy coder apart', a
   t.is(parts?.analysis, 0)
   t.true(parts !== null && Math.abs(parts['entropy model'] + parts.synthesis - 1) < 1e-9)
   codec.close()
-  const plain = new TileCodec(nanoModel(), backend)
+  const plain = new TileCodec(await nanoModel(), backend)
   t.deepEqual(await plain.encode(image, 60), payload)
   t.deepEqual(await plain.decode(payload, image, 60), decoded)
   plain.close()
@@ -169,7 +169,7 @@ test('an observed codec tells network, its parts and the entropy coder apart', a
 
 async function context(): Promise<SpeedContext> {
   return {
-    ...{ model: nanoModel(), modelFile: nanoFile, devices: await chooseDevices(['cpu']), tiles: [64] },
+    ...{ model: await nanoModel(), modelFile: nanoFile, devices: await chooseDevices(['cpu']), tiles: [64] },
     ...{ seconds: 0.01, quality: 60, note() {}, failures: [] },
   }
 }
@@ -251,7 +251,7 @@ test.serial('bench speed writes JSON and figures, and prints the same JSON', asy
     failures: [],
     devices: [{ id: 'cpu', kind: 'cpu', software: false }],
   })
-  t.is(report.model.hash, nanoModel().hash)
+  t.is(report.model.hash, (await nanoModel()).hash)
   t.true(report.peaks[0].gflops > 0.1)
   t.deepEqual(
     report.tiles.map(({ tile, direction }: { tile: number; direction: string }) => [tile, direction]),

@@ -67,15 +67,16 @@ int32_t Tables::find(size_t index, uint32_t slot) const {
   const Range* range = &ranges_[tables_[index].first];
   uint32_t low = bucket[0];   // starts at or before slot
   uint32_t high = bucket[1];  // the last candidate
-  while (low < high) {
-    const uint32_t middle = (low + high + 1) / 2;
+  while (high - low > 1) {
+    const uint32_t middle = (low + high) / 2;
     if (range[middle].start <= slot) {
       low = middle;
     } else {
       high = middle - 1;
     }
   }
-  return static_cast<int32_t>(low);
+  // Of the last two, or of one, without a branch: it would be mispredicted too often.
+  return static_cast<int32_t>(range[high].start <= slot ? high : low);
 }
 
 template <typename Index>
@@ -152,6 +153,14 @@ void Decoder::fail(const char* reason) {
 
 inline void Decoder::advance(const Range& range, uint32_t slot) {
   state_ = range.freq() * (state_ >> kProbabilityBits) + slot - range.start;
+  if (bytes_.size() - next_ >= 2) {
+    // How many bytes are wanted, none to two, is as good as random: a branch would be mispredicted half of the time.
+    const unsigned wanted = (state_ < kLowerBound ? 1u : 0u) + (state_ < kLowerBound >> 8 ? 1u : 0u);
+    const uint32_t two = uint32_t{bytes_[next_]} << 8 | bytes_[next_ + 1];
+    state_ = state_ << (8 * wanted) | two >> (16 - 8 * wanted);
+    next_ += wanted;
+    return;
+  }
   while (state_ < kLowerBound) {
     if (next_ == bytes_.size()) fail("it ends too early");
     state_ = state_ << 8 | bytes_[next_++];
@@ -179,17 +188,26 @@ int16_t Decoder::read_outlier(const Tables::Table& table) {
   return static_cast<int16_t>(value);
 }
 
+inline int16_t Decoder::next(size_t index, const Tables& tables) {
+  if (index >= tables.count()) fail("a table index is out of range");
+  const Tables::Table& table = tables.table(index);
+  const uint32_t slot = state_ & (kSlots - 1);
+  const int32_t symbol = tables.find(index, slot);
+  advance(tables.range(table, symbol), slot);
+  return symbol < table.escape ? static_cast<int16_t>(table.min + symbol) : read_outlier(table);
+}
+
 template <typename Index>
 void Decoder::decode(const Index* indexes, size_t count, const Tables& tables, int16_t* symbols) {
   if (failed_) throw CorruptStream("an earlier part of it was corrupt");
+  for (size_t i = 0; i < count; i++) symbols[i] = next(indexes[i], tables);
+}
+
+void decode_side_by_side(Decoder& first, Decoder& second, const uint8_t* first_indexes, const uint8_t* second_indexes,
+                         size_t count, const Tables& tables, int16_t* first_symbols, int16_t* second_symbols) {
   for (size_t i = 0; i < count; i++) {
-    const size_t index = indexes[i];
-    if (index >= tables.count()) fail("a table index is out of range");
-    const Tables::Table& table = tables.table(index);
-    const uint32_t slot = state_ & (kSlots - 1);
-    const int32_t symbol = tables.find(index, slot);
-    advance(tables.range(table, symbol), slot);
-    symbols[i] = symbol < table.escape ? static_cast<int16_t>(table.min + symbol) : read_outlier(table);
+    first_symbols[i] = first.next(first_indexes[i], tables);
+    second_symbols[i] = second.next(second_indexes[i], tables);
   }
 }
 

@@ -1,6 +1,7 @@
 // class RansTables(values, offset, size, min)      four Int32Arrays
 // class RansEncoder()   push(symbols, indexes, tables), finish() -> Promise<Uint8Array>
 // class RansDecoder(bytes)   decode(indexes, tables) -> Promise<Int16Array>, finish(), close()
+// decodeWeights(streams, lengths, valuesAStream, shapes, rows, columns, tables, mostValues) -> Promise<Int16Array>
 //
 // symbols is an Int16Array; indexes is a Uint8Array or a Uint16Array. Both are copied at once; what is coded is coded
 // off the main thread.
@@ -8,9 +9,11 @@
 #include <algorithm>
 #include <exception>
 #include <memory>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "entropy/packed_weights.h"
 #include "entropy/rans.h"
 #include "node/binding.h"
 #include "node/job.h"
@@ -237,12 +240,47 @@ class RansDecoder : public Napi::ObjectWrap<RansDecoder> {
   Reported reported_;
 };
 
+/// Streams and levels are Uint8Arrays, lengths and shapes Int32Arrays, of rows, columns and the rest by turns.
+Napi::Value decode_weights(const Napi::CallbackInfo& info) {
+  constexpr int64_t kMost = int64_t{1} << 31;
+  constexpr unsigned kMostThreads = 8;
+  const Napi::Env env = info.Env();
+  rans::PackedWeights weights;
+  weights.streams = copy_of<uint8_t>(env, span_of<uint8_t>(info[0], napi_uint8_array, "streams"));
+  weights.lengths = copy_of<int32_t>(env, span_of<int32_t>(info[1], napi_int32_array, "lengths"));
+  weights.values_a_stream = static_cast<size_t>(integer_of(info[2], "valuesAStream", 1, kMost));
+  const auto shapes = span_of<int32_t>(info[3], napi_int32_array, "shapes");
+  weights.rows = copy_of<uint8_t>(env, span_of<uint8_t>(info[4], napi_uint8_array, "rows"));
+  weights.columns = copy_of<uint8_t>(env, span_of<uint8_t>(info[5], napi_uint8_array, "columns"));
+  const auto tables = tables_of(info[6]);
+  const auto most_values = static_cast<size_t>(integer_of(info[7], "mostValues", 0, kMost));
+  for (size_t i = 0; i + 2 < shapes.length; i += 3) {
+    const int32_t* sides = shapes.data + i;
+    if (sides[0] < 0 || sides[1] < 0 || sides[2] < 0) throw Napi::RangeError::New(env, "shapes has a negative side");
+    weights.tensors.push_back(
+        {static_cast<size_t>(sides[0]), static_cast<size_t>(sides[1]), static_cast<size_t>(sides[2])});
+  }
+  const size_t count = translated(env, [&] { return rans::count_values(weights, most_values); });
+  // The threads write where JavaScript will read, tens of megabytes. Until then nobody else knows of the array.
+  auto values = Napi::Int16Array::New(env, count);
+  const auto kept = std::make_shared<Napi::ObjectReference>(Napi::Persistent(values.As<Napi::Object>()));
+  const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1u, kMostThreads);
+  return Job<bool>::start(
+      values,
+      [weights = std::move(weights), tables, threads, data = values.Data()] {
+        rans::decode(weights, *tables, threads, data);
+        return true;
+      },
+      [kept](Napi::Env, bool) { return kept->Value(); }, explain);
+}
+
 }  // namespace
 
 void export_rans(Napi::Env env, Napi::Object exports) {
   exports.Set("RansTables", RansTables::define(env));
   exports.Set("RansEncoder", RansEncoder::define(env));
   exports.Set("RansDecoder", RansDecoder::define(env));
+  exports.Set("decodeWeights", Napi::Function::New<decode_weights>(env, "decodeWeights"));
 }
 
 }  // namespace cleric

@@ -1,5 +1,5 @@
 // The coder without Node: random round trips, the stream's length against the
-// ideal of its tables, and hostile streams. `rans_test SEED ROUNDS`; prints what it measured, exits 1 at
+// ideal of its tables, hostile streams, and packed weights by several threads. `rans_test SEED ROUNDS`; prints what it measured, exits 1 at
 // the first failure. scripts/sanitize runs it under the sanitizers.
 
 #include "entropy/rans.h"
@@ -9,8 +9,11 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <random>
 #include <string>
+
+#include "entropy/packed_weights.h"
 
 namespace {
 
@@ -18,6 +21,7 @@ using cleric::rans::BadTables;
 using cleric::rans::CorruptStream;
 using cleric::rans::Decoder;
 using cleric::rans::Encoder;
+using cleric::rans::PackedWeights;
 using cleric::rans::Tables;
 
 using Generator = std::mt19937_64;
@@ -238,6 +242,79 @@ void test_bad_tables() {
   expect_bad(broken([](Source& s) { s.min[0] = -2147483647 - 1; }), "values below int16");
 }
 
+// Random weights in several streams come back; whatever is then changed is refused, or gives some values.
+void test_packed_weights(Generator& generator, int rounds) {
+  for (int round = 0; round < rounds; round++) {
+    const Tables tables = random_tables(generator).tables();
+    PackedWeights weights;
+    weights.values_a_stream = static_cast<size_t>(uniform(generator, 1, 70));
+    Run run;
+    for (int32_t t = uniform(generator, 0, 4); t > 0; t--) {
+      const auto side = [&] { return static_cast<size_t>(uniform(generator, 0, 6)); };
+      const cleric::rans::PackedTensor tensor = {side(), side(), side()};
+      weights.tensors.push_back(tensor);
+      const int32_t most = static_cast<int32_t>(tables.count()) - 1;
+      const int32_t row_most = uniform(generator, 0, most);
+      const size_t first_row = weights.rows.size(), first_column = weights.columns.size();
+      const auto level = [&](int32_t limit) { return static_cast<uint8_t>(uniform(generator, 0, limit)); };
+      for (size_t r = 0; r < tensor.rows; r++) weights.rows.push_back(level(row_most));
+      for (size_t c = 0; c < tensor.columns; c++) weights.columns.push_back(level(most - row_most));
+      const Run values =
+          random_run(generator, tables, static_cast<int32_t>(tensor.rows * tensor.columns * tensor.rest));
+      for (size_t i = 0; i < values.symbols.size(); i++) {
+        const size_t cell = i / tensor.rest;
+        run.symbols.push_back(values.symbols[i]);
+        run.indexes.push_back(static_cast<uint16_t>(weights.rows[first_row + cell / tensor.columns] +
+                                                    weights.columns[first_column + cell % tensor.columns]));
+      }
+    }
+    for (size_t first = 0; first < run.symbols.size(); first += weights.values_a_stream) {
+      const size_t count = std::min(weights.values_a_stream, run.symbols.size() - first);
+      Encoder encoder;
+      encoder.push(run.symbols.data() + first, run.indexes.data() + first, count, tables);
+      const std::vector<uint8_t> bytes = encoder.finish();
+      weights.streams.insert(weights.streams.end(), bytes.begin(), bytes.end());
+      weights.lengths.push_back(static_cast<int32_t>(bytes.size()));
+    }
+    const auto threads = static_cast<unsigned>(uniform(generator, 1, 4));
+    const auto decoded = [&](const PackedWeights& packed, size_t most) {
+      std::vector<int16_t> values(cleric::rans::count_values(packed, most));
+      cleric::rans::decode(packed, tables, threads, values.data());
+      return values;
+    };
+    expect(decoded(weights, run.symbols.size()) == run.symbols, "packed weights");
+
+    const auto refused = [&](const PackedWeights& bad, size_t most) {
+      try {
+        decoded(bad, most);
+      } catch (const CorruptStream&) {
+        return true;
+      }
+      return false;
+    };
+    if (run.symbols.empty()) continue;
+    expect(refused(weights, run.symbols.size() - 1), "more values than allowed");
+    PackedWeights bad = weights;
+    bad.tensors.push_back({1, 0, 1});
+    expect(refused(bad, run.symbols.size()), "fewer levels than rows");
+    bad = weights;
+    bad.rows.push_back(0);
+    expect(refused(bad, run.symbols.size()), "more levels than rows");
+    bad = weights;
+    bad.lengths.push_back(0);
+    expect(refused(bad, run.symbols.size()), "more streams than values");
+    bad = weights;
+    bad.lengths[0] = uniform(generator, 0, 1) ? -1 : std::numeric_limits<int32_t>::max();
+    expect(refused(bad, run.symbols.size()), "impossible lengths");
+    bad = weights;
+    for (size_t* side : {&bad.tensors[0].rows, &bad.tensors[0].columns, &bad.tensors[0].rest}) {
+      if (uniform(generator, 0, 1)) *side = std::numeric_limits<size_t>::max() / 3;
+    }
+    bad.streams[static_cast<size_t>(uniform(generator, 0, static_cast<int32_t>(bad.streams.size()) - 1))] ^= 4;
+    refused(bad, run.symbols.size());
+  }
+}
+
 // The model's tables at full size: overhead and speed.
 void measure(Generator& generator) {
   const Tables tables = gaussian_tables().tables();
@@ -293,6 +370,7 @@ int main(int argc, char** argv) {
   test_bad_tables();
   test_round_trips(generator, rounds);
   test_hostile(generator, rounds);
+  test_packed_weights(generator, rounds);
   measure(generator);
   std::printf("rans_test passed\n");
 }

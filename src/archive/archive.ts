@@ -11,6 +11,7 @@ import {
 import { type CodecChoice, codecUseChecks } from '../codec/arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import { type Loan, lend } from '../codec/default-codec.js'
+import { modelMismatch } from '../codec/model-mismatch.js'
 import { ClericError, CorruptDataError, throwIfAborted, UnsupportedError } from '../errors.js'
 import { type ByteSource, openBytes } from '../files/byte-source.js'
 import { fill, paste } from '../image/draw.js'
@@ -355,8 +356,7 @@ export class Archive implements SlideSource, Disposable {
 
   #mustFit(codec: PayloadCodec): void {
     if (codec.model.hash === this.model.hash) return
-    const [needed, open] = [this.model, codec.model].map(({ name, hash }) => `${name} (${hash.slice(0, 16)})`)
-    throw new UnsupportedError('ERR_MODEL_MISMATCH', `${this.path} was made with model ${needed}, but open is ${open}`)
+    throw modelMismatch(this.path, this.model, codec.model)
   }
 
   #mustBeOpen(): void {

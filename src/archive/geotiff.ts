@@ -3,7 +3,7 @@ import { checkOptions, wrongType } from '../arguments.js'
 import { type CodecChoice, codecUseChecks } from '../codec/arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import { lend } from '../codec/default-codec.js'
-import { UnsupportedError } from '../errors.js'
+import { modelMismatch } from '../codec/model-mismatch.js'
 import { COMPRESSION, TAGS } from '../tiff/tags.js'
 import { readTileHead, type TileHead } from './description.js'
 
@@ -55,8 +55,7 @@ export function registerWithGeotiff(geotiff: GeotiffModule, options: GeotiffOpti
       const { tileWidth: width, tileHeight: height, head } = this.parameters
       using loan = await lend({ codec, model, device, adapter })
       if (loan.codec.model.hash !== head.model.hash) {
-        const what = `was made with model ${head.model.name}, but open is ${loan.codec.model.name}`
-        throw new UnsupportedError('ERR_MODEL_MISMATCH', `The file ${what}`)
+        throw modelMismatch('The file', head.model, loan.codec.model)
       }
       const tile = { width, height, quality: head.quality }
       const { data } = await loan.codec.decodePayload(new Uint8Array(buffer), tile)

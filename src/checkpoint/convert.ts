@@ -49,7 +49,7 @@ export async function convertWeights(path: string, output: string, options: Conv
       throw new ClericError('ERR_EXPORT_FAILED', `The exporter failed: ${last}`)
     }
     const bytes = await readFile(model)
-    const { name, hash } = parseModel(bytes)
+    const { name, hash } = await parseModel(bytes)
     const file = await PartialFile.create(output)
     try {
       await file.publish(bytes, 8, bytes.length, options.overwrite)

@@ -26,7 +26,7 @@ export interface Failure {
 
 /** What the user can do about an error, by its code. */
 const HINTS: Partial<Record<string, string>> = {
-  ERR_MODEL_MISMATCH: '; give the model it was made with (--model FILE)',
+  ERR_MODEL_MISMATCH: '; give it with --model FILE',
   ERR_NOT_WRITABLE: '; choose another place',
   EACCES: '; check who may read and write there',
   ERR_DISK_FULL: '; make room on that disk',

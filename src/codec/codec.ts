@@ -4,7 +4,7 @@
 import { checkNumber, checkOptions, checkSignal } from '../arguments.js'
 import { untilAborted } from '../concurrency/abort.js'
 import { Turns } from '../concurrency/turns.js'
-import { ClericError, throwIfAborted, UnsupportedError } from '../errors.js'
+import { ClericError, throwIfAborted } from '../errors.js'
 import type { Image } from '../image/image.js'
 import { loadModel } from '../model/model.js'
 import type { Backend } from '../network/graph.js'
@@ -24,6 +24,7 @@ import {
 import { modelId, readTile, writeTile } from './bitstream.js'
 import { openBackend } from './devices.js'
 import { DEFAULT_QUALITY } from './gain.js'
+import { modelMismatch } from './model-mismatch.js'
 import { TileCodec } from './tile-codec.js'
 
 /**
@@ -128,10 +129,7 @@ class QueuedCodec implements Codec {
     const { signal } = checkOptions(options, DECODE_CHECKS)
     const { head, payload } = readTile(checked)
     if (head.modelId !== modelId(this.model.hash)) {
-      throw new UnsupportedError(
-        'ERR_MODEL_MISMATCH',
-        `The tile was made with model ${head.modelId}, open is ${this.model.name} (${modelId(this.model.hash)})`,
-      )
+      throw modelMismatch('The tile', { id: head.modelId }, this.model)
     }
     return this.#decode(payload, head, signal)
   }

@@ -15,7 +15,12 @@ export class Sha256 {
     return this
   }
 
-  /** 64 hex digits. The hash takes nothing more afterwards. */
+  /** The 32 bytes. The hash takes nothing more afterwards. */
+  bytes(): Uint8Array {
+    return this.#hash.digest()
+  }
+
+  /** 64 hex digits, likewise. */
   hex(): string {
     return this.#hash.digest('hex')
   }

@@ -8,6 +8,7 @@ import { type ModelConfig, parseConfig } from '../network/config.js'
 import { DEAD_ZONE_TABLE, type Parameters } from '../network/graph.js'
 import { deadZones } from './dead-zones.js'
 import { DEFAULT_MODEL_FILE, modelBytes } from './model-bytes.js'
+import { unpack } from './packing.js'
 import { readSafetensors, type Safetensors, type StoredTensor } from './safetensors.js'
 
 export { DEFAULT_MODEL_FILE }
@@ -26,7 +27,12 @@ export interface Model {
   readonly zTables: CdfTables
 }
 
-const FORMAT = 'cleric-model/2'
+/** Weights are packed, and the file ends in a checksum. */
+const FORMAT = 'cleric-model/3'
+/** Neither. */
+const PLAIN_FORMAT = 'cleric-model/2'
+/** SHA-256 of the file before this tensor. */
+const CHECKSUM = '~checksum'
 const SCALE_COUNT = 64
 
 /**
@@ -42,41 +48,62 @@ export async function loadModel(file: string | URL = DEFAULT_MODEL_FILE): Promis
 }
 
 /** {@link loadModel} for bytes that are already in memory. */
-export function parseModel(bytes: Uint8Array): Model {
-  const file = readSafetensors(bytes)
+export async function parseModel(bytes: Uint8Array): Promise<Model> {
+  const file = await readModelFile(bytes)
   const { metadata } = file
-  if (metadata.format !== FORMAT) {
-    if (metadata.format?.startsWith('cleric-model/')) {
-      throw new UnsupportedError(
-        'ERR_MODEL_UNSUPPORTED',
-        `Model format ${metadata.format}; this version reads ${FORMAT}`,
-      )
+  const config = parseConfig(metadata.config ?? '')
+  const yTables = readTables(file, 'cdf.y', SCALE_COUNT)
+  const parameters = parametersOf(file, yTables)
+  if (config.levels > 0) checkGains(parameters, config)
+  return {
+    name: metadata.name ?? 'unnamed',
+    hash: metadata.hash as string,
+    config,
+    parameters,
+    yTables,
+    zTables: readTables(file, 'cdf.z', config.Z),
+  }
+}
+
+/**
+ * The tensors of a model file, unpacked, once checksum and hash are found right; they need not fit together.
+ *
+ * @throws CorruptDataError ERR_MODEL_CORRUPT, UnsupportedError ERR_MODEL_UNSUPPORTED
+ */
+export async function readModelFile(bytes: Uint8Array): Promise<Safetensors> {
+  const file = readSafetensors(bytes)
+  const { format, hash } = file.metadata
+  if (format !== FORMAT && format !== PLAIN_FORMAT) {
+    if (format?.startsWith('cleric-model/')) {
+      const what = `Model format ${format}; this version reads ${PLAIN_FORMAT} and ${FORMAT}`
+      throw new UnsupportedError('ERR_MODEL_UNSUPPORTED', what)
     }
     throw new CorruptDataError(
       'ERR_MODEL_CORRUPT',
       'Not a cleric model file (its metadata names no cleric-model format)',
     )
   }
-  const configText = metadata.config ?? ''
-  const hash = modelHash(configText, file)
-  if (hash !== metadata.hash) {
-    throw new CorruptDataError(
-      'ERR_MODEL_CORRUPT',
-      `The model file is damaged: its data hash to ${hash}, not ${metadata.hash}`,
-    )
+  const model = format === FORMAT ? await unpack(withoutChecksum(bytes, file)) : file
+  const found = modelHash(file.metadata.config ?? '', model)
+  if (found !== hash) throw damaged(`its data hash to ${found}, not ${hash}`)
+  return model
+}
+
+function damaged(what: string): CorruptDataError {
+  return new CorruptDataError('ERR_MODEL_CORRUPT', `The model file is damaged: ${what}`)
+}
+
+/** The file's tensors but for the checksum, which is found right. */
+function withoutChecksum(bytes: Uint8Array, file: Safetensors): Safetensors {
+  const stated = file.raw.get(CHECKSUM)
+  if (!stated || stated.byteOffset + stated.length !== bytes.byteOffset + bytes.length) throw damaged('it is cut short')
+  const found = new Sha256().update(bytes.subarray(0, bytes.length - stated.length)).bytes()
+  if (stated.length !== found.length || found.some((byte, i) => byte !== stated[i])) {
+    throw damaged('its checksum is another')
   }
-  const config = parseConfig(configText)
-  const yTables = readTables(file, 'cdf.y', SCALE_COUNT)
-  const parameters = parametersOf(file, yTables)
-  if (config.levels > 0) checkGains(parameters, config)
-  return {
-    name: metadata.name ?? 'unnamed',
-    hash,
-    config,
-    parameters,
-    yTables,
-    zTables: readTables(file, 'cdf.z', config.Z),
-  }
+  const [tensors, raw] = [new Map(file.tensors), new Map(file.raw)]
+  for (const map of [tensors, raw]) map.delete(CHECKSUM)
+  return { metadata: file.metadata, tensors, raw }
 }
 
 /**

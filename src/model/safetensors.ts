@@ -7,6 +7,7 @@
  * @see https://huggingface.co/docs/safetensors (format)
  */
 import { CorruptDataError, UnsupportedError } from '../errors.js'
+import { widenHalves } from './half.js'
 
 /** Element types that models use; F16 is widened to float32 and I16 to int32 on reading. */
 export type TensorType = 'F32' | 'F16' | 'I32' | 'I16' | 'U8'
@@ -136,25 +137,6 @@ function decode(type: TensorType, raw: Uint8Array): Float32Array | Int32Array | 
     case 'F32':
       return new Float32Array(copy.buffer)
     case 'F16':
-      return widen(new Uint16Array(copy.buffer))
+      return widenHalves(new Uint16Array(copy.buffer))
   }
-}
-
-/** All 65,536 half-precision values as float32, made at the first use (256 KiB). */
-let halfTable: Float32Array | undefined
-
-function widen(halves: Uint16Array): Float32Array {
-  halfTable ??= Float32Array.from({ length: 65536 }, (_, bits) => halfToNumber(bits))
-  const out = new Float32Array(halves.length)
-  for (let i = 0; i < halves.length; i++) out[i] = halfTable[halves[i] as number] as number
-  return out
-}
-
-function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1
-  const exponent = (bits >> 10) & 31
-  const fraction = bits & 1023
-  if (exponent === 0) return sign * fraction * 2 ** -24
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY
-  return sign * (1024 + fraction) * 2 ** (exponent - 25)
 }

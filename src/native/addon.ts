@@ -104,6 +104,16 @@ export interface Addon {
   RansTables: new (values: Int32Array, offset: Int32Array, size: Int32Array, min: Int32Array) => NativeTables
   RansEncoder: new () => NativeRansEncoder
   RansDecoder: new (bytes: Uint8Array) => NativeRansDecoder
+  decodeWeights(
+    streams: Uint8Array,
+    lengths: Int32Array,
+    valuesAStream: number,
+    shapes: Int32Array,
+    rows: Uint8Array,
+    columns: Uint8Array,
+    tables: NativeTables,
+    mostValues: number,
+  ): Promise<Int16Array>
   Slide: new () => NativeSlide
   crc32c(bytes: Uint8Array, seed: number): number
   crc32cPortable(bytes: Uint8Array, seed: number): number

@@ -1,12 +1,14 @@
 /** What browsers have instead of the C++ addon, in place of `src/native/addon.ts`. */
 import type { Addon } from '../native/addon.js'
 import { portableCrc32c } from './crc32c.js'
+import { decodePackedWeights } from './packed-weights.js'
 import { NoEncoder, PortableDecoder, PortableTables } from './rans.js'
 
 const portable = {
   RansTables: PortableTables,
   RansEncoder: NoEncoder,
   RansDecoder: PortableDecoder,
+  decodeWeights: decodePackedWeights,
   crc32c: portableCrc32c,
 } satisfies Partial<Addon>
 

@@ -109,6 +109,11 @@ export class PortableDecoder implements NativeRansDecoder {
   }
 
   async decode(tableIndexes: Uint8Array | Uint16Array, tables: NativeTables): Promise<Int16Array> {
+    return this.decodeNow(tableIndexes, tables)
+  }
+
+  /** {@link decode} without a promise. */
+  decodeNow(tableIndexes: Uint8Array | Uint16Array, tables: NativeTables): Int16Array {
     const bytes = this.#open()
     this.#mustBeSound()
     if (!(tables instanceof PortableTables)) throw new TypeError('tables are not those of this decoder')
@@ -185,7 +190,8 @@ export class PortableDecoder implements NativeRansDecoder {
   }
 }
 
-function corrupt(reason: string): CorruptDataError {
+/** The error of a stream that is not what an encoder wrote. */
+export function corrupt(reason: string): CorruptDataError {
   return new CorruptDataError('ERR_CORRUPT_TILE', `The entropy-coded stream is corrupt: ${reason}`)
 }
 

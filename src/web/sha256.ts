@@ -12,7 +12,11 @@ export class Sha256 {
     return this
   }
 
+  bytes(): Uint8Array {
+    return this.#hash.digest()
+  }
+
   hex(): string {
-    return Array.from(this.#hash.digest(), (byte) => byte.toString(16).padStart(2, '0')).join('')
+    return Array.from(this.bytes(), (byte) => byte.toString(16).padStart(2, '0')).join('')
   }
 }

@@ -74,6 +74,27 @@ test.serial('geotiff.js reads a strict archive with a model on a device: the pix
   t.true(Buffer.from(pixels as unknown as Uint8Array).equals(expected))
 })
 
+test.serial('an archive whose model is not the one that is open says which it is, and how to get it', async (t) => {
+  t.timeout(280_000)
+  const archive = join(folder, 'strict.cleric.tif')
+  const { hash } = JSON.parse((await node(local('src/cli/main.ts'), 'info', archive, '--json')).stdout).model
+  const other = local('test/fixtures/tiny-no-ls.safetensors')
+  const options = ['--model', other, '--device', 'cpu', '--x', '0', '--y', '0', '--width', '8', '--height', '8']
+  const error = await t.throwsAsync(
+    node(local('src/cli/main.ts'), 'region', archive, '-o', join(folder, 'x.png'), ...options),
+  )
+  const { stderr } = error as unknown as { stderr: string }
+  t.true(stderr.includes(`was made with model cleric-nano (${hash.slice(0, 16)}), but open is cleric-tiny`), stderr)
+  t.regex(stderr, /models\/README\.md of cleric lists those that were published; give it with --model FILE\n$/)
+  registerWithGeotiff(geotiff, { model: other, device: 'cpu' })
+  const tiff = await geotiff.fromFile(archive)
+  const image = await tiff.getImage(0)
+  await t.throwsAsync(image.readRasters({ window: [0, 0, 8, 8] }), {
+    message: /made with model cleric-nano \(.*\)\. It takes/,
+  })
+  await tiff.close()
+})
+
 test.serial(
   'a script that closes nothing ends by itself, long before the shared codec is closed for idleness',
   async (t) => {

@@ -138,6 +138,10 @@ test("another model's tile and a damaged one are told apart", async (t) => {
   const other = writeTile({ ...head, modelId: 'ff'.repeat(8) }, payload)
   const foreign = await t.throwsAsync(codec.decodeTile(other), { instanceOf: UnsupportedError })
   t.is(foreign.code, 'ERR_MODEL_MISMATCH')
+  t.regex(
+    foreign.message,
+    /with model ffffffffffffffff, but open is cleric-nano \([0-9a-f]{16}\)\. .*models\/README\.md/,
+  )
   for (const at of [0, 11, bytes.length - 1]) {
     const damaged = await t.throwsAsync(codec.decodeTile(flipped(at)), { instanceOf: CorruptDataError })
     t.is(damaged.code, 'ERR_CORRUPT_TILE')

@@ -9,7 +9,7 @@ import { nanoModel } from '../network/golden.js'
 import { interpreter } from '../network/interpreter.js'
 import { adapters, checkPairs, type Device, deviceOf, processors } from './cross-device.js'
 
-const model = nanoModel()
+const model = await nanoModel()
 
 /** Smooth with some texture and an edge, so that symbols of many sizes occur. */
 function picture(width: number, height: number): Image {

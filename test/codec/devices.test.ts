@@ -12,7 +12,7 @@ import { CpuBackend, openCpu } from '../../src/cpu/backend.js'
 import type { FoundAdapter } from '../../src/webgpu/adapters.js'
 import { nanoModel, nanoModelFile } from '../network/golden.js'
 
-const model = nanoModel()
+const model = await nanoModel()
 
 /** A GPU with WebGPU's default limits, but for those given. */
 function gpu(limits: Partial<FoundAdapter['description']['limits']> = {}): FoundAdapter {

@@ -7,7 +7,7 @@ import { instructionSets, openCpu } from '../../src/cpu/backend.js'
 import { type FoundAdapter, pickAdapter } from '../../src/webgpu/adapters.js'
 import { nanoModel } from '../network/golden.js'
 
-const model = nanoModel()
+const model = await nanoModel()
 
 /** The best adapter here as if it were a GPU, whose driver compiles one of our shaders as `compiled` says. */
 async function gpuThatCompiles(name: string, compiled: (code: string) => string): Promise<FoundAdapter> {

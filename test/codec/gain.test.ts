@@ -6,17 +6,18 @@ import { nanoModel } from '../network/golden.js'
 
 const tensor = (data: readonly number[], shape: readonly number[]) => ({ shape, data: Float32Array.from(data) })
 
+const nano = await nanoModel()
+
 /** Two channels. The logs of y's gains and of those that undo them, level by level. */
 function modelOf(levels: number, logGain: readonly number[], logInverse: readonly number[]): Model {
-  const model = nanoModel()
-  const { parameters } = model
+  const { parameters } = nano
   const own = new Map([
     ['log_gain', tensor(logGain, [levels, 2])],
     ['log_inv', tensor(logInverse, [levels, 2])],
   ])
   return {
-    ...model,
-    config: { ...model.config, levels, M: 2 },
+    ...nano,
+    config: { ...nano.config, levels, M: 2 },
     parameters: { get: (name: string) => own.get(name) ?? parameters.get(name) } as Model['parameters'],
   }
 }

@@ -6,7 +6,7 @@ import type { Backend } from '../../src/network/graph.js'
 import { openWebGpu } from '../../src/webgpu/backend.js'
 import { nanoModel } from '../network/golden.js'
 
-const model = nanoModel()
+const model = await nanoModel()
 
 function tile(width: number, height: number, seed: number) {
   const value = (i: number) => 128 + 60 * Math.sin(i / (29 + seed)) + 30 * Math.sin(i * i + seed)

@@ -10,7 +10,7 @@ import { nanoGolden, nanoModel, rgbOf } from '../network/golden.js'
 import { Interpreter, interpreter } from '../network/interpreter.js'
 import { tableBits } from './estimate.js'
 
-const model = nanoModel()
+const model = await nanoModel()
 const golden = nanoGolden()
 const [, height = 0, width = 0] = golden.get('x').shape
 

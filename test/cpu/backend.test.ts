@@ -210,7 +210,7 @@ test('arguments and inputs are checked', async (t) => {
 })
 
 test('stages run in order', async (t) => {
-  const model = nanoModel()
+  const model = await nanoModel()
   const plan = decoderGraph(model.config, model.parameters, 64, 64)
   const backend = await openCpu({ threads: 1 })
   const executable = await backend.compile(plan.graph, model.parameters)
@@ -221,7 +221,7 @@ test('stages run in order', async (t) => {
 })
 
 test('the same tile gives the same symbols in both directions of the model', async (t) => {
-  const model = nanoModel()
+  const model = await nanoModel()
   const plan = encoderGraph(model.config, model.parameters, 64, 128)
   const backend = await openCpu({ threads: 2 })
   const executable = await backend.compile(plan.graph, model.parameters)

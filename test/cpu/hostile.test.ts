@@ -22,7 +22,7 @@ function hostile(t: ExecutionContext, change: (plan: ReturnType<typeof flatten>)
 }
 
 test('the addon believes no plan: every single wrong number is refused or harmless', async (t) => {
-  const model = nanoModel()
+  const model = await nanoModel()
   const native = new (addon().CpuBackend)(1, '')
   const { graph } = encoderGraph(model.config, model.parameters, 64, 64)
   const plan = flatten(graph, model.parameters)

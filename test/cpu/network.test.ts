@@ -10,7 +10,7 @@ import { checkNetwork } from '../network/check-backend.js'
 import { checkSymbols } from '../network/check-symbols.js'
 import { nanoModel } from '../network/golden.js'
 
-const model = nanoModel()
+const model = await nanoModel()
 
 /** Smooth with some texture, so that symbols of many sizes occur. */
 function image(width: number, height: number) {

@@ -7,7 +7,7 @@ import test from 'ava'
 import { addon } from '../../src/native/addon.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const { RansTables, RansEncoder, RansDecoder, Slide, crc32c } = addon()
+const { RansTables, RansEncoder, RansDecoder, decodeWeights, Slide, crc32c } = addon()
 /** Anything as anything. */
 const as = <T>(value: unknown): T => value as T
 
@@ -40,6 +40,7 @@ const nonsense: unknown[] = [
 ]
 
 test('nonsense in any place throws, and does no more', (t) => {
+  const [none, bytes] = [new Int32Array(), new Uint8Array()]
   const decoder = () => new RansDecoder(Uint8Array.of(0, 0, 0, 1))
   const calls: [string, (value: never) => unknown][] = [
     ['RansTables values', (v) => new RansTables(v, new Int32Array(1), new Int32Array(1), new Int32Array(1))],
@@ -47,6 +48,11 @@ test('nonsense in any place throws, and does no more', (t) => {
     ['push symbols', (v) => new RansEncoder().push(v, new Uint8Array(4), tables())],
     ['push indexes', (v) => new RansEncoder().push(new Int16Array(5), v, tables())],
     ['RansDecoder', (v) => new RansDecoder(v)],
+    ['decodeWeights streams', (v) => decodeWeights(v, none, 1, none, bytes, bytes, tables(), 0)],
+    ['decodeWeights lengths', (v) => decodeWeights(bytes, v, 1, none, bytes, bytes, tables(), 0)],
+    ['decodeWeights shapes', (v) => decodeWeights(bytes, none, 1, v, bytes, bytes, tables(), 0)],
+    ['decodeWeights rows', (v) => decodeWeights(bytes, none, 1, none, v, bytes, tables(), 0)],
+    ['decodeWeights columns', (v) => decodeWeights(bytes, none, 1, none, bytes, v, tables(), 0)],
     ['decode indexes', (v) => decoder().decode(v, tables())],
     ['crc32c bytes', (v) => crc32c(v, 0)],
     ['open path', (v) => new Slide().open(v, '/nonexistent.so')],
@@ -57,13 +63,22 @@ test('nonsense in any place throws, and does no more', (t) => {
     for (const value of nonsense) {
       if (name === 'open path' && typeof value === 'string') continue
       if (name === 'cancel' && value === 7) continue
+      if (/lengths|shapes/.test(name) && value instanceof Int32Array) continue
       t.throws(() => call(as(value)), undefined, `${name}: ${String(typeof value)}`)
     }
   }
   for (const value of nonsense.slice(0, -1)) {
     t.throws(() => decoder().decode(new Uint8Array(1), as(value)))
     t.throws(() => new RansEncoder().push(new Int16Array(1), new Uint8Array(1), as(value)))
+    t.throws(() => decodeWeights(bytes, none, 1, none, bytes, bytes, as(value), 0))
+    if (typeof value === 'number') continue
+    t.throws(() => decodeWeights(bytes, none, as(value), none, bytes, bytes, tables(), 0))
+    t.throws(() => decodeWeights(bytes, none, 1, none, bytes, bytes, tables(), as(value)))
   }
+  t.throws(() => decodeWeights(bytes, none, 0, none, bytes, bytes, tables(), 0), { instanceOf: RangeError })
+  t.throws(() => decodeWeights(bytes, none, 1, Int32Array.of(1, -1, 1), bytes, bytes, tables(), 9), {
+    instanceOf: RangeError,
+  })
 })
 
 test('methods of one class on an object of another', (t) => {

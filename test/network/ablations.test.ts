@@ -13,7 +13,7 @@ const TOLERANCE = 2e-5
 
 for (const variant of ['no-ls', 'no-drb', 'no-r2b']) {
   test(`${variant}: y and the decoded pixels are PyTorch's`, async (t) => {
-    const model = fixtureModel(`tiny-${variant}`)
+    const model = await fixtureModel(`tiny-${variant}`)
     const golden = fixtureGolden(`tiny-${variant}`)
     const [, height = 0, width = 0] = golden.get('x').shape
     const image: Image = { data: rgbOf(golden.get('x').data, height, width), width, height, channels: 3 }

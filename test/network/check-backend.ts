@@ -25,7 +25,7 @@ import { interpreter } from './interpreter.js'
  */
 const TOLERANCE = 2e-5
 
-const model = nanoModel()
+const model = await nanoModel()
 const golden = nanoGolden()
 const [, height = 0, width = 0] = golden.get('x').shape
 

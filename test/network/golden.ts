@@ -13,11 +13,11 @@ function fixture(name: string): URL {
 export const nanoModelFile = fixture('nano')
 
 /** The model test/fixtures/NAME.safetensors. */
-export function fixtureModel(name: string): Model {
+export async function fixtureModel(name: string): Promise<Model> {
   return parseModel(readFileSync(fixture(name)))
 }
 
-export function nanoModel(): Model {
+export async function nanoModel(): Promise<Model> {
   return fixtureModel('nano')
 }
 

@@ -7,7 +7,7 @@ import { decoderGraph, encoderGraph } from '../../src/network/cleric.js'
 import type { IntegerParameter, Parameters } from '../../src/network/graph.js'
 import { nanoModel } from './golden.js'
 
-const { config, parameters } = nanoModel()
+const { config, parameters } = await nanoModel()
 
 /** The nano model with one integer parameter changed. */
 function changed(name: string, change: (parameter: IntegerParameter) => IntegerParameter): Parameters {

@@ -7,10 +7,12 @@ import { fixtureModel } from './golden.js'
 
 type Shape = readonly number[]
 
-const fixtures = ['nano', 'tiny-no-ls', 'tiny-no-drb', 'tiny-no-r2b'].map((name) => {
-  const { config, parameters } = fixtureModel(name)
-  return [name, config, parameters] as const
-})
+const fixtures = await Promise.all(
+  ['nano', 'tiny-no-ls', 'tiny-no-drb', 'tiny-no-r2b'].map(async (name) => {
+    const { config, parameters } = await fixtureModel(name)
+    return [name, config, parameters] as const
+  }),
+)
 /** Twice as wide at 1/8 of the resolution. */
 const deep = [true, false].map((ls) => {
   const config = { ...presets.nano, deep: 2 * presets.nano.N, ls }

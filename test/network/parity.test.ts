@@ -14,7 +14,7 @@ import { Interpreter } from './interpreter.js'
 /** The interpreter works in double precision, PyTorch in single. */
 const TOLERANCE = 2e-5
 
-const model = nanoModel()
+const model = await nanoModel()
 const golden = nanoGolden()
 const [, height = 0, width = 0] = golden.get('x').shape
 const gains = gainsAt(model, golden.quality)

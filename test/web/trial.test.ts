@@ -11,7 +11,7 @@ import { testWithModel } from '../data.js'
 import { nanoModel } from '../network/golden.js'
 
 test('other integers are noticed, and the right ones taken', async (t) => {
-  const model = nanoModel()
+  const model = await nanoModel()
   using backend = await openCpu()
   using codec = new TileCodec(model, backend)
   const encoded = Buffer.from(await codec.encode(probe(), PROBE_QUALITY)).toString('base64')
@@ -34,7 +34,7 @@ test('other integers are noticed, and the right ones taken', async (t) => {
 })
 
 test('a model without a tile of its own passes', async (t) => {
-  const model = nanoModel()
+  const model = await nanoModel()
   using backend = await openCpu()
   t.true(await decodesProbe(model, backend, undefined, {}))
 })

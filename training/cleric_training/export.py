@@ -1,7 +1,7 @@
 """Exports a checkpoint: `python3 -m cleric_training.export --checkpoint CKPT --out FILE`.
 
-Its averaged weights, or with `--last` the last ones, see settle.py. The entropy model becomes integers, fitted to crops
-of training images at every rate (quantise.py).
+Its averaged weights, or with `--last` the last ones, see settle.py. The weights of the transforms go onto a grid (grid.py), and
+the entropy model becomes integers, fitted to crops of training images at every rate (quantise.py).
 """
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import numpy as np
 import torch
 
 from .files.checkpoint import model_of
+from .files.grid import CROPS as GRID_CROPS
+from .files.grid import on_grid
 from .files.modelfile import rounded, save_model
 from .files.settle import centre
 from .integer.calibrate import Latents, latents_of
@@ -92,6 +94,7 @@ def main() -> None:
     model, counts = model_of(args.checkpoint, args.last)
     if args.last:
         centre(model, chosen_crops(args, marked=0))
+    model = on_grid(model, chosen_crops(args, marked=0)[:GRID_CROPS])
     as_stored = rounded(model)
     latents = latents_for(as_stored, args)
     quantised = quantise(as_stored, latents, args.weight_bits)

@@ -1,11 +1,13 @@
 """Model files and coding tables."""
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from cleric_training.export import calibration, calibration_crops
 from cleric_training.files import safetensors
-from cleric_training.files.modelfile import ModelFileError, load_model, load_weights, read_model, rounded, save_model
+from cleric_training.files.modelfile import PLAIN_FORMAT, ModelFileError, load_model, load_weights, read_model, rounded, save_model
 from cleric_training.golden import randomise
 from cleric_training.integer.quantise import quantise as integers_of
 from cleric_training.integer.tables import LEVELS, LIMIT, TOTAL, fitted_table, gauss_table, quantise, scale_table, size_counts
@@ -27,7 +29,7 @@ def saved(tmp_path_factory):
 def test_a_file_reads_back(saved):
     model, path, digest = saved
     config, tensors, metadata = read_model(path)
-    assert config == PRESETS["nano"] and metadata["hash"] == digest and metadata["format"] == "cleric-model/2"
+    assert config == PRESETS["nano"] and metadata["hash"] == digest and metadata["format"] == "cleric-model/3"
     for name, value in model.state_dict().items():
         if name.startswith(("h_s.", "mem.")):
             assert tensors.get(name) is None or tensors[name].dtype in (np.int16, np.int32), name
@@ -40,7 +42,7 @@ def test_a_file_reads_back(saved):
 def test_other_formats_are_refused(saved, tmp_path):
     tensors, metadata = safetensors.read(saved[1])
     safetensors.write(tmp_path / "old.safetensors", tensors, {**metadata, "format": "cleric-model/1"})
-    with pytest.raises(ModelFileError, match="Expected format cleric-model/2"):
+    with pytest.raises(ModelFileError, match="Expected format cleric-model/3 or cleric-model/2"):
         read_model(tmp_path / "old.safetensors")
 
 
@@ -63,7 +65,7 @@ def test_data_section_is_aligned(saved):
     for name, entry in header.items():
         if name != "__metadata__":
             begin, end = entry["data_offsets"]
-            assert begin == ends and begin % (2 if entry["dtype"].endswith("16") else 4) == 0
+            assert begin == ends and begin % np.dtype(safetensors.DTYPES[entry["dtype"]]).itemsize == 0
             ends = end
     assert ends == len(raw) - 8 - size
 
@@ -72,8 +74,25 @@ def test_damage_is_found(saved, tmp_path):
     raw = bytearray(saved[1].read_bytes())
     raw[-10] ^= 1
     (tmp_path / "bad.safetensors").write_bytes(raw)
-    with pytest.raises(ModelFileError, match="contents differ"):
+    with pytest.raises(ModelFileError, match="it is damaged"):
         read_model(tmp_path / "bad.safetensors")
+
+
+def test_files_of_before_are_read(saved, tmp_path):
+    """Format 2 has all tensors plainly and no checksum; its hash is over the same."""
+    _, tensors, metadata = read_model(saved[1])
+    old = tmp_path / "old.safetensors"
+    safetensors.write(old, tensors, {**metadata, "format": PLAIN_FORMAT})
+    _, found, said = read_model(old)
+    assert said["hash"] == metadata["hash"] and found.keys() == tensors.keys()
+    assert all(np.array_equal(found[name], tensors[name]) for name in tensors)
+    raw = bytearray(old.read_bytes())
+    raw[-10] ^= 1
+    old.write_bytes(raw)
+    with pytest.raises(ModelFileError, match="contents differ"):
+        read_model(old)
+    fixture = Path(__file__).parents[2] / "test" / "fixtures" / "tiny-no-drb.safetensors"
+    assert read_model(fixture)[2]["format"] == PLAIN_FORMAT
 
 
 def test_safetensors_refuses_other_types(tmp_path):

@@ -14,7 +14,7 @@ export const QUALITY = 62.5
 export const TILE: Size = { width: 80, height: 48 }
 const PADDED: Size = { width: 128, height: 64 }
 
-export const model: Model = fixtureModel('nano')
+export const model: Model = await fixtureModel('nano')
 
 let opened: Promise<Codec> | undefined
 export function nanoCodec(): Promise<Codec> {

@@ -1,6 +1,7 @@
 """Model files: the transforms in float16, the entropy model in integers, coding tables, configuration and hash.
 
-One .safetensors. The metadata `quantisation` says how the integers become floats again, for training.
+A .safetensors, whose weights are packed (packing.py, docs/model-format.md) and which ends in a checksum; files of before hold
+them plainly. The metadata `quantisation` says how the integers become floats again, for training.
 """
 from __future__ import annotations
 
@@ -18,9 +19,11 @@ from ..integer.tables import prior_tables
 from ..network.config import Config
 from ..network.gdn import BETA_MIN, GAMMA_MIN
 from ..network.model import Cleric
-from . import safetensors
+from . import packing, rans, safetensors
 
-FORMAT = "cleric-model/2"
+FORMAT = "cleric-model/3"
+PLAIN_FORMAT = "cleric-model/2"  # without packing and checksum: read, no longer written
+CHECKSUM = "~checksum"  # SHA-256 of the file before it; the name makes it the last tensor of those of its type
 INTEGER = ("h_s.", "mem.")  # parts of the network that a file holds in integers
 FLOAT = ("g_a.", "g_s.", "h_a.", "z_prior.", "log_")
 
@@ -76,23 +79,45 @@ def save_model(path: Path, model: Cleric, quantised: Quantised, name: str, train
     if model.config.shortcuts:
         raise ModelFileError("Expected a network that codecs compute for model but received one with linear shortcuts")
     tensors = {**half_weights(model), **quantised.tensors, **prior_tables(rounded(model).z_prior)}
-    config = model.config.to_json()
-    digest = model_hash(config, tensors)
-    metadata = {"format": FORMAT, "name": name, "config": config, "hash": digest,
+    metadata = {"name": name, "config": model.config.to_json(),
                 "quantisation": json.dumps(quantised.layers, separators=(",", ":"))}
     if created:
         metadata["created"] = created
     if training:
         metadata["training"] = json.dumps(training, separators=(",", ":"))
-    safetensors.write(path, tensors, metadata)
+    return write_model(path, tensors, metadata)
+
+
+def write_model(path: Path, tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> str:
+    """Writes a packed model file of the tensors that decide a model's output, and gives its hash."""
+    digest = model_hash(metadata["config"], tensors)
+    stored, listed = packing.pack(tensors)
+    raw = safetensors.file_bytes({**stored, CHECKSUM: np.zeros(hashlib.sha256().digest_size, np.uint8)},
+                                 {**metadata, "format": FORMAT, "hash": digest, "packed": listed})
+    safetensors.replace(path, with_checksum(raw))
     return digest
 
 
+def with_checksum(raw: bytes) -> bytes:
+    """A file that ends in its checksum, with the right one."""
+    content = raw[:-hashlib.sha256().digest_size]
+    return content + hashlib.sha256(content).digest()
+
+
 def read_model(path: Path) -> tuple[Config, dict[str, np.ndarray], dict[str, str]]:
-    """Configuration, all tensors and metadata of a model file; the hash is verified."""
-    tensors, metadata = safetensors.read(path)
-    if metadata.get("format") != FORMAT:
-        raise ModelFileError(f"Expected format {FORMAT} for {path} but received {metadata.get('format')}")
+    """Configuration, all tensors, unpacked, and metadata of a model file; checksum and hash are verified."""
+    raw = path.read_bytes()
+    tensors, metadata = safetensors.parse(raw)
+    if metadata.get("format") not in (FORMAT, PLAIN_FORMAT):
+        raise ModelFileError(f"Expected format {FORMAT} or {PLAIN_FORMAT} for {path} but received {metadata.get('format')}")
+    if metadata["format"] == FORMAT:
+        if with_checksum(raw) != raw or CHECKSUM not in tensors:
+            raise ModelFileError(f"Expected another checksum for {path}: it is damaged")
+        del tensors[CHECKSUM]
+        try:
+            tensors = packing.unpack(tensors, metadata.pop("packed"))
+        except rans.CorruptStream as error:
+            raise ModelFileError(f"{error}, in {path}") from error
     if model_hash(metadata["config"], tensors) != metadata["hash"]:
         raise ModelFileError(f"Expected hash {metadata['hash']} for {path} but its contents differ")
     return Config.from_json(metadata["config"]), tensors, metadata
