@@ -57,7 +57,11 @@ fn conv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
     let r${y}_${x} = textureLoad(source, vec2i(px + ${x}, py + ${y}), c, 0);
     let i${y}_${x} = r${y}_${x} * r${y}_${x};
 #else
+#if SOURCE_FOLDS > 1
+    let i${y}_${x} = foldedTexel(px + ${x}, py + ${y}, c);
+#else
     let i${y}_${x} = textureLoad(source, vec2i(px + ${x}, py + ${y}), c, 0);
+#end
 #end
 #end
 #end

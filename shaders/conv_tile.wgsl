@@ -14,6 +14,7 @@
 #define R 2 // positions at a time, so that their sums stay in registers over all taps
 #define SPLIT 1 // invocations of a workgroup that share a tile, each taking one of SPLIT input groups
 #define RES 0 // 1: a residual is added
+#define SOURCE_FOLDS 1 // columns in which the layers of the source lie, see tensor.wgsl
 
 // The tile of an invocation: TX x TY positions from (x, y) on, TO blocks of 4 channels from `block` on.
 struct Tile {
@@ -55,6 +56,14 @@ fn placeOf(x: i32, y: i32, block: i32) -> vec3i {
   if (block >= p.blocks) { at = vec3i(size, 0); }
   return vec3i(parked(at.xy, size), at.z);
 }
+
+#if SOURCE_FOLDS > 1
+fn foldedTexel(x: i32, y: i32, group: i32) -> vec4f {
+  let layers = i32(textureNumLayers(source));
+  let foldX = group / layers * (i32(textureDimensions(source).x) / ${SOURCE_FOLDS});
+  return textureLoad(source, vec2i(x + foldX, y), group % layers, 0);
+}
+#end
 
 // The weights from tap and input channel k of a group to the four outputs of a block.
 fn weight(k: i32, group: i32, block: i32) -> vec4f {

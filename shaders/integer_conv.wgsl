@@ -85,7 +85,11 @@ fn integerConv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups
 #end
     for (var c = first + share; c < min(first + p.exact, p.groups); c += ${SPLIT}) {
 #for j in 0..TX * TY
+#if SOURCE_FOLDS > 1
+      let i${j} = foldedTexel(px + ${j % TX * S}, py + ${j / TX * S}, c);
+#else
       let i${j} = textureLoad(source, vec2i(px + ${j % TX * S}, py + ${j / TX * S}), c, 0);
+#end
 #end
 #for o in 0..TO
 #for k in 0..4
@@ -108,7 +112,11 @@ fn integerConv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups
   for (var c = share; c < p.groups; c += ${SPLIT}) {
 #for y in 0..TY * S - S + K
 #for x in 0..TX * S - S + K
+#if SOURCE_FOLDS > 1
+    let i${y}_${x} = foldedTexel(px + ${x}, py + ${y}, c);
+#else
     let i${y}_${x} = textureLoad(source, vec2i(px + ${x}, py + ${y}), c, 0);
+#end
 #end
 #end
 #for o in 0..TO

@@ -1,7 +1,10 @@
 // A tensor is a texture array: texel (x, y) of layer l holds channels 4 l .. 4 l + 3 at column x - PAD, row y - PAD.
 // The border of PAD texels is zero for ever (nothing writes it), so convolutions need no bounds checks; channels
 // beyond the last are zero too.
+// A tensor of more layers than a texture may have is folded: the texture has several such arrays side by side, first the
+// layers 0 to n - 1 of its n, then n to 2 n - 1 ... Only `store` and conv_tile.wgsl know of it.
 #define PAD 2
+#define OUTPUT_FOLDS 1
 
 fn load(t: texture_2d_array<f32>, x: i32, y: i32, layer: i32) -> vec4f {
   return textureLoad(t, vec2i(x + ${PAD}, y + ${PAD}), layer, 0);
@@ -12,7 +15,13 @@ fn loadAt(t: texture_2d_array<f32>, at: vec3i) -> vec4f {
 }
 
 fn store(t: texture_storage_2d_array<rgba32float, write>, x: i32, y: i32, layer: i32, value: vec4f) {
+#if OUTPUT_FOLDS > 1
+  let layers = i32(textureNumLayers(t));
+  let foldX = layer / layers * (i32(textureDimensions(t).x) / ${OUTPUT_FOLDS});
+  textureStore(t, vec2i(x + foldX + ${PAD}, y + ${PAD}), layer % layers, value);
+#else
   textureStore(t, vec2i(x + ${PAD}, y + ${PAD}), layer, value);
+#end
 }
 
 // Where a tile that reaches over the edge stores what lies outside: beyond the border, where nothing that counts is

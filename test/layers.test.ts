@@ -9,8 +9,21 @@ const source = fileURLToPath(new URL('../src', import.meta.url))
 /** Folders and files of src, each above all that it imports. */
 const LAYERS = [
   ...['errors.ts', 'nearest-name.ts', 'arguments.ts'],
-  ...['native', 'files', 'concurrency', 'image', 'entropy', 'network', 'cpu', 'webgpu', 'model', 'checkpoint'],
-  ...['tiff', 'slide', 'metrics', 'codec', 'archive', 'compress', 'export', 'server', 'index.ts', 'cli', 'internal.ts'],
+  ...['native', 'concurrency', 'files', 'image', 'entropy', 'network', 'cpu', 'webgpu', 'model', 'checkpoint'],
+  ...[
+    'tiff',
+    'slide',
+    'metrics',
+    'codec',
+    'archive',
+    'web',
+    'compress',
+    'export',
+    'server',
+    'index.ts',
+    'cli',
+    'internal.ts',
+  ],
 ]
 
 /** The files of src that a file of it imports. */

@@ -1,5 +1,4 @@
 /** Reads archives, region by region. */
-import sharp from 'sharp'
 import {
   checkInteger,
   checkOneOf,
@@ -17,7 +16,7 @@ import { ClericError, CorruptDataError, throwIfAborted, UnsupportedError } from 
 import { type ByteSource, openBytes } from '../files/byte-source.js'
 import { fill, paste } from '../image/draw.js'
 import { cropImage, type Image } from '../image/image.js'
-import { toImage } from '../image/sharp.js'
+import { decodeJpeg } from '../image/stored-jpeg.js'
 import { TileCache, type TileSpace } from '../image/tile-cache.js'
 import { ICC_MODES, type IccMode, type ShownColours, shownColours } from '../slide/colour.js'
 import { checkRegion, levelPosition, type Region, type SlideSource } from '../slide/source.js'
@@ -363,12 +362,7 @@ export class Archive implements SlideSource, Disposable {
     const bytes = await this.#bytes.read(stored.offset, stored.length, signal)
     try {
       if (this.hasChecksums && !isIntact(bytes, stored.checksum)) throw new Error(CHANGED_BYTES)
-      const pipeline = sharp(bytes, { failOn: 'error' })
-      // Nothing else is ever written, and other decoders are more for a hostile file to aim at.
-      const { format, width, height } = await pipeline.metadata()
-      if (format !== 'jpeg') throw new Error('is no JPEG')
-      if (width !== stored.width || height !== stored.height) throw new Error(`is of ${width} x ${height} pixels`)
-      return await toImage(pipeline)
+      return await decodeJpeg(bytes, stored)
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause)
       throw new CorruptDataError('ERR_ARCHIVE_CORRUPT', `${this.path}: ${what}: ${why}`, { cause })

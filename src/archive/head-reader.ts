@@ -36,7 +36,7 @@ export interface OpenedHead {
 /** Of these every archive has at least two in its first directory. */
 const PRIVATE_TAGS: readonly number[] = [TAGS.ClericSlide, TAGS.ClericSeal, TAGS.ClericChecksums]
 /** Tag, type and count of the seal, as they stand in its entry: 65103, LONG8, 3. */
-const SEAL_ENTRY = Buffer.from('4ffe10000300000000000000', 'hex')
+const SEAL_ENTRY = Uint8Array.of(0x4f, 0xfe, 0x10, 0, 3, 0, 0, 0, 0, 0, 0, 0)
 
 /**
  * True for bytes that start as an archive does: a BigTIFF with private tags of ours in its first directory, or, if
@@ -44,7 +44,14 @@ const SEAL_ENTRY = Buffer.from('4ffe10000300000000000000', 'hex')
  * another TIFF, of which readers would show the overview as if it were the slide.
  */
 export function isArchive(start: Uint8Array): boolean {
-  return hasPrivateTag(start) || Buffer.from(start.buffer, start.byteOffset, start.length).includes(SEAL_ENTRY)
+  return hasPrivateTag(start) || includes(start, SEAL_ENTRY)
+}
+
+function includes(bytes: Uint8Array, wanted: Uint8Array): boolean {
+  for (let at = bytes.indexOf(wanted[0] as number); at >= 0; at = bytes.indexOf(wanted[0] as number, at + 1)) {
+    if (wanted.every((byte, i) => bytes[at + i] === byte)) return true
+  }
+  return false
 }
 
 function hasPrivateTag(start: Uint8Array): boolean {

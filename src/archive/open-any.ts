@@ -1,5 +1,6 @@
 import { UnsupportedError } from '../errors.js'
-import { firstBytes, isAddress } from '../files/byte-source.js'
+import { isAddress } from '../files/byte-source.js'
+import { firstBytes } from '../files/local-file.js'
 import { isChoice } from '../slide/choice.js'
 import { type OpenSlideOptions, openSlide } from '../slide/open.js'
 import type { SlideSource } from '../slide/source.js'

@@ -9,7 +9,7 @@ import { type CompressOptions, type CompressResult, compressSlide } from '../com
 import { CHECK_MODES, type CheckMode } from '../compress/run.js'
 import { ON_BAD_TILE, type OnBadTile } from '../compress/slide-reader.js'
 import { isResumable } from '../compress/writer.js'
-import { nameOf } from '../files/byte-source.js'
+import { nameOf } from '../files/name.js'
 import type { SlideChoice } from '../slide/choice.js'
 import { CODEC_NAMES, checksText } from './checks-text.js'
 import { type Cli, cacheDirOption, codecOptions, type Session } from './cli.js'

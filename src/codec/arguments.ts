@@ -200,5 +200,7 @@ export function checkImage(input: ImageInput): Image {
 
 /** The bytes, or a copy if other threads could change them after they are checked. */
 function unshared(bytes: Uint8Array): Uint8Array {
-  return bytes.buffer instanceof SharedArrayBuffer ? new Uint8Array(bytes) : bytes
+  // Browsers have no shared memory unless the page asks for it.
+  const isShared = typeof SharedArrayBuffer !== 'undefined' && bytes.buffer instanceof SharedArrayBuffer
+  return isShared ? new Uint8Array(bytes) : bytes
 }

@@ -3,9 +3,10 @@
  * at the first use, and closed when it hasn't been used for a while or the program has nothing else to do, so that a
  * script ends by itself.
  */
-import { resolve } from 'node:path'
 import { untilAborted } from '../concurrency/abort.js'
+import { beforeExit } from '../concurrency/before-exit.js'
 import { throwIfAborted } from '../errors.js'
+import { modelKey } from '../model/model-bytes.js'
 import type { CodecChoice, CodecOptions } from './arguments.js'
 import type { Codec, PayloadCodec } from './codec.js'
 
@@ -37,7 +38,7 @@ interface Entry {
   /** Null until it is open. */
   codec: Codec | null
   users: number
-  idle: NodeJS.Timeout | undefined
+  idle: ReturnType<typeof setTimeout> | undefined
 }
 
 /** Idle time after which a codec is closed, and its device's memory freed. */
@@ -66,7 +67,7 @@ export class SharedCodecs {
     throwIfAborted(signal)
     if (codec) return loanOf(codec, () => {})
     const { model, device = 'auto', adapter } = choice
-    const key = JSON.stringify([model === undefined ? null : resolve(model), device, adapter ?? null])
+    const key = JSON.stringify([model === undefined ? null : modelKey(model), device, adapter ?? null])
     const entry = this.#usable(key) ?? this.#enter(key, { model, device, adapter })
     entry.users++
     clearTimeout(entry.idle)
@@ -113,7 +114,8 @@ export class SharedCodecs {
     const isShared = this.#entries.get(key) === entry
     if (isShared && entry.codec?.isLost === false) {
       entry.idle = setTimeout(() => this.#close(key, entry), this.#idleMs)
-      entry.idle.unref()
+      // A browser's timer is a number, and keeps nothing open.
+      entry.idle.unref?.()
     } else this.#close(key, entry)
   }
 
@@ -156,4 +158,4 @@ export function closeIdleCodecs(): void {
   shared.closeIdle()
 }
 
-process.on('beforeExit', closeIdleCodecs)
+beforeExit(closeIdleCodecs)

@@ -234,8 +234,8 @@ function asIndexes(values: Int16Array): Uint16Array {
 
 /** CRC-32C over int16 little-endian, whatever the host's order. */
 function crcOfSymbols(symbols: Int16Array, seed: number): number {
-  const bytes = new Uint8Array(symbols.buffer, symbols.byteOffset, symbols.byteLength)
-  return crc32c(IS_LITTLE_ENDIAN ? bytes : Buffer.from(bytes).swap16(), seed)
+  const stored = IS_LITTLE_ENDIAN ? symbols : symbols.map((symbol) => ((symbol & 0xff) << 8) | ((symbol >> 8) & 0xff))
+  return crc32c(new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength), seed)
 }
 
 const IS_LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1

@@ -1,5 +1,5 @@
 /** HTTP requests for a part of a file, tried again where the failure may be over soon. */
-import { setTimeout } from 'node:timers/promises'
+import { untilAborted } from '../concurrency/abort.js'
 import { ClericError, throwIfAborted } from '../errors.js'
 
 /** Milliseconds between tries: growing, so that a server that is busy gets time. */
@@ -83,7 +83,8 @@ async function tryOnce<T>(
     const { message, cause } = error as Error
     const { code, message: why } = (cause instanceof Error ? cause : {}) as { code?: string; message?: string }
     const failure = new ClericError('ERR_NETWORK', `${address}: ${why || code || message}`, { cause: error })
-    return BROKEN.includes(code) ? { failure, retryAfter: 0 } : { failure }
+    // Browsers give no cause: a broken connection, mostly.
+    return cause === undefined || BROKEN.includes(code) ? { failure, retryAfter: 0 } : { failure }
   }
 }
 
@@ -99,10 +100,23 @@ export type Pause = (milliseconds: number, signal?: AbortSignal) => Promise<void
 
 /** @throws AbortedError */
 export async function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  throwIfAborted(signal)
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const slept = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, milliseconds)
+  })
+  await untilAborted(slept, signal, () => clearTimeout(timer))
+}
+
+/** The body of an answer in pieces. Not every browser's streams can be looped over. */
+export async function* chunksOf({ body }: Response): AsyncGenerator<Uint8Array> {
+  const reader = body?.getReader()
+  if (!reader) return
   try {
-    await setTimeout(milliseconds, undefined, signal ? { signal } : {})
+    for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value
   } finally {
-    throwIfAborted(signal)
+    // Whoever stops in the middle wants no more of it.
+    await reader.cancel().catch(() => {})
   }
 }
 

@@ -1,8 +1,8 @@
 /** The bytes of a file behind a URL whose server takes ranges. */
-import { createHash } from 'node:crypto'
 import { type ClericError, throwIfAborted, UnsupportedError } from '../errors.js'
 import { cutShort } from './cut-short.js'
-import { discard, OUTDATED, type Pause, requestRange, sleep } from './http.js'
+import { chunksOf, discard, OUTDATED, type Pause, requestRange, sleep } from './http.js'
+import { Sha256 } from './sha256.js'
 import { changed } from './version.js'
 
 /** Bytes that are fetched first: the whole head of most archives, and enough of every archive to recognise it. */
@@ -32,7 +32,7 @@ export class UrlBytes {
     this.size = size
     // Versions stand in addresses and ETags of the viewer, where what a server calls its own might not.
     const known = validators.etag ?? validators.lastModified ?? String(size)
-    this.version = createHash('sha256').update(known).digest('hex').slice(0, 16)
+    this.version = new Sha256().update(new TextEncoder().encode(known)).hex().slice(0, 16)
     this.#validators = validators
     this.#start = start
     this.#pause = pause
@@ -111,7 +111,7 @@ function rangeOf({ headers }: Response): { readonly first: number; readonly last
 async function receive(response: Response, address: string, offset: number, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length)
   let done = 0
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of chunksOf(response)) {
     // A server may send more than was asked for, without end.
     if (done + chunk.length > length) {
       const what = `the server sends more than bytes ${offset} to ${offset + length}, which were asked for`

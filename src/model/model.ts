@@ -1,16 +1,18 @@
 /**
  * A model file: configuration, parameters, CDF tables and the hash that archives name it by.
  */
-import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import type { CdfTables } from '../entropy/rans.js'
 import { CorruptDataError, UnsupportedError } from '../errors.js'
+import { Sha256 } from '../files/sha256.js'
 import { type ModelConfig, parseConfig } from '../network/config.js'
 import { DEAD_ZONE_TABLE, type Parameters } from '../network/graph.js'
 import { deadZones } from './dead-zones.js'
+import { DEFAULT_MODEL_FILE, modelBytes } from './model-bytes.js'
 import { unpack } from './packing.js'
 import { PROMISE_KEY, parseTissueErrors, type TissueErrors } from './promise.js'
 import { readSafetensors, type Safetensors, type StoredTensor } from './safetensors.js'
+
+export { DEFAULT_MODEL_FILE }
 
 export interface Model {
   /** For people, e.g. "cleric-s". */
@@ -36,9 +38,6 @@ const PLAIN_FORMAT = 'cleric-model/2'
 export const CHECKSUM = '~checksum'
 const SCALE_COUNT = 64
 
-/** The model that ships with the package. */
-export const DEFAULT_MODEL_FILE = new URL('../../models/cleric-s.safetensors', import.meta.url)
-
 /**
  * Reads and checks a model file.
  *
@@ -48,7 +47,7 @@ export const DEFAULT_MODEL_FILE = new URL('../../models/cleric-s.safetensors', i
  * const model = await loadModel('models/cleric-s.safetensors')
  */
 export async function loadModel(file: string | URL = DEFAULT_MODEL_FILE): Promise<Model> {
-  return parseModel(await readFile(file))
+  return parseModel(await modelBytes(file))
 }
 
 /** {@link loadModel} for bytes that are already in memory. */
@@ -102,10 +101,10 @@ function damaged(what: string): CorruptDataError {
 function withoutChecksum(bytes: Uint8Array, file: Safetensors): Safetensors {
   const stated = file.raw.get(CHECKSUM)
   if (!stated || stated.byteOffset + stated.length !== bytes.byteOffset + bytes.length) throw damaged('it is cut short')
-  const found = createHash('sha256')
-    .update(bytes.subarray(0, bytes.length - stated.length))
-    .digest()
-  if (!found.equals(stated)) throw damaged('its checksum is another')
+  const found = new Sha256().update(bytes.subarray(0, bytes.length - stated.length)).bytes()
+  if (stated.length !== found.length || found.some((byte, i) => byte !== stated[i])) {
+    throw damaged('its checksum is another')
+  }
   const [tensors, raw] = [new Map(file.tensors), new Map(file.raw)]
   for (const map of [tensors, raw]) map.delete(CHECKSUM)
   return { metadata: file.metadata, tensors, raw }
@@ -116,12 +115,13 @@ function withoutChecksum(bytes: Uint8Array, file: Safetensors): Safetensors {
  * output; how its file is laid out doesn't matter.
  */
 export function modelHash(config: string, { tensors, raw }: Safetensors): string {
-  const digest = createHash('sha256').update(config, 'utf8')
+  const utf8 = new TextEncoder()
+  const hash = new Sha256().update(utf8.encode(config))
   for (const name of [...tensors.keys()].sort()) {
     const { dtype, shape } = tensors.get(name) as StoredTensor
-    digest.update(`\n${name} ${dtype} ${shape.join(',')}\n`, 'utf8').update(raw.get(name) as Uint8Array)
+    hash.update(utf8.encode(`\n${name} ${dtype} ${shape.join(',')}\n`)).update(raw.get(name) as Uint8Array)
   }
-  return digest.digest('hex')
+  return hash.hex()
 }
 
 /** Checks the parameters that the host uses; those of the network are checked where its graph is built. */

@@ -24,7 +24,7 @@ export interface AdapterDescription {
   readonly kind: 'webgpu'
   /** E.g. "llvmpipe-llvm-15-0-6-256-bits (opengles)". */
   readonly name: string
-  readonly backend: 'vulkan' | 'metal' | 'd3d12' | 'opengles'
+  readonly backend: 'vulkan' | 'metal' | 'd3d12' | 'opengles' | 'browser'
   /** A processor pretends to be a GPU. */
   readonly software: boolean
   readonly description: string

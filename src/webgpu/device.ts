@@ -3,8 +3,8 @@
  * error scopes, and what they catch, a lost device, or a closed one rejects the
  * call that met it.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ClericError, DeviceError } from '../errors.js'
+import { nextTurn, pause } from './event-loop.js'
 
 const FILTERS: readonly GPUErrorFilter[] = ['validation', 'out-of-memory', 'internal']
 
@@ -60,7 +60,6 @@ export class ErrorScopes {
 export class Device {
   readonly gpu: GPUDevice
   readonly #napMilliseconds: number
-  readonly #cell = new Int32Array(new SharedArrayBuffer(4))
   #failure: ClericError | null = null
   /**
    * Rejects each wait that is under way. To race each against one promise of a failure would be shorter, but leave a
@@ -125,20 +124,19 @@ export class Device {
         return
       }
       this.#waits.add(reject)
-      if (!this.#napping) this.#nap()
+      if (pause && !this.#napping) this.#nap(pause)
     })
   }
 
   /**
-   * Naps while anything is awaited: Dawn's binding spins a core meanwhile, which a software adapter's workers need. For
-   * a GPU naps are short: a tile's decoding waits for it a dozen times. However many wait, it is one nap a turn of the
-   * event loop.
+   * Naps while anything is awaited. For a GPU naps are short: a tile's decoding waits for it a dozen times. However many
+   * wait, it is one nap a turn of the event loop.
    */
-  async #nap(): Promise<void> {
+  async #nap(pause: (milliseconds: number) => void): Promise<void> {
     this.#napping = true
     while (this.#waits.size > 0) {
       await nextTurn()
-      if (this.#waits.size > 0) Atomics.wait(this.#cell, 0, 0, this.#napMilliseconds)
+      if (this.#waits.size > 0) pause(this.#napMilliseconds)
     }
     this.#napping = false
   }

@@ -73,8 +73,35 @@ export interface KernelContext {
   readonly parameters: Parameters
   /** Whether a processor stands in for a GPU: it wants other shapes of kernels, see conv-tiles.ts. */
   readonly software: boolean
+  /** Most layers of a texture: of 4 channels each. */
+  readonly maxLayers: number
   /** A tensor that only this node's dispatches see. */
   scratch(name: string, shape: Shape): Tensor
+}
+
+/** The shape of a tensor whose layers lie beside each other in `folds` columns of its texture (shaders/tensor.wgsl). */
+export interface FoldedShape extends Shape {
+  readonly folds?: number
+}
+
+export function foldsOf({ shape }: { readonly shape: FoldedShape }): number {
+  return shape.folds ?? 1
+}
+
+/**
+ * A scratch tensor that may have more channels than a texture has layers for: then it is folded. Only for tensors that
+ * are written by `store` of tensor.wgsl with OUTPUT_FOLDS, and read as the source of register tiles.
+ */
+export function wideScratch(context: KernelContext, name: string, shape: Shape): Tensor {
+  const folds = Math.ceil(groupsOf(shape.channels) / context.maxLayers)
+  const folded: FoldedShape = folds > 1 ? { ...shape, folds } : shape
+  return context.scratch(name, folded)
+}
+
+/** The constants of a shader that writes `output` by `store` of tensor.wgsl. */
+export function outputFolds(output: Tensor): Readonly<Record<string, number>> {
+  const folds = foldsOf(output)
+  return folds > 1 ? { OUTPUT_FOLDS: folds } : {}
 }
 
 /** The host functions of ops: the actions that compute a node, whose tensors and parameters fit it, in order. */
@@ -126,7 +153,7 @@ export function texelDispatch({
   const { channels, height, width } = output.shape
   return {
     shader,
-    constants,
+    constants: { ...constants, ...outputFolds(output) },
     reads,
     writes: { output },
     params: { width, height, ...params },

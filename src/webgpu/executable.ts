@@ -1,10 +1,10 @@
 /** A graph made ready on a device: pipelines, textures, bind groups, and the loop that runs a stage. */
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ClericError, DeviceError, throwIfAborted } from '../errors.js'
 import type { Executable, Graph, Parameters, Port, PortData, Tensor } from '../network/graph.js'
 import { type BackendResources, PlanBinder, type Step } from './binder.js'
 import { GPUMapMode } from './constants.js'
 import type { Device } from './device.js'
+import { nextTurn } from './event-loop.js'
 import { portElements } from './kernels/ports.js'
 import { plan, split } from './plan.js'
 
@@ -48,7 +48,7 @@ export class GraphExecutable implements Executable {
   /** Plans the graph, compiles its pipelines in parallel, and makes everything that its stages bind. */
   static async compile(graph: Graph, parameters: Parameters, backend: BackendResources): Promise<GraphExecutable> {
     const { device, software } = backend
-    const planned = plan(graph, { parameters, software })
+    const planned = plan(graph, { parameters, software, maxLayers: device.gpu.limits.maxTextureArrayLayers })
     const scopes = device.scopes()
     const resources: { destroy(): void }[] = []
     try {

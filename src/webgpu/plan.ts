@@ -5,7 +5,16 @@
 
 import { checkShapes } from '../network/check.js'
 import type { Graph, Parameters, Shape, Tensor } from '../network/graph.js'
-import { type Action, isCopy, isTensor, type KernelContext, operandsOf } from './dispatch.js'
+import {
+  type Action,
+  type FoldedShape,
+  foldsOf,
+  groupsOf,
+  isCopy,
+  isTensor,
+  type KernelContext,
+  operandsOf,
+} from './dispatch.js'
 import { actionsOf } from './kernels/index.js'
 import { pack, unpack } from './kernels/ports.js'
 import { checkLimits, tensorSize } from './textures.js'
@@ -49,7 +58,7 @@ export function plan(graph: Graph, context: Omit<KernelContext, 'scratch'>): Pla
   const slotOf = new Map<Tensor, number>()
   const free = new Map<string, number[]>()
   // Only tensors of exactly one shape share a slot, as all of them need the same border to have stayed zero.
-  const key = ({ channels, height, width }: Shape) => `${Math.ceil(channels / 4)} ${height} ${width}`
+  const key = (shape: FoldedShape) => `${groupsOf(shape.channels)} ${shape.height} ${shape.width} ${foldsOf({ shape })}`
   order.forEach((action, i) => {
     const { reads, writes } = operandsOf(action)
     for (const source of reads) {
@@ -82,7 +91,7 @@ export function checkFits(
   parameters: Parameters,
   { software, limits }: { readonly software: boolean; readonly limits: WeightLimits },
 ): void {
-  const { stages, slotOf } = plan(graph, { parameters, software })
+  const { stages, slotOf } = plan(graph, { parameters, software, maxLayers: limits.maxTextureArrayLayers })
   for (const { name, shape } of slotOf.keys()) checkLimits(name, tensorSize(shape), limits)
   for (const source of stages.flat().flatMap((action) => operandsOf(action).reads)) {
     if (source && 'build' in source) checkWeights(source, limits)

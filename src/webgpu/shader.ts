@@ -3,8 +3,8 @@
  * bindings, the fields of Params, the workgroup's size. The WGSL is the only
  * place where these are written down.
  */
-import { readFileSync } from 'node:fs'
 import { expand } from './preprocessor.js'
+import { readShader } from './shader-files.js'
 
 export type BindingKind = 'texture' | 'integerTexture' | 'storageTexture' | 'uniform' | 'storageRead' | 'storageWrite'
 
@@ -25,19 +25,6 @@ export interface Shader {
   readonly bindings: readonly Binding[]
   readonly fields: readonly Field[]
   readonly workgroup: readonly [number, number, number]
-}
-
-const FOLDER = new URL('../../shaders/', import.meta.url)
-const texts = new Map<string, string>()
-
-/** Text of a file in shaders/. */
-export function readShader(file: string): string {
-  let text = texts.get(file)
-  if (text === undefined) {
-    text = readFileSync(new URL(file, FOLDER), 'utf8')
-    texts.set(file, text)
-  }
-  return text
 }
 
 function bindingKind(space: string | undefined, type: string): BindingKind {

@@ -1,7 +1,6 @@
 /** Texture arrays: the layout of a tensor or of constants, and the check of the device's limits. */
-import type { Shape } from '../network/graph.js'
 import type { Device, ErrorScopes } from './device.js'
-import { groupsOf, type Weights } from './dispatch.js'
+import { type FoldedShape, foldsOf, groupsOf, type Weights } from './dispatch.js'
 import { checkLimit } from './limits.js'
 
 /** Zero texels on each side of a tensor: as far as a 5x5 kernel reaches. Also in tensor.wgsl. */
@@ -26,10 +25,16 @@ function unevenSize(size: number): number {
   return uneven
 }
 
-/** The texture of a tensor: four channels a texel, a zero border, room for the last tile's reads. */
-export function tensorSize({ channels, height, width }: Shape): TextureSize {
+/** The texture of a tensor: four channels a texel, a zero border, room for the last tile's reads; all of that in each fold. */
+export function tensorSize(shape: FoldedShape): TextureSize {
+  const { channels, height, width } = shape
   const beyond = 2 * PAD + OVERHANG
-  return { width: unevenSize(width + beyond), height: unevenSize(height + beyond), layers: groupsOf(channels) }
+  const folds = foldsOf({ shape })
+  return {
+    width: folds * unevenSize(width + beyond),
+    height: unevenSize(height + beyond),
+    layers: Math.ceil(groupsOf(channels) / folds),
+  }
 }
 
 /** The texture of constants. */

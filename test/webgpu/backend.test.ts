@@ -246,7 +246,7 @@ test('a machine without adapters is told what to install', async (t) => {
 
 test('tensors whose lives do not overlap share memory', (t) => {
   const { graph, x, y } = chain(9, 8, 8)
-  const { slots, slotOf } = plan(graph, { parameters, software: true })
+  const { slots, slotOf } = plan(graph, { parameters, software: true, maxLayers: 2048 })
   t.is(slots.length, 2)
   t.is(slotOf.size, 10)
   t.not(slotOf.get(x), slotOf.get(graph.tensors[1] as Tensor))
@@ -258,7 +258,11 @@ test('a graph that reads what nothing wrote is refused', (t) => {
   const [stage] = graph.stages
   const nodes = stage?.nodes.slice(1) ?? []
   t.throws(
-    () => plan({ ...graph, stages: [{ name: 's', inputs: [], nodes, outputs: [] }] }, { parameters, software: true }),
+    () =>
+      plan(
+        { ...graph, stages: [{ name: 's', inputs: [], nodes, outputs: [] }] },
+        { parameters, software: true, maxLayers: 2048 },
+      ),
     {
       instanceOf: RangeError,
       message: /reads t1 before/,
@@ -287,7 +291,9 @@ test("a GPU's waves are filled: long grids run in workgroups of whole waves", (t
     [true, 8],
     [false, 128],
   ] as const) {
-    const action = plan(graph, { parameters, software }).stages[0]?.find((a) => !isCopy(a) && a.shader === 'conv')
+    const action = plan(graph, { parameters, software, maxLayers: 2048 }).stages[0]?.find(
+      (a) => !isCopy(a) && a.shader === 'conv',
+    )
     const { workgroup, code } = loadShader('conv', (action as Dispatch).constants)
     t.deepEqual(workgroup, [size, 1, 1])
     t.true(code.includes(`workgroups.x * ${size}u`)) // what a folded grid counts by

@@ -4,9 +4,11 @@ import {
   type Action,
   type Copy,
   type Dispatch,
+  foldsOf,
   groupsOf,
   type KernelContext,
   type Kernels,
+  outputFolds,
   texelDispatch,
 } from '../dispatch.js'
 
@@ -33,7 +35,7 @@ function concat(node: ConcatNode, context: KernelContext): Action[] {
 export function concatInto(inputs: readonly Tensor[], output: Tensor, context: KernelContext): Action[] {
   const { height, width } = output.shape
   if (inputs.slice(0, -1).every(({ shape }) => shape.channels % 4 === 0)) {
-    return context.software ? copies(inputs, output) : joins(inputs, output)
+    return context.software && foldsOf(output) === 1 ? copies(inputs, output) : joins(inputs, output)
   }
   const actions: Action[] = []
   let parts = inputs
@@ -71,7 +73,7 @@ function join(parts: readonly Tensor[], output: Tensor, layer?: number): Dispatc
   const end = (count: number) => channelsOf(parts.slice(0, count))
   return {
     shader: 'concat',
-    constants: { WHOLE: layer === undefined ? 0 : 1 },
+    constants: { WHOLE: layer === undefined ? 0 : 1, ...outputFolds(output) },
     reads: {
       part0: parts[0] ?? null,
       part1: parts[1] ?? null,

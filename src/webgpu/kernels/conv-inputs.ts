@@ -1,7 +1,8 @@
 /** The inputs of a convolution as one tensor of channels: several joined, or the taps under each position gathered. */
 import type { Tensor } from '../../network/graph.js'
 import { channelsOf } from '../../network/ops/op.js'
-import { type Action, type Dispatch, groupsOf, type KernelContext, texelDispatch } from '../dispatch.js'
+import { type Action, type Dispatch, groupsOf, type KernelContext, texelDispatch, wideScratch } from '../dispatch.js'
+import { checkLimit } from '../limits.js'
 import { concatInto } from './channels.js'
 import type { Product } from './conv-tiles.js'
 
@@ -9,7 +10,7 @@ import type { Product } from './conv-tiles.js'
 export function joined(inputs: readonly Tensor[], output: Tensor, context: KernelContext): [Tensor, Action[]] {
   const first = inputs[0] as Tensor
   if (inputs.length === 1) return [first, []]
-  const source = context.scratch(`${output.name} inputs`, { ...first.shape, channels: channelsOf(inputs) })
+  const source = wideScratch(context, `${output.name} inputs`, { ...first.shape, channels: channelsOf(inputs) })
   return [source, concatInto(inputs, source, context)]
 }
 
@@ -37,7 +38,15 @@ export function tapsFirst<T extends Float32Array | Int32Array>(weight: T, channe
 export function unfold(input: Tensor, output: Tensor, kernel: number, context: KernelContext): [Tensor, Dispatch] {
   const { height, width } = output.shape
   const groups = groupsOf(input.shape.channels)
-  const samples = context.scratch(`${output.name} samples`, { channels: kernel * kernel * groups * 4, height, width })
+  // The shader reads layers where they are in tensors that aren't folded.
+  checkLimit(input.name, `a number of texture layers of ${groups}`, groups, 'maxTextureArrayLayers', {
+    maxTextureArrayLayers: context.maxLayers,
+  })
+  const samples = wideScratch(context, `${output.name} samples`, {
+    channels: kernel * kernel * groups * 4,
+    height,
+    width,
+  })
   const gather = texelDispatch({
     shader: 'unfold',
     reads: { source: input },

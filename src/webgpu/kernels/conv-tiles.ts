@@ -2,7 +2,7 @@
 import type { Tensor } from '../../network/graph.js'
 import { type ConvGeometry, convolvedSize } from '../../network/ops/convolution.js'
 import { channelsOf } from '../../network/ops/op.js'
-import { type Dispatch, groupSize, groupsOf, type Weights } from '../dispatch.js'
+import { type Dispatch, foldsOf, groupSize, groupsOf, isTensor, type Weights } from '../dispatch.js'
 
 /** What a kernel of register tiles computes: the sizes that its grid and its weights follow from. */
 export interface Product {
@@ -177,6 +177,11 @@ export function convProduct({
   }
 }
 
+function sourceFolds(source: Dispatch['reads'][string] | undefined): Readonly<Record<string, number>> {
+  const folds = source && isTensor(source) ? foldsOf(source) : 1
+  return folds > 1 ? { SOURCE_FOLDS: folds } : {}
+}
+
 /** A dispatch over a grid of tiles. */
 export function tileDispatch(
   grid: ConvGrid,
@@ -194,7 +199,7 @@ export function tileDispatch(
 ): Dispatch {
   return {
     shader,
-    constants: { ...grid.constants, ...constants, RES: residual ? 1 : 0 },
+    constants: { ...grid.constants, ...constants, ...sourceFolds(reads.source), RES: residual ? 1 : 0 },
     reads: { ...reads, residual },
     writes: { output },
     params: { ...grid.params, ...params },

@@ -1,5 +1,13 @@
 import type { DeformNode } from '../../network/graph.js'
-import { type Action, type Dispatch, groupsOf, type KernelContext, type Kernels } from '../dispatch.js'
+import {
+  type Action,
+  type Dispatch,
+  groupsOf,
+  type KernelContext,
+  type Kernels,
+  outputFolds,
+  wideScratch,
+} from '../dispatch.js'
 import { tapProduct } from './conv.js'
 
 /**
@@ -12,10 +20,10 @@ function deform(node: DeformNode, context: KernelContext): Action[] {
   const { height, width } = offsets.shape
   const groups = groupsOf(channels)
   const padded = 4 * groups
-  const samples = context.scratch(`${output.name} samples`, { channels: 9 * padded, height, width })
+  const samples = wideScratch(context, `${output.name} samples`, { channels: 9 * padded, height, width })
   const gather: Dispatch = {
     shader: 'deform_gather',
-    constants: {},
+    constants: outputFolds(samples),
     reads: { source: input, offsets },
     writes: { output: samples },
     params: { width, height, sourceWidth: input.shape.width, sourceHeight: input.shape.height, groups, stride },

@@ -1,0 +1,78 @@
+/** The bytes of a file on this machine. */
+import type { BigIntStats } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { ClericError, throwIfAborted, UnsupportedError } from '../errors.js'
+import { cutShort } from './cut-short.js'
+import { changed, versionOf } from './version.js'
+
+/** The first bytes of a file, enough to tell what it is; none if there is no such file, or it is a folder. */
+export async function firstBytes(path: string): Promise<Uint8Array> {
+  const handle = await open(path, 'r').catch(() => null)
+  if (!handle) return new Uint8Array(0)
+  try {
+    if (!(await handle.stat()).isFile()) return new Uint8Array(0)
+    const { buffer, bytesRead } = await handle.read(new Uint8Array(FIRST_BYTES), 0, FIRST_BYTES, 0)
+    return buffer.subarray(0, bytesRead)
+  } finally {
+    await handle.close()
+  }
+}
+
+const FIRST_BYTES = 4096
+
+/** Opens a path or a file: URL; what it resolves to is a `ByteSource`. */
+export function openFile(source: string | URL): Promise<FileBytes> {
+  return FileBytes.open(typeof source === 'string' ? source : fileURLToPath(source))
+}
+
+class FileBytes {
+  readonly name: string
+  readonly size: number
+  readonly version: string
+  readonly #handle: FileHandle
+  #closed = false
+
+  private constructor(name: string, stats: BigIntStats, handle: FileHandle) {
+    this.name = name
+    this.size = Number(stats.size)
+    this.version = versionOf(stats)
+    this.#handle = handle
+  }
+
+  static async open(path: string): Promise<FileBytes> {
+    const handle = await open(path, 'r')
+    try {
+      const stats = await handle.stat({ bigint: true })
+      if (!stats.isFile()) throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${path} is no file`)
+      return new FileBytes(path, stats, handle)
+    } catch (error) {
+      await handle.close()
+      throw error
+    }
+  }
+
+  async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+    throwIfAborted(signal)
+    if (this.#closed) throw new ClericError('ERR_CLOSED', `${this.name} is closed`)
+    if (offset + length > this.size) throw cutShort(this.name, offset, length, this.size)
+    const bytes = new Uint8Array(length)
+    for (let done = 0; done < length; ) {
+      const { bytesRead } = await this.#handle.read(bytes, done, length - done, offset + done)
+      if (bytesRead === 0) {
+        // The file was long enough when it was opened.
+        if (versionOf(await this.#handle.stat({ bigint: true })) !== this.version) throw changed(this.name)
+        throw cutShort(this.name, offset, length, offset + done)
+      }
+      done += bytesRead
+    }
+    return bytes
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    // Waits for reads that are under way; nothing is left to do if it fails.
+    this.#handle.close().catch(() => {})
+  }
+}

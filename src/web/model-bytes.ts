@@ -1,0 +1,25 @@
+/** Model files from servers, in browsers, in place of `src/model/model-bytes.ts`. */
+import { ClericError } from '../errors.js'
+
+/** Where the package has its model, seen from `dist/web/`. */
+export const DEFAULT_MODEL_FILE = new URL('../../models/cleric-s.safetensors', import.meta.url)
+
+/** @throws ClericError ERR_NETWORK */
+export async function modelBytes(file: string | URL): Promise<Uint8Array> {
+  let why: string
+  let cause: unknown
+  try {
+    const response = await fetch(file)
+    if (response.ok) return new Uint8Array(await response.arrayBuffer())
+    why = `${response.status} ${response.statusText}`.trimEnd()
+  } catch (error) {
+    cause = error
+    why = (error as Error).message
+  }
+  throw new ClericError('ERR_NETWORK', `Can't fetch the model ${file}: ${why}`, { cause })
+}
+
+/** The address is complete already. */
+export function modelKey(file: string): string {
+  return file
+}

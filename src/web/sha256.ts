@@ -1,0 +1,22 @@
+/**
+ * SHA-256 in browsers, in place of `src/files/sha256.ts`. Not WebCrypto's, which has a promise for an answer and takes
+ * all bytes at once: a copy of a whole model.
+ */
+import { sha256 } from '@noble/hashes/sha2.js'
+
+export class Sha256 {
+  readonly #hash = sha256.create()
+
+  update(bytes: Uint8Array): this {
+    this.#hash.update(bytes)
+    return this
+  }
+
+  bytes(): Uint8Array {
+    return this.#hash.digest()
+  }
+
+  hex(): string {
+    return Array.from(this.bytes(), (byte) => byte.toString(16).padStart(2, '0')).join('')
+  }
+}
