@@ -70,6 +70,10 @@ function withMetadata(file: Buffer, text: string): Buffer {
   size.writeBigUInt64LE(BigInt(padded.length))
   const changed = Buffer.concat([size, padded, file.subarray(8 + length)])
   // A packed file ends in the checksum of what is before it.
-  if (header[CHECKSUM]) createHash('sha256').update(changed.subarray(0, -32)).digest().copy(changed, changed.length - 32)
+  if (header[CHECKSUM])
+    createHash('sha256')
+      .update(changed.subarray(0, -32))
+      .digest()
+      .copy(changed, changed.length - 32)
   return changed
 }

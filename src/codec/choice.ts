@@ -10,14 +10,8 @@ import { crc32c } from '../entropy/crc32c.js'
 import { throwIfAborted } from '../errors.js'
 import type { Image, Size } from '../image/image.js'
 import { type PayloadKind, writePayload } from './bitstream.js'
-import {
-  type ClassicKind,
-  decodeClassic,
-  encodeLossless,
-  encodeLossy,
-  type LossyKind,
-  type LossyOptions,
-} from './classic.js'
+import { type ClassicKind, decodeClassic } from './classic.js'
+import { encodeLossless, encodeLossy, type LossyKind, type LossyOptions } from './classic-encoder.js'
 import { encodePalette } from './palette.js'
 import { costOf, meanSquaredError } from './rate.js'
 import type { EncodedTile } from './tile-codec.js'

@@ -5,55 +5,12 @@
  * Their bytes come from files, so what a native decoder sees is checked first: that it is the format that the tile
  * names, as sharp takes many others, and of exactly the tile's size, so that no header can ask for more memory.
  */
-import sharp from 'sharp'
 import type { Image, Size } from '../image/image.js'
-import { fromImage, toImage } from '../image/sharp.js'
 import { corruptTile, type PayloadKind } from './bitstream.js'
 import { decodePalette } from './palette.js'
-
-// The bytes of an AVIF depend on how many threads make it, and the same tile must give the same bytes on every machine.
-// Tiles are encoded side by side, so that the processor's cores are busy all the same.
-sharp.concurrency(1)
+import { decodePicture, type PictureKind } from './picture.js'
 
 export type ClassicKind = Exclude<PayloadKind, 'cleric'>
-/** Those that lose something, by a quality of 1 to 100. */
-export type LossyKind = 'avif' | 'jpeg'
-
-/** What makes the bytes: other versions of the libraries may make others. */
-export function classicVersions(): Readonly<Record<string, string | number | undefined>> {
-  const { sharp: version, heif, aom, webp, mozjpeg } = sharp.versions
-  return { sharp: version, heif, aom, webp, mozjpeg, zlib: process.versions.zlib, threads: sharp.concurrency() }
-}
-
-export interface LossyOptions {
-  /** Of AVIF, 0 to 9; default 4. */
-  readonly effort?: number
-  /** JPEG as the standard's annexes have it, with the tables that scanners use, in place of mozjpeg's. */
-  readonly plain?: boolean
-}
-
-/**
- * The stream of an image. All keep the chroma of every pixel: stains differ more in colour than in brightness.
- *
- * @param quality 1 to 100
- */
-export function encodeLossy(
-  kind: LossyKind,
-  image: Image,
-  quality: number,
-  { effort = 4, plain = false }: LossyOptions = {},
-): Promise<Uint8Array> {
-  const pixels = fromImage(image)
-  const chromaSubsampling = '4:4:4'
-  if (kind === 'jpeg') return pixels.jpeg({ quality, chromaSubsampling, mozjpeg: !plain }).toBuffer()
-  // 8 bits, as sharp cuts deeper ones off instead of rounding them, which makes all darker.
-  return pixels.avif({ quality, chromaSubsampling, bitdepth: 8, effort, tune: 'psnr' }).toBuffer()
-}
-
-/** A WebP stream without loss. */
-export function encodeLossless(image: Image): Promise<Uint8Array> {
-  return fromImage(image).webp({ lossless: true, effort: 4 }).toBuffer()
-}
 
 /**
  * The image of a stream.
@@ -62,17 +19,12 @@ export function encodeLossless(image: Image): Promise<Uint8Array> {
  */
 export async function decodeClassic(kind: ClassicKind, stream: Uint8Array, size: Size): Promise<Image> {
   if (kind === 'palette') return decodePalette(stream, size)
-  const { name, headerSize, format } = STREAMS[kind]
+  const { name, headerSize } = STREAMS[kind]
   const stated = headerSize(stream)
   if (!stated) throw corruptTile(`it is no ${name}`)
   checkSize(name, stated === 'unknown' ? size : stated, size)
   try {
-    const pixels = { failOn: 'warning', limitInputPixels: size.width * size.height, ignoreIcc: true } as const
-    const pipeline = sharp(stream, pixels)
-    const header = await pipeline.metadata()
-    if (header.format !== format || (header.pages ?? 1) !== 1) throw corruptTile(`it is no ${name}`)
-    checkSize(name, header, size)
-    const image = await toImage(pipeline)
+    const image = await decodePicture(kind, stream, size)
     checkSize(name, image, size)
     return image
   } catch (cause) {
@@ -89,20 +41,14 @@ function checkSize(name: string, { width, height }: Size, size: Size): void {
 /** The size that a stream's header states, "unknown" if only its decoder can tell, or null for another format. */
 type HeaderSize = (stream: Uint8Array) => Size | 'unknown' | null
 
-const STREAMS: Readonly<
-  Record<Exclude<ClassicKind, 'palette'>, { name: string; headerSize: HeaderSize; format: string }>
-> = {
-  avif: {
-    name: 'AVIF',
-    headerSize: (stream) => (text(stream, 4, 8) === 'ftypavif' ? 'unknown' : null),
-    format: 'heif',
-  },
-  webp: { name: 'lossless WebP', headerSize: webpSize, format: 'webp' },
-  jpeg: { name: 'JPEG', headerSize: jpegSize, format: 'jpeg' },
+const STREAMS: Readonly<Record<PictureKind, { name: string; headerSize: HeaderSize }>> = {
+  avif: { name: 'AVIF', headerSize: (stream) => (text(stream, 4, 8) === 'ftypavif' ? 'unknown' : null) },
+  webp: { name: 'lossless WebP', headerSize: webpSize },
+  jpeg: { name: 'JPEG', headerSize: jpegSize },
 }
 
 function text(bytes: Uint8Array, at: number, length: number): string {
-  return Buffer.from(bytes.subarray(at, at + length)).toString('latin1')
+  return String.fromCharCode(...bytes.subarray(at, at + length))
 }
 
 /** RFC 9649: a RIFF file of the single chunk VP8L. */

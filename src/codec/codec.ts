@@ -251,7 +251,7 @@ class QueuedCodec implements Codec {
     const read = await this.#decode(payload, tile, signal).catch((error: unknown) => {
       throw error instanceof CorruptDataError ? fault(error) : error
     })
-    if (Buffer.compare(read.data, decoded.data) !== 0) throw fault()
+    if (read.data.some((value, i) => value !== decoded.data[i])) throw fault()
   }
 
   #decode(payload: Uint8Array, tile: PayloadTile, signal: AbortSignal | undefined): Promise<Image> {

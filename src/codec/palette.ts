@@ -2,10 +2,9 @@
  * Tiles of few colours, without loss: drawn text, masks, grids. A list of colours, then the number of each pixel's,
  * packed and deflated (docs/format.md, "Few colours").
  */
-import { promisify } from 'node:util'
-import { constants, deflateRaw, inflateRaw } from 'node:zlib'
 import type { Image, Size } from '../image/image.js'
 import { corruptTile } from './bitstream.js'
+import { deflate, inflate } from './deflate.js'
 
 const MOST_COLOURS = 256
 
@@ -50,8 +49,11 @@ export async function encodePalette(image: Image): Promise<Uint8Array | null> {
     }
   }
   const list = [...numbers.keys()].flatMap((colour) => [colour >> 16, (colour >> 8) & 255, colour & 255])
-  const deflated = await promisify(deflateRaw)(packed, { level: constants.Z_BEST_COMPRESSION })
-  return Buffer.concat([Uint8Array.of(numbers.size - 1, ...list), deflated])
+  const deflated = await deflate(packed)
+  const bytes = new Uint8Array(1 + list.length + deflated.length)
+  bytes.set([numbers.size - 1, ...list])
+  bytes.set(deflated, 1 + list.length)
+  return bytes
 }
 
 /** @throws CorruptDataError ERR_CORRUPT_TILE */
@@ -78,7 +80,7 @@ export async function decodePalette(bytes: Uint8Array, { width, height }: Size):
 
 /** Exactly `length` bytes. */
 async function inflated(bytes: Uint8Array, length: number): Promise<Uint8Array> {
-  const out = await promisify(inflateRaw)(bytes, { maxOutputLength: length }).catch((cause: Error) => {
+  const out = await inflate(bytes, length).catch((cause: Error) => {
     throw corruptTile(`its pixels can't be inflated (${cause.message})`, cause)
   })
   if (out.length !== length) throw corruptTile(`it has ${out.length} bytes of pixels, not ${length}`)

@@ -9,7 +9,8 @@ import {
   networkCandidate,
   type WantedTile,
 } from '../../src/codec/choice.js'
-import { decodeClassic, encodeLossy } from '../../src/codec/classic.js'
+import { decodeClassic } from '../../src/codec/classic.js'
+import { encodeLossy } from '../../src/codec/classic-encoder.js'
 import { costOf, lambdaAt, meanSquaredError } from '../../src/codec/rate.js'
 import type { Image } from '../../src/image/image.js'
 import { fractal, random } from '../../src/image/noise.js'

@@ -1,7 +1,8 @@
 /** Tiles of classic codecs: round trips, and streams that are damaged, hostile, or of another picture. */
 import test from 'ava'
 import sharp from 'sharp'
-import { type ClassicKind, decodeClassic, encodeLossless, encodeLossy } from '../../src/codec/classic.js'
+import { type ClassicKind, decodeClassic } from '../../src/codec/classic.js'
+import { encodeLossless, encodeLossy } from '../../src/codec/classic-encoder.js'
 import { decodePalette, encodePalette } from '../../src/codec/palette.js'
 import { cropImage, type Image } from '../../src/image/image.js'
 import { hash } from '../../src/image/noise.js'

@@ -33,6 +33,12 @@ const STAND_INS: {
     typeof import('../../src/concurrency/before-exit.js'),
     typeof import('../../src/web/before-exit.js')
   >
+  'codec/classic-encoder': Part<
+    typeof import('../../src/codec/classic-encoder.js'),
+    typeof import('../../src/web/classic-encoder.js')
+  >
+  'codec/deflate': Part<typeof import('../../src/codec/deflate.js'), typeof import('../../src/web/deflate.js')>
+  'codec/picture': Part<typeof import('../../src/codec/picture.js'), typeof import('../../src/web/picture.js')>
   'codec/devices': Part<typeof import('../../src/codec/devices.js'), typeof import('../../src/web/devices.js')>
   'files/local-file': Part<typeof import('../../src/files/local-file.js'), typeof import('../../src/web/local-file.js')>
   'files/sha256': Part<typeof import('../../src/files/sha256.js'), typeof import('../../src/web/sha256.js')>
@@ -62,6 +68,9 @@ const STAND_INS: {
   >
 } = {
   'concurrency/before-exit': true,
+  'codec/classic-encoder': true,
+  'codec/deflate': true,
+  'codec/picture': true,
   'codec/devices': true,
   'files/local-file': true,
   'files/sha256': true,
