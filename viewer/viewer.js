@@ -32,19 +32,29 @@ function drawScale(mpp) {
   element('scale-text').textContent = length >= 1000 ? `${length / 1000} mm` : `${length} µm`
 }
 
+/** Takes the slide off the page: whatever stands under a name must be of that slide. */
+function clear() {
+  viewer?.destroy()
+  viewer = null
+  element('facts').textContent = ''
+  element('scale').hidden = true
+  document.title = 'cleric'
+}
+
 async function show(name) {
-  say('')
+  clear()
+  say(`Loading ${name} ...`)
   // `facts.icc` is "srgb" unless the slide's colour profile is of no use: the server converts, as not every browser does.
   const facts = await fetchJson(`slide?name=${encodeURIComponent(name)}`)
   // Another was chosen meanwhile.
   if (slides.value !== name) return
+  say('')
   const { width, height } = facts.levels[0]
   const power = facts.objectivePower ? `, ${facts.objectivePower}x` : ''
   element('facts').textContent =
     `${width} x ${height}${power}, quality ${facts.quality}, ${facts.bpp.toFixed(2)} bpp (${(24 / facts.bpp).toFixed(1)} : 1)`
   document.title = `${name} - cleric`
   const path = name.split('/').map(encodeURIComponent).join('/')
-  viewer?.destroy()
   viewer = OpenSeadragon({
     element: element('view'),
     tileSources: {
@@ -69,16 +79,31 @@ async function show(name) {
 function choose() {
   const name = slides.value
   history.replaceState(null, '', `#${encodeURIComponent(name)}`)
-  show(name).catch((error) => say(error.message))
+  show(name).catch((error) => {
+    if (slides.value === name) say(`${name} can't be shown: ${error.message}`)
+  })
+}
+
+/** The name after the "#" of the page's address; null for none, and for one that is no text. */
+function wantedName() {
+  try {
+    return decodeURIComponent(location.hash.slice(1)) || null
+  } catch {
+    return null
+  }
 }
 
 try {
   const names = await fetchJson('slides')
   for (const name of names) slides.add(new Option(name))
-  const wanted = decodeURIComponent(location.hash.slice(1))
-  if (names.includes(wanted)) slides.value = wanted
+  const wanted = wantedName()
+  const isThere = wanted === null || names.includes(wanted)
+  // No other slide in place of one that is asked for.
+  if (!isThere) slides.selectedIndex = -1
+  else if (wanted !== null) slides.value = wanted
   slides.addEventListener('change', choose)
-  if (names.length > 0) choose()
+  if (!isThere) say(`There is no ${wanted} here; choose another slide`)
+  else if (names.length > 0) choose()
   else say('There are no archives (*.cleric.tif) here')
 } catch (error) {
   say(error.message)

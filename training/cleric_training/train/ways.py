@@ -20,6 +20,7 @@ Draw = Callable[[], tuple[torch.Tensor, torch.Tensor]]
 WARM = 3  # steps before a way is timed or recorded: libraries choose their kernels in them
 TRIAL = 20  # steps by which a way is timed and compared
 LOSS_APART = 0.01  # how far a way's mean loss over the trial may be from the plain one's, as a share of it
+COMPILED_SIZES = 64  # variants of one function
 LEAST_COSINE = 0.8  # between a way's change of the weights over the trial and the plain one's
 
 
@@ -167,10 +168,15 @@ class Trial:
 
 
 def _compiled(objective: Objective) -> Objective:
+    import torch._dynamo.config as dynamo
     import torch._inductor.config as inductor
 
     inductor.fallback_random = True  # the same random numbers as without compiling, or no way could be compared
-    return torch.compile(lambda x, q: objective(x, q))
+    # A layer's code is compiled for the size of each layer that it is the code of, of which a network has dozens. Sizes
+    # that are left open, as PyTorch makes them after the second, can't be compiled for DCNv2 (2.14: an InductorError).
+    limit = "recompile_limit" if hasattr(dynamo, "recompile_limit") else "cache_size_limit"
+    setattr(dynamo, limit, max(getattr(dynamo, limit), COMPILED_SIZES))
+    return torch.compile(lambda x, q: objective(x, q), dynamic=False)
 
 
 def _recorded(step: Callable[[], None]) -> Callable[[], None]:
