@@ -185,7 +185,7 @@ export async function pickAdapter(name?: string): Promise<FoundAdapter> {
     const names = all.map(({ description }) => `"${description.name}"`).join(', ')
     throw new DeviceError('ERR_NO_DEVICE', `No adapter's name contains "${name}"; there are ${names}`)
   }
-  const packages = 'libegl1 libgles2 libegl-mesa0 libgl1-mesa-dri libvulkan1 mesa-vulkan-drivers'
+  const packages = 'libegl-dev libgles2 libegl-mesa0 libgl1-mesa-dri libvulkan1 mesa-vulkan-drivers'
   const how =
     process.platform === 'linux'
       ? `install a GPU's driver with Vulkan, or a software adapter: apt-get install ${packages}`
