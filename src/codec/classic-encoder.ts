@@ -1,11 +1,19 @@
 /** Encoders of the classic codecs (`classic.ts`), by sharp and the libraries that it brings. */
-import sharp from 'sharp'
+import sharp, { type Sharp } from 'sharp'
 import type { Image } from '../image/image.js'
 import { fromImage } from '../image/sharp.js'
 
-// The bytes of an AVIF depend on how many threads make it, and the same tile must give the same bytes on every machine.
-// Tiles are encoded side by side, so that the processor's cores are busy all the same.
-sharp.concurrency(1)
+/**
+ * The bytes of an AVIF depend on how many threads make it, and the same tile must give the same bytes on every machine.
+ * sharp knows no number but that of the whole process. Tiles are encoded side by side, so that the processor's cores are
+ * busy all the same.
+ */
+const THREADS = 1
+
+function pipelineOf(image: Image): Sharp {
+  if (sharp.concurrency() !== THREADS) sharp.concurrency(THREADS)
+  return fromImage(image)
+}
 
 /** Those that lose something, by a quality of 1 to 100. */
 export type LossyKind = 'avif' | 'jpeg'
@@ -13,7 +21,7 @@ export type LossyKind = 'avif' | 'jpeg'
 /** What makes the bytes: other versions of the libraries may make others. */
 export function classicVersions(): Readonly<Record<string, string | number | undefined>> {
   const { sharp: version, heif, aom, webp, mozjpeg } = sharp.versions
-  return { sharp: version, heif, aom, webp, mozjpeg, zlib: process.versions.zlib, threads: sharp.concurrency() }
+  return { sharp: version, heif, aom, webp, mozjpeg, zlib: process.versions.zlib, threads: THREADS }
 }
 
 export interface LossyOptions {
@@ -34,7 +42,7 @@ export function encodeLossy(
   quality: number,
   { effort = 4, plain = false }: LossyOptions = {},
 ): Promise<Uint8Array> {
-  const pixels = fromImage(image)
+  const pixels = pipelineOf(image)
   const chromaSubsampling = '4:4:4'
   if (kind === 'jpeg') return pixels.jpeg({ quality, chromaSubsampling, mozjpeg: !plain }).toBuffer()
   // 8 bits, as sharp cuts deeper ones off instead of rounding them, which makes all darker.
@@ -43,5 +51,5 @@ export function encodeLossy(
 
 /** A WebP stream without loss. */
 export function encodeLossless(image: Image): Promise<Uint8Array> {
-  return fromImage(image).webp({ lossless: true, effort: 4 }).toBuffer()
+  return pipelineOf(image).webp({ lossless: true, effort: 4 }).toBuffer()
 }
