@@ -119,6 +119,7 @@ def first_step(device: object) -> None:
     from cleric_training.train.data import drawn_image
     from cleric_training.train.flat_optimiser import FlatOptimiser
     from cleric_training.train.initialise import initialise
+    from cleric_training.train.objective import Border
     from cleric_training.train.optimise import Optimiser
     from cleric_training.train.stage import Stage
     from cleric_training.train.ways import DeviceStep, Way
@@ -130,7 +131,8 @@ def first_step(device: object) -> None:
     optimiser = Optimiser(model, 1e-3)
     flat = FlatOptimiser(optimiser)
     before = flat.w.clone()
-    step = DeviceStep(model, Stage(model, optimiser.frozen, True, 0.04), flat, lambda: (x, torch.full((1,), 3.5, device=x.device)))
+    stage = Stage(model, optimiser.frozen, True, 0.04, Border())
+    step = DeviceStep(model, stage, flat, lambda: (x, torch.full((1,), 3.5, device=x.device)))
     step.use(Way.plain(x.device))
     step.run()
     loss = float(step.sums[0])
