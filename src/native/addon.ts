@@ -119,19 +119,24 @@ export interface Addon {
   crc32cPortable(bytes: Uint8Array, seed: number): number
 }
 
+/** What an addon must have, so that one of another version says so before anything is asked of it. */
+const NEEDED = ['CpuBackend', 'RansDecoder', 'RansEncoder', 'RansTables', 'Slide', 'crc32c', 'decodeWeights'] as const
+
 let loaded: Addon | undefined
 
 /**
  * The addon, loaded at the first call.
  *
  * @throws ClericError ERR_ADDON_MISSING if it was never built, or was built for
- *   another platform; the message has the cause and the command that builds it
+ *   another platform; the message has the cause and the command that builds it. ERR_ADDON_MISMATCH for one of another
+ *   version
  */
 export function addon(): Addon {
   if (loaded === undefined) {
     const path = process.env.CLERIC_ADDON || fileURLToPath(new URL('../../build/Release/cleric.node', import.meta.url))
+    let found: Addon
     try {
-      loaded = createRequire(import.meta.url)(path) as Addon
+      found = createRequire(import.meta.url)(path) as Addon
     } catch (cause) {
       const reason = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause)
       throw new ClericError(
@@ -141,6 +146,12 @@ export function addon(): Addon {
         { cause },
       )
     }
+    const lacking = NEEDED.filter((name) => typeof found[name] !== 'function')
+    if (lacking.length > 0) {
+      const what = `The native addon is of another version: it has no ${lacking.join(', ')}`
+      throw new ClericError('ERR_ADDON_MISMATCH', `${what}. Build it anew with \`npm run build:addon\``)
+    }
+    loaded = found
   }
   return loaded
 }

@@ -1,5 +1,9 @@
 /** The addon's edge: memory safety must not depend on the TypeScript in front of it. */
+
 import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
@@ -142,6 +146,8 @@ test('a thread may end while its jobs run', async (t) => {
       encoder.finish()
       new RansDecoder(Uint8Array.of(0, 0, 0, 1)).decode(new Uint8Array(count), tables).catch(() => {})
     }
+    // It never ends by itself, however late it is told to.
+    setInterval(() => {}, 1000)
     parentPort.postMessage('started')`
   const ended = Array.from({ length: 3 }, async () => {
     const worker = new Worker(code, { eval: true, workerData: path, execArgv: [] })
@@ -151,15 +157,31 @@ test('a thread may end while its jobs run', async (t) => {
   t.deepEqual(await Promise.all(ended), [1, 1, 1])
 })
 
-test('a missing addon is named, with the command that builds it', async (t) => {
+/** Code and message of the error that comes of the first call into this addon. */
+async function firstError(path: string): Promise<string[]> {
   const script = `import { crc32c } from './src/entropy/crc32c.ts'
     try { crc32c(new Uint8Array(1)) } catch (error) { console.log(JSON.stringify([error.code, error.message])) }`
   const { stdout } = await promisify(execFile)(
     process.execPath,
     ['--import=tsx', '--input-type=module', '--eval', script],
-    { cwd: root, env: { ...process.env, CLERIC_ADDON: '/nonexistent/cleric.node' } },
+    { cwd: root, env: { ...process.env, CLERIC_ADDON: path } },
   )
-  const [code, message] = JSON.parse(stdout) as string[]
+  return JSON.parse(stdout)
+}
+
+test('a missing addon is named, with the command that builds it', async (t) => {
+  const [code, message] = await firstError('/nonexistent/cleric.node')
   t.is(code, 'ERR_ADDON_MISSING')
   t.regex(message ?? '', /\/nonexistent\/cleric\.node.*npm run build:addon/)
+})
+
+test('an addon of another version says what it lacks, and how to build it', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'cleric-addon-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'other.cjs')
+  const own = process.env.CLERIC_ADDON ?? `${root}build/Release/cleric.node`
+  writeFileSync(path, `module.exports = { ...require(${JSON.stringify(own)}), decodeWeights: undefined }`)
+  const [code, message] = await firstError(path)
+  t.is(code, 'ERR_ADDON_MISMATCH')
+  t.regex(message ?? '', /it has no decodeWeights\..*npm run build:addon/)
 })
