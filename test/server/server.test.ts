@@ -286,7 +286,7 @@ test('no more tiles are decoded for a browser that has left, but for one that st
   const path = join(folder, 'left.cleric.tif')
   await compressSlide(slide, path, { codec, background: 'keep', levels: [0], tile: 128, overwrite: true })
   await using server = await createViewerServer(path, { codec: slow })
-  const address = await server.listen({ port: 0 })
+  const address = await server.listen({ host: '127.0.0.1', port: 0 })
   const overview = `${address}/deepzoom/left.cleric.tif_files/8/0_0.png`
   const leave = new AbortController()
   const left = fetch(overview, { signal: leave.signal })
