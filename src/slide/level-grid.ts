@@ -6,45 +6,18 @@
  * where they do. Here each pixel always comes from a read that begins at the corner of the same cell of the level.
  */
 import { fill, paste } from '../image/draw.js'
-import type { Image, Size } from '../image/image.js'
-import { checkRegion, type Level, levelPosition, levelRegion, type Region, type SlideSource } from './source.js'
+import type { Image } from '../image/image.js'
+import { SlideOver } from './slide-over.js'
+import { checkRegion, type Level, levelPosition, levelRegion, type Region } from './source.js'
 
 /** The default side of a tile, so that reading one is a single read. */
 const CELL = 512
 
-export class LevelGrid implements SlideSource, Disposable {
-  readonly format: string
-  readonly path: string
-  readonly bytes: number
-  readonly levels: readonly Level[]
-  readonly mpp: SlideSource['mpp']
-  readonly objectivePower: number | null
-  readonly background: SlideSource['background']
-  readonly properties: SlideSource['properties']
-  readonly associatedImages: readonly string[]
-  readonly contents: SlideSource['contents']
-  readonly warnings: SlideSource['warnings']
-  readonly #slide: SlideSource
-
-  constructor(slide: SlideSource) {
-    this.format = slide.format
-    this.path = slide.path
-    this.bytes = slide.bytes
-    this.levels = slide.levels
-    this.mpp = slide.mpp
-    this.objectivePower = slide.objectivePower
-    this.background = slide.background
-    this.properties = slide.properties
-    this.associatedImages = slide.associatedImages
-    this.contents = slide.contents
-    this.warnings = slide.warnings
-    this.#slide = slide
-  }
-
+export class LevelGrid extends SlideOver {
   async readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
     const { x, y, level, width, height } = checkRegion(region, this.levels.length)
     const { downsample } = this.levels[level] as Level
-    if (Number.isInteger(downsample)) return this.#slide.readRegion(region, signal)
+    if (Number.isInteger(downsample)) return this.slide.readRegion(region, signal)
     const [left, top] = [levelPosition(x, downsample), levelPosition(y, downsample)]
     const image = fill(width, height, this.background)
     for (let row = Math.floor(top / CELL) * CELL; row < top + height; row += CELL) {
@@ -52,29 +25,9 @@ export class LevelGrid implements SlideSource, Disposable {
         // From the cell's corner, as far as the region reaches.
         const reach = (start: number, size: number, corner: number) => Math.min(CELL, start + size - corner)
         const cell = levelRegion(this, level, column, row, reach(left, width, column), reach(top, height, row))
-        paste(await this.#slide.readRegion(cell, signal), image, column - left, row - top)
+        paste(await this.slide.readRegion(cell, signal), image, column - left, row - top)
       }
     }
     return image
-  }
-
-  readAssociatedImage(name: string, signal?: AbortSignal): Promise<Image> {
-    return this.#slide.readAssociatedImage(name, signal)
-  }
-
-  iccProfile(): Uint8Array | null {
-    return this.#slide.iccProfile?.() ?? null
-  }
-
-  tileSize(level: number): Size | null {
-    return this.#slide.tileSize?.(level) ?? null
-  }
-
-  close(): void {
-    this.#slide.close()
-  }
-
-  [Symbol.dispose](): void {
-    this.close()
   }
 }

@@ -1,5 +1,6 @@
-import type { Image, Size } from '../image/image.js'
+import type { Image } from '../image/image.js'
 import { type IccMode, type ShownColours, shownColours, type ToSrgb } from './colour.js'
+import { SlideOver } from './slide-over.js'
 import type { Region, SlideSource } from './source.js'
 
 /**
@@ -17,59 +18,20 @@ export async function inColours<Slide extends SlideSource>(
   return new SlideInColours(slide, await shownColours(icc, profile, slide.background, slide.path))
 }
 
-export class SlideInColours implements SlideSource, Disposable {
-  readonly format: string
-  readonly path: string
-  readonly bytes: number
-  readonly levels: SlideSource['levels']
-  readonly mpp: SlideSource['mpp']
-  readonly objectivePower: number | null
-  readonly background: SlideSource['background']
-  readonly properties: SlideSource['properties']
-  readonly associatedImages: readonly string[]
-  readonly contents: SlideSource['contents']
-  readonly warnings: SlideSource['warnings']
-  readonly #slide: SlideSource
+export class SlideInColours extends SlideOver {
   readonly #toSrgb: ToSrgb | null
 
   constructor(slide: SlideSource, { toSrgb, background }: ShownColours) {
-    this.format = slide.format
-    this.path = slide.path
-    this.bytes = slide.bytes
-    this.levels = slide.levels
-    this.mpp = slide.mpp
-    this.objectivePower = slide.objectivePower
-    this.background = background
-    this.properties = slide.properties
-    this.associatedImages = slide.associatedImages
-    this.contents = slide.contents
-    this.warnings = slide.warnings
-    this.#slide = slide
+    super(slide, { background })
     this.#toSrgb = toSrgb
   }
 
   async readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
-    const image = await this.#slide.readRegion(region, signal)
+    const image = await this.slide.readRegion(region, signal)
     return this.#toSrgb ? this.#toSrgb.convert(image) : image
   }
 
-  readAssociatedImage(name: string, signal?: AbortSignal): Promise<Image> {
-    return this.#slide.readAssociatedImage(name, signal)
-  }
-
-  iccProfile(): null {
+  override iccProfile(): null {
     return null
-  }
-
-  tileSize(level: number): Size | null {
-    return this.#slide.tileSize?.(level) ?? null
-  }
-
-  close(): void {
-    this.#slide.close()
-  }
-
-  [Symbol.dispose](): void {
-    this.close()
   }
 }

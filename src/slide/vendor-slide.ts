@@ -6,7 +6,8 @@ import type { Image, Size } from '../image/image.js'
 import { type StoredTiffImage, storedImage } from '../tiff/stored-image.js'
 import { TAGS } from '../tiff/tags.js'
 import type { OpenSlideHandle } from './openslide.js'
-import { checkRegion, type HeldImage, type Level, levelPosition, type Region, type SlideSource } from './source.js'
+import { SlideOver } from './slide-over.js'
+import { checkRegion, type HeldImage, type Level, levelPosition, type Region } from './source.js'
 import { JPEG, whyUnreadable } from './tiff/readable.js'
 import { StoredLevel } from './tiff/stored-level.js'
 import type { OpenTiff } from './tiff/tiff-slide.js'
@@ -14,39 +15,15 @@ import type { OpenTiff } from './tiff/tiff-slide.js'
 /** Compressions whose tiles OpenSlide decodes by itself: JPEG, and Aperio's JPEG 2000. The others libtiff does. */
 const DECODED_BY_OPENSLIDE: readonly number[] = [JPEG, 33003, 33005]
 
-export class VendorSlide implements SlideSource, Disposable {
-  readonly format: string
-  readonly path: string
-  readonly bytes: number
-  readonly levels: readonly Level[]
-  readonly mpp: SlideSource['mpp']
-  readonly objectivePower: number | null
-  readonly background: SlideSource['background']
-  readonly properties: SlideSource['properties']
-  readonly associatedImages: readonly string[]
-  readonly contents: readonly HeldImage[] | undefined
-  readonly warnings: readonly string[]
-  readonly #slide: OpenSlideHandle
+export class VendorSlide extends SlideOver {
   readonly #tiff: OpenTiff | null
   readonly #takenOver: ReadonlyMap<number, StoredLevel>
 
   /** @param tiff the same file, closed with the slide; null if it is no TIFF */
   constructor(slide: OpenSlideHandle, tiff: OpenTiff | null) {
-    this.format = slide.format
-    this.path = slide.path
-    this.bytes = slide.bytes
-    this.levels = slide.levels
-    this.mpp = slide.mpp
-    this.objectivePower = slide.objectivePower
-    this.background = slide.background
-    this.properties = slide.properties
-    this.associatedImages = slide.associatedImages
-    this.#slide = slide
-    this.#tiff = tiff
     const images = tiff ? imagesOf(tiff) : []
-    const facts = factsOf(images, slide)
-    this.contents = facts.contents
-    this.warnings = facts.warnings
+    super(slide, factsOf(images, slide))
+    this.#tiff = tiff
     const levels = images.filter((image) => image.isTiled)
     const taken: [number, StoredLevel][] = []
     for (const [level, { width, height }] of slide.levels.entries()) {
@@ -60,33 +37,21 @@ export class VendorSlide implements SlideSource, Disposable {
   async readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
     const { x, y, level, width, height } = checkRegion(region, this.levels.length)
     const stored = this.#takenOver.get(level)
-    if (!stored) return this.#slide.readRegion(region, signal)
+    if (!stored) return this.slide.readRegion(region, signal)
     const { downsample } = this.levels[level] as Level
     return stored.read(levelPosition(x, downsample), levelPosition(y, downsample), { width, height }, signal)
   }
 
-  readAssociatedImage(name: string, signal?: AbortSignal): Promise<Image> {
-    return this.#slide.readAssociatedImage(name, signal)
-  }
-
-  iccProfile(): Uint8Array | null {
-    return this.#slide.iccProfile()
-  }
-
-  tileSize(level: number): Size | null {
+  override tileSize(level: number): Size | null {
     const size = (axis: string) => Number(this.properties[`openslide.level[${level}].tile-${axis}`])
     const [width, height] = [size('width'), size('height')]
     return width > 0 && height > 0 ? { width, height } : null
   }
 
-  close(): void {
+  override close(): void {
     for (const stored of this.#takenOver.values()) stored.close()
     this.#tiff?.close()
-    void this.#slide.close()
-  }
-
-  [Symbol.dispose](): void {
-    this.close()
+    super.close()
   }
 }
 
