@@ -16,7 +16,7 @@ export type { PayloadCodec } from './codec/codec.js'
 export { type Loan, lend } from './codec/default-codec.js'
 export { findGpu } from './codec/devices.js'
 export { gainsAt } from './codec/gain.js'
-export { costOf, meanSquaredError } from './codec/rate.js'
+export { costOf } from './codec/rate.js'
 export { TileCodec } from './codec/tile-codec.js'
 export { BusyClock } from './compress/busy-clock.js'
 export { Turns } from './concurrency/turns.js'
@@ -38,6 +38,7 @@ export {
   type Interpolation,
   type RatePoint,
 } from './metrics/bd-rate.js'
+export { meanSquaredError } from './metrics/psnr.js'
 export { DEFAULT_MODEL_FILE, loadModel, type Model, parseModel, readModelFile } from './model/model.js'
 export { DEFAULT_ERRORS } from './model/promise.js'
 export { readSafetensors } from './model/safetensors.js'

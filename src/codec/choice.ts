@@ -9,11 +9,12 @@
 import { crc32c } from '../entropy/crc32c.js'
 import { throwIfAborted } from '../errors.js'
 import type { Image, Size } from '../image/image.js'
+import { meanSquaredError } from '../metrics/psnr.js'
 import { type PayloadKind, writePayload } from './bitstream.js'
 import { type ClassicKind, decodeClassic } from './classic.js'
 import { encodeLossless, encodeLossy, type LossyKind, type LossyOptions } from './classic-encoder.js'
 import { encodePalette } from './palette.js'
-import { costOf, meanSquaredError } from './rate.js'
+import { costOf } from './rate.js'
 import type { EncodedTile } from './tile-codec.js'
 
 /** A tile that is to be stored. */

@@ -6,6 +6,7 @@ import { untilAborted } from '../concurrency/abort.js'
 import { Turns } from '../concurrency/turns.js'
 import { ClericError, CorruptDataError, DeviceError, throwIfAborted } from '../errors.js'
 import type { Image } from '../image/image.js'
+import { mseAt, psnrAt } from '../metrics/psnr.js'
 import { loadModel, type Model } from '../model/model.js'
 import { promisedError, type TissueErrors } from '../model/promise.js'
 import type { Backend } from '../network/graph.js'
@@ -131,13 +132,8 @@ async function open({ model: file, device = 'auto', adapter, signal }: CodecOpti
   }
 }
 
-/** Mean squared error of 8-bit values at a PSNR in dB. */
-function mseOf(psnr: number): number {
-  return 255 ** 2 / 10 ** (psnr / 10)
-}
-
 function checkOf({ payload, kind, mse }: Candidate): CheckedPayload {
-  return { payload, psnr: mse === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10(255 ** 2 / mse), codec: kind }
+  return { payload, psnr: psnrAt(mse), codec: kind }
 }
 
 class QueuedCodec implements Codec {
@@ -228,7 +224,7 @@ class QueuedCodec implements Codec {
   async #encodeChecked(image: Image, quality: number, check: PayloadCheck): Promise<CheckedPayload> {
     const { shown = image, minPsnr, lossless = false, verify = false, signal } = check
     const stored = Math.fround(quality)
-    const mostMse = minPsnr === undefined ? Number.POSITIVE_INFINITY : mseOf(minPsnr)
+    const mostMse = minPsnr === undefined ? Number.POSITIVE_INFINITY : mseAt(minPsnr)
     const tile = { image, shown, quality: stored, promisedMse: promisedError(this.#tissueErrors, stored), mostMse }
     if (lossless) {
       this.#mustBeOpen()

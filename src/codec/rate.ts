@@ -28,21 +28,3 @@ export function lambdaAt(quality: number): number {
 export function costOf(bytes: number, mse: number, { width, height }: Size, quality: number): number {
   return 8 * bytes + lambdaAt(quality) * mse * width * height
 }
-
-/** Mean squared error of the top left `size` of two images, of 8-bit values. */
-export function meanSquaredError(
-  a: { readonly data: Uint8Array; readonly width: number },
-  b: { readonly data: Uint8Array; readonly width: number },
-  { width, height }: Size,
-): number {
-  let sum = 0
-  for (let row = 0; row < height; row++) {
-    let other = row * b.width * 3
-    const start = row * a.width * 3
-    for (let i = start; i < start + width * 3; i++, other++) {
-      const error = (a.data[i] as number) - (b.data[other] as number)
-      sum += error * error
-    }
-  }
-  return sum / (width * height * 3)
-}

@@ -1,5 +1,5 @@
 /** Peak signal-to-noise ratio and largest error, summed piece by piece so that a slide of any size can be compared. */
-import type { Image } from '../image/image.js'
+import type { Image, Size } from '../image/image.js'
 import { checkSameSize } from './size.js'
 
 /**
@@ -35,10 +35,32 @@ export class ErrorTotals {
     this.maxError = most
   }
 
+  /** Mean squared error of a sample. */
+  get mse(): number {
+    return this.squared / this.samples
+  }
+
   /** dB; Infinity for equal images. */
   get psnr(): number {
     return 10 * Math.log10((255 * 255 * this.samples) / this.squared)
   }
+}
+
+/** Mean squared error of the top left `size` of two images of one size, of 8-bit values. */
+export function meanSquaredError(a: Image, b: Image, { width, height }: Size): number {
+  const totals = new ErrorTotals()
+  totals.add(a, b, width, height)
+  return totals.mse
+}
+
+/** PSNR in dB at a mean squared error of 8-bit values; Infinity at 0. */
+export function psnrAt(mse: number): number {
+  return 10 * Math.log10(255 ** 2 / mse)
+}
+
+/** Mean squared error of 8-bit values at a PSNR in dB: the inverse of {@link psnrAt}. */
+export function mseAt(psnr: number): number {
+  return 255 ** 2 / 10 ** (psnr / 10)
 }
 
 /** PSNR in dB of two images of one size, over all three channels, for a peak of 255; Infinity if they are equal. */

@@ -11,9 +11,10 @@ import {
 } from '../../src/codec/choice.js'
 import { decodeClassic } from '../../src/codec/classic.js'
 import { encodeLossy } from '../../src/codec/classic-encoder.js'
-import { costOf, lambdaAt, meanSquaredError } from '../../src/codec/rate.js'
+import { costOf, lambdaAt } from '../../src/codec/rate.js'
 import type { Image } from '../../src/image/image.js'
 import { fractal, random } from '../../src/image/noise.js'
+import { meanSquaredError } from '../../src/metrics/psnr.js'
 
 const SIDE = 96
 
