@@ -99,6 +99,8 @@ export class Archive implements SlideSource, Disposable {
   readonly #options: ArchiveOptions
   readonly #tiles: TileSpace
   readonly #colours: ShownColours
+  /** Undefined until it is asked for. */
+  #checks: CheckSummary | null | undefined
   #closed = false
 
   /** @internal Use {@link openArchive}. */
@@ -160,7 +162,9 @@ export class Archive implements SlideSource, Disposable {
 
   /** How near the tiles came to the slide when they were written; null if they weren't checked. */
   get checks(): CheckSummary | null {
-    return summarise(this.#head.indexes)
+    // It takes a look at every tile, and a head never changes.
+    if (this.#checks === undefined) this.#checks = summarise(this.#head.indexes)
+    return this.#checks
   }
 
   /** The check of one tile; null if it isn't stored, or wasn't checked. */
@@ -291,6 +295,11 @@ export class Archive implements SlideSource, Disposable {
   readBytes(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
     this.#mustBeOpen()
     return this.#bytes.read(offset, length, signal)
+  }
+
+  /** @internal Where the tiles of each level are, and what is known of them. */
+  get indexes(): readonly TileIndex[] {
+    return this.#head.indexes
   }
 
   /** @internal The tiles of the JPEG pyramid that other programs show, for validation. */

@@ -11,6 +11,7 @@ import { ClericError } from '../errors.js'
 import { TileCache } from '../image/tile-cache.js'
 import { ICC_MODES, type IccMode } from '../slide/colour.js'
 import { Library } from './library.js'
+import { checksOf, checksWindow } from './tile-checks.js'
 import type { TileFormat } from './tile-encoder.js'
 
 const PAGE = fileURLToPath(new URL('../../viewer', import.meta.url))
@@ -130,6 +131,16 @@ export async function createViewerServer(path: string, options: ServerOptions = 
       if (!image) return missing(reply)
       const format = tile[5] as TileFormat
       return reply.type(`image/${format}`).send(await encoder.encode(image, format, icc))
+    })
+    return answer ?? missing(reply)
+  })
+
+  server.get<{ Params: { '*': string }; Querystring: Record<string, unknown> }>('/checks/*', async (request, reply) => {
+    const answer = await library.visit(request.params['*'], async ({ archive }) => {
+      const asked = new Map(Object.entries(request.query).filter(([key]) => key !== 'v'))
+      const body = asked.size === 0 ? checksOf(archive) : checksWindow(archive, asked)
+      if (typeof body === 'string') return reply.code(400).send({ code: 'ERR_BAD_REQUEST', message: body })
+      return reply.header('cache-control', isOfVersion(request, archive.version) ? FOR_EVER : ASK_AGAIN).send(body)
     })
     return answer ?? missing(reply)
   })

@@ -73,6 +73,7 @@ test('tiles are stored in several ways, and come as near as the archive says', a
   t.true(kinds.size >= 3, [...kinds].join())
   const checks = archive.checks as CheckSummary
   t.deepEqual(result.checks, checks)
+  t.is(archive.checks, checks, 'is made once')
   t.is(checks.tiles, 6)
   t.is(checks.psnr.least, checks.worst[0]?.psnr as number)
   t.like(await validateArchive(archive), { ok: true, tiles: 8, bad: [] })
