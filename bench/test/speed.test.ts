@@ -48,6 +48,8 @@ test('parameters and GMACs are those of the paper, row by row, to every printed 
   }
   const s = randomParameters(presets.s)
   t.is((parameterCount(presets.s, s) / 1e6).toFixed(1), '17.4')
+  const m = randomParameters(presets.m)
+  t.is((parameterCount(presets.m, m) / 1e6).toFixed(1), '36.0')
 })
 
 test('the shapes of a preset are those of a model file', async (t) => {
@@ -78,6 +80,16 @@ test('a random model decodes what it encodes, with any module off', async (t) =>
     t.true(Number.isFinite(psnr(image, decoded)))
     codec.close()
   }
+  backend.close()
+})
+
+test('a random model of preset m decodes what it encodes', async (t) => {
+  const backend = await openCpu()
+  const codec = new TileCodec(await randomModel(presets.m), backend)
+  const image = await tissue(64)
+  const decoded = await codec.decode(await codec.encode(image, 60), image, 60)
+  t.true(Number.isFinite(psnr(image, decoded)))
+  codec.close()
   backend.close()
 })
 
@@ -304,7 +316,7 @@ test.serial('wrong arguments are refused, in words', async (t) => {
     [['--tiles', '2048'], /up to 1024/],
     [['--sizes', '0'], /Expected sides up to/],
     [['--seconds', '0'], /Expected a number from 0.01 to 600/],
-    [['--presets', 'xl'], /Expected some of paper,s,nano, not xl/],
+    [['--presets', 'xl'], /Expected some of paper,m,s,nano, not xl/],
     [['--device', 'cpu,'], /Expected a list such as cpu,webgpu/],
   ] as const) {
     const { status, stderr } = await cli(...argv)

@@ -192,5 +192,5 @@ export function codecOptions(command: Command): Command {
   return command
     .option('--device <kind>', 'where the network runs: auto, webgpu or cpu', 'auto')
     .option('--adapter <name>', 'WebGPU adapter, or a part of its name (see: cleric devices)')
-    .option('--model <file>', 'model file (default: the one that ships with cleric)')
+    .option('--model <name>', 'model: s, m, or a file (default: s)')
 }

@@ -7,6 +7,7 @@ import { checkOutput } from '../files/output.js'
 import { partialNames, writeWhole } from '../files/partial-file.js'
 import type { Image } from '../image/image.js'
 import { JPEG } from '../image/jpeg.js'
+import { modelPath } from '../model/model-bytes.js'
 import { fromProfiled, ICC_MODES, type IccMode } from '../slide/colour.js'
 import { slideFiles } from '../slide/mirax.js'
 import { oneOf } from './quantities.js'
@@ -43,7 +44,7 @@ export function iccOption(): Option {
  * @throws ClericError ERR_FILE_EXISTS, ERR_NOT_WRITABLE
  */
 export function checkImageOutput(path: string, slide: string, model: string | undefined): void {
-  checkOutput({ names: partialNames(path), reads: [...slideFiles(slide), model], overwrite: true })
+  checkOutput({ names: partialNames(path), reads: [...slideFiles(slide), model && modelPath(model)], overwrite: true })
 }
 
 /**

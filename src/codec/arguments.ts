@@ -24,7 +24,7 @@ export type DeviceKind = (typeof DEVICE_KINDS)[number]
 
 /** Which model, on which device. */
 export interface CodecChoice {
-  /** Path of a model file; default: the model that ships with cleric. */
+  /** Name of a published model, "s" or "m", or path of a model file; default: "s". */
   readonly model?: string | undefined
   /** Default "auto": a GPU if there is one whose limits the model fits in, else the processor. */
   readonly device?: DeviceKind | undefined

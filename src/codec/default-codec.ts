@@ -6,7 +6,7 @@
 import { untilAborted } from '../concurrency/abort.js'
 import { beforeExit } from '../concurrency/before-exit.js'
 import { throwIfAborted } from '../errors.js'
-import { modelKey } from '../model/model-bytes.js'
+import { modelPath } from '../model/model-bytes.js'
 import type { CodecChoice, CodecOptions } from './arguments.js'
 import type { Codec, PayloadCodec } from './codec.js'
 
@@ -67,7 +67,7 @@ export class SharedCodecs {
     throwIfAborted(signal)
     if (codec) return loanOf(codec, () => {})
     const { model, device = 'auto', adapter } = choice
-    const key = JSON.stringify([model === undefined ? null : modelKey(model), device, adapter ?? null])
+    const key = JSON.stringify([model === undefined ? null : modelPath(model), device, adapter ?? null])
     const entry = this.#usable(key) ?? this.#enter(key, { model, device, adapter })
     entry.users++
     clearTimeout(entry.idle)

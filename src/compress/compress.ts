@@ -24,6 +24,7 @@ import { lend } from '../codec/default-codec.js'
 import { DEFAULT_QUALITY } from '../codec/gain.js'
 import { throwIfAborted } from '../errors.js'
 import { checkOutput } from '../files/output.js'
+import { modelPath } from '../model/model-bytes.js'
 import { refuseChoiceOfOpen, SLIDE_CHOICE_CHECKS, type SlideChoice } from '../slide/choice.js'
 import { slideFiles } from '../slide/mirax.js'
 import { checkSlide, type Level, type SlideSource, warningsOf } from '../slide/source.js'
@@ -165,7 +166,7 @@ export async function compressSlide(
   const choice = { page, series, range }
   if (typeof slide !== 'string') refuseChoiceOfOpen(choice)
   const path = typeof slide === 'string' ? slide : slide.path
-  checkOutput({ names: archiveNames(output), reads: [...slideFiles(path), model], overwrite })
+  checkOutput({ names: archiveNames(output), reads: [...slideFiles(path), model && modelPath(model)], overwrite })
   const started = performance.now()
 
   const source =

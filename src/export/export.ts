@@ -17,6 +17,7 @@ import type { PayloadCodec } from '../codec/codec.js'
 import { throwIfAborted } from '../errors.js'
 import { checkOutput } from '../files/output.js'
 import { partialNames } from '../files/partial-file.js'
+import { modelPath } from '../model/model-bytes.js'
 import { refuseChoiceOfOpen, SLIDE_CHOICE_CHECKS, type SlideChoice } from '../slide/choice.js'
 import { ICC_MODES, type IccMode } from '../slide/colour.js'
 import { keptOf } from '../slide/identity.js'
@@ -134,7 +135,7 @@ export async function exportSlide(
   const choice = { page, series, range }
   if (typeof slide !== 'string') refuseChoiceOfOpen(choice)
   const path = typeof slide === 'string' ? slide : slide.path
-  checkOutput({ names: partialNames(output), reads: [...slideFiles(path), model], overwrite })
+  checkOutput({ names: partialNames(output), reads: [...slideFiles(path), model && modelPath(model)], overwrite })
   const started = performance.now()
 
   // Each tile of an archive is read once.

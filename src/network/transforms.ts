@@ -35,11 +35,11 @@ function drbu(g: GraphBuilder, config: ModelConfig, name: string, x: Tensor, out
   return g.gdn(`${name}.igdn`, inner, true, deformable(g, config, `${name}.skip`, x, { shuffle: 2 }))
 }
 
-/** `widens`: the first block of a branch, whose skip is a 1x1 conv. */
-function r2b(g: GraphBuilder, name: string, x: Tensor, iterations: number, widens = false): Tensor {
+/** @param outputs channels, where they aren't those of `x` the skip is a 1x1 conv: in the first block of a branch */
+function r2b(g: GraphBuilder, name: string, x: Tensor, iterations: number, outputs = x.shape.channels): Tensor {
   let y = x
   for (let i = 0; i < iterations; i++) {
-    const residual = widens ? g.conv(`${name}.skip`, y) : y
+    const residual = outputs !== x.shape.channels ? g.conv(`${name}.skip`, y) : y
     const inner = g.conv(`${name}.conv1`, y, { activation: 'gelu' })
     y = g.conv(`${name}.conv2`, inner, { activation: 'gelu', residual })
   }
@@ -88,7 +88,7 @@ export function lifting(g: GraphBuilder, x: Tensor): { ll: Tensor; lh: Tensor; h
 }
 
 function branch(g: GraphBuilder, config: ModelConfig, name: string, x: Tensor): Tensor {
-  let y = r2b(g, `${name}.0`, x, 1, true)
+  let y = r2b(g, `${name}.0`, x, 1, config.N)
   g.expectChannels(y, config.N)
   y = drbs(g, config, `${name}.1`, y, config.N)
   y = r2b(g, `${name}.2`, y, config.iters)

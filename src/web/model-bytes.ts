@@ -20,6 +20,6 @@ export async function modelBytes(file: string | URL): Promise<Uint8Array> {
 }
 
 /** The address is complete already. */
-export function modelKey(file: string): string {
-  return file
+export function modelPath(model: string): string {
+  return model
 }

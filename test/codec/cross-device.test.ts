@@ -5,7 +5,7 @@
 import test from 'ava'
 import { readTile, writeTile } from '../../src/codec/bitstream.js'
 import type { Image } from '../../src/image/image.js'
-import { nanoModel } from '../network/golden.js'
+import { fixtureModel, nanoModel } from '../network/golden.js'
 import { interpreter } from '../network/interpreter.js'
 import { adapters, checkPairs, type Device, deviceOf, processors } from './cross-device.js'
 
@@ -45,6 +45,16 @@ test.serial("the interpreter's tiles decode on every device, and theirs on it", 
   using slow = deviceOf(model, interpreter())
   await checkPairs(t, [slow], devices, picture(64, 64), 90)
   await checkPairs(t, devices, [slow], picture(60, 40), 70)
+})
+
+test.serial("a network of preset m's proportions codes to the same symbols on every device", async (t) => {
+  const uneven = await fixtureModel('tiny-m')
+  const others = [...(await processors(uneven)).slice(-1), ...(await adapters(uneven))]
+  try {
+    await checkPairs(t, others, others, picture(120, 70), 80)
+  } finally {
+    for (const device of others) device[Symbol.dispose]()
+  }
 })
 
 test.serial('no flipped bit of a tile gives another picture', async (t) => {

@@ -1,7 +1,7 @@
 """Test fixtures: a tiny model with random weights, and every intermediate value of one image.
 
 `python3 -m cleric_training.golden` writes nano.safetensors and nano-golden.safetensors (and with
-`--ablations` one pair of a smaller network for each switch) into test/fixtures. The transforms run in float32 from
+`--variants` one pair of a network of preset m's proportions and of a smaller one for each switch) into test/fixtures. The transforms run in float32 from
 the float16 weights of the model file, the entropy model in integers (oracle.py).
 """
 from __future__ import annotations
@@ -28,6 +28,8 @@ from .train.data import drawn_image
 FIXTURES = Path(__file__).resolve().parents[2] / "test" / "fixtures"
 TIE = 4e-4  # no rounded value may lie closer than this to a tie, or float noise would flip symbols
 TINY = Config(preset="tiny", N=8, M=16, Z=8, slices=2, lift=2, chan=(8, 8), ep=(16, 12, 12), lrp=(8, 8), levels=8)
+# As uneven as preset m: five slices, no two hidden widths of a net alike, and no multiples of 16.
+TINY_M = Config(preset="tiny-m", N=12, deep=20, M=40, Z=12, slices=5, lift=2, chan=(20, 12), ep=(36, 28, 20), lrp=(20, 12), levels=8)
 HEIGHT, WIDTH, Q = 64, 128, 3.25
 GAINS = {"g_a": 0.85, "g_s": 0.55, "h_a": 1.9, "h_s": 1.3, "mem": 1.3}  # of random convs, for values of order one
 
@@ -133,13 +135,14 @@ def make(config: Config, stem: str, folder: Path, keep: tuple[str, ...] | None =
 def main() -> None:
     p = argparse.ArgumentParser(prog="cleric_training.golden", description=__doc__)
     p.add_argument("--out", type=Path, default=FIXTURES)
-    p.add_argument("--ablations", action="store_true", help="also tiny-no-ls, tiny-no-drb, tiny-no-r2b (y and x_hat only)")
+    p.add_argument("--variants", action="store_true", help="also tiny-m, tiny-no-ls, tiny-no-drb, tiny-no-r2b (y and x_hat only)")
     args = p.parse_args()
     torch.set_num_threads(1)
     values = make(PRESETS["nano"], "nano", args.out)
     for name, value in values.items():
         print(f"{name:24} {str(value.shape):16} mean {value.mean():10.3f} std {value.std():10.3f} max {np.abs(value).max():10.3f}")
-    if args.ablations:
+    if args.variants:
+        make(TINY_M, "tiny-m", args.out, ("x", "y", "x_hat"))
         for switch in ("ls", "drb", "r2b"):
             make(replace(TINY, **{switch: False}), f"tiny-no-{switch}", args.out, ("x", "y", "x_hat"))
 

@@ -41,6 +41,12 @@ def test_preset_s_has_17_4_million_parameters():
     assert round(parameters(Cleric(replace(PRESETS["s"], deep=0))) / 1e6, 1) == 15.6
 
 
+def test_preset_m_has_36_million_parameters_and_323_thousand_multiply_adds_a_pixel():
+    model = Cleric(PRESETS["m"]).eval()
+    assert round(parameters(model) / 1e6, 2) == 36.05
+    assert round(multiply_adds(model) / 256**2) == 323_069
+
+
 def test_deep_is_written_only_where_it_differs():
     assert '"N":48,"deep":96,"M":256' in PRESETS["s"].to_json()
     assert "deep" not in PRESETS["paper"].to_json() and "deep" not in PRESETS["nano"].to_json()

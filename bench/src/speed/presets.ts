@@ -9,6 +9,10 @@ export const presets = {
     ...{ preset: 'paper', N: 192, deep: 192, M: 320, Z: 192, slices: 10, lift: 32, ...all },
     ...{ chan: [192, 128], ep: [320, 256, 128], lrp: [224, 128], levels: 0 },
   },
+  m: {
+    ...{ preset: 'm', N: 96, deep: 144, M: 320, Z: 128, slices: 5, lift: 8, ...all },
+    ...{ chan: [128, 96], ep: [224, 160, 128], lrp: [128, 96], levels: 8 },
+  },
   s: {
     ...{ preset: 's', N: 48, deep: 96, M: 256, Z: 64, slices: 4, lift: 8, ...all },
     ...{ chan: [64, 64], ep: [128, 96, 96], lrp: [64, 64], levels: 8 },

@@ -1,4 +1,4 @@
-"""Network configurations and the presets `paper`, `s` and `nano`."""
+"""Network configurations and the presets `paper`, `m`, `s` and `nano`."""
 from __future__ import annotations
 
 import json
@@ -72,6 +72,8 @@ class Config:
 
 PRESETS: dict[str, Config] = {
     "paper": Config(),
+    "m": Config(preset="m", N=96, deep=144, M=320, Z=128, slices=5, lift=8, chan=(128, 96), ep=(224, 160, 128),
+                lrp=(128, 96), levels=8),
     "s": Config(preset="s", N=48, deep=96, M=256, Z=64, slices=4, lift=8, chan=(64, 64), ep=(128, 96, 96),
                 lrp=(64, 64), levels=8),
     "nano": Config(preset="nano", N=16, M=32, Z=16, slices=2, lift=4, chan=(16, 16), ep=(32, 24, 24),

@@ -1,4 +1,7 @@
-/** The ablation switches (architecture: paper, Tables 2 and 3): each variant's graph against PyTorch. */
+/**
+ * Networks unlike the golden one, each one's graph against PyTorch: the ablation switches (paper, Tables 2 and 3), and five
+ * slices with the uneven widths of preset `m`.
+ */
 import test from 'ava'
 import { gainsAt } from '../../src/codec/gain.js'
 import { TileCodec } from '../../src/codec/tile-codec.js'
@@ -11,7 +14,7 @@ import { Interpreter, interpreter } from './interpreter.js'
 /** The interpreter works in double precision, PyTorch in single. */
 const TOLERANCE = 2e-5
 
-for (const variant of ['no-ls', 'no-drb', 'no-r2b']) {
+for (const variant of ['no-ls', 'no-drb', 'no-r2b', 'm']) {
   test(`${variant}: y and the decoded pixels are PyTorch's`, async (t) => {
     const model = await fixtureModel(`tiny-${variant}`)
     const golden = fixtureGolden(`tiny-${variant}`)
