@@ -15,7 +15,8 @@ import { modelMismatch } from '../codec/model-mismatch.js'
 import { ClericError, CorruptDataError, throwIfAborted, UnsupportedError } from '../errors.js'
 import { type ByteSource, openBytes } from '../files/byte-source.js'
 import { fill, paste } from '../image/draw.js'
-import { cropImage, type Image } from '../image/image.js'
+import { hatch } from '../image/hatch.js'
+import { cropImage, type Image, type Size } from '../image/image.js'
 import { decodeJpeg } from '../image/stored-jpeg.js'
 import { TileCache, type TileSpace } from '../image/tile-cache.js'
 import { ICC_MODES, type IccMode, type ShownColours, shownColours } from '../slide/colour.js'
@@ -25,6 +26,7 @@ import { type ArchiveLevel, archiveLevel } from './archive-level.js'
 import type { Description } from './description.js'
 import { type OpenedHead, readHead } from './head-reader.js'
 import type { ChecksummedImage, Layout } from './head-writer.js'
+import { type Hole, type HoledImage, NothingButHoles } from './holes.js'
 import { type BadBytes, type Batch, badBytesOf, batchesOf, CHANGED_BYTES, isIntact, partsOf } from './parts.js'
 import { type CheckSummary, decodeCheck, summarise, type TileCheck } from './tile-checks.js'
 
@@ -177,7 +179,46 @@ export class Archive implements SlideSource, Disposable {
   }
 
   /** @throws CorruptDataError ERR_CORRUPT_TILE naming the tile; UnsupportedError ERR_MODEL_MISMATCH */
-  async readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
+  readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
+    return this.#region(region, (level, column, row) => this.#storedTile(level, column, row, signal), signal)
+  }
+
+  /**
+   * @internal A region for the eye: the places of tiles that are damaged, or that the slide could not be read at, are
+   * hatched, and the rest is there.
+   *
+   * @returns what is wrong with each of those tiles
+   * @throws CorruptDataError ERR_CORRUPT_TILE if there is nothing but damaged tiles; UnsupportedError ERR_MODEL_MISMATCH
+   */
+  async readRegionWithHoles(region: Region, signal?: AbortSignal): Promise<HoledImage> {
+    const holes: Hole[] = []
+    let shown = 0
+    const read = async (level: number, column: number, row: number) => {
+      const place = { level, column, row }
+      const { width, height } = this.#tileSize(level, column, row)
+      try {
+        const isThere = !this.isUnreadable(level, column, row)
+        const image = isThere ? await this.#storedTile(level, column, row, signal) : hatch(width, height)
+        if (!isThere) holes.push({ ...place, code: null, reason: 'the slide could not be read there' })
+        shown++
+        return image
+      } catch (error) {
+        if (!(error instanceof ClericError) || error.code !== 'ERR_CORRUPT_TILE') throw error
+        holes.push({ ...place, code: error.code, reason: error.message })
+        return hatch(width, height)
+      }
+    }
+    const image = await this.#region(region, read, signal)
+    holes.sort((a, b) => a.row - b.row || a.column - b.column)
+    if (shown === 0 && holes.length > 0) throw new NothingButHoles(holes)
+    return { image, holes }
+  }
+
+  async #region(
+    region: Region,
+    read: (level: number, column: number, row: number) => Promise<Image>,
+    signal: AbortSignal | undefined,
+  ): Promise<Image> {
     checkRegion(region, this.levels.length)
     checkSignal(signal)
     throwIfAborted(signal)
@@ -200,7 +241,7 @@ export class Archive implements SlideSource, Disposable {
     const draw = async () => {
       for (let place = places.shift(); place; place = places.shift()) {
         const [column, row] = place
-        const image = await this.#storedTile(region.level, column, row, signal)
+        const image = await read(region.level, column, row)
         paste(image, out, column * tileWidth - left, row * tileHeight - top)
       }
     }
@@ -228,17 +269,13 @@ export class Archive implements SlideSource, Disposable {
 
   /** A tile in the colours of the slide. */
   async #storedTile(level: number, column: number, row: number, signal?: AbortSignal): Promise<Image> {
-    const { columns, width, height, tileWidth, tileHeight } = this.levels[level] as ArchiveLevel
-    const size = {
-      width: Math.min(tileWidth, width - column * tileWidth),
-      height: Math.min(tileHeight, height - row * tileHeight),
-    }
+    const size = this.#tileSize(level, column, row)
     const index = this.#head.indexes[level] as TileIndex
-    const at = row * columns + column
+    const at = row * index.columns + column
     if (index.length[at] === 0) return fill(size.width, size.height, colourOf(index, at))
     const decode = (stop: AbortSignal) =>
       this.#decode(index, at, size, stop).catch((error: unknown) => {
-        throw atPlace(error, `${this.path}: tile at level ${level}, column ${column}, row ${row}`)
+        throw atPlace(error, this.#place(level, column, row))
       })
     return this.#tiles.get(keyOf(level, column, row), size.width * size.height * 3, decode, signal)
   }
@@ -314,6 +351,25 @@ export class Archive implements SlideSource, Disposable {
     return this.#jpeg({ ...place, width, height }, `tile ${at} of overview ${level}`, signal)
   }
 
+  /** @internal Sizes of the overview's levels, the finest first. */
+  get overviewLevels(): readonly Size[] {
+    return this.#head.overview.map(({ level }) => level)
+  }
+
+  /** @internal A tile of the overview, cut to the level, in the colours of the slide. */
+  async readOverviewLevel(level: number, column: number, row: number, signal?: AbortSignal): Promise<Image> {
+    throwIfAborted(signal)
+    this.#mustBeOpen()
+    const { columns, tileWidth, tileHeight } = this.overview[level] as TileIndex
+    const { width, height } = this.overviewLevels[level] as Size
+    const tile = await this.readOverviewTile(level, row * columns + column, signal)
+    return cropImage(
+      tile,
+      Math.min(tileWidth, width - column * tileWidth),
+      Math.min(tileHeight, height - row * tileHeight),
+    )
+  }
+
   /** The ICC profile of the slide's colours, or null; with `icc` other than "keep" there is none. */
   iccProfile(): Uint8Array | null {
     return this.#colours.profile
@@ -359,6 +415,19 @@ export class Archive implements SlideSource, Disposable {
   /** An image in the colours that were asked for. */
   async #shown(image: Image): Promise<Image> {
     return this.#colours.toSrgb ? this.#colours.toSrgb.convert(image) : image
+  }
+
+  /** Pixels of a tile, cut to the level. */
+  #tileSize(level: number, column: number, row: number): Size {
+    const { width, height, tileWidth, tileHeight } = this.levels[level] as ArchiveLevel
+    return {
+      width: Math.min(tileWidth, width - column * tileWidth),
+      height: Math.min(tileHeight, height - row * tileHeight),
+    }
+  }
+
+  #place(level: number, column: number, row: number): string {
+    return `${this.path}: tile at level ${level}, column ${column}, row ${row}`
   }
 
   /** Whether a tile is stored, and not held already. */

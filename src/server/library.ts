@@ -5,11 +5,11 @@
 import { readdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, sep } from 'node:path'
 import { type Archive, type ArchiveOptions, openArchive } from '../archive/archive.js'
+import { Pyramid } from '../archive/pyramid.js'
 import { isAddress } from '../files/byte-source.js'
 import { nameOf } from '../files/name.js'
 import { versionOf } from '../files/version.js'
 import type { TileCache } from '../image/tile-cache.js'
-import { DeepZoom } from './deep-zoom.js'
 import { TileEncoder } from './tile-encoder.js'
 
 export interface LibraryOptions extends ArchiveOptions {
@@ -19,7 +19,7 @@ export interface LibraryOptions extends ArchiveOptions {
 
 export interface Visit {
   readonly archive: Archive
-  readonly pyramid: DeepZoom
+  readonly pyramid: Pyramid
   readonly encoder: TileEncoder
 }
 
@@ -138,7 +138,7 @@ export class Library {
 
   async #read(path: string): Promise<Visit> {
     const archive = await openArchive(path, this.#options)
-    return { archive, pyramid: new DeepZoom(archive, this.#options.cache), encoder: new TileEncoder(archive) }
+    return { archive, pyramid: new Pyramid(archive, this.#options.cache), encoder: new TileEncoder(archive) }
   }
 
   #makeRoom(): void {

@@ -8,8 +8,10 @@ import { checkInteger, checkOneOf, checkOptions, type OptionChecks } from '../ar
 import { type CodecChoice, codecUseChecks } from '../codec/arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import { ClericError } from '../errors.js'
+import type { Size } from '../image/image.js'
 import { TileCache } from '../image/tile-cache.js'
 import { ICC_MODES, type IccMode } from '../slide/colour.js'
+import { describeDeepZoom } from './deep-zoom.js'
 import { Library } from './library.js'
 import { checksOf, checksWindow } from './tile-checks.js'
 import type { TileFormat } from './tile-encoder.js'
@@ -121,16 +123,19 @@ export async function createViewerServer(path: string, options: ServerOptions = 
     const asked = iccOf(request)
     const icc = asked === undefined ? usual : asked
     if (icc === null) return reply.code(400).send(BAD_ICC)
-    const answer = await library.visit(name, async ({ archive: { version }, pyramid, encoder }) => {
-      if (!tile) return reply.type('application/xml').header('cache-control', ASK_AGAIN).send(pyramid.describe('jpeg'))
+    const answer = await library.visit(name, async ({ archive: { version, levels }, pyramid, encoder }) => {
+      if (!tile) {
+        const document = describeDeepZoom(levels[0] as Size, 'jpeg')
+        return reply.type('application/xml').header('cache-control', ASK_AGAIN).send(document)
+      }
       const [level, column, row] = tile.slice(2, 5).map(Number) as [number, number, number]
       const etag = `"${version}-${level}-${column}-${row}-${icc}"`
       reply.header('etag', etag).header('cache-control', isOfVersion(request, version) ? FOR_EVER : ASK_AGAIN)
       if (request.headers['if-none-match'] === etag) return reply.code(304).send()
-      const image = await pyramid.tile(level, column, row, untilLeft(reply))
-      if (!image) return missing(reply)
+      const made = await pyramid.tile(level, column, row, untilLeft(reply))
+      if (!made) return missing(reply)
       const format = tile[5] as TileFormat
-      return reply.type(`image/${format}`).send(await encoder.encode(image, format, icc))
+      return reply.type(`image/${format}`).send(await encoder.encode(made.image, format, icc))
     })
     return answer ?? missing(reply)
   })

@@ -15,9 +15,9 @@ import { join } from 'node:path'
 import test from 'ava'
 import type { FastifyInstance } from 'fastify'
 import sharp from 'sharp'
+import { levelSize, maxLevel } from '../../src/archive/pyramid.js'
 import { compressSlide } from '../../src/compress/compress.js'
 import { fill } from '../../src/image/draw.js'
-import { levelSize, maxLevel } from '../../src/server/deep-zoom.js'
 import { createViewerServer } from '../../src/server/server.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { losslessCodec } from '../payload-codec.js'
@@ -210,7 +210,7 @@ test('an archive that is replaced is read on by those who are at it, and closed 
   }
   await using server = await createViewerServer(path, { codec: held })
   const { version } = (await server.inject('/slide?name=replaced.cleric.tif')).json()
-  const overview = server.inject('/deepzoom/replaced.cleric.tif_files/8/0_0.png')
+  const overview = server.inject('/deepzoom/replaced.cleric.tif_files/9/0_0.png')
   while (held.decoded < 5) await new Promise((resolve) => setTimeout(resolve, 1))
   await compressSlide(slide, path, { ...made, quality: 20, overwrite: true })
   const facts = (await server.inject('/slide?name=replaced.cleric.tif')).json()
@@ -287,7 +287,7 @@ test('no more tiles are decoded for a browser that has left, but for one that st
   await compressSlide(slide, path, { codec, background: 'keep', levels: [0], tile: 128, overwrite: true })
   await using server = await createViewerServer(path, { codec: slow })
   const address = await server.listen({ host: '127.0.0.1', port: 0 })
-  const overview = `${address}/deepzoom/left.cleric.tif_files/8/0_0.png`
+  const overview = `${address}/deepzoom/left.cleric.tif_files/9/0_0.png`
   const leave = new AbortController()
   const left = fetch(overview, { signal: leave.signal })
   while (slow.decoded === 0) await new Promise((resolve) => setTimeout(resolve, 1))
