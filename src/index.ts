@@ -51,6 +51,13 @@ export type {
 export type { PayloadKind } from './codec/bitstream.js'
 export type { CheckedPayload, CheckedTile, Codec, PayloadCodec } from './codec/codec.js'
 export type { DeviceDescription, DeviceList } from './codec/devices.js'
+export {
+  type CollectionOptions,
+  type CollectionResult,
+  compressCollection,
+} from './collection/compress-collection.js'
+export type { CollectionSlide } from './collection/find-slides.js'
+export type { ArchiveFacts, ManifestRow, SlideVersion } from './collection/manifest.js'
 export type { BackgroundMode } from './compress/blank.js'
 export { type CompressOptions, type CompressResult, compressSlide } from './compress/compress.js'
 export type { CompressProgress, UnreadableTile } from './compress/progress.js'

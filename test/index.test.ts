@@ -29,6 +29,7 @@ test('it exports what the documentation says', (t) => {
     'TileCache',
     'UnsupportedError',
     'compareSlides',
+    'compressCollection',
     'compressSlide',
     'decodeTile',
     'encodeCheckedTile',

@@ -18,6 +18,7 @@ const LAYERS = [
     'archive',
     'web',
     'compress',
+    'collection',
     'export',
     'server',
     'index.ts',

@@ -1,4 +1,5 @@
-import { type Command, Option } from 'commander'
+import { statSync } from 'node:fs'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { LAYOUTS, type Layout } from '../archive/head-writer.js'
 import type { CheckSummary } from '../archive/tile-checks.js'
 import type { CodecChoice } from '../codec/arguments.js'
@@ -13,12 +14,25 @@ import { nameOf } from '../files/name.js'
 import type { SlideChoice } from '../slide/choice.js'
 import { CODEC_NAMES, checksText } from './checks-text.js'
 import { type Cli, cacheDirOption, codecOptions, type Session } from './cli.js'
+import { collectionOutcome, compressManyWithProgress } from './compress-collection.js'
 import { WithHint } from './failure.js'
-import { byteSize, duration, levelList, numberFrom, oneOf, positiveNumber, rateText, tileSide } from './quantities.js'
+import {
+  byteSize,
+  duration,
+  integerFrom,
+  levelList,
+  numberFrom,
+  oneOf,
+  positiveNumber,
+  rateText,
+  tileSide,
+} from './quantities.js'
 import { slideOptions, warnOf } from './slide-options.js'
 
 interface Options extends CodecChoice, SlideChoice {
   readonly output?: string
+  readonly outputDir?: string
+  readonly jobs?: number
   readonly quality?: number
   readonly targetBpp?: number
   readonly levels: 'all' | number[]
@@ -38,9 +52,10 @@ interface Options extends CodecChoice, SlideChoice {
 }
 
 export function addCompress(cli: Cli): void {
+  const severalTo = new Option('--output-dir <folder>', 'for several slides, or folders of them: where the archives go')
   cli.add<Options>(
-    'compress <slide>',
-    'Compress a slide into an archive',
+    'compress <slide...>',
+    'Compress a slide into an archive, or several slides, and folders of them, into a folder of archives',
     (command) =>
       codecOptions(
         qualityOptions(
@@ -71,15 +86,28 @@ export function addCompress(cli: Cli): void {
             oneOf(ON_BAD_TILE),
             'fail' as const,
           )
+          .addOption(severalTo.conflicts(['output', 'page', 'series', 'range']))
+          .option('--jobs <number>', 'of several slides, how many at a time', integerFrom(1, 64))
           .option('--resume', 'go on from an interrupted run with the same slide, model and options')
           .option('--overwrite', 'replace an existing file'),
       ),
-    async (session, { output: named, ...options }, slide) => {
+    async (session, { output: named, outputDir, jobs, ...options }, ...slides) => {
+      const [slide] = slides
+      if (outputDir !== undefined) {
+        return collectionOutcome(await compressManyWithProgress(session, slides, outputDir, { ...options, jobs }))
+      }
+      if (jobs !== undefined || slides.length > 1 || isFolder(slide as string)) {
+        throw new InvalidArgumentError('Several slides, or a folder of them, and --jobs take --output-dir FOLDER.')
+      }
       const output = named ?? `${nameOf(slide as string).replace(/\.[^.]*$/, '')}.cleric.tif`
       return compressOutcome(session, await compressWithProgress(session, slide as string, output, options))
     },
     'cleric compress slide.svs -o slide.cleric.tif --quality 60',
   )
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
 }
 
 /** The options of rate and quality. */

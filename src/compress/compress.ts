@@ -210,7 +210,7 @@ export async function compressSlide(
   }
 }
 
-const COMPRESS_CHECKS: OptionChecks<CompressOptions> = {
+export const COMPRESS_CHECKS: OptionChecks<CompressOptions> = {
   quality: (value, name, { targetBpp }) => {
     checkNumber(value, name, 0, 100)
     if (targetBpp !== undefined) throw outOfRange('no quality with a targetBpp', name, value)
