@@ -109,6 +109,17 @@ export class AbortedError extends ClericError {
   }
 }
 
+/** The error of a code that came from elsewhere, such as a worker, of the class that the code belongs to. */
+export function errorOfCode(code: ErrorCode, message: string, options?: ErrorOptions): ClericError {
+  const has = (codes: readonly string[]) => codes.includes(code)
+  if (code === 'ERR_ABORTED') return new AbortedError(options?.cause ?? message)
+  if (has(CODES.CorruptDataError)) return new CorruptDataError(code as never, message, options)
+  if (has(CODES.UnsupportedError)) return new UnsupportedError(code as never, message, options)
+  if (has(CODES.DeviceError)) return new DeviceError(code as never, message, options)
+  if (has(CODES.SlideError)) return new SlideError(code as never, message, options)
+  return new ClericError(code as never, message, options)
+}
+
 /** Throws {@link AbortedError} if `signal` has fired. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new AbortedError(signal.reason)

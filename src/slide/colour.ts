@@ -9,7 +9,7 @@ import type { Image } from '../image/image.js'
 import { fromImage, toImage } from '../image/sharp.js'
 import { COMPRESSION, PHOTOMETRIC, TAGS, type Tag } from '../tiff/tags.js'
 import { encodeTiff, type Field, long, long8, short, undefinedBytes } from '../tiff/writer.js'
-import { primariesOf } from './icc-profile.js'
+import { isOfSrgb, STRONG_COLOURS } from './icc-profile.js'
 
 /**
  * `keep`: pixels are as they are stored, and the profile goes with them. `srgb`: pixels are converted by the profile, and
@@ -58,7 +58,7 @@ export class ToSrgb {
 
 /** How a slide's pixels are shown: converted or not, before which background, with which profile. */
 export interface ShownColours {
-  readonly toSrgb: ToSrgb | null
+  readonly toSrgb: Pick<ToSrgb, 'convert'> | null
   readonly background: Colour
   readonly profile: Uint8Array | null
 }
@@ -80,19 +80,13 @@ export async function shownColours(
   return { toSrgb, background: await toSrgb.colour(background), profile: null }
 }
 
-/** Red, green and blue of sRGB as profiles state them, in XYZ before D50 (IEC 61966-2-1, adapted by Bradford). */
-const SRGB_PRIMARIES = [0.436, 0.2225, 0.0139, 0.3851, 0.7169, 0.0971, 0.1431, 0.0606, 0.7141]
-const STRONG: Image = { width: 3, height: 1, channels: 3, data: Uint8Array.of(255, 0, 0, 0, 255, 0, 20, 40, 250) }
-
 /**
  * Whether libvips converts by a profile. It takes one that it can't use for that of sRGB, without an error, and leaves
  * colours alone; so does that of sRGB, but that says so.
  */
 async function isUsable(profile: Uint8Array): Promise<boolean> {
-  const { data } = await toImage(sharp(inTiff(STRONG, profile)))
-  if (data.some((value, i) => value !== STRONG.data[i])) return true
-  const primaries = primariesOf(profile)
-  return primaries?.every((value, i) => Math.abs(value - (SRGB_PRIMARIES[i] as number)) < 0.01) ?? false
+  const { data } = await toImage(sharp(inTiff(STRONG_COLOURS, profile)))
+  return data.some((value, i) => value !== STRONG_COLOURS.data[i]) || isOfSrgb(profile)
 }
 
 const ROWS_PER_STRIP = 64

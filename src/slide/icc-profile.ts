@@ -3,6 +3,8 @@
  * scanner, its serial number, its owner, and whatever else a program has put there. Source: ICC.1:2022 (profile version
  * 4.4), sections 7, 9 and 10.
  */
+import type { Image } from '../image/image.js'
+
 const HEADER_BYTES = 128
 const ENTRY_BYTES = 12
 const MAX_TAGS = 100
@@ -51,6 +53,23 @@ export function primariesOf(profile: Uint8Array): number[] | null {
     return [8, 12, 16].map((at) => view.getInt32(at) / 65536)
   })
   return primaries.length === 9 ? primaries : null
+}
+
+/** Red, green and blue of sRGB as profiles state them, in XYZ before D50 (IEC 61966-2-1, adapted by Bradford). */
+const SRGB_PRIMARIES = [0.436, 0.2225, 0.0139, 0.3851, 0.7169, 0.0971, 0.1431, 0.0606, 0.7141]
+
+/** Whether the primaries are those of sRGB, so that converting by the profile may change nothing. */
+export function isOfSrgb(profile: Uint8Array): boolean {
+  const primaries = primariesOf(profile)
+  return primaries?.every((value, i) => Math.abs(value - (SRGB_PRIMARIES[i] as number)) < 0.01) ?? false
+}
+
+/** Colours of which some change by every profile but that of sRGB. */
+export const STRONG_COLOURS: Image = {
+  width: 3,
+  height: 1,
+  channels: 3,
+  data: Uint8Array.of(255, 0, 0, 0, 255, 0, 20, 40, 250),
 }
 
 /** The elements from which colours are computed; null if these bytes are no profile, or one of them is damaged. */

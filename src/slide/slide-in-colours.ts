@@ -1,5 +1,5 @@
 import type { Image } from '../image/image.js'
-import { type IccMode, type ShownColours, shownColours, type ToSrgb } from './colour.js'
+import { type IccMode, type ShownColours, shownColours } from './colour.js'
 import { SlideOver } from './slide-over.js'
 import type { Region, SlideSource } from './source.js'
 
@@ -19,7 +19,7 @@ export async function inColours<Slide extends SlideSource>(
 }
 
 export class SlideInColours extends SlideOver {
-  readonly #toSrgb: ToSrgb | null
+  readonly #toSrgb: ShownColours['toSrgb']
 
   constructor(slide: SlideSource, { toSrgb, background }: ShownColours) {
     super(slide, { background })

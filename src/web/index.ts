@@ -9,11 +9,14 @@
  */
 import './dispose.js'
 import { type Archive, type ArchiveOptions, openArchive as openAnyArchive } from '../archive/archive.js'
-import { checkOptions, checkSignal, type OptionChecks, outOfRange, wrongType } from '../arguments.js'
+import { checkOptions, checkSignal, type OptionChecks } from '../arguments.js'
 import { checkTileBytes, codecUseChecks, type DecodeOptions } from '../codec/arguments.js'
 import { type Codec, openCodec as openAnyCodec } from '../codec/codec.js'
 import { lend } from '../codec/default-codec.js'
 import type { Image } from '../image/image.js'
+import { checkSource, located, MODEL_CHECK, type ModelChoice } from './locate.js'
+import { WORKER_NAME } from './slide-worker.js'
+import { serveInWorker, type WorkerScope } from './worker.js'
 
 export type { Archive } from '../archive/archive.js'
 export type { ArchiveLevel } from '../archive/archive-level.js'
@@ -29,18 +32,12 @@ export type { Colour } from '../image/draw.js'
 export type { Image } from '../image/image.js'
 export { TileCache } from '../image/tile-cache.js'
 export type { Level, Region, Resolution } from '../slide/source.js'
+export type { ModelChoice } from './locate.js'
+export { SlideWorker, WorkerSlide, type WorkerSlideOptions } from './slide-worker.js'
+export type { AdapterFacts, DecodedTile, DecoderFacts, SlideFacts, TileChecks } from './worker-protocol.js'
 
 /** The part of a codec that browsers have: they decode, and encode nothing. */
 export type Decoder = Omit<Codec, 'encodeTile' | 'encodePayload'>
-
-/** Which model decodes. */
-export interface ModelChoice {
-  /**
-   * Address of the model file, relative to the page. Default: `models/cleric-s.safetensors` of the package that this file
-   * came from, two folders above it.
-   */
-  readonly model?: string | URL | undefined
-}
 
 export interface DecoderOptions extends ModelChoice {
   readonly signal?: AbortSignal | undefined
@@ -54,26 +51,10 @@ export interface DecoderChoice extends ModelChoice {
 
 export type WebArchiveOptions = DecoderChoice & Pick<ArchiveOptions, 'cacheBytes' | 'cache' | 'icc' | 'signal'>
 
-const MODEL_CHECK: OptionChecks<ModelChoice> = { model: (value, name) => void locate(value as string | URL, name) }
 const CODEC_CHECKS: OptionChecks<DecoderOptions> = { ...MODEL_CHECK, signal: checkSignal }
 const DECODE_CHECKS: OptionChecks<DecodeOptions & DecoderChoice> = {
   ...CODEC_CHECKS,
   codec: codecUseChecks(['decodeTile']).codec as OptionChecks<DecoderChoice>['codec'],
-}
-
-/** The whole address of what the page names. */
-function locate(value: string | URL, name: string): string {
-  if (!(value instanceof URL || typeof value === 'string')) throw wrongType('a URL', name, value)
-  const base = globalThis.document?.baseURI ?? globalThis.location?.href
-  if (!URL.canParse(String(value), base)) throw outOfRange('a URL', name, value)
-  const { href, protocol } = new URL(value, base)
-  if (protocol !== 'http:' && protocol !== 'https:') throw outOfRange('an http(s) URL', name, href)
-  return href
-}
-
-function located<T extends ModelChoice>(options: T): Omit<T, 'model'> & { readonly model?: string | undefined } {
-  const { model } = options
-  return { ...options, model: model === undefined ? undefined : locate(model, 'model') }
 }
 
 /**
@@ -85,7 +66,7 @@ function located<T extends ModelChoice>(options: T): Omit<T, 'model'> & { readon
  * input.onchange = async () => show(await openArchive(input.files[0]))
  */
 export async function openArchive(source: string | URL | Blob, options: WebArchiveOptions = {}): Promise<Archive> {
-  const place = source instanceof Blob ? source : locate(source, 'source')
+  const place = checkSource(source, 'source')
   const { model, codec, ...others } = options
   const choice = codec === undefined ? located({ model }) : { model, codec: codec as Codec }
   return openAnyArchive(place, { ...others, ...choice } as ArchiveOptions)
@@ -119,3 +100,7 @@ export async function decodeTile(bytes: Uint8Array, options: DecodeOptions & Dec
   using loan = await lend<Codec>({ ...located({ model }), signal })
   return await loan.codec.decodeTile(checked, { signal })
 }
+
+// A worker that SlideWorker has started runs this same file.
+const scope = globalThis as unknown as Partial<WorkerScope>
+if (globalThis.document === undefined && scope.name === WORKER_NAME) serveInWorker(scope as WorkerScope)

@@ -81,24 +81,81 @@ export function fromDisplayP3(pixels: Uint8Array): Uint8Array {
   return out
 }
 
+/** Numbers as ICC profiles have them, in 16.16 bits. */
+function fixed(type: string, values: readonly number[]): Buffer {
+  const bytes = Buffer.alloc(8 + 4 * values.length)
+  bytes.write(type)
+  for (const [i, value] of values.entries()) bytes.writeInt32BE(Math.round(value * 65536), 8 + 4 * i)
+  return bytes
+}
+
+/** The way from the white of D65 to that of D50. */
+function adaptation(): Matrix {
+  const [from, to] = [apply(BRADFORD, xyzOf(D65)), apply(BRADFORD, D50)]
+  const scale = diagonal(to.map((value, i) => value / (from[i] as number)))
+  return times(inverse(BRADFORD), times(scale, BRADFORD))
+}
+
 /** A profile of Display P3, version 4: primaries adapted to D50, and its curve as a parametric one. */
 export function displayP3(): Uint8Array {
-  const [from, to] = [apply(BRADFORD, xyzOf(D65)), apply(BRADFORD, D50)]
-  const adaptation = times(
-    inverse(BRADFORD),
-    times(diagonal(to.map((value, i) => value / (from[i] as number))), BRADFORD),
-  )
-  const matrix = times(adaptation, toXyz(P3))
-  const fixed = (type: string, values: readonly number[]) => {
-    const bytes = Buffer.alloc(8 + 4 * values.length)
-    bytes.write(type)
-    for (const [i, value] of values.entries()) bytes.writeInt32BE(Math.round(value * 65536), 8 + 4 * i)
-    return bytes
-  }
+  const matrix = times(adaptation(), toXyz(P3))
   const curve = Buffer.concat([
     Buffer.from('para\0\0\0\0\0\x03\0\0'),
     fixed('', [2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045]).subarray(8),
   ])
+  const column = (i: number) =>
+    fixed(
+      'XYZ ',
+      matrix.map((row) => row[i] as number),
+    )
+  return profileOf([
+    ['rXYZ', column(0)],
+    ['gXYZ', column(1)],
+    ['bXYZ', column(2)],
+    ['rTRC', curve],
+    ['gTRC', curve],
+    ['bTRC', curve],
+  ])
+}
+
+/** Places of a table a channel. */
+const GRID = 33
+
+/** The same colours as a table (lut16Type) from RGB to CIELAB, as profiles of scanners have it. */
+export function displayP3Table(): Uint8Array {
+  const matrix = times(adaptation(), toXyz(P3))
+  const numbers = (values: readonly number[]) => {
+    const bytes = Buffer.alloc(2 * values.length)
+    for (const [i, value] of values.entries()) bytes.writeUInt16BE(Math.min(65535, Math.round(value)), 2 * i)
+    return bytes
+  }
+  const places = Array.from({ length: GRID ** 3 }, (_, i) => {
+    const rgb = [Math.floor(i / GRID ** 2), Math.floor(i / GRID) % GRID, i % GRID].map((at) => at / (GRID - 1))
+    const [l, a, b] = labOf(apply(matrix, rgb.map(linear))) as [number, number, number]
+    return [652.8 * l, 256 * (a + 128), 256 * (b + 128)]
+  })
+  const line = [0, 65535]
+  const table = Buffer.concat([
+    Buffer.from(`mft2\0\0\0\0\x03\x03${String.fromCharCode(GRID)}\0`),
+    fixed('', [1, 0, 0, 0, 1, 0, 0, 0, 1]).subarray(8),
+    numbers([2, 2]),
+    numbers([...line, ...line, ...line]),
+    numbers(places.flat()),
+    numbers([...line, ...line, ...line]),
+  ])
+  return profileOf([['A2B0', table]], 'Lab ')
+}
+
+/** CIELAB before the white of D50. */
+function labOf(xyz: readonly number[]): number[] {
+  const [x, y, z] = xyz.map((value, i) => {
+    const share = value / (D50[i] as number)
+    return share > 216 / 24389 ? Math.cbrt(share) : (share * 24389) / 27 / 116 + 16 / 116
+  }) as [number, number, number]
+  return [116 * y - 16, 500 * (x - y), 200 * (y - z)]
+}
+
+function profileOf(colours: readonly (readonly [tag: string, bytes: Buffer])[], space = 'XYZ '): Uint8Array {
   const text = (words: string) => {
     const bytes = Buffer.alloc(28 + 2 * words.length)
     bytes.write('mluc\0\0\0\0\0\0\0\x01\0\0\0\x0cenUS')
@@ -107,26 +164,16 @@ export function displayP3(): Uint8Array {
     for (let i = 0; i < words.length; i++) bytes.writeUInt16BE(words.charCodeAt(i), 28 + 2 * i)
     return bytes
   }
-  const column = (i: number) =>
-    fixed(
-      'XYZ ',
-      matrix.map((row) => row[i] as number),
-    )
-  const elements: [string, Buffer][] = [
+  const elements: (readonly [string, Buffer])[] = [
     ['desc', text('Display P3')],
     ['cprt', text('none')],
     ['wtpt', fixed('XYZ ', D50)],
-    ['chad', fixed('sf32', adaptation.flat())],
-    ['rXYZ', column(0)],
-    ['gXYZ', column(1)],
-    ['bXYZ', column(2)],
-    ['rTRC', curve],
-    ['gTRC', curve],
-    ['bTRC', curve],
+    ['chad', fixed('sf32', adaptation().flat())],
+    ...colours,
   ]
   const header = Buffer.alloc(128)
   header.writeUInt32BE(0x04400000, 8)
-  header.write('mntrRGB XYZ ', 12)
+  header.write(`mntrRGB ${space}`, 12)
   header.writeUInt16BE(2026, 24)
   header.writeUInt16BE(1, 26)
   header.writeUInt16BE(1, 28)

@@ -1,7 +1,7 @@
 /** How near the tiles of an archive came to the slide, and what stores them, for a page that colours them by it. */
-import type { Archive } from '../archive/archive.js'
-import { decodeCheck } from '../archive/tile-checks.js'
 import { kindOf, type TileIndex } from '../tiff/tile-index.js'
+import type { Archive } from './archive.js'
+import { decodeCheck } from './tile-checks.js'
 
 /** Most tiles of one answer: 128 x 128. */
 export const MOST_TILES = 16384
