@@ -1,7 +1,6 @@
 /** The viewer's page, and tiles for it: DeepZoom, decoded here. */
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { readdirSync, readFileSync } from 'node:fs'
+import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { checksOf, checksWindow } from '../archive/checks-window.js'
@@ -16,19 +15,14 @@ import { describeDeepZoom } from './deep-zoom.js'
 import { Library } from './library.js'
 import type { TileFormat } from './tile-encoder.js'
 
-const PAGE = fileURLToPath(new URL('../../viewer', import.meta.url))
-const OPENSEADRAGON = dirname(createRequire(import.meta.url).resolve('openseadragon'))
+/** The page, as `npm run build:viewer` made it. */
+const PAGE = fileURLToPath(new URL('../../dist/viewer', import.meta.url))
 const TYPES: Record<string, string> = {
-  html: 'text/html; charset=utf-8',
-  js: 'text/javascript; charset=utf-8',
-  css: 'text/css; charset=utf-8',
-  png: 'image/png',
-}
-const FILES: Record<string, string> = {
-  '/': join(PAGE, 'index.html'),
-  '/viewer.js': join(PAGE, 'viewer.js'),
-  '/viewer.css': join(PAGE, 'viewer.css'),
-  '/openseadragon.js': join(OPENSEADRAGON, 'openseadragon.min.js'),
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.txt': 'text/plain; charset=utf-8',
+  '.map': 'application/json',
 }
 /** Tiles of a file never change; a changed file has another version in its tiles' addresses. */
 const FOR_EVER = 'private, max-age=31536000, immutable'
@@ -82,9 +76,10 @@ export async function createViewerServer(path: string, options: ServerOptions = 
     reply.code(statusCode).removeHeader('etag').header('cache-control', 'no-store').send({ code, message })
   })
 
-  for (const [address, file] of Object.entries(FILES)) {
-    const body = readFileSync(file)
-    const type = TYPES[file.slice(file.lastIndexOf('.') + 1)] as string
+  for (const name of readdirSync(PAGE)) {
+    const body = readFileSync(join(PAGE, name))
+    const type = TYPES[extname(name)] ?? 'application/octet-stream'
+    const address = name === 'index.html' ? '/' : `/${name}`
     server.get(address, (_request, reply) => reply.type(type).header('cache-control', ASK_AGAIN).send(body))
   }
 

@@ -146,7 +146,6 @@ test('tiles carry the ICC profile, or are converted by it, as the address or the
     t.is((await server.inject(`/slide?name=${name}.cleric.tif`)).json().icc, icc)
     await look(server, `${name}.cleric.tif_files/10/0_0.png?icc=${icc}`)
   }
-  t.regex((await server.inject('/viewer.js')).body, /&icc=\$\{facts\.icc\}/)
   for (const wrong of ['icc=p3', 'icc=', 'icc=srgb&icc=srgb']) {
     t.is((await server.inject(`/deepzoom/${tile}?${wrong}`)).statusCode, 400, wrong)
   }
@@ -331,11 +330,11 @@ test('the page and what it needs are there', async (t) => {
     ['/', /html/],
     ['/viewer.js', /javascript/],
     ['/viewer.css', /css/],
-    ['/openseadragon.js', /javascript/],
+    ['/viewer.js.LEGAL.txt', /plain/],
   ] as const) {
     const answer = await server.inject(url)
     t.is(answer.statusCode, 200)
     t.regex(String(answer.headers['content-type']), type)
-    t.true(answer.rawPayload.length > 500)
+    t.true(answer.rawPayload.length > 200)
   }
 })

@@ -8,6 +8,7 @@ import type { Page } from 'playwright-core'
 import { compressSlide } from '../../src/compress/compress.js'
 import { createViewerServer } from '../../src/server/server.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
+import { parsePlace } from '../../viewer/src/address.js'
 import { losslessCodec } from '../payload-codec.js'
 import { openAddress, testInBrowser } from '../web/browser.js'
 
@@ -16,19 +17,32 @@ test.after.always(() => rmSync(folder, { recursive: true, force: true }))
 const codec = losslessCodec()
 const DAMAGED = 'absent-or-damaged.cleric.tif'
 
+let server: Awaited<ReturnType<typeof createViewerServer>>
+let origin: string
+
 test.before(async () => {
-  await compressSlide(new SyntheticSlide('synthetic:600x400:2'), join(folder, 'sound.cleric.tif'), { codec })
+  for (const [name, size] of [
+    ['sound', '600x400:2'],
+    ['other', '700x300:3'],
+  ] as const) {
+    await compressSlide(new SyntheticSlide(`synthetic:${size}`), join(folder, `${name}.cleric.tif`), { codec })
+  }
   writeFileSync(join(folder, DAMAGED), 'no archive')
+  server = await createViewerServer(folder, { codec })
+  await server.listen({ host: '127.0.0.1', port: 0 })
+  origin = `http://127.0.0.1:${(server.server.address() as AddressInfo).port}`
 })
+test.after.always(() => server.close())
 
 /** Opens the viewer of the folder with this after the "#". */
 async function openViewer(t: ExecutionContext, hash = ''): Promise<Page> {
-  const server = await createViewerServer(folder, { codec })
-  t.teardown(() => server.close())
-  await server.listen({ host: '127.0.0.1', port: 0 })
-  const { port } = server.server.address() as AddressInfo
-  return openAddress(t, `http://127.0.0.1:${port}/${hash}`)
+  const page = await openAddress(t, `${origin}/${hash}`)
+  page.setDefaultTimeout(60_000)
+  return page
 }
+
+/** Follows the link of a slide in the list. */
+const choose = (page: Page, name: string) => page.locator(`#slides a[data-name="${name}"]`).click()
 
 /** What the page says, and whether a slide is on it. */
 async function seen(page: Page) {
@@ -57,32 +71,57 @@ testInBrowser('a slide that can not be shown takes the one before off the page, 
     await told
     await route.continue()
   })
-  await page.selectOption('#slides', DAMAGED)
+  await choose(page, DAMAGED)
   const empty = { title: 'cleric', facts: '', isShown: false, hasScale: false }
-  t.deepEqual(await seen(page), { ...empty, message: `Loading ${DAMAGED} ...` })
+  t.deepEqual(await seen(page), { ...empty, message: '' })
+  t.is(await page.locator('#progress').textContent(), `Loading ${DAMAGED} ...`)
   go()
   await page.getByText("can't be shown").waitFor()
   const { message, ...rest } = await seen(page)
   t.deepEqual(rest, empty)
   t.true(message.startsWith(`${DAMAGED} can't be shown: `), message)
-  await page.selectOption('#slides', 'sound.cleric.tif')
+  await choose(page, 'sound.cleric.tif')
   await page.locator('#view canvas').first().waitFor()
   t.like(await seen(page), { title: 'sound.cleric.tif - cleric', message: '' })
 })
 
 testInBrowser('no other slide stands in for one that is not there', async (t) => {
   t.timeout(300_000)
-  const page = await openViewer(t, '#other.cleric.tif')
-  await page.getByText('There is no other.cleric.tif here').waitFor()
+  const page = await openViewer(t, '#gone.cleric.tif')
+  await page.getByText('There is no gone.cleric.tif here').waitFor()
   t.like(await seen(page), { title: 'cleric', facts: '', isShown: false })
-  t.is(await page.locator('#slides').inputValue(), '')
-  await page.selectOption('#slides', 'sound.cleric.tif')
+  t.is(await page.locator('#slides [aria-current]').count(), 0)
+  await choose(page, 'sound.cleric.tif')
   await page.locator('#view canvas').first().waitFor()
 })
 
-testInBrowser('an address that is no text is none', async (t) => {
+testInBrowser('an address that is no text, or whose view is none, is said to be that', async (t) => {
   t.timeout(300_000)
   const page = await openViewer(t, '#%E0')
-  await page.getByText("can't be shown").or(page.locator('#view canvas').first()).first().waitFor()
-  t.not((await seen(page)).message, 'URI malformed')
+  await page.getByText('The address names no slide: #%E0 is no percent-encoded text').waitFor()
+  t.like(await seen(page), { title: 'cleric', facts: '', isShown: false })
+  await page.evaluate(() => {
+    location.hash = '#sound.cleric.tif@1,2'
+  })
+  await page.getByText('The address says @1,2: expected @x,y,zoom').waitFor()
+})
+
+testInBrowser('the address says what is seen, and Back leads to the slide before', async (t) => {
+  t.timeout(300_000)
+  const tiles: string[] = []
+  const page = await openViewer(t, '#sound.cleric.tif@100,50,2,90')
+  page.on('request', (request) => tiles.push(request.url()))
+  await page.locator('#scale').waitFor()
+  const view = () => parsePlace(new URL(page.url()).hash)
+  await page.waitForFunction(() => location.hash.startsWith('#sound.cleric.tif@100,50,2,90'))
+  await page.locator('#view canvas').first().focus()
+  await choose(page, 'other.cleric.tif')
+  await page.waitForFunction(() => location.hash.startsWith('#other.cleric.tif@'))
+  t.is(await page.title(), 'other.cleric.tif - cleric')
+  await page.goBack()
+  await page.waitForFunction(() => location.hash.startsWith('#sound.cleric.tif@100,50,2,90'))
+  t.deepEqual(view(), { name: 'sound.cleric.tif', view: { x: 100, y: 50, zoom: 2, rotation: 90 } })
+  await page.goForward()
+  await page.waitForFunction(() => location.hash.startsWith('#other.cleric.tif@'))
+  t.true(tiles.some((address) => /other.*icc=srgb/.test(address)))
 })

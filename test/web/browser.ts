@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import test, { type ExecutionContext, type Implementation } from 'ava'
-import { chromium, type Page } from 'playwright-core'
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 
 const CHROMIUM = process.env.CLERIC_CHROMIUM ?? '/usr/bin/chromium'
 const ARGUMENTS = ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader']
@@ -67,11 +67,20 @@ export async function openPage(t: ExecutionContext, files: ReadonlyMap<string, U
   return openAddress(t, origin + path)
 }
 
-/** Opens any page. Whatever it writes to the console fails the test. */
-export async function openAddress(t: ExecutionContext, address: string): Promise<Page> {
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS, timeout: 120_000 })
-  t.teardown(() => browser.close())
-  const page = await browser.newPage()
+/** One for all tests of a file: it takes a second or two to start, and far longer on a busy machine. */
+let browser: Promise<Browser> | null = null
+test.after.always(async () => (await browser)?.close())
+
+/** Opens any page, with nothing kept of earlier ones. Whatever it writes to the console fails the test. */
+export async function openAddress(
+  t: ExecutionContext,
+  address: string,
+  options: BrowserContextOptions = {},
+): Promise<Page> {
+  browser ??= chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS, timeout: 120_000 })
+  const context = await (await browser).newContext(options)
+  t.teardown(() => context.close())
+  const page = await context.newPage()
   page.setDefaultTimeout(240_000)
   const complaints: string[] = []
   page.on('console', (message) => {

@@ -1,0 +1,36 @@
+/** Bundles viewer/ into dist/viewer, a folder that any web server can serve, and prints the sizes of its files. */
+import { copyFileSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import { build } from 'esbuild'
+
+const root = fileURLToPath(new URL('../', import.meta.url))
+const output = join(root, 'dist/viewer')
+
+// Chunks of an earlier build have other names.
+rmSync(output, { recursive: true, force: true })
+await build({
+  entryPoints: { viewer: join(root, 'viewer/src/main.ts') },
+  outdir: output,
+  bundle: true,
+  splitting: true,
+  chunkNames: 'chunk-[hash]',
+  format: 'esm',
+  platform: 'browser',
+  target: 'es2022',
+  minify: true,
+  // Stack traces of errors that users report.
+  keepNames: true,
+  sourcemap: 'linked',
+  sourcesContent: false,
+  // The licence of OpenSeadragon goes with it.
+  legalComments: 'linked',
+  loader: { '.glsl': 'text' },
+  logLevel: 'warning',
+})
+for (const name of ['index.html', 'viewer.css']) copyFileSync(join(root, 'viewer', name), join(output, name))
+for (const name of readdirSync(output).filter((name) => /\.(js|css|html)$/.test(name))) {
+  const bytes = readFileSync(join(output, name))
+  console.log(`viewer/${name}: ${bytes.length} bytes, ${gzipSync(bytes, { level: 9 }).length} with gzip`)
+}
