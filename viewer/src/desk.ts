@@ -124,9 +124,9 @@ export class Desk {
     followTiles(stage)
     stage.onDraw(() => drawScaleBar(stage))
     stage.onRest(() => this.#remember(stage))
-    stage.viewer.addHandler('tile-load-failed', ({ message }) => {
+    stage.on('tile-load-failed', () => {
       element('again').hidden = false
-      say(`A tile can't be shown: ${message}`)
+      say(`A tile can't be shown: ${stage.failed.at(-1)?.message}`)
     })
     for (const guest of this.#guests) guest.show(stage)
     this.#remember(stage)

@@ -39,7 +39,7 @@ export function followTiles(stage: Stage): void {
   }
   for (const event of ['tile-loaded', 'tile-load-failed', 'update-viewport'] as const) {
     // The job is still counted while its event is told.
-    stage.viewer.addHandler(event, () => queueMicrotask(update))
+    stage.on(event, () => queueMicrotask(update))
   }
 }
 

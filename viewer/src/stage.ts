@@ -45,6 +45,7 @@ export class Stage {
   readonly #width: number
   readonly #element: HTMLElement
   #tiles: OpenSeadragon.TiledImage | null = null
+  #isClosed = false
 
   constructor(host: HTMLElement, slide: OpenSlide, { hasNavigator = false, view = null }: StageOptions = {}) {
     this.slide = slide
@@ -83,7 +84,7 @@ export class Stage {
     })
     this.viewer.addHandler('tile-load-failed', ({ tile, message }) => {
       this.failed.push({ level: tile.level, column: tile.x, row: tile.y, message, bounds: tile.bounds })
-      this.viewer.forceRedraw()
+      if (!this.#isClosed) this.viewer.forceRedraw()
     })
     if (slide.overview !== null) {
       // Inside the slide's bounds, which its own rounded sides may miss by a pixel.
@@ -198,10 +199,17 @@ export class Stage {
     this.viewer.viewport.applyConstraints()
   }
 
+  /** Calls at an event of OpenSeadragon's viewer, until the stage is closed. */
+  on(event: keyof OpenSeadragon.ViewerEventMap, call: () => void): void {
+    this.viewer.addHandler(event, () => {
+      if (!this.#isClosed) call()
+    })
+  }
+
   /** Calls after every drawing; what lies over the slide is drawn then. */
   onDraw(call: () => void): void {
-    this.viewer.addHandler('update-viewport', call)
-    this.viewer.addHandler('resize', call)
+    this.on('update-viewport', call)
+    this.on('resize', call)
   }
 
   /** Calls when a view has come to rest, whatever moved it. */
@@ -209,16 +217,14 @@ export class Stage {
     let timer: ReturnType<typeof setTimeout> | undefined
     const wait = () => {
       clearTimeout(timer)
-      timer = setTimeout(call, REST_MS)
+      timer = setTimeout(() => !this.#isClosed && call(), REST_MS)
     }
-    for (const event of ['animation', 'animation-finish', 'rotate', 'pan', 'zoom'] as const) {
-      this.viewer.addHandler(event, wait)
-    }
-    this.viewer.addHandler('destroy', () => clearTimeout(timer))
+    for (const event of ['animation', 'animation-finish', 'rotate', 'pan', 'zoom'] as const) this.on(event, wait)
   }
 
   /** Takes it off the page at once. */
   close(): void {
+    this.#isClosed = true
     this.slide.close()
     this.#element.remove()
     // OpenSeadragon complains of a viewer that is destroyed before its slide is in place, in the navigator too, which
