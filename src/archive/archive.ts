@@ -14,7 +14,7 @@ import { type Loan, lend } from '../codec/default-codec.js'
 import { modelMismatch } from '../codec/model-mismatch.js'
 import { ClericError, CorruptDataError, throwIfAborted, UnsupportedError } from '../errors.js'
 import { type ByteSource, openBytes } from '../files/byte-source.js'
-import { fill, paste } from '../image/draw.js'
+import { type Colour, fill, paste } from '../image/draw.js'
 import { hatch } from '../image/hatch.js'
 import { cropImage, type Image, type Size } from '../image/image.js'
 import { decodeJpeg } from '../image/stored-jpeg.js'
@@ -29,6 +29,7 @@ import type { ChecksummedImage, Layout } from './head-writer.js'
 import { type Hole, type HoledImage, NothingButHoles } from './holes.js'
 import { type BadBytes, type Batch, badBytesOf, batchesOf, CHANGED_BYTES, isIntact, partsOf } from './parts.js'
 import { type CheckSummary, decodeCheck, summarise, type TileCheck } from './tile-checks.js'
+import { bytesOf, type LevelWindow, onlyColour, unreadableWithin } from './tile-window.js'
 
 export interface ArchiveOptions extends CodecChoice {
   /** An open codec to decode with; it isn't closed with the archive. Default: one that all of the program shares. */
@@ -199,7 +200,7 @@ export class Archive implements SlideSource, Disposable {
       try {
         const isThere = !this.isUnreadable(level, column, row)
         const image = isThere ? await this.#storedTile(level, column, row, signal) : hatch(width, height)
-        if (!isThere) holes.push({ ...place, code: null, reason: 'the slide could not be read there' })
+        if (!isThere) holes.push({ ...place, code: null, reason: UNREAD })
         shown++
         return image
       } catch (error) {
@@ -289,6 +290,26 @@ export class Archive implements SlideSource, Disposable {
   async lend(signal?: AbortSignal): Promise<Loan | null> {
     const isBlank = this.levels.every(({ bytes }) => bytes === 0)
     return isBlank ? null : this.#lend(signal)
+  }
+
+  /** @internal The colour that all of a window has as none of its tiles is stored; null if one is, or they differ. */
+  onlyColour(level: number, window: LevelWindow): Colour | null {
+    return onlyColour(this.#head.indexes[level] as TileIndex, window)
+  }
+
+  /** @internal The tiles of a level in a window where the slide could not be read, all or in places. */
+  unreadableWithin(level: number, window: LevelWindow): Hole[] {
+    if (this.levels[level]?.unreadableTiles === 0) return []
+    const index = this.#head.indexes[level] as TileIndex
+    return unreadableWithin(index, window).map((at) => {
+      return { level, column: at % index.columns, row: Math.floor(at / index.columns), code: null, reason: UNREAD }
+    })
+  }
+
+  /** @internal Bytes of memory that the archive takes while it is open, without its tiles. */
+  get headBytes(): number {
+    // What a head holds beside its tables, such as properties, is there as it was read and as it was parsed.
+    return 4 * this.#head.headLength + bytesOf([...this.#head.indexes, ...this.overview])
   }
 
   /** Whether the slide could not be read there, so that the tile is background, all of it or in places. */
@@ -457,6 +478,7 @@ export class Archive implements SlideSource, Disposable {
   }
 }
 
+const UNREAD = 'the slide could not be read there'
 const UNREADABLE: readonly number[] = [TILE.unreadable, TILE.partlyUnreadable]
 function storedColours({ iccProfile, description }: OpenedHead): ShownColours {
   return { toSrgb: null, background: description.background, profile: iccProfile }

@@ -5,14 +5,16 @@
  * No tile takes many to be decoded. A level that the archive stores (or nearly) is read; one up to 4 times coarser is
  * made from the four tiles below each of its own; the overview, which is there as JPEG, makes the others.
  */
-import { ClericError, throwIfAborted } from '../errors.js'
-import { fill, paste } from '../image/draw.js'
+import { TimeSlice } from '../concurrency/give-way.js'
+import { ClericError, throwIfAborted, UnsupportedError } from '../errors.js'
+import { type Colour, fill, paste } from '../image/draw.js'
 import { hatch } from '../image/hatch.js'
 import { cropImage, type Image, type Size } from '../image/image.js'
 import { halve, means, type Span } from '../image/shrink.js'
 import type { TileCache, TileSpace } from '../image/tile-cache.js'
 import type { Level, Region, SlideSource } from '../slide/source.js'
 import { type Hole, type HoledImage, NothingButHoles } from './holes.js'
+import type { LevelWindow } from './tile-window.js'
 
 export const PYRAMID_TILE = 512
 /** How much coarser a stored level may be than what is made of it: scanners round the sizes of their levels. */
@@ -21,6 +23,9 @@ const TOLERANCE = 1.01
 const MOST_SHRUNK = 4
 /** From this downsample on the overview is as good as stored levels, and needs no network. */
 const OVERVIEW_FROM = 16
+
+/** Most tiles of the pyramid that one is made of: an archive without an overview may hold level 0 alone. */
+const MOST_FINER = 1024
 
 /** Number of the level with the full image; level 0 is one pixel. */
 export function maxLevel({ width, height }: Size): number {
@@ -40,6 +45,12 @@ export interface PyramidSource extends Pick<SlideSource, 'levels' | 'background'
   readonly overviewLevels: readonly Size[]
   /** A tile of it, of 512 x 512 pixels or what the level has there. @throws CorruptDataError ERR_ARCHIVE_CORRUPT */
   readOverviewLevel(level: number, column: number, row: number, signal?: AbortSignal): Promise<Image>
+  /** The colour that all of a window of a level has, if that is known without reading it. */
+  onlyColour?(level: number, window: LevelWindow): Colour | null
+  /** What of a window of a level is not there, though the overview doesn't show it. */
+  unreadableWithin?(level: number, window: LevelWindow): readonly Hole[]
+  /** Size of the tiles that holes are counted in. */
+  readonly tile?: number
 }
 
 /** Where a tile is, in pixels of its level. */
@@ -55,6 +66,7 @@ export class Pyramid {
   readonly #tiles: TileSpace
   /** What is wrong with tiles that were made, by their keys; sound ones have no entry. */
   readonly #holes = new Map<string, readonly Hole[]>()
+  readonly #slice = new TimeSlice()
 
   /** @param cache where the tiles are kept that are made */
   constructor(source: PyramidSource, cache: TileCache) {
@@ -75,11 +87,8 @@ export class Pyramid {
    */
   async tile(level: number, column: number, row: number, signal?: AbortSignal): Promise<HoledImage | null> {
     throwIfAborted(signal)
-    if (level > this.maxLevel) return null
-    const { width, height } = levelSize(this.#full, level)
-    const [left, top] = [column * PYRAMID_TILE, row * PYRAMID_TILE]
-    if (left >= width || top >= height) return null
-    const size = { width: Math.min(PYRAMID_TILE, width - left), height: Math.min(PYRAMID_TILE, height - top) }
+    const size = this.tileSize(level, column, row)
+    if (!size) return null
     const key = `${level}/${column}/${row}`
     const make = async (stop: AbortSignal) => {
       const { image, holes } = await this.#make({ level, column, row, ...size }, stop)
@@ -88,6 +97,15 @@ export class Pyramid {
     }
     const image = await this.#tiles.get(key, size.width * size.height * 3, make, signal)
     return { image, holes: this.#holes.get(key) ?? [] }
+  }
+
+  /** Size of a tile in pixels, or null if the pyramid has none there. */
+  tileSize(level: number, column: number, row: number): Size | null {
+    if (level > this.maxLevel) return null
+    const { width, height } = levelSize(this.#full, level)
+    const [left, top] = [column * PYRAMID_TILE, row * PYRAMID_TILE]
+    if (left >= width || top >= height) return null
+    return { width: Math.min(PYRAMID_TILE, width - left), height: Math.min(PYRAMID_TILE, height - top) }
   }
 
   /** Drops the tiles; the source stays open. */
@@ -103,13 +121,40 @@ export class Pyramid {
     if (downsample >= OVERVIEW_FROM || !isCheap) {
       try {
         const image = await this.#fromOverview(place, signal)
-        if (image) return { image, holes: [] }
+        if (image) return this.#withHoles(image, place)
       } catch (error) {
         // A damaged overview hides no level that is there.
         if (!isCheap || !(error instanceof ClericError) || error.code !== 'ERR_ARCHIVE_CORRUPT') throw error
       }
     }
-    return shrunk < 1.5 ? this.#fromStored(place, near, shrunk, signal) : this.#fromFiner(place, signal)
+    const colour = this.#source.onlyColour?.(near, windowOf(place, shrunk))
+    if (colour) return { image: fill(place.width, place.height, colour), holes: [] }
+    if (shrunk < 1.5) return this.#fromStored(place, near, shrunk, signal)
+    if (!this.#isFewFiner(place, shrunk)) throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', NO_COARSE_LEVEL)
+    return this.#fromFiner(place, signal)
+  }
+
+  /** Whether a tile is made of few others: of the overview, or of not too many of the next stored level. */
+  #isFewFiner(place: Place, shrunk: number): boolean {
+    if (this.#source.overviewLevels.some((size) => this.#levelOf(size) > place.level)) return true
+    const { width, height } = place
+    const along = (length: number) => Math.ceil((length * shrunk) / PYRAMID_TILE)
+    return along(width) * along(height) <= MOST_FINER
+  }
+
+  /** The overview shows background where the slide could not be read: glass, for who looks at it. */
+  #withHoles(image: Image, place: Place): HoledImage {
+    const downsample = 2 ** (this.maxLevel - place.level)
+    const holes = this.#source.unreadableWithin?.(0, windowOf(place, downsample)) ?? []
+    if (holes.length === 0) return { image, holes }
+    const marked = { ...image, data: image.data.slice() }
+    const tile = Math.max(1, Math.ceil((this.#source.tile ?? PYRAMID_TILE) / downsample))
+    const stripes = hatch(tile, tile)
+    const at = (number: number) => Math.floor((number * (this.#source.tile ?? PYRAMID_TILE)) / downsample)
+    for (const { column, row } of holes) {
+      paste(stripes, marked, at(column) - place.column * PYRAMID_TILE, at(row) - place.row * PYRAMID_TILE)
+    }
+    return { image: marked, holes }
   }
 
   /** From a stored level of nearly the same size. */
@@ -138,6 +183,8 @@ export class Pyramid {
       [1, 1],
     ] as const) {
       const [left, top] = [dx * PYRAMID_TILE, dy * PYRAMID_TILE]
+      // Tiles of one colour are there at once, and nothing else would get a turn.
+      if (this.#slice.isOver) await this.#slice.giveWay()
       try {
         const tile = await this.tile(level + 1, 2 * column + dx, 2 * row + dy, signal)
         if (!tile) continue
@@ -181,6 +228,19 @@ export class Pyramid {
     }
     return -1
   }
+}
+
+const NO_COARSE_LEVEL = 'There is no coarse level to show so much of the slide; look at a smaller part'
+
+/** What a tile shows of a level of which `scale` pixels make one of its own. */
+function windowOf({ column, row, width, height }: Place, scale: number): LevelWindow {
+  const along = (start: number, length: number): [number, number] => {
+    const first = Math.round(start * scale)
+    return [first, Math.max(1, Math.round((start + length) * scale) - first)]
+  }
+  const [left, across] = along(column * PYRAMID_TILE, width)
+  const [top, down] = along(row * PYRAMID_TILE, height)
+  return { left, top, width: across, height: down }
 }
 
 /** The image with another size that differs little, each pixel the mean of those in its place. */

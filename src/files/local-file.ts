@@ -61,12 +61,19 @@ class FileBytes {
       const { bytesRead } = await this.#handle.read(bytes, done, length - done, offset + done)
       if (bytesRead === 0) {
         // The file was long enough when it was opened.
-        if (versionOf(await this.#handle.stat({ bigint: true })) !== this.version) throw changed(this.name)
+        await this.#mustBeSame()
         throw cutShort(this.name, offset, length, offset + done)
       }
       done += bytesRead
     }
+    // Who rewrites a file in place changes what an open handle reads.
+    await this.#mustBeSame()
     return bytes
+  }
+
+  /** @throws ClericError ERR_FILE_CHANGED */
+  async #mustBeSame(): Promise<void> {
+    if (versionOf(await this.#handle.stat({ bigint: true })) !== this.version) throw changed(this.name)
   }
 
   close(): void {

@@ -1,29 +1,38 @@
 /** Tiles as they are sent, with what becomes of the slide's ICC profile. */
-import type { Archive } from '../archive/archive.js'
+import type { Sharp } from 'sharp'
 import { UnsupportedError } from '../errors.js'
 import type { Image } from '../image/image.js'
 import { JPEG } from '../image/jpeg.js'
 import { fromImage } from '../image/sharp.js'
 import { fromProfiled, type IccMode, ToSrgb } from '../slide/colour.js'
+import type { SlideSource } from '../slide/source.js'
 
-export type TileFormat = 'jpeg' | 'png'
+export type TileFormat = 'jpeg' | 'png' | 'webp'
 
 export class TileEncoder {
   readonly #name: string
   readonly #profile: Uint8Array | null
   #toSrgb: Promise<ToSrgb> | null = null
 
-  constructor(archive: Archive) {
-    this.#name = archive.path
-    this.#profile = archive.iccProfile()
+  constructor(slide: SlideSource) {
+    this.#name = slide.path
+    this.#profile = slide.iccProfile?.() ?? null
   }
 
-  /** @throws UnsupportedError ERR_IMAGE_UNSUPPORTED for "srgb", if the slide's profile is of no use */
-  async encode(image: Image, format: TileFormat, icc: IccMode): Promise<Buffer> {
+  /**
+   * @param change what is done to the pixels before
+   * @throws UnsupportedError ERR_IMAGE_UNSUPPORTED for "srgb", if the slide's profile is of no use
+   */
+  async encode(
+    image: Image,
+    format: TileFormat,
+    icc: IccMode,
+    change: (pipeline: Sharp) => Sharp = (pipeline) => pipeline,
+  ): Promise<Buffer> {
     const profile = this.#profile
     const shown = profile && icc === 'srgb' ? await (await this.#colours(profile)).convert(image) : image
-    const pipeline = icc === 'keep' ? fromProfiled(shown, profile) : fromImage(shown)
-    return (format === 'png' ? pipeline.png() : pipeline.jpeg(JPEG.viewer)).toBuffer()
+    const pipeline = change(icc === 'keep' ? fromProfiled(shown, profile) : fromImage(shown))
+    return encoded(pipeline, format).toBuffer()
   }
 
   /** "srgb", or, if the slide's profile is of no use, "none": what a page that knows no profiles should ask for. */
@@ -42,4 +51,10 @@ export class TileEncoder {
     this.#toSrgb ??= ToSrgb.open(profile, this.#name)
     return this.#toSrgb
   }
+}
+
+function encoded(pipeline: Sharp, format: TileFormat): Sharp {
+  if (format === 'png') return pipeline.png()
+  if (format === 'webp') return pipeline.webp({ quality: JPEG.viewer.quality })
+  return pipeline.jpeg(JPEG.viewer)
 }

@@ -8,6 +8,7 @@ import type { Archive } from '../../src/archive/archive.js'
 import { compressSlide } from '../../src/compress/compress.js'
 import { TileCache } from '../../src/image/tile-cache.js'
 import { Library } from '../../src/server/library.js'
+import type { ServedSlide } from '../../src/server/served-slide.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { losslessCodec } from '../payload-codec.js'
 
@@ -38,8 +39,12 @@ const isOpen = (archive: Archive) =>
       return false
     },
   )
+const archiveOf = ({ archive }: ServedSlide) => {
+  if (!archive) throw new Error('no archive')
+  return archive
+}
 const visited = async (library: Library, name: string) => {
-  const archive = await library.visit(name, async (visit) => visit.archive)
+  const archive = await library.visit(name, async (slide) => archiveOf(slide))
   if (!archive) throw new Error(`no ${name}`)
   return archive
 }
@@ -49,7 +54,8 @@ test('so many archives stay open, the most recently used; one that is in use sta
   const library = await libraryOf('many', names)
   const [first, second, third, ...others] = names as [string, string, string, ...string[]]
   const opened = new Map<string, Archive>()
-  await library.visit(second, async ({ archive: inUse }) => {
+  await library.visit(second, async (slide) => {
+    const inUse = archiveOf(slide)
     for (const name of [first, third, ...others.slice(0, MOST_OPEN - 3)]) opened.set(name, await visited(library, name))
     t.is(opened.size, MOST_OPEN - 1)
     for (const [name, archive] of opened) t.true(await isOpen(archive), name)
@@ -73,11 +79,11 @@ test('so many archives stay open, the most recently used; one that is in use sta
 
 test('archives are found in folders, so deep and no deeper, by their name', async (t) => {
   const deep = (levels: number) => `${'d/'.repeat(levels)}x.cleric.tif`
-  const names = ['b.cleric', 'a.cleric.tif', 'c.tif', 'cleric', deep(DEEPEST), deep(DEEPEST + 1)]
+  const names = ['b.cleric', 'a.cleric.tif', 'c.dat', 'cleric', deep(DEEPEST), deep(DEEPEST + 1)]
   const library = await libraryOf('deep', names)
   t.deepEqual(await library.list(), ['a.cleric.tif', 'b.cleric', deep(DEEPEST)])
   t.truthy(await library.visit('b.cleric', async ({ archive }) => archive))
-  for (const name of ['c.tif', 'cleric', 'd', 'none.cleric.tif', 'a.cleric.tif\0', '../one.cleric.tif', '']) {
+  for (const name of ['c.dat', 'cleric', 'd', 'none.cleric.tif', 'a.cleric.tif\0', '../one.cleric.tif', '']) {
     t.is(await library.visit(name, async () => true), null, name)
   }
   library.close()
@@ -98,8 +104,8 @@ test('a folder beside it whose name begins alike is outside', async (t) => {
 test('a visit that fails is over, and one that is refused is tried anew', async (t) => {
   const library = await libraryOf('fails', ['x.cleric.tif'])
   let seen: Archive | undefined
-  const fail = async ({ archive }: { archive: Archive }) => {
-    seen = archive
+  const fail = async (slide: ServedSlide) => {
+    seen = archiveOf(slide)
     throw new Error('the visitor')
   }
   await t.throwsAsync(library.visit('x.cleric.tif', fail), { message: 'the visitor' })

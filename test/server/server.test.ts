@@ -18,6 +18,8 @@ import sharp from 'sharp'
 import { levelSize, maxLevel } from '../../src/archive/pyramid.js'
 import { compressSlide } from '../../src/compress/compress.js'
 import { fill } from '../../src/image/draw.js'
+import { JPEG } from '../../src/image/jpeg.js'
+import { fromImage } from '../../src/image/sharp.js'
 import { createViewerServer } from '../../src/server/server.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { losslessCodec } from '../payload-codec.js'
@@ -241,6 +243,8 @@ test('all archives share one bound of memory', async (t) => {
   await compressSlide(slide, join(inside, '0.cleric.tif'), { codec, background: 'keep', levels: [0], tile: 512 })
   for (const name of names.slice(1)) copyFileSync(join(inside, '0.cleric.tif'), join(inside, name))
   const tile = 512 * 512 * 3
+  const whole = await slide.readRegion({ x: 0, y: 0, level: 0, width: 512, height: 512 })
+  const jpeg = (await fromImage(whole).jpeg(JPEG.viewer).toBuffer()).length
   const counting = losslessCodec()
   const look = async (server: FastifyInstance, name: string) => {
     const before = counting.decoded
@@ -248,8 +252,10 @@ test('all archives share one bound of memory', async (t) => {
     return counting.decoded - before
   }
   {
-    // Room for a tile of one archive and what is made of it, for three archives.
-    await using server = await createViewerServer(inside, { codec: counting, cacheBytes: 6 * tile })
+    // Room for a tile of one archive and what is made of it, of the pyramid and as JPEG, for three archives.
+    const each = 2 * tile + jpeg
+    const cacheBytes = 3 * each + (jpeg >> 1)
+    await using server = await createViewerServer(inside, { codec: counting, cacheBytes })
     for (const name of names) t.is(await look(server, name), 1)
     for (const name of names.slice(-3)) t.is(await look(server, name), 0)
     for (const name of names.slice(0, 3)) t.is(await look(server, name), 1)
