@@ -72,3 +72,4 @@ export {
 export { EOSIN, HAEMATOXYLIN, SyntheticSlide } from './slide/synthetic.js'
 export { findAdapters, pickAdapter } from './webgpu/adapters.js'
 export { openWebGpu, WebGpuBackend } from './webgpu/backend.js'
+export { HostClock } from './webgpu/host-clock.js'

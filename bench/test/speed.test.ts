@@ -108,9 +108,9 @@ test('work: what only half of a checkerboard is read of counts half', async (t) 
 
 test('rates and shares are what seconds and work make them', (t) => {
   const facts = { device: 'cpu', tile: 500, direction: 'encode' } as const
-  const speed = tileSpeed(facts, { best: 0.1, median: 0.25, runs: 3 }, 25e9, { gflops: 400, kernel: 'a layer' })
+  const speed = tileSpeed(facts, { best: 0.1, median: 0.25, runs: 3 }, 25e9, { gflops: 400, kernel: 'a layer' }, 1.5)
   t.deepEqual(speed.megapixelsPerSecond, { best: 2.5, median: 1 })
-  t.like(speed, { ...facts, gmacs: 25, gflops: 200, shareOfPeak: 0.5 })
+  t.like(speed, { ...facts, gmacs: 25, gflops: 200, shareOfPeak: 0.5, hostMilliseconds: 1.5 })
   t.deepEqual(timing([3, 1, 2, 10]), { best: 1, median: 2.5, runs: 4 })
   t.deepEqual(timing([5]), { best: 5, median: 5, runs: 1 })
   t.deepEqual([1, 2, 3, 8, 12].map(threadCounts), [[1], [1, 2], [1, 2, 3], [1, 2, 4, 8], [1, 2, 4, 8, 12]])
@@ -274,7 +274,9 @@ test.serial('bench speed writes JSON and figures, and prints the same JSON', asy
       [128, 'decode'],
     ],
   )
-  for (const { megapixelsPerSecond, shareOfPeak } of report.tiles) {
+  for (const { device, megapixelsPerSecond, shareOfPeak, hostMilliseconds } of report.tiles) {
+    t.is(hostMilliseconds === null, device === 'cpu', `${device}: ${hostMilliseconds}`)
+    t.true(hostMilliseconds === null || (hostMilliseconds > 0 && hostMilliseconds < 1e4))
     t.true(megapixelsPerSecond.best >= megapixelsPerSecond.median && megapixelsPerSecond.median > 0)
     t.true(shareOfPeak > 0)
   }

@@ -19,7 +19,7 @@ import type { ModelConfig } from '../network/config.js'
 import type { Backend, Executable, Parameters, PortData, Tensor } from '../network/graph.js'
 import { type Payload, readPayload, writePayload } from './bitstream.js'
 import { decodeClassic } from './classic.js'
-import { type CodingOrder, codingOrder, gather, scatter } from './coding-order.js'
+import { channelIndexes } from './coding-order.js'
 import { ExecutablePool } from './executable-pool.js'
 import { gainsAt } from './gain.js'
 import { Recent } from './recent.js'
@@ -29,10 +29,11 @@ const KEPT_EXECUTABLES = 4
 /** Tile sizes whose encoder graphs are kept, and as many for decoder graphs. Executables are found by their graph. */
 const KEPT_SIZES = 4
 
-/** The graph for a size of tile, and the order of its symbols. */
+/** The graph for a size of tile. */
 interface Sized<G> {
   readonly plan: G
-  readonly order: CodingOrder
+  /** Table index of every hyper-latent symbol. */
+  readonly channelOfZ: Uint16Array
 }
 
 /** A tile's bytes, and what they show. */
@@ -108,21 +109,16 @@ export class TileCodec implements Disposable {
   }
 
   /** Codes the outputs of an encoder graph into a payload. */
-  async #code({ plan, order }: Sized<EncoderGraph>, outputs: ReadonlyMap<Tensor, PortData>): Promise<Uint8Array> {
+  async #code({ plan, channelOfZ }: Sized<EncoderGraph>, outputs: ReadonlyMap<Tensor, PortData>): Promise<Uint8Array> {
     const encoder = new RansEncoder()
     let crc = 0
     const push = (symbols: Int16Array, indexes: TableIndexes, tables: RansTables) => {
       encoder.push(symbols, indexes, tables)
       crc = crcOfSymbols(symbols, crc)
     }
-    push(int16(outputs, plan.z), order.channelOfZ, this.#zTables)
+    push(int16(outputs, plan.z), channelOfZ, this.#zTables)
     for (const slice of plan.slices) {
-      const symbols = int16(outputs, slice.symbols)
-      const indexes = int16(outputs, slice.indexes)
-      for (const half of ['anchor', 'nonAnchor'] as const) {
-        const positions = order.positions[half]
-        push(gather(symbols, positions), asIndexes(gather(indexes, positions)), this.#yTables)
-      }
+      push(int16(outputs, slice.symbols), asIndexes(int16(outputs, slice.indexes)), this.#yTables)
     }
     return writePayload({ kind: 'cleric', crc, stream: await encoder.finish() })
   }
@@ -152,23 +148,21 @@ export class TileCodec implements Disposable {
   /** Pixels of the padded tile. */
   async #decodeOn(
     executable: Executable,
-    { plan, order }: Sized<DecoderGraph>,
+    { plan, channelOfZ }: Sized<DecoderGraph>,
     { crc: expected, stream }: Payload,
     quality: number,
     signal: AbortSignal | undefined,
   ): Promise<Uint8Array> {
     using decoder = new RansDecoder(stream)
-    const z = await this.#observe(() => decoder.decode(order.channelOfZ, this.#zTables))
+    const z = await this.#observe(() => decoder.decode(channelOfZ, this.#zTables))
     let crc = crcOfSymbols(z, 0)
     let inputs = new Map<Tensor, PortData>([[plan.z, z]])
-    for (const [stage, { half, indexes, symbols }] of plan.halves.entries()) {
+    for (const [stage, { indexes, symbols }] of plan.halves.entries()) {
       const outputs = await executable.run(stage, inputs, signal)
-      const positions = order.positions[half]
-      const tables = asIndexes(gather(int16(outputs, indexes), positions))
+      const tables = asIndexes(int16(outputs, indexes))
       const values = await this.#observe(() => decoder.decode(tables, this.#yTables))
       crc = crcOfSymbols(values, crc)
-      const { channels, height, width } = symbols.shape
-      inputs = new Map([[symbols, scatter(values, positions, channels * height * width)]])
+      inputs = new Map([[symbols, values]])
     }
     decoder.finish()
     if (crc !== expected) {
@@ -198,10 +192,7 @@ export class TileCodec implements Disposable {
     const { config, parameters } = this.#model
     return kept.get(`${height}x${width}`, () => ({
       plan: build(config, parameters, height, width),
-      order: codingOrder(
-        { channels: config.Z, height: height / 64, width: width / 64 },
-        { channels: config.M / config.slices, height: height / 16, width: width / 16 },
-      ),
+      channelOfZ: channelIndexes({ channels: config.Z, height: height / 64, width: width / 64 }),
     }))
   }
 }

@@ -13,7 +13,8 @@ import {
   type NativeCpuExecutable,
   translated,
 } from '../native/addon.js'
-import type { Backend, Executable, Graph, Node, Parameters, Port, PortData, Stage, Tensor } from '../network/graph.js'
+import type { Backend, Executable, Graph, Node, Parameters, Port, PortData, Tensor } from '../network/graph.js'
+import { ARRAY_OF, gather, portElements, portPositions, scatter } from '../network/ports.js'
 import { flatten, NUMBERING } from './flatten.js'
 
 export interface CpuOptions {
@@ -163,6 +164,8 @@ export class CpuExecutable implements Executable {
   readonly #graph: Graph
   readonly #nodes: readonly (readonly (Node | null)[])[]
   readonly #onClose: () => void
+  /** The positions of ports in the coder's order. */
+  readonly #order = new Map<Port, Int32Array | null>()
   #closed = false
   #running = false
 
@@ -194,14 +197,14 @@ export class CpuExecutable implements Executable {
     const stage = this.#graph.stages[index]
     if (!stage) throw new RangeError(`Expected a stage below ${this.#graph.stages.length} but received ${index}`)
     if (this.#running) throw new DeviceError('ERR_DEVICE_FAILED', 'Calls on one executable must not overlap')
-    const data = collect(stage, inputs)
+    const data = stage.inputs.map((port) => this.#fromHost(port, inputs.get(port.tensor)))
     const abort = () => this.#native.cancel()
     this.#running = true
     try {
       const pending = this.#native.run(index, data)
       signal?.addEventListener('abort', abort, { once: true })
       const outputs = await pending
-      return new Map(stage.outputs.map(({ tensor }, i) => [tensor, outputs[i] as PortData]))
+      return new Map(stage.outputs.map((port, i) => [port.tensor, this.#toHost(port, outputs[i] as PortData)]))
     } catch (error) {
       if (!this.#closed && signal?.aborted) throw new AbortedError(signal.reason)
       throw asClericError(error)
@@ -223,26 +226,34 @@ export class CpuExecutable implements Executable {
     this.#native.close()
     this.#onClose()
   }
-}
 
-/** The inputs in the order of the stage's ports. */
-function collect(stage: Stage, inputs: ReadonlyMap<Tensor, PortData>): PortData[] {
-  return stage.inputs.map((port) => {
-    const data = inputs.get(port.tensor)
-    const { channels, height, width } = port.tensor.shape
-    if (!(data instanceof arrayOf[port.format]))
-      throw new TypeError(sentence(`a ${arrayOf[port.format].name}`, port.tensor.name, data))
-    if (data.length !== channels * height * width) {
-      throw new RangeError(`Expected ${channels * height * width} values for ${port.tensor.name}, not ${data.length}`)
+  /** An input as the addon takes it. */
+  #fromHost(port: Port, data: PortData | undefined): PortData {
+    const { tensor, format } = port
+    const type = ARRAY_OF[format]
+    if (!(data instanceof type)) throw new TypeError(sentence(`a ${type.name}`, tensor.name, data))
+    const elements = portElements(port)
+    if (data.length !== elements) {
+      throw new RangeError(`Expected ${elements} values for ${tensor.name}, not ${data.length}`)
     }
-    return data
-  })
-}
+    const positions = this.#positions(port)
+    const { channels, height, width } = tensor.shape
+    return positions ? scatter(data as Int16Array, positions, channels * height * width) : data
+  }
 
-const arrayOf: Readonly<Record<Port['format'], new (length: number) => PortData>> = {
-  float: Float32Array,
-  rgb8: Uint8Array,
-  int16: Int16Array,
+  #toHost(port: Port, data: PortData): PortData {
+    const positions = this.#positions(port)
+    return positions ? gather(data as Int16Array, positions) : data
+  }
+
+  #positions(port: Port): Int32Array | null {
+    let positions = this.#order.get(port)
+    if (positions === undefined) {
+      positions = portPositions(port)
+      this.#order.set(port, positions)
+    }
+    return positions
+  }
 }
 
 function closed(what: string): ClericError {

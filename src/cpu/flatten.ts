@@ -33,7 +33,7 @@ export interface FlatPlan {
 }
 
 const OPERATIONS: readonly string[] = [...Object.keys(ops), 'convert']
-const FORMATS: readonly Port['format'][] = ['float', 'rgb8', 'int16']
+const FORMATS = ['float', 'rgb8', 'int16'] as const satisfies readonly Port['format'][]
 const LAYOUTS: readonly Layout[] = ['interleaved', 'planar', 'integers']
 
 /** What stands in plans as a number, in the addon's order (`native/cpu/steps/node.h`). */
@@ -43,6 +43,11 @@ export const NUMBERING: CpuNumbering = {
   formats: FORMATS,
   activations: ACTIVATIONS,
   halves: HALVES,
+}
+
+/** The coder's order is made on this side, see `CpuExecutable`. */
+function addonFormat(format: Port['format']): (typeof FORMATS)[number] {
+  return format === 'float' || format === 'rgb8' ? format : 'int16'
 }
 
 /** A node of the plan: positions of tensors and parameters, and the numbers that say what to do with them. */
@@ -144,7 +149,7 @@ class Flattener {
 
   #ports(ports: readonly (readonly [id: number, format: Port['format']])[]): void {
     this.#program.push(ports.length)
-    for (const [id, format] of ports) this.#program.push(id, FORMATS.indexOf(format))
+    for (const [id, format] of ports) this.#program.push(id, FORMATS.indexOf(addonFormat(format)))
   }
 
   #node({ op, inputs, outputs, parameters = [], integers = [], reals = [] }: FlatNode): void {

@@ -6,7 +6,7 @@
 import { GraphBuilder } from './builder.js'
 import type { ModelConfig } from './config.js'
 import { EntropyModel } from './entropy.js'
-import type { Graph, Half, Parameters, Port, Tensor } from './graph.js'
+import type { Graph, Half, Parameters, Tensor } from './graph.js'
 import { analysis, hyperAnalysis, hyperSynthesis, synthesis } from './transforms.js'
 
 /** Inputs are padded to a multiple of this. */
@@ -29,7 +29,7 @@ export interface EncoderGraph {
   readonly gain: Tensor | null
   /** int16, Z x H/64 x W/64. */
   readonly z: Tensor
-  /** Per slice, d x H/16 x W/16, both halves: symbols r and indices into the scale table, int16. */
+  /** Per slice, d x H/16 x W/16, both halves in coding order: symbols r and indices into the scale table. */
   readonly slices: readonly { readonly symbols: Tensor; readonly indexes: Tensor }[]
   /** The pixels that a decoder makes of these symbols; null if they weren't asked for. */
   readonly reconstruction: Reconstruction | null
@@ -41,13 +41,12 @@ export interface DecoderGraph extends Reconstruction {
   /** int16, Z x H/64 x W/64: input of stage 0. */
   readonly z: Tensor
   /**
-   * In coding order; `indexes` comes out of stage n, `symbols` (zero on the other half) goes into stage n + 1. int16, d
-   * x H/16 x W/16.
+   * In coding order; `indexes` comes out of stage n, `symbols` goes into stage n + 1. That half of d x H/16 x W/16.
    */
   readonly halves: readonly { readonly half: Half; readonly indexes: Tensor; readonly symbols: Tensor }[]
 }
 
-const int16 = (tensor: Tensor): Port => ({ tensor, format: 'int16' })
+const HALF_FORMATS = { anchor: 'anchors', nonAnchor: 'nonAnchors' } as const
 
 /**
  * @param height of the padded tile, a multiple of 64
@@ -90,7 +89,11 @@ export function encoderGraph(
       indexes: g.add(`index.${i}`, a.indexes, n.indexes),
     }
   })
-  g.endStage('encode', [int16(z), ...slices.flatMap(({ symbols, indexes }) => [int16(symbols), int16(indexes)])])
+  const coded = slices.flatMap(({ symbols, indexes }) => [symbols, indexes])
+  g.endStage('encode', [
+    { tensor: z, format: 'int16' },
+    ...coded.map((tensor) => ({ tensor, format: 'halves' }) as const),
+  ])
   const reconstruction = isReconstructing ? reconstruct(g, config, mem) : null
   return { graph: g.finish(), image, gain, z, slices, reconstruction }
 }
@@ -116,8 +119,10 @@ export function decoderGraph(config: ModelConfig, parameters: Parameters, height
   const receive = (half: Half, params: Tensor): Tensor => {
     const i = halves.length >> 1
     const indexes = g.scaleIndex(`index.${i} ${half}`, params, half)
-    g.endStage(halves.length === 0 ? 'hyper' : `half ${halves.length - 1}`, [int16(indexes)])
-    const symbols = g.input(`r.${i} ${half}`, shape, 'int16')
+    g.endStage(halves.length === 0 ? 'hyper' : `half ${halves.length - 1}`, [
+      { tensor: indexes, format: HALF_FORMATS[half] },
+    ])
+    const symbols = g.input(`r.${i} ${half}`, shape, HALF_FORMATS[half])
     halves.push({ half, indexes, symbols })
     return symbols
   }

@@ -27,10 +27,12 @@ export type * from './tensor.js'
  * What crosses between host and device.
  * `float`: Float32Array, channels x height x width. `rgb8`: Uint8Array, height x width x 3 interleaved, value v
  * stands for v / 255; on output clamped to 0..255 and rounded to nearest. `int16`: Int16Array of integral values, CHW.
+ * `anchors`, `nonAnchors`, `halves`: Int16Array of integral values in the order in which they are coded, see `ports.ts`:
+ * those of one half of the checkerboard, the other being zero, or of the anchors and then the others.
  */
 export interface Port {
   readonly tensor: Tensor
-  readonly format: 'float' | 'rgb8' | 'int16'
+  readonly format: 'float' | 'rgb8' | 'int16' | 'anchors' | 'nonAnchors' | 'halves'
 }
 
 export interface Stage {
@@ -65,6 +67,11 @@ export interface Backend {
    * it runs another's graph.
    */
   readonly tilesInFlight: number
+  /**
+   * Seconds that the calling thread has spent on runs so far: recording them, handing them over, copying what goes in
+   * and comes out; not waiting. A backend that works on other threads doesn't tell.
+   */
+  readonly hostSeconds?: number
   /** Whether nothing runs on it any more: its device is lost, which only another backend mends, or it is closed. */
   readonly isLost: boolean
   /** Compiles a graph; parameters are uploaded once a backend and shared by its executables. */

@@ -3,6 +3,7 @@ import type { Backend, Executable, Graph, Parameters } from '../network/graph.js
 import { type AdapterDescription, type FoundAdapter, pickAdapter } from './adapters.js'
 import { Device } from './device.js'
 import { GraphExecutable } from './executable.js'
+import { HostClock } from './host-clock.js'
 import { PipelineCache } from './pipelines.js'
 import { WeightCache } from './weights.js'
 
@@ -14,6 +15,7 @@ export class WebGpuBackend implements Backend, Disposable {
   readonly #device: Device
   readonly #pipelines: PipelineCache
   readonly #weights: WeightCache
+  readonly #host = new HostClock()
   readonly #executables = new Set<Executable>()
 
   private constructor(adapter: AdapterDescription, device: Device) {
@@ -38,10 +40,15 @@ export class WebGpuBackend implements Backend, Disposable {
       pipelines: this.#pipelines,
       weights: this.#weights,
       software: this.adapter.software,
+      host: this.#host,
     })
     this.#executables.add(executable)
     executable.onClose = () => this.#executables.delete(executable)
     return executable
+  }
+
+  get hostSeconds(): number {
+    return this.#host.seconds
   }
 
   get isLost(): boolean {

@@ -12,6 +12,7 @@ import {
   type PortBuffer,
   type Weights,
 } from './dispatch.js'
+import type { HostClock } from './host-clock.js'
 import { portBuffer } from './kernels/ports.js'
 import { checkLimit } from './limits.js'
 import type { Pipeline, PipelineCache } from './pipelines.js'
@@ -22,6 +23,8 @@ import type { WeightCache } from './weights.js'
 
 /** Offsets of uniform bindings are multiples of this on every device. */
 const UNIFORM_STEP = 256
+/** So are those of storage bindings. */
+const STORAGE_STEP = 256
 
 interface DispatchStep {
   readonly name: string
@@ -48,12 +51,27 @@ interface Slot {
   readonly view: GPUTextureView
 }
 
+/** Where the values of a port lie. */
+export interface PortPlace {
+  readonly buffer: GPUBuffer
+  readonly offset: number
+  /** Whole words. */
+  readonly bytes: number
+}
+
+/** The results of a stage, one port after the other, and the buffer through which the host reads them. */
+export interface Results {
+  readonly buffer: GPUBuffer
+  readonly staging: GPUBuffer
+}
+
 /** What the executables of a backend share. */
 export interface BackendResources {
   readonly device: Device
   readonly pipelines: PipelineCache
   readonly weights: WeightCache
   readonly software: boolean
+  readonly host: HostClock
 }
 
 /** Workgroups for `invocations`; a long first dimension is folded into the second, see grid.wgsl. */
@@ -78,7 +96,7 @@ export class PlanBinder {
   readonly #slots: readonly Slot[]
   readonly #unused: GPUTextureView
   readonly #uniforms: GPUBuffer
-  readonly #buffers = new Map<Port, GPUBuffer>()
+  readonly #ports = new Map<Port, PortPlace>()
   #uniformOffset = 0
 
   constructor(
@@ -116,16 +134,27 @@ export class PlanBinder {
     )
   }
 
-  /**
-   * The buffers behind the ports that the steps so far read and write, and those through which the host reads
-   * `outputs`.
-   */
-  portBuffers(outputs: readonly Port[]): { buffers: Map<Port, GPUBuffer>; staging: Map<Port, GPUBuffer> } {
-    const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST
-    const staging = new Map(
-      outputs.map((port) => [port, this.#buffer(`${port.tensor.name} read`, portBuffer(port).bytes, usage)]),
-    )
-    return { buffers: this.#buffers, staging }
+  /** Where the host finds the ports that the steps so far read and write. */
+  get ports(): ReadonlyMap<Port, PortPlace> {
+    return this.#ports
+  }
+
+  /** One buffer for all results of a stage, to be called before its steps are made; null if it has none. */
+  results(outputs: readonly Port[]): Results | null {
+    let size = 0
+    const offsets = outputs.map((port) => {
+      const offset = size
+      size += STORAGE_STEP * Math.ceil(portBuffer(port).bytes / STORAGE_STEP)
+      return offset
+    })
+    if (size === 0) return null
+    const { STORAGE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage
+    const buffer = this.#buffer('results', size, STORAGE | COPY_SRC)
+    const staging = this.#buffer('results read', size, MAP_READ | COPY_DST)
+    for (const [i, port] of outputs.entries()) {
+      this.#ports.set(port, { buffer, offset: offsets[i] as number, bytes: portBuffer(port).bytes })
+    }
+    return { buffer, staging }
   }
 
   #buffer(label: string, size: number, usage: GPUBufferUsageFlags): GPUBuffer {
@@ -136,19 +165,22 @@ export class PlanBinder {
     return buffer
   }
 
-  #portBuffer({ port, bytes }: PortBuffer): GPUBuffer {
-    let buffer = this.#buffers.get(port)
-    if (!buffer) {
-      const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST
-      buffer = this.#buffer(port.tensor.name, bytes, usage)
-      this.#buffers.set(port, buffer)
+  #portPlace({ port, bytes }: PortBuffer): PortPlace {
+    let place = this.#ports.get(port)
+    if (!place) {
+      const buffer = this.#buffer(port.tensor.name, bytes, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST)
+      place = { buffer, offset: 0, bytes }
+      this.#ports.set(port, place)
     }
-    return buffer
+    return place
   }
 
   #resource(source: Tensor | Weights | PortBuffer | null): GPUBindingResource {
     if (source === null) return this.#unused
-    if (isPortBuffer(source)) return { buffer: this.#portBuffer(source) }
+    if (isPortBuffer(source)) {
+      const { buffer, offset, bytes } = this.#portPlace(source)
+      return { buffer, offset, size: bytes }
+    }
     if (!isTensor(source)) {
       if (source.inBuffer) return { buffer: this.#backend.weights.buffer(this.#parameters, source, this.#scopes) }
       return arrayView(this.#scopes, this.#backend.weights.texture(this.#parameters, source, this.#scopes))

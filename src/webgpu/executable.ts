@@ -1,11 +1,12 @@
 /** A graph made ready on a device: pipelines, textures, bind groups, and the loop that runs a stage. */
 import { ClericError, DeviceError, throwIfAborted } from '../errors.js'
 import type { Executable, Graph, Parameters, Port, PortData, Tensor } from '../network/graph.js'
-import { type BackendResources, PlanBinder, type Step } from './binder.js'
+import { ARRAY_OF, portElements } from '../network/ports.js'
+import { type BackendResources, PlanBinder, type PortPlace, type Results, type Step } from './binder.js'
 import { GPUMapMode } from './constants.js'
-import type { Device } from './device.js'
+import type { Device, ErrorScopes } from './device.js'
 import { nextTurn } from './event-loop.js'
-import { portElements } from './kernels/ports.js'
+import type { HostClock } from './host-clock.js'
 import { plan, split } from './plan.js'
 
 /**
@@ -17,14 +18,15 @@ const BUDGET = { software: 1e9, hardware: 1e11 }
 interface StageSteps {
   readonly inputs: readonly Port[]
   readonly outputs: readonly Port[]
+  readonly results: Results | null
   readonly parts: readonly (readonly Step[])[]
 }
 
 export class GraphExecutable implements Executable {
   readonly #device: Device
+  readonly #host: HostClock
   readonly #stages: readonly StageSteps[]
-  readonly #buffers: ReadonlyMap<Port, GPUBuffer>
-  readonly #staging: ReadonlyMap<Port, GPUBuffer>
+  readonly #ports: ReadonlyMap<Port, PortPlace>
   readonly #resources: readonly { destroy(): void }[]
   /** Called once on close. */
   onClose: () => void = () => {}
@@ -33,21 +35,21 @@ export class GraphExecutable implements Executable {
 
   private constructor(parts: {
     device: Device
+    host: HostClock
     stages: readonly StageSteps[]
-    buffers: ReadonlyMap<Port, GPUBuffer>
-    staging: ReadonlyMap<Port, GPUBuffer>
+    ports: ReadonlyMap<Port, PortPlace>
     resources: readonly { destroy(): void }[]
   }) {
     this.#device = parts.device
+    this.#host = parts.host
     this.#stages = parts.stages
-    this.#buffers = parts.buffers
-    this.#staging = parts.staging
+    this.#ports = parts.ports
     this.#resources = parts.resources
   }
 
   /** Plans the graph, compiles its pipelines in parallel, and makes everything that its stages bind. */
   static async compile(graph: Graph, parameters: Parameters, backend: BackendResources): Promise<GraphExecutable> {
-    const { device, software } = backend
+    const { device, software, host } = backend
     const planned = plan(graph, { parameters, software, maxLayers: device.gpu.limits.maxTextureArrayLayers })
     const scopes = device.scopes()
     const resources: { destroy(): void }[] = []
@@ -55,13 +57,13 @@ export class GraphExecutable implements Executable {
       const binder = new PlanBinder(backend, parameters, planned, scopes, resources)
       const stages: StageSteps[] = []
       for (const [i, stage] of graph.stages.entries()) {
+        const results = binder.results(stage.outputs)
         const steps = await binder.steps(planned.stages[i] ?? [])
         const parts = split(steps, software ? BUDGET.software : BUDGET.hardware)
-        stages.push({ inputs: stage.inputs, outputs: stage.outputs, parts })
+        stages.push({ inputs: stage.inputs, outputs: stage.outputs, results, parts })
       }
-      const ports = binder.portBuffers(graph.stages.flatMap(({ outputs }) => outputs))
       await scopes.check()
-      return new GraphExecutable({ device, stages, resources, ...ports })
+      return new GraphExecutable({ device, host, stages, resources, ports: binder.ports })
     } catch (error) {
       for (const resource of resources) resource.destroy()
       throw error
@@ -81,17 +83,24 @@ export class GraphExecutable implements Executable {
     throwIfAborted(signal)
     this.#running = true
     try {
-      for (const port of stage.inputs) this.#upload(port, inputs.get(port.tensor))
-      for (const [i, part] of stage.parts.entries()) {
-        await this.#submit(part, i === stage.parts.length - 1 ? stage.outputs : [])
-        if (i < stage.parts.length - 1) {
-          await this.#device.wait(this.#device.gpu.queue.onSubmittedWorkDone())
-          await nextTurn()
-        }
+      this.#host.while(() => {
+        for (const port of stage.inputs) this.#upload(port, inputs.get(port.tensor))
+      })
+      for (const part of stage.parts.slice(0, -1)) {
+        await this.#host.while(() => this.#submit(part, null)).check()
+        await this.#device.wait(this.#device.gpu.queue.onSubmittedWorkDone())
+        await nextTurn()
         throwIfAborted(signal)
       }
-      const results = await Promise.all(stage.outputs.map((port) => this.#download(port)))
-      return new Map(stage.outputs.map(({ tensor }, i) => [tensor, results[i] as PortData]))
+      const submitted = this.#host.while(() => this.#submit(stage.parts.at(-1) ?? [], stage.results))
+      // Asked for before anything is awaited: each turn of the event loop would cost time.
+      const outputs = this.#download(stage)
+      // Of two errors the one of the work is told. Neither may go unheard, nor the buffer be left mapped.
+      const [checked, read] = await Promise.allSettled([submitted.check(), outputs])
+      throwIfAborted(signal)
+      if (checked.status === 'rejected') throw checked.reason
+      if (read.status === 'rejected') throw read.reason
+      return read.value
     } finally {
       this.#running = false
     }
@@ -106,34 +115,41 @@ export class GraphExecutable implements Executable {
 
   #upload(port: Port, data: PortData | undefined): void {
     const { tensor, format } = port
-    const type = { float: Float32Array, int16: Int16Array, rgb8: Uint8Array }[format]
+    const type = ARRAY_OF[format]
     const elements = portElements(port)
     if (!(data instanceof type) || data.length !== elements) {
       const received = data ? `${data.constructor.name} of ${data.length}` : 'nothing'
       throw new RangeError(`Expected a ${type.name} of ${elements} for ${tensor.name} but received ${received}`)
     }
-    const buffer = this.#buffers.get(port)
-    if (!buffer) return // no node reads it
+    const place = this.#ports.get(port)
+    if (!place) return // no node reads it
+    const { buffer, offset } = place
     // Writes are of whole words.
     const whole = data.byteLength & ~3
     const { queue } = this.#device.gpu
-    queue.writeBuffer(buffer, 0, data.buffer as ArrayBuffer, data.byteOffset, whole)
+    queue.writeBuffer(buffer, offset, data.buffer as ArrayBuffer, data.byteOffset, whole)
     if (whole === data.byteLength) return
     const rest = new Uint8Array(4)
     rest.set(new Uint8Array(data.buffer, data.byteOffset + whole, data.byteLength - whole))
-    queue.writeBuffer(buffer, whole, rest)
+    queue.writeBuffer(buffer, offset + whole, rest)
   }
 
-  async #submit(steps: readonly Step[], outputs: readonly Port[]): Promise<void> {
+  /** Hands steps to the device, and what copies results to where the host reads them. */
+  #submit(steps: readonly Step[], results: Results | null): ErrorScopes {
     const scopes = this.#device.scopes()
     const first = steps[0]?.name ?? 'nothing'
     scopes.run(`running ${first}`, () => {
       const encoder = this.#device.gpu.createCommandEncoder()
       let pass: GPUComputePassEncoder | null = null
+      let pipeline: GPUComputePipeline | null = null
       for (const step of steps) {
         if ('pipeline' in step) {
-          pass ??= encoder.beginComputePass()
-          pass.setPipeline(step.pipeline)
+          if (!pass) {
+            pass = encoder.beginComputePass()
+            pipeline = null
+          }
+          if (step.pipeline !== pipeline) pass.setPipeline(step.pipeline)
+          pipeline = step.pipeline
           pass.setBindGroup(0, step.bindGroup)
           pass.dispatchWorkgroups(...step.workgroups)
         } else {
@@ -143,35 +159,29 @@ export class GraphExecutable implements Executable {
         }
       }
       pass?.end()
-      for (const port of outputs) {
-        const [from, to] = [this.#buffers.get(port), this.#staging.get(port)]
-        if (from && to) encoder.copyBufferToBuffer(from, 0, to, 0, from.size)
-      }
+      if (results) encoder.copyBufferToBuffer(results.buffer, 0, results.staging, 0, results.buffer.size)
       this.#device.gpu.queue.submit([encoder.finish()])
     })
-    await scopes.check()
+    return scopes
   }
 
-  async #download(port: Port): Promise<PortData> {
-    const buffer = this.#staging.get(port)
-    if (!buffer) throw new DeviceError('ERR_DEVICE_FAILED', `No buffer for ${port.tensor.name}`)
+  async #download({ outputs, results }: StageSteps): Promise<Map<Tensor, PortData>> {
+    if (!results) return new Map()
+    const { staging } = results
     let bytes: ArrayBuffer
     try {
-      await this.#device.wait(buffer.mapAsync(GPUMapMode.READ))
-      bytes = buffer.getMappedRange().slice(0)
+      await this.#device.wait(staging.mapAsync(GPUMapMode.READ))
+      bytes = this.#host.while(() => staging.getMappedRange().slice(0))
     } catch (cause) {
       this.#device.check()
-      throw new DeviceError('ERR_DEVICE_FAILED', `Reading ${port.tensor.name} failed`, { cause })
+      throw new DeviceError('ERR_DEVICE_FAILED', `Reading ${outputs[0]?.tensor.name} failed`, { cause })
     }
-    buffer.unmap()
-    const elements = portElements(port)
-    switch (port.format) {
-      case 'float':
-        return new Float32Array(bytes, 0, elements)
-      case 'int16':
-        return new Int16Array(bytes, 0, elements)
-      case 'rgb8':
-        return new Uint8Array(bytes, 0, elements)
-    }
+    staging.unmap()
+    return new Map(
+      outputs.map((port) => {
+        const offset = this.#ports.get(port)?.offset ?? 0
+        return [port.tensor, new ARRAY_OF[port.format](bytes, offset, portElements(port))]
+      }),
+    )
   }
 }

@@ -1,8 +1,9 @@
 import test from 'ava'
 import { modelId, readPayload, readTile, writePayload, writeTile } from '../../src/codec/bitstream.js'
-import { channelIndexes, codingOrder, gather, halfPositions, scatter } from '../../src/codec/coding-order.js'
+import { channelIndexes } from '../../src/codec/coding-order.js'
 import { crc32c } from '../../src/entropy/crc32c.js'
 import { cropImage, type Image, padImage } from '../../src/image/image.js'
+import { gather, halfPositions, portElements, portPositions, scatter } from '../../src/network/ports.js'
 
 const head = { width: 512, height: 37, quality: 62.5, modelId: '0123456789abcdef' }
 const stream = Uint8Array.from([1, 2, 3, 4, 5, 6])
@@ -100,9 +101,14 @@ test('the two halves of the checkerboard cover every position once, anchors wher
   const values = Int16Array.from({ length: 60 }, (_, i) => i - 30)
   t.deepEqual(scatter(gather(values, anchors), anchors, 60)[1], values[1])
   t.is(scatter(gather(values, anchors), anchors, 60)[0], 0)
-  const z = { channels: 2, height: 2, width: 1 }
-  const order = codingOrder(z, shape)
-  t.deepEqual(order, { channelOfZ: channelIndexes(z), positions: { anchor: anchors, nonAnchor: others } })
+  const tensor = { id: 0, name: 'y', shape }
+  t.deepEqual(portPositions({ tensor, format: 'anchors' }), anchors)
+  t.deepEqual(portPositions({ tensor, format: 'nonAnchors' }), others)
+  t.deepEqual(portPositions({ tensor, format: 'halves' }), Int32Array.of(...anchors, ...others))
+  t.is(portPositions({ tensor, format: 'int16' }), null)
+  for (const format of ['anchors', 'nonAnchors', 'halves'] as const) {
+    t.is(portPositions({ tensor, format })?.length, portElements({ tensor, format }))
+  }
   t.deepEqual([...channelIndexes({ channels: 2, height: 1, width: 3 })], [0, 0, 0, 1, 1, 1])
 })
 

@@ -6,6 +6,7 @@ import type {
   Backend,
   Executable,
   Graph,
+  Half,
   Node,
   NodeOf,
   OpName,
@@ -15,7 +16,8 @@ import type {
   Tensor,
 } from '../../src/network/graph.js'
 import { nodeOutputs } from '../../src/network/graph.js'
-import { type Evaluators, read, type Sources, type ValueAt } from './evaluators.js'
+import { halvesOf } from '../../src/network/ports.js'
+import { type Evaluators, kept, read, type Sources, type ValueAt } from './evaluators.js'
 import { floatOps, roundEven } from './float-ops.js'
 import { integerOps } from './integer-ops.js'
 
@@ -51,16 +53,26 @@ export class Interpreter implements Executable {
   async run(index: number, inputs: ReadonlyMap<Tensor, PortData>): Promise<Map<Tensor, PortData>> {
     const stage = this.#graph.stages[index]
     if (!stage) throw new RangeError(`no stage ${index}`)
-    for (const { tensor, format } of stage.inputs) {
+    for (const port of stage.inputs) {
+      const { tensor, format } = port
       const data = inputs.get(tensor)
       if (!data) throw new Error(`input ${tensor.name} is missing`)
-      this.#values.set(tensor, format === 'rgb8' ? planar(data, tensor.shape) : Float64Array.from(data))
+      const halves = halvesOf(port)
+      if (halves) this.#values.set(tensor, fromHalves(data, tensor.shape, halves))
+      else this.#values.set(tensor, format === 'rgb8' ? planar(data, tensor.shape) : Float64Array.from(data))
     }
     for (const node of stage.nodes) this.#run(node)
     const outputs = new Map<Tensor, PortData>()
-    for (const { tensor, format } of stage.outputs) {
+    for (const port of stage.outputs) {
+      const { tensor, format } = port
       const values = this.value(tensor)
-      if (format === 'rgb8') outputs.set(tensor, interleaved(values, tensor.shape))
+      const halves = halvesOf(port)
+      if (halves)
+        outputs.set(
+          tensor,
+          Int16Array.from(inHalves(tensor.shape, halves), (i) => values[i] as number),
+        )
+      else if (format === 'rgb8') outputs.set(tensor, interleaved(values, tensor.shape))
       else outputs.set(tensor, format === 'int16' ? Int16Array.from(values) : Float32Array.from(values))
     }
     return outputs
@@ -95,6 +107,25 @@ export class Interpreter implements Executable {
 
 function evaluate<Name extends OpName>(name: Name, node: NodeOf<Name>, sources: Sources): ValueAt | ValueAt[] {
   return evaluators[name](node, sources)
+}
+
+/** Offsets of the values of these halves of the checkerboard, one half after the other, channel by channel. */
+function inHalves({ channels, height, width }: Shape, halves: readonly Half[]): number[] {
+  const offsets: number[] = []
+  for (const half of halves) {
+    for (let c = 0; c < channels; c++) {
+      for (let y = 0; y < height; y++) {
+        for (let x = 0; x < width; x++) if (kept(half, y, x)) offsets.push((c * height + y) * width + x)
+      }
+    }
+  }
+  return offsets
+}
+
+function fromHalves(data: PortData, shape: Shape, halves: readonly Half[]): Float64Array {
+  const values = new Float64Array(shape.channels * shape.height * shape.width)
+  for (const [i, offset] of inHalves(shape, halves).entries()) values[offset] = data[i] as number
+  return values
 }
 
 function planar(data: PortData, { channels, height, width }: Shape): Float64Array {

@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import { AbortedError, DeviceError } from '../../src/errors.js'
 import type { Graph, Node, Parameters, PortData, Tensor } from '../../src/network/graph.js'
+import { ARRAY_OF, portElements } from '../../src/network/ports.js'
 import { pickAdapter } from '../../src/webgpu/adapters.js'
 import { openWebGpu, WebGpuBackend } from '../../src/webgpu/backend.js'
 import { workgroupCount } from '../../src/webgpu/binder.js'
@@ -13,6 +14,7 @@ import { type Dispatch, isCopy } from '../../src/webgpu/dispatch.js'
 import { compilePipeline } from '../../src/webgpu/pipelines.js'
 import { plan, split } from '../../src/webgpu/plan.js'
 import { loadShader, packParams, parseShader } from '../../src/webgpu/shader.js'
+import { interpreter } from '../network/interpreter.js'
 import { onEachAdapter } from './adapters.js'
 
 /** Conv weights that are the same for every name: a small, fixed pattern. */
@@ -71,6 +73,40 @@ onEachAdapter('runs repeat to the bit, and executables do not disturb each other
   t.deepEqual(await run(second, b, 2), other)
   await t.throwsAsync(run(first, a, 1), { name: 'ClericError', code: 'ERR_CLOSED' })
   second.close()
+})
+
+onEachAdapter('ports in coding order hold one half of the checkerboard, or one after the other', async (t, backend) => {
+  for (const [channels, height, width] of [
+    [5, 3, 7],
+    [4, 4, 8],
+    [1, 1, 1],
+    [6, 5, 4],
+  ] as const) {
+    for (const [from, to] of [
+      ['float', 'halves'],
+      ['float', 'anchors'],
+      ['float', 'nonAnchors'],
+      ['anchors', 'float'],
+      ['nonAnchors', 'float'],
+      ['halves', 'int16'],
+    ] as const) {
+      const [x, y] = [0, 1].map((id) => ({ id, name: `t${id}`, shape: { channels, height, width } })) as [
+        Tensor,
+        Tensor,
+      ]
+      const nodes: Node[] = [{ op: 'scale', input: x, output: y, factor: 1 }]
+      const input = { tensor: x, format: from } as const
+      const stage = { name: 'move', inputs: [input], nodes, outputs: [{ tensor: y, format: to } as const] }
+      const graph = { tensors: [x, y], stages: [stage] }
+      const values = Array.from({ length: portElements(input) }, (_, i) => 1 + ((i * 7919) % 401) - 200)
+      const inputs = new Map<Tensor, PortData>([[x, ARRAY_OF[from].from(values)]])
+      const executable = await backend.compile(graph, parameters)
+      const actual = (await executable.run(0, inputs)).get(y)
+      executable.close()
+      const expected = (await (await interpreter().compile(graph, parameters)).run(0, inputs)).get(y)
+      t.deepEqual(actual, expected, `${channels} x ${height} x ${width}, ${from} to ${to}`)
+    }
+  }
 })
 
 onEachAdapter('an abort rejects, and the executable goes on', async (t, backend) => {

@@ -254,6 +254,16 @@ function pytorch(torch: Torch, direction: Direction): Runner {
   return { peer: 'pytorch', name: torch.name, run: () => torch.run(direction), result: null, close() {} }
 }
 
+/** Other runtimes know nothing of the coder's order. */
+function inTensorOrder(graph: Graph): Graph {
+  const plain = (ports: Graph['stages'][number]['inputs']) =>
+    ports.map((port) =>
+      port.format === 'float' || port.format === 'rgb8' ? port : { ...port, format: 'int16' as const },
+    )
+  const stages = graph.stages.map((stage) => ({ ...stage, inputs: plain(stage.inputs), outputs: plain(stage.outputs) }))
+  return { ...graph, stages }
+}
+
 /** Encoding, with the latent among its outputs, and decoding from symbols of the usual size. */
 async function bothDirections(model: Model, tile: number): Promise<Work[]> {
   const gains = gainsAt(model, 60)
@@ -275,6 +285,6 @@ async function bothDirections(model: Model, tile: number): Promise<Work[]> {
   }
   return [
     { direction: 'encode', graph: { ...encoder.graph, stages }, inputs: pixels, compared: latent },
-    { direction: 'decode', graph: decoder.graph, inputs: symbols, compared: decoder.image },
+    { direction: 'decode', graph: inTensorOrder(decoder.graph), inputs: symbols, compared: decoder.image },
   ]
 }

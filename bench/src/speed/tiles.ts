@@ -1,5 +1,5 @@
 /** Tiles one after the other: megapixels a second by device and size, and how much of the device's peak that is. */
-import { decoderGraph, encoderGraph, TileCodec } from 'cleric/internal'
+import { type Backend, decoderGraph, encoderGraph, HostClock, TileCodec } from 'cleric/internal'
 import { measure, type Timing } from './clock.js'
 import { attempt, megapixels, type SpeedContext, tissue } from './context.js'
 import { measurePeak, type Peak } from './kernel.js'
@@ -19,6 +19,11 @@ export interface TileSpeed {
   readonly gflops: number
   /** 0 to 1: `gflops` over the device's peak. */
   readonly shareOfPeak: number
+  /**
+   * Milliseconds of JavaScript's thread, of the mean run: for recording the network's work, handing it over, moving
+   * what goes in and comes out, and starting the entropy coder. null where a backend works on other threads.
+   */
+  readonly hostMilliseconds: number | null
 }
 
 export interface DevicePeak extends Peak {
@@ -31,6 +36,7 @@ export function tileSpeed(
   seconds: Timing,
   multiplyAdds: number,
   peak: Peak,
+  hostMilliseconds: number | null,
 ): TileSpeed {
   const pixels = megapixels(facts.tile)
   const gflops = (2 * multiplyAdds) / seconds.median / 1e9
@@ -41,6 +47,7 @@ export function tileSpeed(
     gmacs: multiplyAdds / 1e9,
     gflops,
     shareOfPeak: gflops / peak.gflops,
+    hostMilliseconds,
   }
 }
 
@@ -50,14 +57,15 @@ export async function benchTiles(context: SpeedContext) {
   for (const device of context.devices) {
     await attempt(context, device.id, 'tiles', async () => {
       const backend = await device.open()
-      const codec = new TileCodec(context.model, backend)
+      const coding = new HostClock()
+      const codec = new TileCodec(context.model, backend, (work) => coding.while(work))
       try {
         context.note(`peak of ${device.id}`)
         const isGpu = device.kind === 'webgpu' && !device.software
         const peak = await measurePeak(backend, context.seconds, isGpu ? 256 : 64)
         peaks.push({ device: device.id, ...peak })
         for (const tile of context.tiles) {
-          const run = () => bothDirections(context, codec, device.id, tile, peak)
+          const run = () => bothDirections(context, codec, { backend, coding }, device.id, tile, peak)
           tiles.push(...((await attempt(context, device.id, `tiles of ${tile}`, run)) ?? []))
         }
       } finally {
@@ -72,6 +80,7 @@ export async function benchTiles(context: SpeedContext) {
 async function bothDirections(
   { model, seconds, quality, signal, note }: SpeedContext,
   codec: TileCodec,
+  { backend, coding }: { readonly backend: Backend; readonly coding: HostClock },
   device: string,
   tile: number,
   peak: Peak,
@@ -85,8 +94,13 @@ async function bothDirections(
     ['decode', () => codec.decode(payload, image, quality, signal), decoderGraph(config, parameters, tile, tile)],
   ] as const) {
     note(`${direction} ${tile} x ${tile} on ${device}`)
-    const time = await measure(call, seconds, signal, direction === 'encode')
-    speeds.push(tileSpeed({ device, tile, direction }, time, necessaryMultiplyAdds(graph, parameters), peak))
+    if (direction === 'decode') await call()
+    const host = () => (backend.hostSeconds === undefined ? null : backend.hostSeconds + coding.seconds)
+    const before = host()
+    const time = await measure(call, seconds, signal, true)
+    const after = host()
+    const own = before === null || after === null ? null : (1000 * (after - before)) / time.runs
+    speeds.push(tileSpeed({ device, tile, direction }, time, necessaryMultiplyAdds(graph, parameters), peak, own))
   }
   return speeds
 }

@@ -1,17 +1,15 @@
 import type { Port } from '../../network/graph.js'
+import { ARRAY_OF, portElements } from '../../network/ports.js'
 import { type Dispatch, type PortBuffer, texelDispatch, texelGrid } from '../dispatch.js'
-
-/** Elements of a port's host array. */
-export function portElements({ tensor }: Port): number {
-  const { channels, height, width } = tensor.shape
-  return channels * height * width
-}
 
 /** The buffer behind a port, whole words. */
 export function portBuffer(port: Port): PortBuffer {
-  const size = { float: 4, int16: 2, rgb8: 1 }[port.format]
-  return { port, bytes: 4 * Math.ceil((portElements(port) * size) / 4) }
+  const bytes = portElements(port) * ARRAY_OF[port.format].BYTES_PER_ELEMENT
+  return { port, bytes: 4 * Math.ceil(bytes / 4) }
 }
+
+/** How the shaders number the orders of int16 values. */
+const ORDERS = { int16: 0, anchors: 1, nonAnchors: 2, halves: 3 } as const
 
 function checkRgb({ tensor, format }: Port): void {
   if (format === 'rgb8' && tensor.shape.channels !== 3) {
@@ -22,13 +20,12 @@ function checkRgb({ tensor, format }: Port): void {
 /** Host data to a tensor. */
 export function unpack(port: Port): Dispatch {
   checkRgb(port)
-  return texelDispatch({
-    shader: { float: 'unpack_float', int16: 'unpack_int16', rgb8: 'unpack_rgb8' }[port.format],
-    reads: { data: portBuffer(port) },
-    output: port.tensor,
-    params: port.format === 'rgb8' ? {} : { channels: port.tensor.shape.channels },
-    cost: 128,
-  })
+  const { tensor: output, format } = port
+  const common = { reads: { data: portBuffer(port) }, output, cost: 128 }
+  if (format === 'rgb8') return texelDispatch({ ...common, shader: 'unpack_rgb8' })
+  const params = { channels: output.shape.channels }
+  if (format === 'float') return texelDispatch({ ...common, shader: 'unpack_float', params })
+  return texelDispatch({ ...common, shader: 'unpack_int16', constants: { ORDER: ORDERS[format] }, params })
 }
 
 /** A tensor to host data. */
@@ -37,22 +34,25 @@ export function pack(port: Port): Dispatch {
   const { tensor, format } = port
   const { channels, height, width } = tensor.shape
   const elements = portElements(port)
-  const common = { constants: {}, reads: { source: tensor }, writes: { data: portBuffer(port) }, cost: 128 * elements }
+  const common = { reads: { source: tensor }, writes: { data: portBuffer(port) }, cost: 128 * elements }
   if (format === 'float') {
     return {
       ...common,
       shader: 'pack_float',
+      constants: {},
       params: { width, height, channels },
       invocations: texelGrid(tensor),
     }
   }
-  if (format === 'int16') {
-    return {
-      ...common,
-      shader: 'pack_int16',
-      params: { width, height, elements },
-      invocations: [Math.ceil(elements / 2), 1, 1],
-    }
+  if (format === 'rgb8') {
+    const invocations = [Math.ceil(elements / 4), 1, 1] as const
+    return { ...common, shader: 'pack_rgb8', constants: {}, params: { width, height }, invocations }
   }
-  return { ...common, shader: 'pack_rgb8', params: { width, height }, invocations: [Math.ceil(elements / 4), 1, 1] }
+  return {
+    ...common,
+    shader: 'pack_int16',
+    constants: { ORDER: ORDERS[format] },
+    params: { width, height, channels, elements },
+    invocations: [Math.ceil(elements / 2), 1, 1],
+  }
 }
