@@ -1,4 +1,5 @@
   // The tile, where its input begins, and which of the SPLIT shares of the input groups is this invocation's.
+  beginTile(id.z, workgroups);
   let index = linearIndex(id, workgroups);
   let t = tileOf(tileNumber(index));
 #if SPLIT > 1
@@ -9,7 +10,7 @@
   if (!t.exists) { return; }
 #end
   let px = t.x * ${S} + p.origin;
-  let py = t.y * ${S} + p.origin;
+  let py = t.y * ${S} + p.origin + tileStart(textureDimensions(source).y);
   // The sums. Where invocations share them, the bias comes last.
 #for o in 0..TO
 #if SPLIT == 1

@@ -22,11 +22,12 @@ fn isInside(x: i32, y: i32) -> bool {
 }
 
 @compute @workgroup_size(8, 8)
-fn integerWindowAttention(@builtin(global_invocation_id) id: vec3u) {
+fn integerWindowAttention(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
+  let head = beginTile(id.z, workgroups);
   let place = vec2i(id.xy) % 5;
   let row = i32(id.y) / 5;
   let pair = 2 * (i32(id.x) / 5);
-  let first = i32(id.z) * p.headGroups;
+  let first = head * p.headGroups;
   let centre = vec2i(pair + (row & 1), row);
   let other = vec2i(pair + 1 - (row & 1), row);
   if (row >= p.height) { return; }
@@ -58,7 +59,7 @@ fn integerWindowAttention(@builtin(global_invocation_id) id: vec3u) {
   {
     let key = corner + vec2i(${k % 5}, ${k / 5});
     let position = (place.y - ${k / 5} + 4) * 9 + place.x - ${k % 5} + 4;
-    s${k} = ((s${k} + half) >> shift) + textureLoad(bias, vec2i(position, i32(id.z)), 0, 0).x;
+    s${k} = ((s${k} + half) >> shift) + textureLoad(bias, vec2i(position, head), 0, 0).x;
     if (!(isQuery && isAnchor(key.x, key.y) && isInside(key.x, key.y))) { s${k} -= 65536; }
     top = max(top, s${k});
   }

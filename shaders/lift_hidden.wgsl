@@ -15,10 +15,10 @@ struct Params {
 #include "tanh.wgsl"
 
 @compute @workgroup_size(8, 8)
-fn liftHidden(@builtin(global_invocation_id) id: vec3u) {
+fn liftHidden(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
   let x0 = i32(id.x) * ${TX};
   let y = i32(id.y);
-  let group = i32(id.z);
+  let group = beginTile(id.z, workgroups);
   if (x0 >= p.width || y >= p.height) { return; }
 #for k in 0..10
   let w${k} = textureLoad(weights, vec2i(${k}, group), 0, 0);

@@ -30,6 +30,7 @@ fn finish(net: vec4f, x: i32, y: i32) {
 
 @compute @workgroup_size(${GROUP})
 fn liftUpdate(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
+  beginTile(id.z, workgroups);
   let tilesX = (p.width + ${TX - 1}) / ${TX};
   let i = linearIndex(id, workgroups);
   let x0 = i % tilesX * ${TX};

@@ -15,10 +15,14 @@ struct Params {
 #include "lanes.wgsl"
 
 @compute @workgroup_size(${GROUP})
-fn linearAttentionContext(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) workgroup: vec3u) {
+fn linearAttentionContext(
+  @builtin(local_invocation_id) local: vec3u,
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+) {
   let lane = i32(local.x);
   let i4 = i32(workgroup.y);
-  let j4 = i32(workgroup.z); // of all channels
+  let j4 = beginTile(workgroup.z, workgroups); // of all channels
   let keyLayer = j4 / p.headGroups * p.headGroups + i4;
 #for i in 0..4
   var c${i} = vec4i(0);

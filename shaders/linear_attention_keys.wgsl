@@ -16,7 +16,12 @@ struct Params {
 #include "lanes.wgsl"
 
 @compute @workgroup_size(${GROUP})
-fn linearAttentionKeys(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) workgroup: vec3u) {
+fn linearAttentionKeys(
+  @builtin(local_invocation_id) local: vec3u,
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+) {
+  beginTile(workgroup.z, workgroups);
   let lane = i32(local.x);
   let layer = i32(workgroup.y);
   let positions = p.width * p.height;

@@ -14,7 +14,8 @@ struct Params {
 
 fn run(at: vec3i) {
   let v = loadAt(source, at);
+  let start = tileStart(arrayLength(&data));
 #for i in 0..4
-  if (4 * at.z + ${i} < p.channels) { data[((4 * at.z + ${i}) * p.height + at.y) * p.width + at.x] = v.${xyzw(i)}; }
+  if (4 * at.z + ${i} < p.channels) { data[start + ((4 * at.z + ${i}) * p.height + at.y) * p.width + at.x] = v.${xyzw(i)}; }
 #end
 }

@@ -39,6 +39,7 @@ fn element(i: i32) -> u32 {
 @compute @workgroup_size(${GROUP})
 fn packInt16(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
   let i = 2 * linearIndex(id, workgroups);
+  beginTile(id.z, workgroups);
   if (i >= p.elements) { return; }
-  data[i / 2] = element(i) | (element(i + 1) << 16u);
+  data[tileStart(arrayLength(&data)) + i / 2] = element(i) | (element(i + 1) << 16u);
 }

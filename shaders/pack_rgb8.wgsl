@@ -21,6 +21,7 @@ fn element(i: i32) -> u32 {
 @compute @workgroup_size(${GROUP})
 fn packRgb8(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
   let i = 4 * linearIndex(id, workgroups);
+  beginTile(id.z, workgroups);
   if (i >= 3 * p.width * p.height) { return; }
-  data[i / 4] = element(i) | (element(i + 1) << 8u) | (element(i + 2) << 16u) | (element(i + 3) << 24u);
+  data[tileStart(arrayLength(&data)) + i / 4] = element(i) | (element(i + 1) << 8u) | (element(i + 2) << 16u) | (element(i + 3) << 24u);
 }

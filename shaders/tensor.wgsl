@@ -3,11 +3,38 @@
 // beyond the last are zero too.
 // A tensor of more layers than a texture may have is folded: the texture has several such arrays side by side, first the
 // layers 0 to n - 1 of its n, then n to 2 n - 1 ... Only `store` and conv_tile.wgsl know of it.
+// The tensors of a batch of tiles lie below each other, each with a border of its own.
 #define PAD 2
 #define OUTPUT_FOLDS 1
+#define BATCH 1 // tiles of a batch
+
+#if BATCH > 1
+var<private> tile: i32; // which of the batch
+
+// Called first by every entry point: the third dimension of a dispatch counts tiles, and in each of them layers. Gives
+// the layer.
+fn beginTile(z: u32, workgroups: vec3u) -> i32 {
+  let layers = i32(workgroups.z) / ${BATCH};
+  tile = i32(z) / layers;
+  return i32(z) % layers;
+}
+
+// Where a tile begins in what has `size` rows, or words, for all of the batch.
+fn tileStart(size: u32) -> i32 {
+  return tile * (i32(size) / ${BATCH});
+}
+#else
+fn beginTile(z: u32, workgroups: vec3u) -> i32 {
+  return i32(z);
+}
+
+fn tileStart(size: u32) -> i32 {
+  return 0;
+}
+#end
 
 fn load(t: texture_2d_array<f32>, x: i32, y: i32, layer: i32) -> vec4f {
-  return textureLoad(t, vec2i(x + ${PAD}, y + ${PAD}), layer, 0);
+  return textureLoad(t, vec2i(x + ${PAD}, y + ${PAD} + tileStart(textureDimensions(t).y)), layer, 0);
 }
 
 fn loadAt(t: texture_2d_array<f32>, at: vec3i) -> vec4f {
@@ -15,12 +42,13 @@ fn loadAt(t: texture_2d_array<f32>, at: vec3i) -> vec4f {
 }
 
 fn store(t: texture_storage_2d_array<rgba32float, write>, x: i32, y: i32, layer: i32, value: vec4f) {
+  let row = y + ${PAD} + tileStart(textureDimensions(t).y);
 #if OUTPUT_FOLDS > 1
   let layers = i32(textureNumLayers(t));
   let foldX = layer / layers * (i32(textureDimensions(t).x) / ${OUTPUT_FOLDS});
-  textureStore(t, vec2i(x + foldX + ${PAD}, y + ${PAD}), layer % layers, value);
+  textureStore(t, vec2i(x + foldX + ${PAD}, row), layer % layers, value);
 #else
-  textureStore(t, vec2i(x + ${PAD}, y + ${PAD}), layer, value);
+  textureStore(t, vec2i(x + ${PAD}, row), layer, value);
 #end
 }
 

@@ -12,9 +12,10 @@ struct Params {
 #include "texel.wgsl"
 
 fn texel(at: vec3i) -> vec4f {
+  let start = tileStart(arrayLength(&data));
   var v = vec4f(0.0);
 #for i in 0..4
-  if (4 * at.z + ${i} < p.channels) { v.${xyzw(i)} = data[((4 * at.z + ${i}) * p.height + at.y) * p.width + at.x]; }
+  if (4 * at.z + ${i} < p.channels) { v.${xyzw(i)} = data[start + ((4 * at.z + ${i}) * p.height + at.y) * p.width + at.x]; }
 #end
   return v;
 }

@@ -16,7 +16,7 @@ struct Params {
 #end
 
 fn element(i: i32) -> f32 {
-  return f32(extractBits(i32(data[i / 2]), u32(i % 2) * 16u, 16u));
+  return f32(extractBits(i32(data[tileStart(arrayLength(&data)) + i / 2]), u32(i % 2) * 16u, 16u));
 }
 
 fn texel(at: vec3i) -> vec4f {

@@ -11,7 +11,7 @@ struct Params {
 #include "texel.wgsl"
 
 fn element(i: i32) -> f32 {
-  return f32(extractBits(data[i / 4], u32(i % 4) * 8u, 8u)) / 255.0;
+  return f32(extractBits(data[tileStart(arrayLength(&data)) + i / 4], u32(i % 4) * 8u, 8u)) / 255.0;
 }
 
 fn texel(at: vec3i) -> vec4f {

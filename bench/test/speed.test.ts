@@ -301,7 +301,7 @@ test.serial('a part runs alone, as text', async (t) => {
   const { status, stdout, stderr } = await cli('--parts', 'tiles', '--tiles', '64', '--seconds', '0.01')
   t.is(status, 0, stderr)
   t.regex(stdout, /model cleric-nano/)
-  t.regex(stdout, /GFLOP\/s {2}of peak\ncpu {5}encode {4}64/)
+  t.regex(stdout, /GFLOP\/s {2}of peak {2}host ms\ncpu {5}encode {4}64/)
   t.notRegex(stdout, /Table 3|in flight/)
 })
 

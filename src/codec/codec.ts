@@ -150,7 +150,7 @@ class QueuedCodec implements Codec {
     this.model = { name, hash }
     this.#tissueErrors = tissueErrors
     this.device = { kind: backend.kind, name: backend.name }
-    this.tilesInFlight = backend.tilesInFlight
+    this.tilesInFlight = backend.tilesInFlight * (backend.tilesTogether ?? 1)
     this.#backend = backend
     this.#tiles = tiles
     this.#turns = new Turns(this.tilesInFlight)

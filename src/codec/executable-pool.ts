@@ -7,6 +7,8 @@ import type { Backend, Executable, Graph, Parameters } from '../network/graph.js
 
 interface Entry {
   readonly graph: Graph
+  /** Tiles that it takes at once. */
+  readonly batch: number
   readonly executable: Executable
 }
 
@@ -38,10 +40,11 @@ export class ExecutablePool {
   /**
    * Does `work` with an executable of the graph that nobody else uses meanwhile.
    *
+   * @param batch tiles that it is to take at once
    * @throws ERR_CLOSED; what compiling throws, unless it is for want of memory that other executables hold
    */
-  async use<T>(graph: Graph, work: (executable: Executable) => Promise<T>): Promise<T> {
-    const search = this.#search.then(() => this.#find(graph))
+  async use<T>(graph: Graph, batch: number, work: (executable: Executable) => Promise<T>): Promise<T> {
+    const search = this.#search.then(() => this.#find(graph, batch))
     this.#search = search.catch(() => {})
     const entry = await search
     try {
@@ -59,10 +62,10 @@ export class ExecutablePool {
     this.#onReturn()
   }
 
-  async #find(graph: Graph): Promise<Entry> {
+  async #find(graph: Graph, batch: number): Promise<Entry> {
     for (;;) {
       this.#mustBeOpen()
-      const at = this.#idle.findLastIndex((entry) => entry.graph === graph)
+      const at = this.#idle.findLastIndex((entry) => entry.graph === graph && entry.batch === batch)
       const [held] = at < 0 ? [] : this.#idle.splice(at, 1)
       if (held) {
         this.#busy.add(held)
@@ -70,7 +73,7 @@ export class ExecutablePool {
       }
       this.#freeIdle(this.#limit - this.#busy.size - 1)
       try {
-        return await this.#compile(graph)
+        return await this.#compile(graph, batch)
       } catch (error) {
         this.#mustBeOpen()
         if (!mayBeMemory(error)) throw error
@@ -83,11 +86,11 @@ export class ExecutablePool {
     }
   }
 
-  async #compile(graph: Graph): Promise<Entry> {
-    const executable = await this.#backend.compile(graph, this.#parameters)
+  async #compile(graph: Graph, batch: number): Promise<Entry> {
+    const executable = await this.#backend.compile(graph, this.#parameters, batch)
     if (this.#closed) executable.close()
     this.#mustBeOpen()
-    const entry = { graph, executable }
+    const entry = { graph, batch, executable }
     this.#busy.add(entry)
     return entry
   }

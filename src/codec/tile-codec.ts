@@ -16,7 +16,8 @@ import {
   type Reconstruction,
 } from '../network/cleric.js'
 import type { ModelConfig } from '../network/config.js'
-import type { Backend, Executable, Parameters, PortData, Tensor } from '../network/graph.js'
+import type { Backend, Parameters, PortData, Tensor } from '../network/graph.js'
+import { Batches, type Runner } from './batches.js'
 import { type Payload, readPayload, writePayload } from './bitstream.js'
 import { decodeClassic } from './classic.js'
 import { channelIndexes } from './coding-order.js'
@@ -46,10 +47,11 @@ export interface EncodedTile {
 /** Wraps each piece of the entropy coder's work, so that it can be timed. */
 export type ObserveCoding = <T>(work: () => Promise<T>) => Promise<T>
 
-/** Calls may overlap: each runs on an executable of its own. */
+/** Calls may overlap: those for one size of tile may share an executable. */
 export class TileCodec implements Disposable {
   readonly #model: Model
   readonly #executables: ExecutablePool
+  readonly #batches: Batches
   readonly #yTables: RansTables
   readonly #zTables: RansTables
   readonly #observe: ObserveCoding
@@ -62,6 +64,7 @@ export class TileCodec implements Disposable {
     checkParameters(model.config, model.parameters)
     this.#model = model
     this.#executables = new ExecutablePool(backend, model.parameters, KEPT_EXECUTABLES)
+    this.#batches = new Batches(backend, model.parameters, this.#executables)
     this.#yTables = checkedTables(model.yTables)
     this.#zTables = checkedTables(model.zTables)
     this.#observe = observe
@@ -71,7 +74,7 @@ export class TileCodec implements Disposable {
   async encode(image: Image, quality: number, signal?: AbortSignal): Promise<Uint8Array> {
     const padded = padImage(image, PAD_MULTIPLE)
     const sized = this.#sized(this.#encoders, encoderGraph, padded.height, padded.width)
-    const outputs = await this.#executables.use(sized.plan.graph, (executable) =>
+    const outputs = await this.#batches.use(sized.plan.graph, (executable) =>
       this.#analyse(executable, sized.plan, padded, quality, signal),
     )
     return this.#observe(() => this.#code(sized, outputs))
@@ -83,7 +86,7 @@ export class TileCodec implements Disposable {
     const sized = this.#sized(this.#reconstructing, reconstructingGraph, padded.height, padded.width)
     const { plan } = sized
     const { gain, image: shown } = plan.reconstruction as Reconstruction
-    const [outputs, data] = await this.#executables.use(plan.graph, async (executable) => {
+    const [outputs, data] = await this.#batches.use(plan.graph, async (executable) => {
       const symbols = await this.#analyse(executable, plan, padded, quality, signal)
       const gains = gainsAt(this.#model, quality)
       const inputs = new Map<Tensor, PortData>(gain && gains ? [[gain, gains.inverse]] : [])
@@ -96,7 +99,7 @@ export class TileCodec implements Disposable {
 
   /** The stage "encode": the symbols of an image whose sides are multiples of 64. */
   #analyse(
-    executable: Executable,
+    executable: Runner,
     plan: EncoderGraph,
     { data }: Image,
     quality: number,
@@ -139,7 +142,7 @@ export class TileCodec implements Disposable {
     const height = Math.ceil(size.height / PAD_MULTIPLE) * PAD_MULTIPLE
     const width = Math.ceil(size.width / PAD_MULTIPLE) * PAD_MULTIPLE
     const sized = this.#sized(this.#decoders, decoderGraph, height, width)
-    const data = await this.#executables.use(sized.plan.graph, (executable) =>
+    const data = await this.#batches.use(sized.plan.graph, (executable) =>
       this.#decodeOn(executable, sized, read, quality, signal),
     )
     return cropImage({ data, width, height, channels: 3 }, size.width, size.height)
@@ -147,7 +150,7 @@ export class TileCodec implements Disposable {
 
   /** Pixels of the padded tile. */
   async #decodeOn(
-    executable: Executable,
+    executable: Runner,
     { plan, channelOfZ }: Sized<DecoderGraph>,
     { crc: expected, stream }: Payload,
     quality: number,

@@ -53,6 +53,16 @@ export type PortData = Float32Array | Uint8Array | Int16Array
 export interface Executable {
   /** Runs stage `index`; calls on one executable must not overlap. Every device error rejects. */
   run(index: number, inputs: ReadonlyMap<Tensor, PortData>, signal?: AbortSignal): Promise<Map<Tensor, PortData>>
+  /**
+   * {@link run} for up to as many tiles as the graph was compiled for, at once; the inputs, and the outputs, of each;
+   * null for one that nobody wants any more. A tile's results don't depend on the others. A backend without `batchOf`
+   * lacks this.
+   */
+  runBatch?(
+    index: number,
+    inputs: readonly (ReadonlyMap<Tensor, PortData> | null)[],
+    signal?: AbortSignal,
+  ): Promise<(Map<Tensor, PortData> | null)[]>
   /** Frees the device memory of this graph (not the backend's shared weights). */
   close(): void
 }
@@ -72,9 +82,20 @@ export interface Backend {
    * and comes out; not waiting. A backend that works on other threads doesn't tell.
    */
   readonly hostSeconds?: number
+  /** Most tiles that an executable takes at once; default: 1. Each graph has its own, see {@link batchOf}. */
+  readonly tilesTogether?: number
   /** Whether nothing runs on it any more: its device is lost, which only another backend mends, or it is closed. */
   readonly isLost: boolean
-  /** Compiles a graph; parameters are uploaded once a backend and shared by its executables. */
-  compile(graph: Graph, parameters: Parameters): Promise<Executable>
+  /**
+   * How many tiles of this graph the device should compute at once: 1 where that gains nothing, or there is no room. A
+   * backend without this computes them one by one.
+   */
+  batchOf?(graph: Graph, parameters: Parameters): number
+  /**
+   * Compiles a graph; parameters are uploaded once a backend and shared by its executables.
+   *
+   * @param batch most tiles that `runBatch` takes, up to what {@link batchOf} gives; default: 1
+   */
+  compile(graph: Graph, parameters: Parameters, batch?: number): Promise<Executable>
   close(): void
 }

@@ -5,12 +5,19 @@ import { Device } from './device.js'
 import { GraphExecutable } from './executable.js'
 import { HostClock } from './host-clock.js'
 import { PipelineCache } from './pipelines.js'
+import { fittingBatch } from './plan.js'
 import { WeightCache } from './weights.js'
+
+/** Tiles that may be computed at once. */
+const BATCHES = [8, 4, 2] as const
+/** Of the textures of a graph's tensors; a few graphs are kept. */
+const MOST_BATCH_BYTES = 2 ** 30
 
 export class WebGpuBackend implements Backend, Disposable {
   readonly kind = 'webgpu'
   readonly name: string
   readonly tilesInFlight: number
+  readonly tilesTogether: number
   readonly adapter: AdapterDescription
   readonly #device: Device
   readonly #pipelines: PipelineCache
@@ -22,6 +29,7 @@ export class WebGpuBackend implements Backend, Disposable {
     this.name = adapter.name
     // A software adapter's threads are busy with one tile already, and a second would only take memory of the process.
     this.tilesInFlight = adapter.software ? 1 : 3
+    this.tilesTogether = adapter.software ? 1 : BATCHES[0]
     this.adapter = adapter
     this.#device = device
     this.#pipelines = new PipelineCache(device)
@@ -33,15 +41,26 @@ export class WebGpuBackend implements Backend, Disposable {
     return new WebGpuBackend(description, await Device.open(adapter, description.software))
   }
 
-  async compile(graph: Graph, parameters: Parameters): Promise<Executable> {
+  /**
+   * The most of 8, 4 and 2 tiles that fit the device's limits, and a share of memory that any GPU has; 1 for a software
+   * adapter, whose threads are busy with one.
+   */
+  batchOf(graph: Graph, parameters: Parameters): number {
+    if (this.adapter.software) return 1
+    const fitting = { software: false, limits: this.#device.gpu.limits }
+    return fittingBatch(graph, parameters, fitting, BATCHES, MOST_BATCH_BYTES) ?? 1
+  }
+
+  async compile(graph: Graph, parameters: Parameters, batch = 1): Promise<Executable> {
     this.#device.check()
-    const executable = await GraphExecutable.compile(graph, parameters, {
+    const resources = {
       device: this.#device,
       pipelines: this.#pipelines,
       weights: this.#weights,
       software: this.adapter.software,
       host: this.#host,
-    })
+    }
+    const executable = await GraphExecutable.compile(graph, parameters, resources, batch)
     this.#executables.add(executable)
     executable.onClose = () => this.#executables.delete(executable)
     return executable

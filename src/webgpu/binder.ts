@@ -55,7 +55,7 @@ interface Slot {
 export interface PortPlace {
   readonly buffer: GPUBuffer
   readonly offset: number
-  /** Whole words. */
+  /** Of a tile, whole words; those of a batch follow each other. */
   readonly bytes: number
 }
 
@@ -93,6 +93,7 @@ export class PlanBinder {
   readonly #plan: Plan
   readonly #scopes: ErrorScopes
   readonly #resources: { destroy(): void }[]
+  readonly #batch: number
   readonly #slots: readonly Slot[]
   readonly #unused: GPUTextureView
   readonly #uniforms: GPUBuffer
@@ -105,12 +106,14 @@ export class PlanBinder {
     planned: Plan,
     scopes: ErrorScopes,
     resources: { destroy(): void }[],
+    batch: number,
   ) {
     this.#backend = backend
     this.#parameters = parameters
     this.#plan = planned
     this.#scopes = scopes
     this.#resources = resources
+    this.#batch = batch
     const { TEXTURE_BINDING, STORAGE_BINDING, COPY_SRC, COPY_DST } = GPUTextureUsage
     const usage = TEXTURE_BINDING | STORAGE_BINDING | COPY_SRC | COPY_DST
     const names = new Map([...planned.slotOf].map(([tensor, slot]) => [slot, tensor.name]))
@@ -119,8 +122,8 @@ export class PlanBinder {
       resources.push(texture)
       return { texture, view: arrayView(scopes, texture) }
     }
-    this.#slots = planned.slots.map((shape, i) => slot(names.get(i) ?? `slot ${i}`, tensorSize(shape)))
-    this.#unused = slot('unused', tensorSize({ channels: 1, height: 1, width: 1 })).view
+    this.#slots = planned.slots.map((shape, i) => slot(names.get(i) ?? `slot ${i}`, tensorSize(shape, this.#batch)))
+    this.#unused = slot('unused', tensorSize({ channels: 1, height: 1, width: 1 }, this.#batch)).view
     const count = planned.stages.reduce((sum, stage) => sum + stage.length, 0)
     this.#uniforms = this.#buffer('params', count * UNIFORM_STEP, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST)
   }
@@ -144,7 +147,7 @@ export class PlanBinder {
     let size = 0
     const offsets = outputs.map((port) => {
       const offset = size
-      size += STORAGE_STEP * Math.ceil(portBuffer(port).bytes / STORAGE_STEP)
+      size += STORAGE_STEP * Math.ceil((this.#batch * portBuffer(port).bytes) / STORAGE_STEP)
       return offset
     })
     if (size === 0) return null
@@ -168,7 +171,11 @@ export class PlanBinder {
   #portPlace({ port, bytes }: PortBuffer): PortPlace {
     let place = this.#ports.get(port)
     if (!place) {
-      const buffer = this.#buffer(port.tensor.name, bytes, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST)
+      const buffer = this.#buffer(
+        port.tensor.name,
+        this.#batch * bytes,
+        GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
+      )
       place = { buffer, offset: 0, bytes }
       this.#ports.set(port, place)
     }
@@ -179,7 +186,7 @@ export class PlanBinder {
     if (source === null) return this.#unused
     if (isPortBuffer(source)) {
       const { buffer, offset, bytes } = this.#portPlace(source)
-      return { buffer, offset, size: bytes }
+      return { buffer, offset, size: this.#batch * bytes }
     }
     if (!isTensor(source)) {
       if (source.inBuffer) return { buffer: this.#backend.weights.buffer(this.#parameters, source, this.#scopes) }
@@ -196,7 +203,7 @@ export class PlanBinder {
 
   #copy({ copy, cost }: Copy): CopyStep {
     const { from, fromLayer, to, toLayer, layers } = copy
-    const { width, height } = tensorSize(from.shape)
+    const { width, height } = tensorSize(from.shape, this.#batch)
     const at = (tensor: Tensor, z: number) => ({ texture: this.#slot(tensor).texture, origin: [0, 0, z] })
     return { name: 'copy', from: at(from, fromLayer), to: at(to, toLayer), size: [width, height, layers], cost }
   }

@@ -75,6 +75,8 @@ export interface KernelContext {
   readonly software: boolean
   /** Most layers of a texture: of 4 channels each. */
   readonly maxLayers: number
+  /** Tiles that are computed together. Kernels describe one tile's work; `plan` makes it that of all. */
+  readonly batch: number
   /** A tensor that only this node's dispatches see. */
   scratch(name: string, shape: Shape): Tensor
 }

@@ -25,6 +25,7 @@ interface StageSteps {
 export class GraphExecutable implements Executable {
   readonly #device: Device
   readonly #host: HostClock
+  readonly #batch: number
   readonly #stages: readonly StageSteps[]
   readonly #ports: ReadonlyMap<Port, PortPlace>
   readonly #resources: readonly { destroy(): void }[]
@@ -36,25 +37,32 @@ export class GraphExecutable implements Executable {
   private constructor(parts: {
     device: Device
     host: HostClock
+    batch: number
     stages: readonly StageSteps[]
     ports: ReadonlyMap<Port, PortPlace>
     resources: readonly { destroy(): void }[]
   }) {
     this.#device = parts.device
     this.#host = parts.host
+    this.#batch = parts.batch
     this.#stages = parts.stages
     this.#ports = parts.ports
     this.#resources = parts.resources
   }
 
   /** Plans the graph, compiles its pipelines in parallel, and makes everything that its stages bind. */
-  static async compile(graph: Graph, parameters: Parameters, backend: BackendResources): Promise<GraphExecutable> {
+  static async compile(
+    graph: Graph,
+    parameters: Parameters,
+    backend: BackendResources,
+    batch: number,
+  ): Promise<GraphExecutable> {
     const { device, software, host } = backend
-    const planned = plan(graph, { parameters, software, maxLayers: device.gpu.limits.maxTextureArrayLayers })
+    const planned = plan(graph, { parameters, software, maxLayers: device.gpu.limits.maxTextureArrayLayers, batch })
     const scopes = device.scopes()
     const resources: { destroy(): void }[] = []
     try {
-      const binder = new PlanBinder(backend, parameters, planned, scopes, resources)
+      const binder = new PlanBinder(backend, parameters, planned, scopes, resources, batch)
       const stages: StageSteps[] = []
       for (const [i, stage] of graph.stages.entries()) {
         const results = binder.results(stage.outputs)
@@ -63,7 +71,7 @@ export class GraphExecutable implements Executable {
         stages.push({ inputs: stage.inputs, outputs: stage.outputs, results, parts })
       }
       await scopes.check()
-      return new GraphExecutable({ device, host, stages, resources, ports: binder.ports })
+      return new GraphExecutable({ device, host, batch, stages, resources, ports: binder.ports })
     } catch (error) {
       for (const resource of resources) resource.destroy()
       throw error
@@ -75,7 +83,19 @@ export class GraphExecutable implements Executable {
     inputs: ReadonlyMap<Tensor, PortData>,
     signal?: AbortSignal,
   ): Promise<Map<Tensor, PortData>> {
+    const [outputs] = await this.runBatch(index, [inputs], signal)
+    return outputs as Map<Tensor, PortData>
+  }
+
+  async runBatch(
+    index: number,
+    inputs: readonly (ReadonlyMap<Tensor, PortData> | null)[],
+    signal?: AbortSignal,
+  ): Promise<(Map<Tensor, PortData> | null)[]> {
     this.#device.check()
+    if (inputs.length < 1 || inputs.length > this.#batch) {
+      throw new RangeError(`Expected 1 to ${this.#batch} tiles but received ${inputs.length}`)
+    }
     if (this.#closed) throw new ClericError('ERR_CLOSED', 'The executable is closed')
     if (this.#running) throw new DeviceError('ERR_DEVICE_FAILED', 'Runs of one executable overlap')
     const stage = this.#stages[index]
@@ -84,7 +104,9 @@ export class GraphExecutable implements Executable {
     this.#running = true
     try {
       this.#host.while(() => {
-        for (const port of stage.inputs) this.#upload(port, inputs.get(port.tensor))
+        for (const port of stage.inputs) {
+          for (const [tile, own] of inputs.entries()) if (own) this.#upload(port, tile, own.get(port.tensor))
+        }
       })
       for (const part of stage.parts.slice(0, -1)) {
         await this.#host.while(() => this.#submit(part, null)).check()
@@ -94,7 +116,10 @@ export class GraphExecutable implements Executable {
       }
       const submitted = this.#host.while(() => this.#submit(stage.parts.at(-1) ?? [], stage.results))
       // Asked for before anything is awaited: each turn of the event loop would cost time.
-      const outputs = this.#download(stage)
+      const outputs = this.#download(
+        stage,
+        inputs.map((own) => own !== null),
+      )
       // Of two errors the one of the work is told. Neither may go unheard, nor the buffer be left mapped.
       const [checked, read] = await Promise.allSettled([submitted.check(), outputs])
       throwIfAborted(signal)
@@ -113,7 +138,7 @@ export class GraphExecutable implements Executable {
     this.onClose()
   }
 
-  #upload(port: Port, data: PortData | undefined): void {
+  #upload(port: Port, tile: number, data: PortData | undefined): void {
     const { tensor, format } = port
     const type = ARRAY_OF[format]
     const elements = portElements(port)
@@ -123,7 +148,8 @@ export class GraphExecutable implements Executable {
     }
     const place = this.#ports.get(port)
     if (!place) return // no node reads it
-    const { buffer, offset } = place
+    const { buffer } = place
+    const offset = place.offset + tile * place.bytes
     // Writes are of whole words.
     const whole = data.byteLength & ~3
     const { queue } = this.#device.gpu
@@ -165,8 +191,12 @@ export class GraphExecutable implements Executable {
     return scopes
   }
 
-  async #download({ outputs, results }: StageSteps): Promise<Map<Tensor, PortData>> {
-    if (!results) return new Map()
+  /** @param wanted which tiles' results */
+  async #download(
+    { outputs, results }: StageSteps,
+    wanted: readonly boolean[],
+  ): Promise<(Map<Tensor, PortData> | null)[]> {
+    if (!results) return wanted.map((isWanted) => (isWanted ? new Map() : null))
     const { staging } = results
     let bytes: ArrayBuffer
     try {
@@ -177,11 +207,12 @@ export class GraphExecutable implements Executable {
       throw new DeviceError('ERR_DEVICE_FAILED', `Reading ${outputs[0]?.tensor.name} failed`, { cause })
     }
     staging.unmap()
-    return new Map(
-      outputs.map((port) => {
-        const offset = this.#ports.get(port)?.offset ?? 0
-        return [port.tensor, new ARRAY_OF[port.format](bytes, offset, portElements(port))]
-      }),
+    const read = (port: Port, tile: number) => {
+      const { offset, bytes: own } = this.#ports.get(port) as PortPlace
+      return new ARRAY_OF[port.format](bytes, offset + tile * own, portElements(port))
+    }
+    return wanted.map((isWanted, tile) =>
+      isWanted ? new Map(outputs.map((port) => [port.tensor, read(port, tile)] as const)) : null,
     )
   }
 }

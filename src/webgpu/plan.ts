@@ -17,7 +17,7 @@ import {
 } from './dispatch.js'
 import { actionsOf } from './kernels/index.js'
 import { pack, unpack } from './kernels/ports.js'
-import { checkLimits, tensorSize } from './textures.js'
+import { checkLimits, tensorSize, textureBytes } from './textures.js'
 import { checkWeights, type WeightLimits } from './weights.js'
 
 export interface Plan {
@@ -29,15 +29,29 @@ export interface Plan {
   readonly slotOf: ReadonlyMap<Tensor, number>
 }
 
+/** What a graph is to fit. */
+interface Fitting {
+  readonly software: boolean
+  readonly limits: WeightLimits
+}
+
 function stageActions(graph: Graph, context: Omit<KernelContext, 'scratch'>): Action[][] {
   let id = graph.tensors.length
   const full: KernelContext = { ...context, scratch: (name, shape) => ({ id: id++, name, shape }) }
   for (const { nodes } of graph.stages) for (const node of nodes) checkShapes(node, context.parameters)
-  return graph.stages.map(({ inputs, nodes, outputs }) => [
-    ...inputs.map(unpack),
-    ...nodes.flatMap((node) => actionsOf(node, full)),
-    ...outputs.map(pack),
-  ])
+  return graph.stages.map(({ inputs, nodes, outputs }) =>
+    [...inputs.map(unpack), ...nodes.flatMap((node) => actionsOf(node, full)), ...outputs.map(pack)].map((action) =>
+      forBatch(action, context.batch),
+    ),
+  )
+}
+
+/** A tile's action as that of a batch: see tensor.wgsl. Textures are copied with all the tiles that are in them. */
+function forBatch(action: Action, batch: number): Action {
+  const cost = batch * action.cost
+  if (batch === 1 || isCopy(action)) return { ...action, cost }
+  const [x, y, z] = action.invocations
+  return { ...action, constants: { ...action.constants, BATCH: batch }, invocations: [x, y, batch * z], cost }
 }
 
 /**
@@ -83,15 +97,34 @@ export function plan(graph: Graph, context: Omit<KernelContext, 'scratch'>): Pla
 }
 
 /**
+ * The first of `batches` with which a graph fits the limits, and its textures into so many bytes; null if none does.
+ *
+ * @param batches falling
+ */
+export function fittingBatch(
+  graph: Graph,
+  parameters: Parameters,
+  { software, limits }: Fitting,
+  batches: readonly number[],
+  bytes: number,
+): number | null {
+  const maxLayers = limits.maxTextureArrayLayers
+  const { slots } = plan(graph, { parameters, software, maxLayers, batch: 1 })
+  const fits = (batch: number) => {
+    const sizes = slots.map((shape) => tensorSize(shape, batch))
+    const isWithin = sizes.every(({ height }) => height <= limits.maxTextureDimension2D)
+    return isWithin && sizes.reduce((sum, size) => sum + textureBytes(size), 0) <= bytes
+  }
+  return batches.find(fits) ?? null
+}
+
+/**
  * Throws ERR_DEVICE_LIMIT if the graph needs a larger texture or buffer than an adapter has: what compiling it would
  * find out, without a device.
  */
-export function checkFits(
-  graph: Graph,
-  parameters: Parameters,
-  { software, limits }: { readonly software: boolean; readonly limits: WeightLimits },
-): void {
-  const { stages, slotOf } = plan(graph, { parameters, software, maxLayers: limits.maxTextureArrayLayers })
+export function checkFits(graph: Graph, parameters: Parameters, { software, limits }: Fitting): void {
+  const maxLayers = limits.maxTextureArrayLayers
+  const { stages, slotOf } = plan(graph, { parameters, software, maxLayers, batch: 1 })
   for (const { name, shape } of slotOf.keys()) checkLimits(name, tensorSize(shape), limits)
   for (const source of stages.flat().flatMap((action) => operandsOf(action).reads)) {
     if (source && 'build' in source) checkWeights(source, limits)

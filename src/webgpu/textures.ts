@@ -25,14 +25,17 @@ function unevenSize(size: number): number {
   return uneven
 }
 
-/** The texture of a tensor: four channels a texel, a zero border, room for the last tile's reads; all of that in each fold. */
-export function tensorSize(shape: FoldedShape): TextureSize {
+/**
+ * The texture of a tensor: four channels a texel, a zero border, room for the last tile's reads; all of that in each
+ * fold, and below each other for each tile of a batch.
+ */
+export function tensorSize(shape: FoldedShape, batch = 1): TextureSize {
   const { channels, height, width } = shape
   const beyond = 2 * PAD + OVERHANG
   const folds = foldsOf({ shape })
   return {
     width: folds * unevenSize(width + beyond),
-    height: unevenSize(height + beyond),
+    height: batch * unevenSize(height + beyond),
     layers: Math.ceil(groupsOf(channels) / folds),
   }
 }

@@ -44,7 +44,7 @@ function hold(pool: ExecutablePool, of: Graph) {
   const begun = new Promise<Executable>((resolve) => {
     begin = resolve
   })
-  const done = pool.use(of, async (executable) => {
+  const done = pool.use(of, 1, async (executable) => {
     begin(executable)
     await released
   })
@@ -57,7 +57,7 @@ test('a graph has an executable for each use at the same time, and no more', asy
   const one = graph()
   const busy = new Set<Executable>()
   const use = () =>
-    pool.use(one, async (executable) => {
+    pool.use(one, 1, async (executable) => {
       t.false(busy.has(executable))
       busy.add(executable)
       await delay(3)
@@ -73,7 +73,7 @@ test('idle executables go, the least recently used first, before the limit is pa
   const { backend, counts, open } = countingBackend()
   const pool = new ExecutablePool(backend, parameters, 3)
   const graphs = [graph(), graph(), graph(), graph()] as const
-  const use = (i: 0 | 1 | 2 | 3) => pool.use(graphs[i], async () => {})
+  const use = (i: 0 | 1 | 2 | 3) => pool.use(graphs[i], 1, async () => {})
   for (const i of [0, 1, 2, 0] as const) await use(i)
   t.is(counts.compiled, 3)
   await use(3)
@@ -89,11 +89,11 @@ test('what fails goes back all the same', async (t) => {
   const { backend, counts } = countingBackend()
   const pool = new ExecutablePool(backend, parameters, 2)
   const one = graph()
-  const failing = pool.use(one, async () => {
+  const failing = pool.use(one, 1, async () => {
     throw new Error('broken')
   })
   await t.throwsAsync(failing, { message: 'broken' })
-  await pool.use(one, async () => {})
+  await pool.use(one, 1, async () => {})
   t.is(counts.compiled, 1)
 })
 
@@ -101,7 +101,7 @@ test('where memory is short the kept ones go, then a use waits for another to en
   const { backend, counts, open } = countingBackend(2)
   const pool = new ExecutablePool(backend, parameters, 4)
   const [one, two] = [graph(), graph()]
-  await Promise.all([pool.use(one, () => delay(2)), pool.use(one, () => delay(2))])
+  await Promise.all([pool.use(one, 1, () => delay(2)), pool.use(one, 1, () => delay(2))])
   t.is(open.size, 2)
   // Both kept ones go for this.
   const first = hold(pool, two)
@@ -119,18 +119,18 @@ test('where memory is short the kept ones go, then a use waits for another to en
   t.is(counts.most, 2)
 
   const none = countingBackend(0)
-  const hopeless = new ExecutablePool(none.backend, parameters, 4).use(one, async () => {})
+  const hopeless = new ExecutablePool(none.backend, parameters, 4).use(one, 1, async () => {})
   await t.throwsAsync(hopeless, { code: 'ERR_DEVICE_FAILED', message: 'Out of memory' })
 })
 
 test('closing frees what runs, what is kept and what is being compiled', async (t) => {
   const { backend, open } = countingBackend()
   const pool = new ExecutablePool(backend, parameters, 4)
-  await pool.use(graph(), async () => {})
+  await pool.use(graph(), 1, async () => {})
   const running = hold(pool, graph())
   await running.begun
-  const compiling = pool.use(graph(), async () => {})
-  const waiting = pool.use(graph(), async () => {})
+  const compiling = pool.use(graph(), 1, async () => {})
+  const waiting = pool.use(graph(), 1, async () => {})
   await delay(0)
   pool.close()
   t.is(open.size, 0)
@@ -139,7 +139,7 @@ test('closing frees what runs, what is kept and what is being compiled', async (
   running.release()
   await running.done
   await t.throwsAsync(
-    pool.use(graph(), async () => {}),
+    pool.use(graph(), 1, async () => {}),
     { code: 'ERR_CLOSED' },
   )
   t.is(open.size, 0)

@@ -79,7 +79,7 @@ onEachAdapter('ports in coding order hold one half of the checkerboard, or one a
   for (const [channels, height, width] of [
     [5, 3, 7],
     [4, 4, 8],
-    [1, 1, 1],
+    [1, 1, 2],
     [6, 5, 4],
   ] as const) {
     for (const [from, to] of [
@@ -282,7 +282,7 @@ test('a machine without adapters is told what to install', async (t) => {
 
 test('tensors whose lives do not overlap share memory', (t) => {
   const { graph, x, y } = chain(9, 8, 8)
-  const { slots, slotOf } = plan(graph, { parameters, software: true, maxLayers: 2048 })
+  const { slots, slotOf } = plan(graph, { parameters, software: true, maxLayers: 2048, batch: 1 })
   t.is(slots.length, 2)
   t.is(slotOf.size, 10)
   t.not(slotOf.get(x), slotOf.get(graph.tensors[1] as Tensor))
@@ -297,7 +297,7 @@ test('a graph that reads what nothing wrote is refused', (t) => {
     () =>
       plan(
         { ...graph, stages: [{ name: 's', inputs: [], nodes, outputs: [] }] },
-        { parameters, software: true, maxLayers: 2048 },
+        { parameters, software: true, maxLayers: 2048, batch: 1 },
       ),
     {
       instanceOf: RangeError,
@@ -327,7 +327,7 @@ test("a GPU's waves are filled: long grids run in workgroups of whole waves", (t
     [true, 8],
     [false, 128],
   ] as const) {
-    const action = plan(graph, { parameters, software, maxLayers: 2048 }).stages[0]?.find(
+    const action = plan(graph, { parameters, software, maxLayers: 2048, batch: 1 }).stages[0]?.find(
       (a) => !isCopy(a) && a.shader === 'conv',
     )
     const { workgroup, code } = loadShader('conv', (action as Dispatch).constants)

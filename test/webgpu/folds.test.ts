@@ -33,7 +33,7 @@ for (const software of [true, false]) {
       for (const build of [encoderGraph, decoderGraph]) {
         const { graph } = build(model.config, model.parameters, MAX_TILE_SIDE, MAX_TILE_SIDE)
         t.notThrows(() => checkFits(graph, model.parameters, { software, limits: PROMISED }))
-        const { slots } = plan(graph, { parameters: model.parameters, software, maxLayers: LAYERS })
+        const { slots } = plan(graph, { parameters: model.parameters, software, maxLayers: LAYERS, batch: 1 })
         t.true(
           slots.some(({ channels }) => channels > 4 * LAYERS),
           'there is something to fold',

@@ -46,7 +46,7 @@ export class ObservedCodec implements PayloadCodec {
   #parts = noParts()
   #areTold = true
 
-  constructor(model: Model, backend: Backend, tilesInFlight = backend.tilesInFlight) {
+  constructor(model: Model, backend: Backend, tilesInFlight = backend.tilesInFlight * (backend.tilesTogether ?? 1)) {
     this.model = { name: model.name, hash: model.hash }
     this.device = { kind: backend.kind, name: backend.name }
     this.tilesInFlight = tilesInFlight
@@ -93,22 +93,26 @@ export class ObservedCodec implements PayloadCodec {
   }
 
   #observed(backend: Backend): Backend {
-    const { kind, name, tilesInFlight } = backend
+    const { kind, name, tilesInFlight, tilesTogether = 1 } = backend
     return {
-      ...{ kind, name, tilesInFlight },
+      ...{ kind, name, tilesInFlight, tilesTogether },
+      batchOf: (graph, parameters) => backend.batchOf?.(graph, parameters) ?? 1,
       get isLost() {
         return backend.isLost
       },
       close: () => backend.close(),
-      compile: async (graph, parameters) => {
-        const executable = await backend.compile(graph, parameters)
+      compile: async (graph, parameters, batch) => {
+        const executable = await backend.compile(graph, parameters, batch)
+        const timed = async <T>(stage: number, run: () => Promise<T>) => {
+          const began = performance.now()
+          const outputs = await this.#network.while(run)
+          this.#note(graph, executable, stage, (performance.now() - began) / 1000)
+          return outputs
+        }
         return {
-          run: async (stage, inputs, signal) => {
-            const began = performance.now()
-            const outputs = await this.#network.while(() => executable.run(stage, inputs, signal))
-            this.#note(graph, executable, stage, (performance.now() - began) / 1000)
-            return outputs
-          },
+          run: (stage, inputs, signal) => timed(stage, () => executable.run(stage, inputs, signal)),
+          runBatch: (stage, inputs, signal) =>
+            timed(stage, async () => (await executable.runBatch?.(stage, inputs, signal)) ?? []),
           close: () => executable.close(),
         }
       },
