@@ -19,7 +19,15 @@ export interface ArchiveLevel extends Level {
 
 export function archiveLevel(level: Level, index: TileIndex): ArchiveLevel {
   const { columns, rows, tileWidth, tileHeight, length } = index
-  const count = (kind: number) => length.reduce((sum, _, at) => sum + (kindOf(index, at) === kind ? 1 : 0), 0)
+  const counts = [0, 0, 0, 0]
+  let bytes = 0
+  // One loop, as there may be millions.
+  for (let at = 0; at < length.length; at++) {
+    const kind = kindOf(index, at)
+    counts[kind] = (counts[kind] ?? 0) + 1
+    bytes += length[at] as number
+  }
+  const count = (kind: number) => counts[kind] ?? 0
   return {
     ...level,
     columns,
@@ -29,6 +37,6 @@ export function archiveLevel(level: Level, index: TileIndex): ArchiveLevel {
     tiles: length.length,
     blankTiles: count(TILE.blank),
     unreadableTiles: count(TILE.unreadable) + count(TILE.partlyUnreadable),
-    bytes: length.reduce((sum, bytes) => sum + bytes, 0),
+    bytes,
   }
 }

@@ -12,6 +12,7 @@ import { type CodecChoice, codecUseChecks } from '../codec/arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import { type Loan, lend } from '../codec/default-codec.js'
 import { modelMismatch } from '../codec/model-mismatch.js'
+import { TimeSlice } from '../concurrency/give-way.js'
 import { ClericError, CorruptDataError, throwIfAborted, UnsupportedError } from '../errors.js'
 import { type ByteSource, openBytes } from '../files/byte-source.js'
 import { type Colour, fill, paste } from '../image/draw.js'
@@ -239,9 +240,13 @@ export class Archive implements SlideSource, Disposable {
     for (let row = firstRow; row < endRow; row++) {
       for (let column = firstColumn; column < endColumn; column++) places.push([column, row])
     }
+    const slice = new TimeSlice()
+    let next = 0
     const draw = async () => {
-      for (let place = places.shift(); place; place = places.shift()) {
-        const [column, row] = place
+      while (next < places.length) {
+        const [column, row] = places[next++] as [number, number]
+        if (slice.isOver) await slice.giveWay()
+        throwIfAborted(signal)
         const image = await read(region.level, column, row)
         paste(image, out, column * tileWidth - left, row * tileHeight - top)
       }
@@ -344,9 +349,9 @@ export class Archive implements SlideSource, Disposable {
     return batchesOf(partsOf(this.#head), size)
   }
 
-  /** @internal The bytes behind the head that are no part of it, or of two parts. */
-  badBytes(): BadBytes[] {
-    return badBytesOf(this.#head, this.bytes)
+  /** @internal The bytes behind the head that are no part. */
+  badBytes(signal: AbortSignal): Promise<BadBytes[]> {
+    return badBytesOf(this.#head, this.bytes, signal)
   }
 
   /** @internal Bytes of the file. */

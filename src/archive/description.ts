@@ -2,8 +2,11 @@
  * The facts in an archive's head, apart from pixels: two pieces of JSON, about the tiles and about the slide
  * (docs/format.md).
  */
+
+import { MAX_TILE_SIDE } from '../codec/bitstream.js'
 import type { Colour } from '../image/draw.js'
 import type { Level, Resolution } from '../slide/source.js'
+import { TILE_MULTIPLE } from '../tiff/tile-index.js'
 
 /** Version of the format; a reader refuses later ones. */
 export const FORMAT_VERSION = 1
@@ -19,7 +22,7 @@ export interface TileHead {
 
 /** Facts about the slide. */
 export interface SlideFacts {
-  /** Side of a tile in pixels, where the level is larger. */
+  /** Side of a tile in pixels, where the level is larger: a multiple of 16 from 16 to 1024. */
   readonly tile: number
   /** Level-0 pixels a pixel, of each level. */
   readonly downsamples: readonly number[]
@@ -37,7 +40,9 @@ export interface Description extends TileHead, SlideFacts {
 
 export const MAX_LEVELS = 64
 /** Parsed, JSON takes a multiple of its size. */
-const MAX_JSON_LENGTH = 2 ** 26
+const MAX_JSON_LENGTH = 2 ** 24
+/** Properties of a slide: those of scanners are some thousand at most. */
+const MAX_PROPERTIES = 2 ** 16
 
 /** A format or stream that is later than this program. */
 export class LaterVersion extends Error {}
@@ -84,8 +89,11 @@ export function readSlideFacts(text: string): SlideFacts {
   if (downsamples[0] !== 1) throw new Error('the downsample of level 0 is not 1')
   const mpp = root.mpp === null ? null : object(root.mpp, 'mpp')
   const properties = Object.entries(object(root.properties, 'properties'))
+  if (properties.length > MAX_PROPERTIES) {
+    throw new Error(`it has ${properties.length} properties, expected up to ${MAX_PROPERTIES}`)
+  }
   return {
-    tile: number(root.tile, 'tile', 1, 2 ** 31, true),
+    tile: side(root.tile),
     downsamples,
     mpp: mpp && { x: number(mpp.x, 'mpp.x', 0, 1e9), y: number(mpp.y, 'mpp.y', 0, 1e9) },
     objectivePower: root.objectivePower === null ? null : number(root.objectivePower, 'objectivePower', 0, 1e6),
@@ -100,6 +108,13 @@ export function readSlideFacts(text: string): SlideFacts {
       bytes: number(source.bytes, 'source.bytes', 0, Number.MAX_SAFE_INTEGER, true),
     },
   }
+}
+
+/** A side that tiles of a TIFF, and of the network, can have. */
+function side(value: unknown): number {
+  const tile = number(value, 'tile', TILE_MULTIPLE, MAX_TILE_SIDE, true)
+  if (tile % TILE_MULTIPLE !== 0) throw new Error(`tile is ${tile}, which is no multiple of ${TILE_MULTIPLE}`)
+  return tile
 }
 
 /** JSON in ASCII, as TIFF wants its text. */

@@ -1,9 +1,10 @@
 /**
  * Reads and checks the head of an archive: what `head-writer.ts` writes. What it returns holds: every tile and image
- * lies in the file behind the head, none is longer than its pixels could cost, and the indexes have exactly the tiles
- * that the levels need.
+ * lies in the file behind the head and behind the one before it, none is longer than its pixels could cost, and the
+ * indexes have exactly the tiles that the levels need, each with bytes of its own in the head.
  */
 import { MAX_TILE_SIDE } from '../codec/bitstream.js'
+import { TimeSlice } from '../concurrency/give-way.js'
 import { crc32c } from '../entropy/crc32c.js'
 import { UnsupportedError } from '../errors.js'
 import { type ByteSource, START_BYTES } from '../files/byte-source.js'
@@ -14,12 +15,15 @@ import { COMPRESSION, TAGS, TYPES } from '../tiff/tags.js'
 import { indexOf, isStoredKind, kindOf, TILE_MULTIPLE, type TileIndex } from '../tiff/tile-index.js'
 import { type Description, LaterVersion, MAX_LEVELS, readSlideFacts, readTileHead } from './description.js'
 import type { ChecksummedImage, Layout } from './head-writer.js'
+import { Body, refuseSharedFields } from './no-sharing.js'
 
 /** 16 million tiles. */
 export const MAX_HEAD_BYTES = 2 ** 28
 const MAX_SIDE = 2 ** 31
 const MAX_IMAGES = 64
 const MAX_IMAGE_BYTES = 2 ** 28
+/** Of all associated images together, 8192 x 8192: those of scanners have some million. */
+export const MAX_IMAGES_PIXELS = 2 ** 26
 
 export interface OpenedHead {
   readonly layout: Layout
@@ -92,12 +96,12 @@ export async function readHead(source: ByteSource, signal?: AbortSignal): Promis
   if (crc32c(bytes.subarray(crcAt + 8), before) !== crc) {
     throw beginning.corrupt('the checksum of its head does not agree')
   }
-  return interpret(new TiffHead(bytes, name), length, fileLength)
+  return await interpret(new TiffHead(bytes, name), length, fileLength)
 }
 
 const SEAL_NUMBERS = 3
 
-function interpret(head: TiffHead, headLength: number, fileLength: number): OpenedHead {
+async function interpret(head: TiffHead, headLength: number, fileLength: number): Promise<OpenedHead> {
   const chain = head.chain()
   const first = chain[0] as TiffDirectory
   const isLevel = (directory: TiffDirectory) => directory.integer(TAGS.Compression) === COMPRESSION.cleric
@@ -112,53 +116,52 @@ function interpret(head: TiffHead, headLength: number, fileLength: number): Open
   const images = chain.filter((directory) => directory.has(TAGS.PageName))
   if (levels.length === 0 || levels.length > MAX_LEVELS) throw head.corrupt(`it has ${levels.length} levels`)
   if (images.length > MAX_IMAGES) throw head.corrupt(`it has ${images.length} associated images`)
+  refuseSharedFields(head, [...levels, ...pyramid])
 
   const isChecksummed = first.has(TAGS.ClericChecksums)
-  const region: Region = { head, start: headLength, end: fileLength, isChecksummed }
+  const body = new Body(head, headLength, fileLength)
+  const context: Context = { head, body, isChecksummed, slice: new TimeSlice() }
   const tileHead = parse(head, (levels[0] as TiffDirectory).text(TAGS.ClericTileHead), readTileHead)
   const facts = parse(head, first.text(TAGS.ClericSlide), readSlideFacts)
   if (facts.downsamples.length !== levels.length) {
     throw head.corrupt(`it has ${levels.length} levels and ${facts.downsamples.length} downsamples`)
   }
   const full = sizeOf(levels[0] as TiffDirectory)
-  const stored = levels.map((directory, i) => {
+  const stored = []
+  for (const [i, directory] of levels.entries()) {
     if (!isLevel(directory)) throw head.corrupt(`level ${i} has another compression`)
-    return levelOf(region, directory, facts.downsamples[i] as number, `level ${i}`)
-  })
+    const opened = await levelOf(context, directory, facts.downsamples[i] as number, `level ${i}`, facts.tile)
+    await readTileFields(context, directory, opened.index, `level ${i}`)
+    stored.push(opened)
+  }
+  const overview = []
+  for (const [i, directory] of pyramid.entries()) {
+    const downsample = full.width / sizeOf(directory).width
+    overview.push(await levelOf(context, directory, downsample, `overview ${i}`, MAX_TILE_SIDE))
+  }
   return {
     layout,
     description: { ...tileHead, ...facts, levels: stored.map(({ level }) => level) },
     iccProfile: first.has(TAGS.IccProfile) ? first.bytes(TAGS.IccProfile) : null,
-    indexes: stored.map(({ index, directory }, i) => {
-      const colours = directory.bytes(TAGS.ClericTileColours, 4 * index.length.length)
-      index.colours.set(colours)
-      if (directory.has(TAGS.ClericTileChecks)) {
-        index.checks.set(directory.bytes(TAGS.ClericTileChecks, 2 * index.length.length))
-      }
-      for (const [at, length] of index.length.entries()) {
-        if (isStoredKind(kindOf(index, at)) === length > 0) continue
-        throw head.corrupt(`the ${place(index, at, `level ${i}`)} is both stored and left out`)
-      }
-      return index
-    }),
-    overview: pyramid.map((directory, i) => {
-      const downsample = full.width / sizeOf(directory).width
-      return levelOf(region, directory, downsample, `overview ${i}`)
-    }),
-    images: images.map((directory) => imageOf(region, directory)),
+    indexes: stored.map(({ index }) => index),
+    overview,
+    images: imagesOf(context, images),
     headLength,
     isChecksummed,
   }
 }
 
-/** Where tiles and images may lie. */
-interface Region {
+/** What the parts of a head are read with. */
+interface Context {
   readonly head: TiffHead
-  readonly start: number
-  readonly end: number
-  /** Whether each has a checksum. */
+  readonly body: Body
+  /** Whether each part has a checksum. */
   readonly isChecksummed: boolean
+  readonly slice: TimeSlice
 }
+
+/** Tiles that are looked at between two looks at the clock. */
+const TILES_AT_ONCE = 2 ** 14
 
 function sizeOf(directory: TiffDirectory): Size {
   return {
@@ -167,50 +170,78 @@ function sizeOf(directory: TiffDirectory): Size {
   }
 }
 
-function levelOf(region: Region, directory: TiffDirectory, downsample: number, name: string) {
-  const { head } = region
+/** @param mostSide of its tiles: what counts tiles by that of the description finds no more than the head has */
+async function levelOf(
+  context: Context,
+  directory: TiffDirectory,
+  downsample: number,
+  name: string,
+  mostSide: number,
+): Promise<{ level: Level; index: TileIndex }> {
+  const { head, body, slice } = context
   const size = sizeOf(directory)
   const tileWidth = directory.integer(TAGS.TileWidth, TILE_MULTIPLE, MAX_TILE_SIDE)
   const tileHeight = directory.integer(TAGS.TileLength, TILE_MULTIPLE, MAX_TILE_SIDE)
+  if (Math.max(tileWidth, tileHeight) > mostSide) {
+    throw head.corrupt(`${name} has tiles of ${tileWidth} x ${tileHeight}, but its description says ${mostSide}`)
+  }
   const tiles = Math.ceil(size.width / tileWidth) * Math.ceil(size.height / tileHeight)
   // Both are in the head, so that there are no more tiles than it has room for.
-  const offsets = directory.integers(TAGS.TileOffsets, tiles, TYPES.LONG8)
-  const lengths = directory.integers(TAGS.TileByteCounts, tiles, TYPES.LONG)
-  const index = indexOf(size, tileWidth, tileHeight)
-  index.checksum.set(checksumsOf(region, directory, tiles, name))
+  const offset = directory.integers(TAGS.TileOffsets, tiles, TYPES.LONG8)
+  const length = directory.longs(TAGS.TileByteCounts, tiles)
+  const checksum = checksumsOf(context, directory, tiles, name)
+  const index = { ...indexOf(size, tileWidth, tileHeight), offset, length, checksum }
+  const most = maxPayload(index)
   for (let at = 0; at < tiles; at++) {
-    const [offset, length] = [offsets[at] as number, lengths[at] as number]
-    if (length > maxPayload(index)) throw head.corrupt(`the ${place(index, at, name)} is too long: ${length} bytes`)
-    if (length > 0 && !isInside(region, offset, length)) {
-      throw head.corrupt(`the ${place(index, at, name)} lies outside the file`)
-    }
-    if (length === 0 && index.checksum[at] !== 0) {
-      throw head.corrupt(`the ${place(index, at, name)} has a checksum but is not stored`)
-    }
-    index.offset[at] = offset
-    index.length[at] = length
+    if (at % TILES_AT_ONCE === 0 && slice.isOver) await slice.giveWay()
+    const bytes = length[at] as number
+    if (bytes > most) throw head.corrupt(`the ${place(index, at, name)} is too long: ${bytes} bytes`)
+    if (bytes > 0) body.take(offset[at] as number, bytes, () => place(index, at, name))
+    else if (checksum[at] !== 0) throw head.corrupt(`the ${place(index, at, name)} has a checksum but is not stored`)
   }
-  return { level: { ...size, downsample }, index, directory }
+  return { level: { ...size, downsample }, index }
+}
+
+/** The fields that only levels of the slide have: what stands for tiles that aren't stored, and how near the others are. */
+async function readTileFields(
+  { head, slice }: Context,
+  directory: TiffDirectory,
+  index: TileIndex,
+  name: string,
+): Promise<void> {
+  const { colours, checks, length } = index
+  colours.set(directory.bytes(TAGS.ClericTileColours, 4 * length.length))
+  if (directory.has(TAGS.ClericTileChecks)) checks.set(directory.bytes(TAGS.ClericTileChecks, 2 * length.length))
+  for (let at = 0; at < length.length; at++) {
+    if (at % TILES_AT_ONCE === 0 && slice.isOver) await slice.giveWay()
+    if (isStoredKind(kindOf(index, at)) === (length[at] as number) > 0) continue
+    throw head.corrupt(`the ${place(index, at, name)} is both stored and left out`)
+  }
 }
 
 /** The checksums of `count` parts; zeros if the archive has none. */
-function checksumsOf(region: Region, directory: TiffDirectory, count: number, name: string): Float64Array {
-  if (region.isChecksummed) return directory.integers(TAGS.ClericChecksums, count, TYPES.LONG)
-  if (directory.has(TAGS.ClericChecksums)) throw region.head.corrupt(`${name} has checksums, which others have not`)
-  return new Float64Array(count)
+function checksumsOf({ isChecksummed, head }: Context, directory: TiffDirectory, count: number, name: string) {
+  if (isChecksummed) return directory.longs(TAGS.ClericChecksums, count)
+  if (directory.has(TAGS.ClericChecksums)) throw head.corrupt(`${name} has checksums, which others have not`)
+  return new Uint32Array(count)
 }
 
-function imageOf(region: Region, directory: TiffDirectory): ChecksummedImage {
-  const name = directory.text(TAGS.PageName)
-  const offset = directory.integer(TAGS.StripOffsets)
-  const length = directory.integer(TAGS.StripByteCounts, 1, MAX_IMAGE_BYTES)
-  if (!isInside(region, offset, length)) throw region.head.corrupt(`the image ${name} lies outside the file`)
-  const [checksum] = checksumsOf(region, directory, 1, `the image ${name}`) as unknown as [number]
-  return { name, ...sizeOf(directory), offset, length, checksum }
-}
-
-function isInside({ start, end }: Region, offset: number, length: number): boolean {
-  return offset >= start && offset + length <= end
+function imagesOf(context: Context, directories: readonly TiffDirectory[]): ChecksummedImage[] {
+  let pixels = 0
+  return directories.map((directory) => {
+    const name = directory.text(TAGS.PageName)
+    const size = sizeOf(directory)
+    pixels += size.width * size.height
+    if (pixels > MAX_IMAGES_PIXELS) {
+      const most = `expected up to ${MAX_IMAGES_PIXELS} in all`
+      throw context.head.corrupt(`the image ${name} has ${size.width} x ${size.height} pixels, ${most}`)
+    }
+    const offset = directory.integer(TAGS.StripOffsets)
+    const length = directory.integer(TAGS.StripByteCounts, 1, MAX_IMAGE_BYTES)
+    context.body.take(offset, length, () => `image ${name}`)
+    const [checksum] = checksumsOf(context, directory, 1, `the image ${name}`) as unknown as [number]
+    return { name, ...size, offset, length, checksum }
+  })
 }
 
 function place({ columns }: TileIndex, at: number, name: string): string {

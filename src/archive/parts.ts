@@ -2,7 +2,9 @@
  * What an archive's file has behind its head, part by part: the slide's tiles, the overview's tiles, the associated
  * images. The head has a checksum of each, by which it is checked without being decoded.
  */
+import { TimeSlice } from '../concurrency/give-way.js'
 import { crc32c } from '../entropy/crc32c.js'
+import { throwIfAborted } from '../errors.js'
 import type { TileIndex, TilePlace } from '../tiff/tile-index.js'
 import type { OpenedHead } from './head-reader.js'
 
@@ -25,7 +27,7 @@ export interface Batch {
   readonly parts: readonly Part[]
 }
 
-/** Bytes behind the head that belong to no part, or to two. */
+/** Bytes behind the head that belong to no part. */
 export interface BadBytes {
   readonly offset: number
   readonly length: number
@@ -81,18 +83,18 @@ export function* batchesOf(parts: Iterable<Part>, size: number): Generator<Batch
 /** Most parts of a batch: thousands of tiles that aren't stored have no bytes. */
 const MAX_PARTS = 4096
 
-/**
- * Bytes behind the head that belong to no part, or to two: an archive has neither, and no checksum covers the former.
- */
-export function badBytesOf(head: OpenedHead, fileLength: number): BadBytes[] {
+/** Bytes behind the head that belong to no part: an archive has none, and no checksum would cover them. */
+export async function badBytesOf(head: OpenedHead, fileLength: number, signal: AbortSignal): Promise<BadBytes[]> {
   const bad: BadBytes[] = []
   let end = head.headLength
   const goOn = (offset: number, name: string) => {
-    if (offset > end)
-      bad.push({ offset: end, length: offset - end, reason: `nothing is known of the bytes before ${name}` })
-    if (offset < end) bad.push({ offset, length: end - offset, reason: `${name} is not where the part before it ends` })
+    if (offset === end) return
+    bad.push({ offset: end, length: offset - end, reason: `nothing is known of the bytes before ${name}` })
   }
+  const slice = new TimeSlice()
   for (const { name, offset, length } of partsOf(head)) {
+    if (slice.isOver) await slice.giveWay()
+    throwIfAborted(signal)
     if (length === 0) continue
     goOn(offset, name)
     end = offset + length

@@ -18,7 +18,7 @@ export interface Validation {
   /** Tiles that are as they were written, but could not be read from the slide then: background. */
   readonly unreadable: TilePlace[]
   readonly badImages: { readonly name: string; readonly code: ErrorCode; readonly reason: string }[]
-  /** Bytes that belong to no tile or image, or to two. */
+  /** Bytes that belong to no tile or image. */
   readonly badBytes: BadBytes[]
   /**
    * Whether the archive has checksums of all that it holds. An old one has none: damage to its overview and associated
@@ -134,9 +134,9 @@ class ValidationRun {
     )
   }
 
-  result(): Validation {
+  async result(): Promise<Validation> {
     const [bad, unreadable, badImages] = [this.#bad, this.#unreadable, this.#badImages]
-    const badBytes = this.#archive.badBytes()
+    const badBytes = await this.#archive.badBytes(this.#signal)
     return {
       ok: bad.length + badImages.length + badBytes.length === 0,
       tiles: this.#tiles,

@@ -5,6 +5,7 @@
  * every further level is the mean of 2 x 2 of the one before, until it fits into a tile. All in integers, so that the
  * same slide gives the same bytes.
  */
+import { TimeSlice } from '../concurrency/give-way.js'
 import { fill, paste, WHITE } from '../image/draw.js'
 import { growImage, type Image, type Size } from '../image/image.js'
 import { JPEG } from '../image/jpeg.js'
@@ -53,6 +54,7 @@ export class Overview {
   readonly tiles: Uint8Array[][]
   readonly #slide: readonly Level[]
   readonly #read: ReadLevel
+  readonly #slice = new TimeSlice()
 
   /** @param levels of the overview, from {@link overviewLevels} */
   constructor(slide: readonly Level[], levels: readonly OverviewLevel[], read: ReadLevel) {
@@ -115,6 +117,7 @@ export class Overview {
     const step = Math.max(1, Math.floor(READ_SIDE / scale))
     for (let y = 0; y < area.height; y += step) {
       for (let x = 0; x < area.width; x += step) {
+        if (this.#slice.isOver) await this.#slice.giveWay()
         const columns = spans(area.left + x, Math.min(step, area.width - x), source.width, start, end)
         const rows = spans(area.top + y, Math.min(step, area.height - y), source.height, start, end)
         const [left, top] = [columns[0]?.[0] as number, rows[0]?.[0] as number]

@@ -2,11 +2,12 @@
 
 import { throwIfAborted } from '../errors.js'
 import { LinkedAbort } from './abort.js'
+import { TimeSlice } from './give-way.js'
 
 /**
  * Calls `work` for every item, at most `inFlight` calls at the same time, and `use` with each result, one after the
  * other in the order of the items. A slow `use` holds `work` back. After a failure no further item is begun, and the
- * work under way is aborted and waited for.
+ * work under way is aborted and waited for. The event loop turns meanwhile, even if all work is done at once.
  */
 export async function inOrder<Item, Result>(
   items: Iterable<Item>,
@@ -17,12 +18,14 @@ export async function inOrder<Item, Result>(
 ): Promise<void> {
   using stop = new LinkedAbort(signal)
   const waiting: { item: Item; result: Promise<Result> }[] = []
+  const slice = new TimeSlice()
   const useOldest = async () => {
     const oldest = waiting.shift()
     if (oldest) await use(oldest.item, await oldest.result)
   }
   try {
     for (const item of items) {
+      if (slice.isOver) await slice.giveWay()
       throwIfAborted(signal)
       const result = work(item, stop.signal)
       // A failure is reported when the item's turn comes; until then it must not count as unhandled.

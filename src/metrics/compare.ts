@@ -1,5 +1,6 @@
 /** Two slides, level by level, in blocks: exact whatever the size, in bounded memory. */
 import { checkCallback, checkOptions, checkSignal, type OptionChecks } from '../arguments.js'
+import { TimeSlice } from '../concurrency/give-way.js'
 import { throwIfAborted } from '../errors.js'
 import { checkSlide, type Level, levelRegion, type SlideSource } from '../slide/source.js'
 import { MS_SSIM_OVERLAP, MsSsimTotals } from './ms-ssim.js'
@@ -53,6 +54,7 @@ export async function compareSlides(
   const { signal, onProgress } = checkOptions(options, COMPARE_CHECKS)
   const pairs = matchingLevels(a, b)
   const pixels = pairs.reduce((sum, [level]) => sum + size(a.levels[level] as Level), 0)
+  const slice = new TimeSlice()
   let done = 0
   const results: LevelComparison[] = []
   for (const [level, other] of pairs) {
@@ -61,6 +63,7 @@ export async function compareSlides(
     const similarity = new MsSsimTotals()
     for (let y = 0; y < height; y += BLOCK) {
       for (let x = 0; x < width; x += BLOCK) {
+        if (slice.isOver) await slice.giveWay()
         throwIfAborted(signal)
         const [w, h] = [Math.min(BLOCK, width - x), Math.min(BLOCK, height - y)]
         const [reachX, reachY] = [

@@ -9,6 +9,7 @@ import { type Contents, encodeHead, type Layout } from '../../src/archive/head-w
 import { crc32c } from '../../src/entropy/crc32c.js'
 import { TAGS, type Tag, TYPES } from '../../src/tiff/tags.js'
 import { emptyIndex, indexOf, TILE, type TileIndex } from '../../src/tiff/tile-index.js'
+import { countTurns } from '../event-loop-turns.js'
 import { losslessCodec } from '../payload-codec.js'
 
 const BODY = 40
@@ -29,10 +30,18 @@ const description: Description = {
 
 interface Changes {
   readonly layout?: Layout
+  /** Levels, all alike; default 1. Only the tiles of the first are stored. */
+  readonly levels?: number
   readonly description?: Record<string, unknown>
   /** Gets the length of the head. */
   readonly index?: (index: TileIndex, head: number) => void
-  readonly image?: (head: number) => { offset: number; length: number; checksum?: number }
+  readonly image?: (head: number) => {
+    offset: number
+    length: number
+    checksum?: number
+    width?: number
+    height?: number
+  }
   readonly fileLength?: number
 }
 
@@ -41,17 +50,21 @@ function build(changes: Changes = {}): Uint8Array<ArrayBuffer> {
   const index = emptyIndex(level, 64)
   const overviewIndex = emptyIndex(overviewLevel, 512)
   const make = (head: number) => {
-    index.offset.fill(head)
+    index.offset.set([head, head + 10])
     index.length.fill(10)
-    overviewIndex.offset.fill(head + 10)
+    overviewIndex.offset.fill(head + 20)
     overviewIndex.length.fill(10)
     changes.index?.(index, head)
-    const image = changes.image?.(head) ?? { offset: head + 20, length: 20 }
+    const image = changes.image?.(head) ?? { offset: head + 30, length: 10 }
+    const count = changes.levels ?? 1
+    const others = Array.from({ length: count - 1 }, () => emptyIndex(level, 64))
+    for (const other of others) other.colours.set([0, 0, 0, TILE.blank, 0, 0, 0, TILE.blank])
+    const levels = { levels: Array(count).fill(level), downsamples: Array(count).fill(1) }
     const contents: Contents = {
       layout: changes.layout ?? 'compat',
-      description: { ...description, ...changes.description } as Description,
+      description: { ...description, ...levels, ...changes.description } as Description,
       iccProfile: Uint8Array.of(1, 2, 3),
-      indexes: [index],
+      indexes: [index, ...others],
       overview: changes.layout === 'strict' ? [] : [{ level: overviewLevel, index: overviewIndex }],
       images: [{ name: 'label', width: 10, height: 10, checksum: 0, ...image }],
       isChecked: true,
@@ -79,7 +92,13 @@ function entryOf(bytes: Uint8Array, tag: Tag, directory = 0): number {
 
 /** The sound file changed and given a right checksum again. */
 function changed(change: (view: DataView, bytes: Uint8Array) => void): Uint8Array<ArrayBuffer> {
-  const bytes = sound.slice()
+  return reseal(sound.slice(), change)
+}
+
+function reseal(
+  bytes: Uint8Array<ArrayBuffer>,
+  change: (view: DataView, bytes: Uint8Array) => void,
+): Uint8Array<ArrayBuffer> {
   const view = new DataView(bytes.buffer)
   const seal = Number(view.getBigUint64(entryOf(bytes, TAGS.ClericSeal) + 12, true))
   const length = Number(view.getBigUint64(seal, true))
@@ -168,7 +187,17 @@ const lies: [title: string, change: Record<string, unknown>, message: RegExp][] 
   ['no downsamples', { downsamples: [] }, /downsample/],
   ['more downsamples than levels', { downsamples: [1, 2] }, /1 levels and 2/],
   ['a thousand downsamples', { downsamples: Array(1000).fill(1) }, /downsamples/],
-  ['a tile of 2^40 pixels', { tile: 2 ** 40 }, /tile/],
+  ...[0, 1, 15, 17, 1040, 2 ** 31, 2 ** 40].map((tile): [string, Record<string, unknown>, RegExp] => [
+    `a tile of ${tile} pixels`,
+    { tile },
+    /description.*tile/,
+  ]),
+  ['smaller tiles than there are', { tile: 16 }, /tiles of 64 x 64, but its description says 16/],
+  [
+    '100,000 properties',
+    { properties: Object.fromEntries(Array.from({ length: 1e5 }, (_, i) => [`p${i}`, ''])) },
+    /100000 properties/,
+  ],
   ['a quality of 101', { quality: 101 }, /quality/],
   ['a background of 256', { background: { red: 256, green: 0, blue: 0 } }, /red/],
   ['a property that is a number', { properties: { a: 1 } }, /properties/],
@@ -213,7 +242,7 @@ test('refuses a tile that is both stored and left out', async (t) => {
 
 test('refuses associated images outside the file', async (t) => {
   for (const image of [() => ({ offset: 0, length: 10 }), (head: number) => ({ offset: head + 30, length: 11 })]) {
-    const error = await t.throwsAsync(open(build({ image })), { message: /label lies outside/ })
+    const error = await t.throwsAsync(open(build({ image })), { message: /label lies (outside|before)/ })
     t.is(codeOf(error), 'ERR_ARCHIVE_CORRUPT')
   }
 })
@@ -305,5 +334,90 @@ test('an index never has other tiles than the level needs', (t) => {
     t.true(index.tileWidth <= side && index.tileHeight <= side)
     t.true(index.columns * index.tileWidth >= width && (index.columns - 1) * index.tileWidth < width)
     t.deepEqual(index, indexOf({ width, height }, index.tileWidth, index.tileHeight))
+  }
+})
+
+test('refuses two tiles that share a payload, also in part', async (t) => {
+  for (const offset of [0, 1, 9]) {
+    const bytes = build({ index: (index, head) => index.offset.set([head, head + offset]) })
+    const error = await t.throwsAsync(open(bytes), { message: /column 1, row 0 lies before byte/ })
+    t.is(codeOf(error), 'ERR_ARCHIVE_CORRUPT')
+  }
+})
+
+/** A strict archive of several levels, none of whose tiles is stored. */
+function blankLevels(count: number, side: number): Uint8Array<ArrayBuffer> {
+  const size = { width: side, height: side, downsample: 1 }
+  const index = emptyIndex(size, 16)
+  for (let at = 0; at < index.length.length; at++) index.colours[4 * at + 3] = TILE.blank
+  const make = (fileLength: number) =>
+    encodeHead({
+      layout: 'strict',
+      description: {
+        ...description,
+        tile: 16,
+        levels: Array(count).fill(size),
+        downsamples: Array(count).fill(1),
+      },
+      iccProfile: null,
+      indexes: Array(count).fill(index),
+      overview: [],
+      images: [],
+      isChecked: false,
+      fileLength,
+    })
+  return Uint8Array.from(make(make(0).length))
+}
+
+test('refuses levels that share the bytes of an index, and a directory that is there twice', async (t) => {
+  const fields = [TAGS.TileOffsets, TAGS.TileByteCounts, TAGS.ClericTileColours, TAGS.ClericChecksums]
+  for (const tag of fields) {
+    const bytes = blankLevels(2, 512)
+    const next = (view: DataView) => {
+      const first = Number(view.getBigUint64(8, true))
+      return Number(view.getBigUint64(first + 8 + 20 * Number(view.getBigUint64(first, true)), true))
+    }
+    const shared = reseal(bytes, (view) => {
+      const count = Number(view.getBigUint64(next(view), true))
+      for (let i = 0; i < count; i++) {
+        const at = next(view) + 8 + 20 * i
+        if (view.getUint16(at, true) !== tag) continue
+        view.setBigUint64(at + 12, view.getBigUint64(entryOf(bytes, tag) + 12, true), true)
+      }
+    })
+    t.is(codeOf(await t.throwsAsync(open(shared), { message: /share the bytes/ }, `tag ${tag}`)), 'ERR_ARCHIVE_CORRUPT')
+  }
+  const twice = build({ layout: 'compat', levels: 2 })
+  const at = entryOf(twice, TAGS.SubIFDs)
+  const subIfds = (view: DataView) => Number(view.getBigUint64(at + 12, true))
+  reseal(twice, (view) => view.setBigUint64(subIfds(view) + 8, view.getBigUint64(subIfds(view), true), true))
+  const error = await t.throwsAsync(open(twice), { message: /share the bytes/ })
+  t.is(codeOf(error), 'ERR_ARCHIVE_CORRUPT')
+})
+
+test.serial('an archive of a million tiles is opened while timers go on', async (t) => {
+  const bytes = blankLevels(4, 8192)
+  const turns = countTurns()
+  using archive = await open(bytes)
+  turns.mustBeOften(t)
+  const tiles = archive.levels.reduce((sum, level) => sum + level.tiles, 0)
+  t.is(tiles, 4 * 512 * 512)
+})
+
+test('a progressive JPEG is not decoded, nor are images of too many pixels in all', async (t) => {
+  const jpeg = await sharp({ create: { width: 10, height: 10, channels: 3, background: 'plum' } })
+    .jpeg({ progressive: true })
+    .toBuffer()
+  const image = (head: number) => ({ offset: head + BODY, length: jpeg.length, checksum: crc32c(jpeg) })
+  using archive = await open(Uint8Array.from([...build({ image, fileLength: build().length + jpeg.length }), ...jpeg]))
+  await t.throwsAsync(archive.readAssociatedImage('label'), { code: 'ERR_ARCHIVE_CORRUPT', message: /progressive/ })
+  for (const [width, height, isTaken] of [
+    [8192, 8192, true],
+    [8192, 8193, false],
+    [16_383, 16_383, false],
+  ] as const) {
+    const large = build({ image: (head) => ({ offset: head + 30, length: 10, width, height }) })
+    if (isTaken) await t.notThrowsAsync(open(large))
+    else await t.throwsAsync(open(large), { code: 'ERR_ARCHIVE_CORRUPT', message: /label has .* pixels/ })
   }
 })

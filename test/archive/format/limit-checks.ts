@@ -114,6 +114,15 @@ async function keepsLimits(document: FormatDocument): Promise<void> {
   await isMost(document, most('associated images'), images, /associated images/)
   const imageBytes = (length: number) => ({ images: [image({ length })] })
   await isMost(document, most('bytes of an associated image'), imageBytes, /StripByteCounts/)
+  const imagePixels = most('pixels of all associated images together') - 1
+  const twoImages = (height: number) => ({ images: [image({ width: imagePixels }), image({ height })] })
+  await isMost(document, 1, twoImages, /label has .* pixels/)
+  const properties = (count: number) => {
+    // A wrong number on the page may be any: more than this is refused whatever it is.
+    const names = Array.from({ length: Math.min(count, 2 ** 17) }, (_, i) => [`p${i}`, ''])
+    return { slide: { ...slide, properties: Object.fromEntries(names) } }
+  }
+  await isMost(document, most('properties'), properties, /properties/)
   for (const side of ['width', 'height'] as const) {
     const name = { width: /ImageWidth/, height: /ImageLength/ }[side]
     await isMost(document, most('side of a level or image'), (at) => ({ images: [image({ [side]: at })] }), name)
@@ -171,8 +180,12 @@ async function keepsRanges(document: FormatDocument): Promise<void> {
   ] as const) {
     const example = exampleOf(document.text, key)
     const member = table === 'slide' ? 'slide' : 'tileHead'
-    const isRefused = async (path: string, value: unknown) =>
-      (await refusal(document, { [member]: withMember(example, path, value) })) !== null
+    // No level may have larger tiles than the description says.
+    const smallest = [70, 18].map((side) => emptyLevel(document, { width: side, height: side }, 16))
+    const isRefused = async (path: string, value: unknown) => {
+      const levels = path === 'tile' ? { levels: smallest } : {}
+      return (await refusal(document, { ...levels, [member]: withMember(example, path, value) })) !== null
+    }
     for (const [path, [type = '', least = '', most = '']] of document.rows(table)) {
       const valuesOf = (number: number) => (type === 'numbers' ? [1, number] : number)
       const wrong = { string: 5, strings: { name: 5 }, integer: 'x', number: 'x', numbers: [1, 'x'] }[type]
@@ -206,7 +219,10 @@ async function keepsTileSides(document: FormatDocument): Promise<void> {
   }
   const level = { width: 40, height: 40 }
   const slide = { ...exampleOf(document.text, 'downsamples'), downsamples: [1] }
-  const sides = (at: number) => ({ levels: [emptyLevel(document, level, at)], slide })
+  const sides = (at: number) => ({
+    levels: [emptyLevel(document, level, at)],
+    slide: { ...slide, tile: Math.min(most, Math.max(least, at)) },
+  })
   await isMost(document, most, sides, /TileWidth/)
   assert.equal(await refusal(document, sides(least)), null)
   assert.match((await refusal(document, sides(least - 1))) ?? '', /TileWidth/)
