@@ -22,6 +22,8 @@ export const MAX_HEAD_BYTES = 2 ** 28
 const MAX_SIDE = 2 ** 31
 const MAX_IMAGES = 64
 const MAX_IMAGE_BYTES = 2 ** 28
+/** Of the name of an associated image. */
+const MAX_NAME_BYTES = 1024
 /** Of all associated images together, 8192 x 8192: those of scanners have some million. */
 export const MAX_IMAGES_PIXELS = 2 ** 26
 
@@ -229,6 +231,7 @@ function checksumsOf({ isChecksummed, head }: Context, directory: TiffDirectory,
 function imagesOf(context: Context, directories: readonly TiffDirectory[]): ChecksummedImage[] {
   let pixels = 0
   return directories.map((directory) => {
+    if (directory.placeOf(TAGS.PageName).length > MAX_NAME_BYTES) throw context.head.corrupt('an image has a long name')
     const name = directory.text(TAGS.PageName)
     const size = sizeOf(directory)
     pixels += size.width * size.height

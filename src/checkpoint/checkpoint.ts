@@ -7,6 +7,8 @@ import { type ZipEntry, ZipFile } from './zip.js'
 
 const MAX_PICKLE_BYTES = 2 ** 26
 const MAX_DIMENSIONS = 8
+/** How often all of the file may be read for its tensors. */
+const MAX_READS = 4
 const ROOT = '/data.pkl'
 
 /** Bytes of an element, and how one is read. */
@@ -30,9 +32,13 @@ export class Checkpoint {
   readonly #handle: FileHandle
   readonly #zip: ZipFile
   readonly #folder: string
+  readonly #bytes: number
+  /** Bytes of storages that were read, some perhaps more than once. */
+  #read = 0
 
-  private constructor(handle: FileHandle, zip: ZipFile, folder: string, root: PickleValue) {
+  private constructor(handle: FileHandle, bytes: number, zip: ZipFile, folder: string, root: PickleValue) {
     this.#handle = handle
+    this.#bytes = bytes
     this.#zip = zip
     this.#folder = folder
     this.root = root
@@ -51,7 +57,8 @@ export class Checkpoint {
       if (!name || !entry) throw unsupported('it has no data.pkl, so it is not of PyTorch')
       if (entry.size > MAX_PICKLE_BYTES) throw corrupt(`its pickle has ${entry.size} bytes`)
       const root = readPickle(await zip.read(entry))
-      return new Checkpoint(handle, zip, name.slice(0, -ROOT.length), root)
+      const { size } = await handle.stat()
+      return new Checkpoint(handle, size, zip, name.slice(0, -ROOT.length), root)
     } catch (error) {
       await handle.close()
       throw error
@@ -68,7 +75,11 @@ export class Checkpoint {
     const last = shape.reduce((sum, side, i) => sum + Math.max(0, side - 1) * (strides[i] as number), offset)
     if (count === 0) return { shape, data: new Float32Array(0) }
     if (last >= length) throw corrupt(`${name} reaches beyond its storage`)
-    const bytes = await this.#zip.read(entry, offset * kind.size, (last - offset + 1) * kind.size)
+    const span = (last - offset + 1) * kind.size
+    this.#read += span
+    // Tensors may share a storage, as those with tied weights do, but not without end.
+    if (this.#read > MAX_READS * this.#bytes) throw corrupt(`its tensors read its bytes more than ${MAX_READS} times`)
+    const bytes = await this.#zip.read(entry, offset * kind.size, span)
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     const data = new Float32Array(count)
     const index = shape.map(() => 0)

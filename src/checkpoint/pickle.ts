@@ -3,11 +3,19 @@
  * whatever function it names: that is how a file of weights can take over a computer. Here a name stays a name, and a
  * call becomes a record of what was to be called with what. Lists, tuples and dictionaries are what they are.
  *
+ * The machine's steps, the lists and dictionaries that it makes and the depth to which they hold each other are bounded, so
+ * that a pickle takes little time and memory whatever it says.
+ *
  * Source: CPython, Lib/pickletools.py. Understood are the opcodes that protocols 2 to 5 write for plain data.
  */
 import { CorruptDataError } from '../errors.js'
 
-const MAX_STEPS = 4_000_000
+/** A checkpoint of our training takes some 40 a tensor, of which it has some thousand. */
+const MAX_STEPS = 2_000_000
+/** Lists, tuples, dictionaries and calls, which take much more memory than their opcode. */
+const MAX_OBJECTS = 400_000
+/** Objects within objects: our training's have 6. */
+const MAX_DEPTH = 100
 
 /** Something that a name in the pickle stands for, e.g. "torch._utils _rebuild_tensor_v2". Nobody looked it up. */
 export class Named {
@@ -50,11 +58,55 @@ export type PickleValue =
 
 /** The object in one pickle; lists and tuples are arrays. @throws CorruptDataError ERR_MODEL_CORRUPT */
 export function readPickle(bytes: Uint8Array): PickleValue {
-  return new Machine(bytes).run()
+  const root = new Machine(bytes).run()
+  refuseDeep(root)
+  return root
 }
 
 function corrupt(what: string): CorruptDataError {
   return new CorruptDataError('ERR_MODEL_CORRUPT', `The checkpoint is damaged: ${what}`)
+}
+
+/** What a value holds. */
+function partsOf(value: PickleValue): readonly PickleValue[] {
+  if (value instanceof Map) return [...value].flat()
+  if (value instanceof Call) return [value.callee, value.args]
+  if (value instanceof Persistent) return [value.id]
+  return Array.isArray(value) ? value : []
+}
+
+/** Whoever looks through the object may do so by recursion, and comes to an end. */
+function refuseDeep(root: PickleValue): void {
+  /** How deep what a value holds goes below it; of those on the way from the root to where we are it isn't known yet. */
+  const known = new Map<PickleValue, number | null>()
+  const path: { value: PickleValue; parts: readonly PickleValue[]; next: number; depth: number }[] = []
+  const enter = (value: PickleValue): number | null => {
+    const parts = partsOf(value)
+    if (parts.length === 0) return 0
+    const depth = known.get(value)
+    if (depth === null) throw corrupt('its pickle holds something that holds itself')
+    if (depth !== undefined) return depth
+    if (path.length >= MAX_DEPTH) throw corrupt(`its pickle has objects within objects, more than ${MAX_DEPTH} deep`)
+    known.set(value, null)
+    path.push({ value, parts, next: 0, depth: 0 })
+    return null
+  }
+  enter(root)
+  for (let last = path.at(-1); last; last = path.at(-1)) {
+    if (last.next === last.parts.length) {
+      known.set(last.value, last.depth)
+      path.pop()
+      const above = path.at(-1)
+      if (above) above.depth = Math.max(above.depth, last.depth + 1)
+      continue
+    }
+    const below = enter(last.parts[last.next++] as PickleValue)
+    if (below === null) continue
+    last.depth = Math.max(last.depth, below + 1)
+    if (path.length + below > MAX_DEPTH) {
+      throw corrupt(`its pickle has objects within objects, more than ${MAX_DEPTH} deep`)
+    }
+  }
 }
 
 class Machine {
@@ -65,6 +117,7 @@ class Machine {
   readonly #marks: number[] = []
   readonly #memo = new Map<number, PickleValue>()
   #at = 0
+  #objects = 0
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes
@@ -76,7 +129,11 @@ class Machine {
       const opcode = this.#u8()
       if (opcode === 0x2e) return this.#pop() // STOP
       const value = this.#step(opcode)
-      if (value !== undefined) this.#stack.push(value)
+      if (value === undefined) continue
+      if (typeof value === 'object' && ++this.#objects > MAX_OBJECTS) {
+        throw corrupt(`its pickle has more than ${MAX_OBJECTS} objects`)
+      }
+      this.#stack.push(value)
     }
     throw corrupt(`its pickle has more than ${MAX_STEPS} steps`)
   }
@@ -173,7 +230,7 @@ class Machine {
       case 0x63: // GLOBAL
         return new Named(`${this.#line()} ${this.#line()}`)
       case 0x93: // STACK_GLOBAL
-        return new Named(this.#popMany(2).map(String).join(' '))
+        return named(this.#popMany(2))
       case 0x52: // REDUCE
       case 0x81: // NEWOBJ
         return call(this.#popMany(2))
@@ -270,6 +327,12 @@ class Machine {
     this.#at += length
     return start
   }
+}
+
+/** A name made of two strings, as Python demands too: of anything else its text could be of any length. */
+function named([module, name]: readonly PickleValue[]): Named {
+  if (typeof module !== 'string' || typeof name !== 'string') throw corrupt('its pickle has a name that is no text')
+  return new Named(`${module} ${name}`)
 }
 
 /** An ordered dictionary is a dictionary; it is filled after it is made. */

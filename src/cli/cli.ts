@@ -8,6 +8,7 @@ import type { CodecChoice } from '../codec/arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import { closeIdleCodecs } from '../codec/default-codec.js'
 import { failureOf } from './failure.js'
+import { oneLine, printable, printableJson } from './printable.js'
 import { Progress } from './progress.js'
 
 interface Stream {
@@ -58,17 +59,17 @@ export class Session {
 
   /** A line for people before the end. */
   note(text: string): void {
-    if (!this.#quiet && !this.#json) this.#io.stdout.write(`${text}\n`)
+    if (!this.#quiet && !this.#json) this.#io.stdout.write(`${oneLine(text)}\n`)
   }
 
   /** A line about what went wrong without being a failure, on stderr. */
   warn(text: string): void {
-    if (!this.#quiet) this.#io.stderr.write(`${text}\n`)
+    if (!this.#quiet) this.#io.stderr.write(`${oneLine(text)}\n`)
   }
 
   /** Says something before the end: for commands that run until they are stopped. */
   announce(json: object, text: string): void {
-    this.#io.stdout.write(`${this.#json ? JSON.stringify(json) : text}\n`)
+    this.#io.stdout.write(`${this.#json ? printableJson(JSON.stringify(json)) : oneLine(text)}\n`)
   }
 
   /** Which codec the options of a command mean. */
@@ -125,7 +126,8 @@ export class Cli {
       try {
         const outcome = await action(new Session(this.#io, { json, quiet }), options as Options, ...positional)
         if (!outcome) return
-        this.#io.stdout.write(`${json ? JSON.stringify(outcome.json, null, 2) : outcome.text}\n`)
+        const { json: object, text } = outcome
+        this.#io.stdout.write(`${json ? printableJson(JSON.stringify(object, null, 2)) : printable(text)}\n`)
         this.#status = outcome.ok === false ? 1 : 0
       } catch (error) {
         this.#fail(error, json, `${group === undefined ? '' : `${group} `}${command.name()}`)
@@ -152,8 +154,8 @@ export class Cli {
   #fail(error: unknown, json: boolean, name: string | null): void {
     const { status, code, message, stack } = failureOf(error)
     this.#status = status
-    if (json) this.#io.stdout.write(`${JSON.stringify({ error: { code, message } }, null, 2)}\n`)
-    if (name !== null) this.#io.stderr.write(`cleric ${name}: ${stack ?? message}\n`)
+    if (json) this.#io.stdout.write(`${printableJson(JSON.stringify({ error: { code, message } }, null, 2))}\n`)
+    if (name !== null) this.#io.stderr.write(`cleric ${name}: ${stack ? printable(stack) : oneLine(message)}\n`)
   }
 
   /** Runs a command line (without node and script); returns the exit status. */

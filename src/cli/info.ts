@@ -6,6 +6,7 @@ import { contentsOf } from '../slide/open.js'
 import { type HeldImage, type SlideSource, warningsOf } from '../slide/source.js'
 import { checksText } from './checks-text.js'
 import type { Cli, Session } from './cli.js'
+import { oneLine } from './printable.js'
 import { byteSize, decibels, rateText, table } from './quantities.js'
 import { choiceOf, slideOptions } from './slide-options.js'
 
@@ -50,7 +51,7 @@ async function open(session: Session, path: string, choice: SlideChoice): Promis
 }
 
 function refusalText(path: string, { contents }: Refused): string {
-  return [`${path}: nothing of it is taken as it is; it holds`, '', contentsTable(contents)].join('\n')
+  return [`${oneLine(path)}: nothing of it is taken as it is; it holds`, '', contentsTable(contents)].join('\n')
 }
 
 function contentsTable(contents: readonly HeldImage[]): string {
@@ -92,9 +93,10 @@ function facts(file: Archive | SlideSource) {
 }
 
 function text(file: Archive | SlideSource, json: ReturnType<typeof facts>): string {
-  const lines = [`${file.path}: ${file.format}${json.bytes > 0 ? `, ${byteSize(json.bytes)}` : ''}`]
+  const lines = [`${oneLine(`${file.path}: ${file.format}`)}${json.bytes > 0 ? `, ${byteSize(json.bytes)}` : ''}`]
   if (json.bpp !== null) lines.push(rateText(json.bpp, json.ratioToSource))
-  if (json.model) lines.push(`model ${json.model.name} (${json.model.hash.slice(0, 16)}), quality ${json.quality}`)
+  if (json.model)
+    lines.push(oneLine(`model ${json.model.name} (${json.model.hash.slice(0, 16)}), quality ${json.quality}`))
   if (json.mpp) lines.push(`${json.mpp.x} x ${json.mpp.y} micrometres per pixel`)
   if (json.objectivePower !== null) lines.push(`objective power ${json.objectivePower}`)
   if (json.tile !== null) lines.push(`tiles of ${json.tile} x ${json.tile}, layout ${json.layout}`)
@@ -110,7 +112,7 @@ function text(file: Archive | SlideSource, json: ReturnType<typeof facts>): stri
   const heads = ['level', 'width', 'height', 'downsample', 'tiles', 'blank', 'unreadable', 'bytes']
   lines.push('', table([heads.slice(0, rows[0]?.length), ...rows]))
   if (json.contents) lines.push('', contentsTable(json.contents))
-  if (json.warnings.length > 0) lines.push('', ...json.warnings)
+  if (json.warnings.length > 0) lines.push('', ...json.warnings.map(oneLine))
   if (json.checks) {
     lines.push('', `PSNR of the tiles when they were written: ${checksText(json.checks)}`)
     const places = json.checks.worst.map(({ level, column, row, psnr, codec }) =>
@@ -118,14 +120,15 @@ function text(file: Archive | SlideSource, json: ReturnType<typeof facts>): stri
     )
     lines.push('', table([['level', 'column', 'row', 'worst', 'stored by'], ...places]))
   }
-  if (json.associatedImages.length > 0) lines.push('', `associated images: ${json.associatedImages.join(', ')}`)
+  if (json.associatedImages.length > 0)
+    lines.push('', `associated images: ${json.associatedImages.map(oneLine).join(', ')}`)
   const properties = Object.entries(json.properties).sort(([a], [b]) => (a < b ? -1 : 1))
-  if (properties.length > 0) lines.push('', ...properties.map(([key, value]) => `${key}: ${oneLine(value)}`))
-  // Texts in a file may hold control characters, which a terminal would obey.
-  return lines.join('\n').replace(/[^\P{Cc}\n]/gu, ' ')
+  if (properties.length > 0) lines.push('')
+  for (const [key, value] of properties) lines.push(oneLine(`${key}: ${shortened(value)}`))
+  return lines.join('\n')
 }
 
-function oneLine(value: string): string {
+function shortened(value: string): string {
   const line = value.replace(/\s+/g, ' ')
   return line.length > 160 ? `${line.slice(0, 157)}...` : line
 }

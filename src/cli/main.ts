@@ -6,10 +6,15 @@ const stop = new AbortController()
 process.once('SIGINT', () => stop.abort()).once('SIGTERM', () => stop.abort())
 
 const { stdout, stderr } = process
-// A reader such as `| head` may close the pipe early, which is no reason to fail.
+let isCut = false
 for (const stream of [stdout, stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
+    // A reader such as `| head` may close the pipe early, which is no reason to fail.
+    if (error.code === 'EPIPE' || isCut) return
+    isCut = true
+    process.exitCode = 1
+    if (stream === stdout) stderr.write(`cleric: what it has to say can't be written: ${error.message}\n`)
   })
 }
-process.exitCode = await createCli({ stdout, stderr, signal: stop.signal }).run(process.argv.slice(2))
+const status = await createCli({ stdout, stderr, signal: stop.signal }).run(process.argv.slice(2))
+process.exitCode = isCut ? 1 : status

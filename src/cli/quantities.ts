@@ -2,6 +2,7 @@
 import { InvalidArgumentError } from 'commander'
 import { MAX_TILE_SIDE } from '../codec/bitstream.js'
 import { TILE_MULTIPLE } from '../tiff/tile-index.js'
+import { oneLine } from './printable.js'
 
 /** 1536 -> "1.5 KB". Powers of 1000, as disks and file managers count. */
 export function byteSize(bytes: number): string {
@@ -45,8 +46,9 @@ export function decibels(value: number): string {
   return Number.isFinite(value) ? `${value.toFixed(2)} dB` : 'equal'
 }
 
-/** Rows of cells as aligned columns, numbers to the right. */
-export function table(rows: readonly (readonly string[])[]): string {
+/** Rows of cells as aligned columns, numbers to the right. Cells may be texts from files: each stays in its line. */
+export function table(cells: readonly (readonly string[])[]): string {
+  const rows = cells.map((row) => row.map(oneLine))
   const widths: number[] = []
   for (const row of rows) {
     for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length)

@@ -2,6 +2,7 @@ import { openArchive } from '../archive/archive.js'
 import { type Validation, validateArchive } from '../archive/validate.js'
 import type { CodecChoice } from '../codec/arguments.js'
 import { type Cli, codecOptions, type Session } from './cli.js'
+import { oneLine } from './printable.js'
 import { table } from './quantities.js'
 
 interface Options extends CodecChoice {
@@ -52,7 +53,7 @@ function describe({ ok, tiles, bad, unreadable, badImages, badBytes }: Validatio
   const sound = tiles > 0 ? `All ${tiles} tiles are sound` : 'Head, overview and associated images are sound'
   if (ok) return [sound, ...missing].join('\n')
   const rows = bad.map(({ level, column, row, reason }) => [String(level), String(column), String(row), reason])
-  const images = badImages.map(({ name, reason }) => `image ${name}: ${reason}`)
+  const images = badImages.map(({ name, reason }) => oneLine(`image ${name}: ${reason}`))
   const bytes = badBytes.map(({ offset, length, reason }) => `bytes ${offset} to ${offset + length}: ${reason}`)
   const heading = `${bad.length} of ${tiles} tiles are bad`
   return [

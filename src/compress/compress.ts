@@ -28,6 +28,7 @@ import { modelPath } from '../model/model-bytes.js'
 import { refuseChoiceOfOpen, SLIDE_CHOICE_CHECKS, type SlideChoice } from '../slide/choice.js'
 import { slideFiles } from '../slide/mirax.js'
 import { checkSlide, type Level, type SlideSource, warningsOf } from '../slide/source.js'
+import { UnchangedSlide } from '../slide/unchanged.js'
 import { TILE_MULTIPLE } from '../tiff/tile-index.js'
 import { BACKGROUND_MODES, type BackgroundMode } from './blank.js'
 import { BusyClock } from './busy-clock.js'
@@ -169,6 +170,7 @@ export async function compressSlide(
   checkOutput({ names: archiveNames(output), reads: [...slideFiles(path), model && modelPath(model)], overwrite })
   const started = performance.now()
 
+  const unchanged = new UnchangedSlide(path)
   const source =
     typeof slide === 'string'
       ? await openAny(slide, { codec, model, device, adapter, cacheDir, ...choice, signal })
@@ -179,7 +181,8 @@ export async function compressSlide(
     const clocks = { read: new BusyClock(), codec: new BusyClock(), write: new BusyClock() }
     const [isChecked, floor] = [check !== 'none', { minPsnr, lossless }]
     const plan = new CompressionPlan(source, levels, { tile, background, layout, isChecked, floor, label, macro })
-    const runOptions = { background, check, floor, overwrite, resume, onProgress, onUnreadable }
+    const mustHold = () => unchanged.mustHold()
+    const runOptions = { background, check, floor, overwrite, resume, mustHold, onProgress, onUnreadable }
     const run = new CompressionRun(plan, new SlideReader(source, onBadTile), loan, clocks, runOptions)
     const quality =
       targetBpp === undefined

@@ -11,6 +11,7 @@
  */
 import type { FileHandle } from 'node:fs/promises'
 import { crc32c } from '../entropy/crc32c.js'
+import { isStoredKind, TILE } from '../tiff/tile-index.js'
 
 const MAGIC = new TextEncoder().encode('CLERICJ\u0001')
 export const FINGERPRINT_BYTES = 32
@@ -61,13 +62,22 @@ export function encodeRecord(number: number, { offset, length, colour, crc, chec
 function decodeRecord(bytes: Uint8Array, number: number): TileRecord | null {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   if (view.getUint32(0, true) !== number || view.getUint32(28, true) !== crc32c(bytes.subarray(0, 28))) return null
-  return {
+  const record = {
     length: view.getUint32(4, true),
     offset: Number(view.getBigUint64(8, true)),
     colour: bytes.slice(16, 20),
     crc: view.getUint32(20, true),
     check: bytes.slice(24, 26),
   }
+  return isSound(record) ? record : null
+}
+
+/** Whether a reader of the archive would take what the record says: its checksum guards against accidents alone. */
+function isSound({ length, colour, crc, check }: TileRecord): boolean {
+  const kind = colour[3] as number
+  if (!(Object.values(TILE) as number[]).includes(kind) || isStoredKind(kind) !== length > 0) return false
+  if (isStoredKind(kind)) return colour.subarray(0, 3).every((value) => value === 0)
+  return crc === 0 && check.every((value) => value === 0)
 }
 
 /** The fingerprint in a journal's head, or null if the head is not whole. */

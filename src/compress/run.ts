@@ -31,6 +31,8 @@ export interface RunOptions {
   readonly floor: TileFloor
   readonly overwrite: boolean
   readonly resume: boolean
+  /** Called when the slide has been read, before the archive has its name; throws if it isn't the same slide any more. */
+  readonly mustHold: () => void
   readonly onProgress: ((progress: CompressProgress) => void) | undefined
   readonly onUnreadable: ((tile: UnreadableTile) => void) | undefined
 }
@@ -176,6 +178,7 @@ export class CompressionRun {
         stored.push({ ...(contents.images[i] as ChecksummedImage), offset })
       }
       const fileLength = writer.position
+      this.#options.mustHold()
       await this.#clocks.write.while(() => writer.finish(encodeHead({ ...contents, images: stored, fileLength })))
       return fileLength
     } finally {

@@ -24,6 +24,7 @@ import { keptOf } from '../slide/identity.js'
 import { slideFiles } from '../slide/mirax.js'
 import { inColours } from '../slide/slide-in-colours.js'
 import { checkSlide, type Level, type SlideSource, warningsOf } from '../slide/source.js'
+import { UnchangedSlide } from '../slide/unchanged.js'
 import { describeSlide } from './head.js'
 import type { ExportProgress } from './progress.js'
 import { type ExportLevel, exportLevels } from './pyramid.js'
@@ -140,6 +141,7 @@ export async function exportSlide(
 
   // Each tile of an archive is read once.
   const toRead = { codec: given, model, device, adapter, cacheBytes: 0, cacheDir, ...choice, signal }
+  const unchanged = new UnchangedSlide(path)
   const source = typeof slide === 'string' ? await openAny(slide, toRead) : slide
   try {
     const coloured = await inColours(source, icc)
@@ -151,7 +153,8 @@ export async function exportSlide(
     const description = describeSlide({ properties: kept.properties, mpp, objectivePower }, levels[0] as ExportLevel)
     using loan = source instanceof Archive ? await source.lend(signal) : null
     const tilesInFlight = loan?.tilesInFlight ?? TILES_IN_FLIGHT
-    const plan = { ...kept, levels, codec, tilesInFlight, description, overwrite, onProgress }
+    const mustHold = () => unchanged.mustHold()
+    const plan = { ...kept, levels, codec, tilesInFlight, description, overwrite, mustHold, onProgress }
     const run = new ExportRun(coloured, plan, signal)
     const bytes = await run.write(output)
     return {

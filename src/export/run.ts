@@ -28,6 +28,8 @@ export interface ExportPlan {
   readonly description: string
   readonly iccProfile: Uint8Array | null
   readonly overwrite: boolean
+  /** Called when the slide has been read, before the file has its name; throws if it isn't the same slide any more. */
+  readonly mustHold: () => void
   readonly onProgress: ((progress: ExportProgress) => void) | undefined
 }
 
@@ -89,6 +91,7 @@ export class ExportRun {
       const stored: StoredImage[] = []
       for (const { bytes, ...image } of jpegs) stored.push({ ...image, ...(await this.#append(bytes)) })
       throwIfAborted(this.#signal)
+      this.#plan.mustHold()
       const head = encodeHead({ ...contents, images: stored })
       await file.publish(head, TIFF_HEADER_BYTES, this.#position, this.#plan.overwrite, async (partial) => {
         this.warnings.push(...(await this.#readBack.check(partial, output, this.#signal)))

@@ -2,7 +2,7 @@
  * Whether a file may be written at a path, found out before any work is done for it. None of the names that are written
  * on the way may lead, links included, to a file that is read for it.
  */
-import { accessSync, type BigIntStats, constants, existsSync, statSync } from 'node:fs'
+import { accessSync, type BigIntStats, constants, lstatSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { ClericError } from '../errors.js'
 
@@ -21,12 +21,7 @@ export interface Output {
 export function checkOutput({ names, reads, overwrite }: Output): void {
   const [output] = names
   refuseReading({ names, reads })
-  for (const name of names) {
-    const there = statOf(name, output)
-    if (there && !there.isFile()) {
-      throw notWritable(output, `${name} is ${there.isDirectory() ? 'a folder' : 'no file'}`)
-    }
-  }
+  for (const name of names) refuseIrregular(name, output)
   refuseExisting(output, overwrite)
   const folder = dirname(output)
   try {
@@ -53,9 +48,28 @@ export function refuseReading({ names, reads }: Pick<Output, 'names' | 'reads'>)
   }
 }
 
+/**
+ * Only a file may be replaced: a device, pipe or socket would be gone, and of a link that leads nowhere nobody knows where
+ * it was to lead.
+ *
+ * @throws ClericError ERR_NOT_WRITABLE
+ */
+export function refuseIrregular(name: string, output: string): void {
+  const there = statOf(name, output)
+  if (there && !there.isFile()) {
+    throw notWritable(output, `${name} is ${there.isDirectory() ? 'a folder' : 'no file'}`)
+  }
+  if (!there && isEntry(name)) throw notWritable(output, `${name} is a link that leads nowhere`)
+}
+
+/** Whether a folder has an entry of that name, wherever it may lead. */
+function isEntry(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined
+}
+
 /** @throws ClericError ERR_FILE_EXISTS */
 export function refuseExisting(path: string, overwrite: boolean): void {
-  if (!overwrite && existsSync(path)) {
+  if (!overwrite && isEntry(path)) {
     throw new ClericError(
       'ERR_FILE_EXISTS',
       `${path} exists already; choose another name, or overwrite it (--overwrite)`,

@@ -8,7 +8,7 @@
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { ClericError } from '../errors.js'
-import { refuseExisting } from './output.js'
+import { refuseExisting, refuseIrregular } from './output.js'
 
 export class PartialFile {
   /** The name that the file is to have. */
@@ -43,7 +43,7 @@ export class PartialFile {
    * Writes the head, its first `header` bytes last, cuts the file after byte `length` and gives it its name.
    *
    * @param check called when the file is whole and hasn't its name yet; if it throws it won't have it
-   * @throws ClericError ERR_FILE_EXISTS, ERR_DISK_FULL
+   * @throws ClericError ERR_FILE_EXISTS, ERR_NOT_WRITABLE, ERR_DISK_FULL
    */
   async publish(
     head: Uint8Array,
@@ -60,6 +60,7 @@ export class PartialFile {
     await this.handle.sync()
     await check?.(partialOf(this.path))
     refuseExisting(this.path, overwrite)
+    refuseIrregular(this.path, this.path)
     if (!(await this.hasName())) throw takenOver(this.path)
     await this.handle.close()
     await rename(partialOf(this.path), this.path)

@@ -264,3 +264,71 @@ ava('pickles: what one may hold, and where one is refused', (t) => {
   }
   t.throws(() => readPickle(new Uint8Array(5_000_000).fill(0x4e)), { message: /steps/ })
 })
+
+/** A pickle of protocol 2 of some opcodes, and strings that stand for their characters. */
+const pickle = (...parts: (number | string | readonly number[])[]) => {
+  const bytes = parts.flatMap((part) => (typeof part === 'string' ? [...Buffer.from(part)] : part))
+  return Uint8Array.from([0x80, 2, ...bytes, 0x2e])
+}
+const [MARK, LIST, TUPLE, TUPLE1, EMPTY_LIST, EMPTY_DICT, APPEND] = [0x28, 0x6c, 0x74, 0x85, 0x5d, 0x7d, 0x61]
+const [STACK_GLOBAL, REDUCE, DUP, BININT1, BINPUT, BINGET] = [0x93, 0x52, 0x32, 0x4b, 0x71, 0x68]
+const SHORT_TEXT = (text: string): (number | string)[] => [0x8c, text.length, text]
+
+ava('a name in a pickle is two texts', (t) => {
+  const read = readPickle(pickle(...SHORT_TEXT('os'), ...SHORT_TEXT('system'), STACK_GLOBAL))
+  t.is((read as Named).name, 'os system')
+  for (const other of [[EMPTY_LIST], [EMPTY_DICT], [BININT1, 5], [MARK, LIST], [MARK, TUPLE]]) {
+    for (const parts of [
+      [...SHORT_TEXT('os'), ...other],
+      [...other, ...SHORT_TEXT('system')],
+    ]) {
+      const error = t.throws(() => readPickle(pickle(...parts, STACK_GLOBAL)), { message: /name that is no text/ })
+      t.like(error, { code: 'ERR_MODEL_CORRUPT' })
+    }
+  }
+})
+
+ava('a list of lists that doubles with every line is read in no time, and its text never made', (t) => {
+  const lines: number[] = []
+  for (let i = 0; i < 100; i++) lines.push(MARK, ...[BINGET, i, BINGET, i], LIST, BINPUT, i + 1)
+  const started = performance.now()
+  t.throws(() => readPickle(pickle(EMPTY_LIST, BINPUT, 0, ...lines, BINGET, 100, STACK_GLOBAL)), {
+    message: /name that is no text/,
+  })
+  t.true(Array.isArray(readPickle(pickle(EMPTY_LIST, BINPUT, 0, ...lines.slice(0, 7 * 50)))))
+  t.true(performance.now() - started < 1000)
+})
+
+ava('objects within objects go only so deep, and none holds itself', (t) => {
+  const deep = (opcodes: number[], depth: number) => pickle(EMPTY_LIST, Array(depth).fill(opcodes).flat())
+  t.true(Array.isArray(readPickle(deep([TUPLE1], 90))))
+  // Each is put into the one before after that one is in its own place.
+  const chain = [EMPTY_LIST, BINPUT, 0]
+  for (let i = 1; i < 200; i++) chain.push(BINGET, i - 1, EMPTY_LIST, BINPUT, i, APPEND)
+  for (const bytes of [
+    deep([TUPLE1], 101),
+    deep([TUPLE1], 300_000),
+    pickle(...Array(200).fill(EMPTY_LIST), ...Array(199).fill(APPEND)),
+    pickle(...chain, BINGET, 0),
+  ]) {
+    t.like(
+      t.throws(() => readPickle(bytes), { message: /deep/ }),
+      { code: 'ERR_MODEL_CORRUPT' },
+    )
+  }
+  t.throws(() => readPickle(pickle(EMPTY_LIST, DUP, APPEND)), { message: /holds itself/ })
+  const call = [...SHORT_TEXT('a'), ...SHORT_TEXT('b'), STACK_GLOBAL, EMPTY_LIST, REDUCE]
+  t.true(readPickle(pickle(...call)) instanceof Call)
+})
+
+ava('a pickle makes no more objects than a checkpoint may have', (t) => {
+  for (const opcode of [EMPTY_LIST, EMPTY_DICT]) {
+    const bytes = pickle(MARK, Array(3_000_000).fill(opcode), LIST)
+    const started = performance.now()
+    t.throws(() => readPickle(bytes), { message: /more than 400000 objects/ })
+    t.true(performance.now() - started < 5000)
+  }
+  t.throws(() => readPickle(pickle(Array(2_500_000).fill(DUP))), {
+    message: /steps|stack/,
+  })
+})

@@ -52,7 +52,7 @@ test('info sends a terminal no control characters of the file', async (t) => {
   await compressSlide(slide, at('escape.cleric.tif'), { codec: losslessCodec() })
   const { status, stdout } = await run('info', at('escape.cleric.tif'))
   t.is(status, 0)
-  t.true(stdout.endsWith('a [2Jb: c 31md e\n'), JSON.stringify(stdout))
+  t.true(stdout.endsWith('a\\x1b[2Jb: c\\x9b31md e\n'), JSON.stringify(stdout))
 })
 
 test('region writes the pixels of the slide as PNG', async (t) => {

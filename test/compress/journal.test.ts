@@ -16,13 +16,11 @@ import { crc32c } from '../../src/entropy/crc32c.js'
 
 const FINGERPRINT = Uint8Array.from({ length: 32 }, (_, i) => 200 + i)
 /** Beyond 4 GiB, so that the whole of an offset counts. */
-const record = (number: number): TileRecord => ({
-  offset: 2 ** 40 + number,
-  length: 3 * number,
-  colour: Uint8Array.from([number & 255, 2, 3, 1]),
-  crc: 0xdeadbeef,
-  check: Uint8Array.of(140, (number % 5) + 1),
-})
+const record = (number: number): TileRecord => {
+  const place = { offset: 2 ** 40 + number, length: 3 * number }
+  if (number === 0) return { ...place, colour: Uint8Array.of(9, 2, 3, 1), crc: 0, check: new Uint8Array(2) }
+  return { ...place, colour: Uint8Array.of(0, 0, 0, 3), crc: 0xdeadbeef, check: Uint8Array.of(140, (number % 5) + 1) }
+}
 
 async function opened(t: ExecutionContext, ...parts: readonly Uint8Array[]): Promise<FileHandle> {
   const folder = mkdtempSync(join(tmpdir(), 'cleric-journal-'))
@@ -49,7 +47,7 @@ test('head and record have their bytes where the format says', (t) => {
   t.deepEqual(new Uint8Array(head.subarray(8, 40)), FINGERPRINT)
   t.is(head.readUInt32LE(40), 70_000)
   t.is(head.readUInt32LE(44), crc32c(head.subarray(0, 44)))
-  const bytes = Buffer.from(encodeRecord(300, record(300)))
+  const bytes = Buffer.from(encodeRecord(300, { ...record(300), colour: Uint8Array.of(44, 2, 3, 1) }))
   t.is(bytes.length, 32)
   t.deepEqual([bytes.readUInt32LE(0), bytes.readUInt32LE(4)], [300, 900])
   t.is(bytes.readBigUInt64LE(8), 2n ** 40n + 300n)
@@ -93,4 +91,24 @@ test('records are read in order, over batches, up to the first that is not whole
   // A record that is whole, but in the place of another.
   const moved = [all[0], all[2], all[1]] as Uint8Array[]
   t.is((await recordsIn(await opened(t, head, ...moved))).length, 1)
+})
+
+test('records that no archive may have, with a right checksum, end what is read', async (t) => {
+  const [blank, stored] = [record(0), record(2)]
+  for (const wrong of [
+    { ...blank, colour: Uint8Array.of(9, 2, 3, 0) },
+    { ...blank, colour: Uint8Array.of(9, 2, 3, 3) },
+    { ...blank, colour: Uint8Array.of(9, 2, 3, 4) },
+    { ...blank, colour: Uint8Array.of(9, 2, 3, 255) },
+    { ...blank, crc: 1 },
+    { ...blank, check: Uint8Array.of(1, 0) },
+    { ...stored, colour: Uint8Array.of(0, 0, 0, 1) },
+    { ...stored, colour: Uint8Array.of(0, 0, 0, 2) },
+    { ...stored, colour: Uint8Array.of(0, 0, 0, 4) },
+    { ...stored, colour: Uint8Array.of(1, 0, 0, 0) },
+  ]) {
+    const bytes = [record(0), wrong, stored].map((each, number) => encodeRecord(number, each))
+    const file = await opened(t, encodeJournalHead(FINGERPRINT, 3), ...bytes)
+    t.deepEqual(await recordsIn(file), [record(0)], JSON.stringify(wrong))
+  }
 })

@@ -1,6 +1,7 @@
 /**
  * No command touches what it reads, by whatever name it writes; and what can't be written is found out before any work.
  */
+import { execFileSync } from 'node:child_process'
 import {
   existsSync,
   linkSync,
@@ -168,10 +169,18 @@ for (const { command, input, options, suffixes } of WRITERS) {
     await attempt(join(inside, 'folder.png'), /folder\.png can't be written: .*folder\.png is a folder/)
     await attempt(join(inside, 'none', 'out.png'), /out\.png can't be written: .*none/)
     await attempt(join(source, 'out.png'), /out\.png can't be written: /)
-    for (const suffix of suffixes.slice(1)) {
-      const output = join(inside, `beside${suffix}.png`)
-      mkdirSync(`${output}${suffix}`)
-      await attempt(output, /is a folder/)
+    for (const suffix of suffixes) {
+      const output = (what: string) => join(inside, `${what}${suffix}.png`)
+      if (suffix !== '') {
+        mkdirSync(`${output('beside')}${suffix}`)
+        await attempt(output('beside'), /is a folder/)
+      }
+      symlinkSync('nowhere', `${output('dangling')}${suffix}`)
+      await attempt(output('dangling'), /is a link that leads nowhere/)
+      execFileSync('mkfifo', [`${output('pipe')}${suffix}`])
+      await attempt(output('pipe'), /is no file/)
+      symlinkSync('/dev/null', `${output('device')}${suffix}`)
+      await attempt(output('device'), /is no file/)
     }
   })
 }
@@ -182,6 +191,10 @@ test('a folder is no file that --overwrite could replace, and a device neither',
   t.throws(check('/dev/null', true), { code: 'ERR_NOT_WRITABLE', message: /is no file/ })
   symlinkSync('loop', join(folder, 'loop'))
   t.throws(check(join(folder, 'loop'), true), { code: 'ERR_NOT_WRITABLE', message: /ELOOP/ })
+  symlinkSync('nowhere', join(folder, 'dangling'))
+  for (const overwrite of [false, true]) {
+    t.throws(check(join(folder, 'dangling'), overwrite), { code: 'ERR_NOT_WRITABLE', message: /leads nowhere/ })
+  }
   t.notThrows(check(join(folder, 'new'), false))
   t.false(existsSync(join(folder, 'new')))
 })

@@ -117,6 +117,8 @@ async function keepsLimits(document: FormatDocument): Promise<void> {
   const imagePixels = most('pixels of all associated images together') - 1
   const twoImages = (height: number) => ({ images: [image({ width: imagePixels }), image({ height })] })
   await isMost(document, 1, twoImages, /label has .* pixels/)
+  const named = (bytes: number) => ({ images: [image({ name: 'n'.repeat(bytes - 1) })] })
+  await isMost(document, most('bytes of an associated image’s name'), named, /long name/)
   const properties = (count: number) => {
     // A wrong number on the page may be any: more than this is refused whatever it is.
     const names = Array.from({ length: Math.min(count, 2 ** 17) }, (_, i) => [`p${i}`, ''])
