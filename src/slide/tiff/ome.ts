@@ -40,9 +40,11 @@ export async function readOme(description: string): Promise<readonly OmeImage[] 
     const root = parser.parseFromString(description.trim(), 'text/xml').documentElement
     if (root?.localName !== 'OME') return null
     let next = 0
+    let left = MOST_PLANES
     return children(root, 'Image').map((image) => {
-      const read = omeImage(image, root.getAttribute('UUID') ?? '', next)
-      next = Math.max(next, ...read.pages.map((page) => page + 1))
+      const read = omeImage(image, root.getAttribute('UUID') ?? '', next, left)
+      left -= read.pages.length
+      next = read.pages.reduce((most, page) => Math.max(most, page + 1), next)
       return read
     })
   } catch {
@@ -50,7 +52,8 @@ export async function readOme(description: string): Promise<readonly OmeImage[] 
   }
 }
 
-function omeImage(image: Element, file: string, next: number): OmeImage {
+/** @param most planes that it may list */
+function omeImage(image: Element, file: string, next: number, most: number): OmeImage {
   const pixels = children(image, 'Pixels')[0]
   const size = (name: string) => Math.max(1, Number(pixels?.getAttribute(name)) || 1)
   const samples = pixels ? Number(children(pixels, 'Channel')[0]?.getAttribute('SamplesPerPixel') ?? 1) || 1 : 1
@@ -67,12 +70,14 @@ function omeImage(image: Element, file: string, next: number): OmeImage {
     const first = data.getAttribute('IFD')
     const start = first === null ? next : Number(first)
     const count = Number(data.getAttribute('PlaneCount') ?? (first === null ? planes : 1))
-    // A file may state any number; no file has more directories than it has bytes.
-    for (let i = 0; i < Math.min(count, planes, MOST_PLANES); i++) pages.push(start + i)
+    // A file may state any number, and as often as it likes.
+    const listed = Math.min(count, planes, most - pages.length)
+    for (let i = 0; i < listed; i++) pages.push(start + i)
   }
   return { name: image.getAttribute('Name') ?? '', channels, heights, times, pages, mpp: mppOf(pixels), isElsewhere }
 }
 
+/** Of all images of a file together; a TIFF with more directories is not read. */
 const MOST_PLANES = 100_000
 
 function mppOf(pixels: Element | undefined): Resolution | null {
