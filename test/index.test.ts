@@ -11,6 +11,7 @@ import * as cleric from '../src/index.js'
 import { decodeTile, encodeTile, openCodec } from '../src/index.js'
 import { Device } from '../src/webgpu/device.js'
 import { nanoModelFile } from './network/golden.js'
+import { TYPESCRIPT } from './typescript.js'
 
 const model = fileURLToPath(nanoModelFile)
 const choice = { model, device: 'cpu' } as const
@@ -171,7 +172,7 @@ test('a program that has encoded a tile ends by itself, and its codec is closed'
     const image = { data: new Uint8Array(300), width: 10, height: 10 }
     await encodeTile(image, { model: ${JSON.stringify(model)}, device: 'cpu' })
     console.log('encoded')`
-  const argv = ['--import=tsx', '--input-type=module', '-e', script]
+  const argv = [TYPESCRIPT, '--input-type=module', '-e', script]
   // Less than the time after which an idle codec is closed.
   const { stdout } = await promisify(execFile)(process.execPath, argv, { timeout: 25_000 })
   t.is(stdout, 'encoded\nclosed\n')

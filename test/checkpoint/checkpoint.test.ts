@@ -22,7 +22,9 @@ const python = process.env.PYTHON ?? (existsSync('/usr/bin/python3') ? '/usr/bin
 /** A test that needs PyTorch is skipped, visibly, without it, except in continuous integration. */
 const hasTorch = (() => {
   try {
-    execFileSync(python, ['-c', 'import torch, torchvision, numpy, PIL'], { stdio: 'ignore' })
+    // Importing them would take seconds.
+    const look = 'import importlib.util as u, sys; sys.exit(any(u.find_spec(m) is None for m in sys.argv[1:]))'
+    execFileSync(python, ['-c', look, 'torch', 'torchvision', 'numpy', 'PIL'], { stdio: 'ignore' })
     return true
   } catch {
     return process.env.CI === 'true'
@@ -33,17 +35,21 @@ function testWithTorch(title: string, run: (t: ExecutionContext) => Promise<void
   else ava.skip(`${title} (needs PyTorch)`, run)
 }
 
-async function save(what: 'tensors' | 'training', name: string): Promise<string> {
+const [tensorsFile, trainingFile] = [at('tensors.pt'), at('training.pt')]
+/** What a reader must find in `tensorsFile`: by name, a shape and values. */
+let expectedTensors: Record<string, { shape: number[]; values: number[] }>
+ava.before(async () => {
+  if (!hasTorch) return
   const script = fileURLToPath(new URL('save.py', import.meta.url))
   const options = { cwd: training, env: { ...process.env, PYTHONPATH: training }, maxBuffer: 2 ** 26 }
-  return (await promisify(execFile)(python, [script, what, at(name)], options)).stdout
-}
+  const { stdout } = await promisify(execFile)(python, [script, tensorsFile, trainingFile], options)
+  expectedTensors = JSON.parse(stdout)
+})
 
 testWithTorch('tensors of every kind read as PyTorch has them', async (t) => {
-  const expected = JSON.parse(await save('tensors', 'tensors.pt'))
-  const checkpoint = await Checkpoint.open(at('tensors.pt'))
+  const checkpoint = await Checkpoint.open(tensorsFile)
   const root = checkpoint.root as Map<string, PickleValue>
-  for (const [name, { shape, values }] of Object.entries<{ shape: number[]; values: number[] }>(expected)) {
+  for (const [name, { shape, values }] of Object.entries(expectedTensors)) {
     const tensor = await checkpoint.tensor(root.get(name), name)
     t.deepEqual(tensor.shape, shape, name)
     t.deepEqual([...tensor.data], [...new Float32Array(values)], name)
@@ -69,13 +75,12 @@ async function run(...argv: string[]) {
 }
 
 testWithTorch("convert-weights makes the model that the training's own export makes", async (t) => {
-  await save('training', 'run.pt')
   const own = at('own.safetensors')
   // Calibrated on a few drawn images, which need no data.
-  const calibration = ['--drawn', '--crops', '6']
-  const argv = ['-m', 'cleric_training.export', '--checkpoint', at('run.pt'), '--out', own, ...calibration]
+  const calibration = ['--drawn', '--crops', '2']
+  const argv = ['-m', 'cleric_training.export', '--checkpoint', trainingFile, '--out', own, ...calibration]
   await promisify(execFile)(python, argv, { cwd: training })
-  const convert = ['convert-weights', at('run.pt'), '-o', at('made.safetensors')]
+  const convert = ['convert-weights', trainingFile, '-o', at('made.safetensors')]
   const { status, stdout, stderr } = await run(...convert, '--json', '--', ...calibration, '--name', 'mine')
   t.is(status, 0, stderr)
   const made = await loadModel(at('made.safetensors'))
@@ -83,8 +88,7 @@ testWithTorch("convert-weights makes the model that the training's own export ma
   t.like(JSON.parse(stdout), { output: at('made.safetensors'), model: { name: 'mine', hash: made.hash } })
   // There already; and not replaced by what can't be converted.
   t.is((await run(...convert)).status, 1)
-  await save('tensors', 'other.pt')
-  const other = await run('convert-weights', at('other.pt'), '-o', at('made.safetensors'), '--overwrite')
+  const other = await run('convert-weights', tensorsFile, '-o', at('made.safetensors'), '--overwrite')
   t.is(other.status, 1)
   t.regex(other.stderr, /can't be converted: it has no configuration/)
   t.is((await loadModel(at('made.safetensors'))).hash, made.hash)
@@ -95,16 +99,14 @@ testWithTorch("convert-weights makes the model that the training's own export ma
 })
 
 testWithTorch('convert-weights says what the exporter complained of', async (t) => {
-  await save('training', 'complaint.pt')
-  const { status, stderr } = await run('convert-weights', at('complaint.pt'), '-o', at('x'), '--', '--nonsense')
+  const { status, stderr } = await run('convert-weights', trainingFile, '-o', at('x'), '--', '--nonsense')
   t.is(status, 1)
   t.regex(stderr, /^cleric convert-weights: The exporter failed: .*--nonsense\n$/)
   t.false(existsSync(at('x')))
 })
 
 testWithTorch('a checkpoint that is damaged anywhere is refused, or reads', async (t) => {
-  await save('training', 'sound.pt')
-  const sound = readFileSync(at('sound.pt'))
+  const sound = readFileSync(trainingFile)
   const random = seededRandom(11)
   const names = ['lift.low.0', 'nothing']
   for (let round = 0; round < 300; round++) {

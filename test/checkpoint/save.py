@@ -1,4 +1,4 @@
-"""Writes checkpoints with PyTorch for the tests: `python3 save.py tensors|training FILE`; prints what a reader must find, as JSON."""
+"""Writes checkpoints with PyTorch for the tests: `python3 save.py TENSORS TRAINING`; prints what a reader must find in TENSORS, as JSON."""
 import json
 import sys
 from collections import OrderedDict
@@ -6,12 +6,10 @@ from collections import OrderedDict
 import numpy as np
 import torch
 
-what, path = sys.argv[1:]
-torch.manual_seed(3)
 
-
-def tensors() -> None:
+def tensors(path: str) -> None:
     """Tensors of every kind that is read."""
+    torch.manual_seed(3)
     base = torch.randn(4, 6, 5, 3)
     kinds = {
         "plain": base,
@@ -33,12 +31,13 @@ def tensors() -> None:
     print(json.dumps(expected).replace("Infinity", "1e999"))
 
 
-def training() -> None:
+def training(path: str) -> None:
     """What a training writes."""
     from cleric_training.network.config import PRESETS
     from cleric_training.golden import randomise
     from cleric_training.network.model import Cleric
 
+    torch.manual_seed(3)
     config = PRESETS["nano"]
     model = Cleric(config)
     randomise(model, 1)  # a new model's latents are next to nothing, to which no integers can be fitted
@@ -48,4 +47,5 @@ def training() -> None:
                 "numpy_rng": np.random.default_rng(5).bit_generator.state}, path)
 
 
-{"tensors": tensors, "training": training}[what]()
+for write, path in zip((tensors, training), sys.argv[1:]):
+    write(path)

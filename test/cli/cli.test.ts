@@ -17,6 +17,7 @@ import { firstTile } from '../archive/head.js'
 import { dataPath, testWithData } from '../data.js'
 import { losslessCodec } from '../payload-codec.js'
 import { memorySlide } from '../slides.js'
+import { TYPESCRIPT } from '../typescript.js'
 import { makeArchive, run } from './run.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-cli-'))
@@ -325,7 +326,7 @@ test('commands wait for no WebGPU implementation but when they need it', async (
   const commands = new URL('../../src/cli/commands.ts', import.meta.url).href
   const list = 'console.log(JSON.stringify(process.report.getReport().sharedObjects))'
   const script = `await import(${JSON.stringify(commands)}); ${list}`
-  const { stdout } = await promisify(execFile)(process.execPath, ['--import=tsx', '--input-type=module', '-e', script])
+  const { stdout } = await promisify(execFile)(process.execPath, [TYPESCRIPT, '--input-type=module', '-e', script])
   t.deepEqual(
     (JSON.parse(stdout) as string[]).filter((file) => file.includes('dawn')),
     [],

@@ -10,6 +10,7 @@ import test from 'ava'
 import * as geotiff from 'geotiff'
 import sharp from 'sharp'
 import { registerWithGeotiff } from '../../src/archive/geotiff.js'
+import { TYPESCRIPT } from '../typescript.js'
 
 const execute = promisify(execFile)
 const folder = mkdtempSync(join(tmpdir(), 'cleric-end-'))
@@ -17,7 +18,7 @@ test.after.always(() => rmSync(folder, { recursive: true }))
 
 const local = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
 const MODEL = local('test/fixtures/nano.safetensors')
-const node = (...argv: string[]) => execute(process.execPath, ['--import', 'tsx', ...argv], { cwd: local('') })
+const node = (...argv: string[]) => execute(process.execPath, [TYPESCRIPT, ...argv], { cwd: local('') })
 const cleric = async (...argv: string[]) => JSON.parse((await node(local('src/cli/main.ts'), ...argv, '--json')).stdout)
 
 test.serial('compress, validate, compare and region with a model on a device', async (t) => {
@@ -115,7 +116,7 @@ test.serial(
 )
 
 test('a reader that stops reading is no failure', async (t) => {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', 'info', 'synthetic:99x99'], {
+  const child = spawn(process.execPath, [TYPESCRIPT, 'src/cli/main.ts', 'info', 'synthetic:99x99'], {
     cwd: local(''),
     stdio: ['ignore', 'pipe', 'pipe'],
   })

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
+import { TYPESCRIPT } from '../typescript.js'
 import { crashTest, seededRandom } from './crash.js'
 
 const execute = promisify(execFile)
@@ -43,7 +44,7 @@ test.serial('a full disk is a clear error that leaves the journal; with room the
       '128',
       ...more,
     ]
-    return [process.execPath, '--import', 'tsx', local('src/cli/main.ts'), ...slide]
+    return [process.execPath, TYPESCRIPT, local('src/cli/main.ts'), ...slide]
   }
   const limited = (kilobytes: number, argv: readonly string[]) =>
     execute('bash', ['-c', `ulimit -f ${kilobytes} && exec "$@"`, 'bash', ...argv], { cwd: local('') })

@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { TYPESCRIPT } from '../typescript.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -70,7 +71,7 @@ async function remove(output: string): Promise<void> {
 /** Runs the command line; null if it was killed after `deadline` milliseconds. */
 function run(argv: readonly string[], deadline: number | null = null): Promise<{ resumedTiles: number } | null> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...argv], {
+    const child = spawn(process.execPath, [TYPESCRIPT, 'src/cli/main.ts', ...argv], {
       cwd: ROOT,
       stdio: ['ignore', 'pipe', 'inherit'],
     })

@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import test from 'ava'
 import { NUMBERING } from '../../src/cpu/flatten.js'
 import { addon } from '../../src/native/addon.js'
+import { TYPESCRIPT } from '../typescript.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const file = process.env.CLERIC_ADDON || `${root}build/Release/cleric.node`
@@ -40,7 +41,7 @@ test('an addon of another version is refused by its code, with the command that 
     )
     const { stdout } = await promisify(execFile)(
       process.execPath,
-      ['--import=tsx', '--input-type=module', '--eval', script],
+      [TYPESCRIPT, '--input-type=module', '--eval', script],
       { cwd: root, env: { ...process.env, CLERIC_ADDON: path } },
     )
     const [name, code, message] = JSON.parse(stdout) as string[]

@@ -9,6 +9,7 @@ import test from 'ava'
 import { type CpuBackend, openCpu } from '../../src/cpu/backend.js'
 import { flatten } from '../../src/cpu/flatten.js'
 import type { PortData, Tensor } from '../../src/network/graph.js'
+import { TYPESCRIPT } from '../typescript.js'
 import { randomInputs, tower } from './random-graph.js'
 
 const addonFile = process.env.CLERIC_ADDON || fileURLToPath(new URL('../../build/Release/cleric.node', import.meta.url))
@@ -127,7 +128,7 @@ test('so may a process', async (t) => {
     setTimeout(() => process.exit(0), 10)`
   const { stdout, stderr } = await promisify(execFile)(
     process.execPath,
-    ['--import=tsx', '--input-type=module', '--eval', script],
+    [TYPESCRIPT, '--input-type=module', '--eval', script],
     { cwd: fileURLToPath(new URL('../../', import.meta.url)) },
   )
   t.deepEqual([stdout, stderr], ['', ''])

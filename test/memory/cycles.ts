@@ -1,5 +1,5 @@
 /**
- * The process whose memory is watched while a real codec encodes and decodes many tiles: `node --import tsx cycles.ts
+ * The process whose memory is watched while a real codec encodes and decodes many tiles: `cycles.ts
  * JSON`, see `Cycles` in measure.ts. Prints one line of JSON.
  *
  * The tiles are small, and so is the model, as what a call leaves behind doesn't depend on their size.

@@ -10,7 +10,7 @@ import { checkRegion, type Level, levelPosition, type Region, type SlideSource }
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
 
 export const SIDE = 512
-const TILES = 16
+const TILES = 4
 /** Bytes of a payload, about what a tile of tissue has. */
 const PAYLOAD = 20_000
 
@@ -21,8 +21,7 @@ export async function drawPool(): Promise<Pool> {
   const drawn = new SyntheticSlide('synthetic:8192x8192')
   const pool: Image[] = []
   for (let i = 0; i < TILES; i++) {
-    const [x, y] = [3000 + SIDE * (i % 4), 3000 + SIDE * Math.floor(i / 4)]
-    const tile = await drawn.readRegion({ x, y, level: 0, width: SIDE, height: SIDE })
+    const tile = await drawn.readRegion({ x: 3000 + SIDE * i, y: 3000, level: 0, width: SIDE, height: SIDE })
     tile.data[0] = i
     pool.push(tile)
   }

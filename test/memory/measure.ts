@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { CodecChoice } from '../../src/codec/arguments.js'
+import { TYPESCRIPT } from '../typescript.js'
 
 export const COMMANDS = ['compress', 'validate', 'export'] as const
 export type Command = (typeof COMMANDS)[number]
@@ -35,7 +36,7 @@ export interface Measurement {
 /** @throws if the command fails */
 export async function measure(run: Run): Promise<Measurement> {
   const script = fileURLToPath(new URL('process.ts', import.meta.url))
-  const argv = ['--import', 'tsx', script, JSON.stringify(run)]
+  const argv = [TYPESCRIPT, script, JSON.stringify(run)]
   const { stdout } = await promisify(execFile)(process.execPath, argv)
   return JSON.parse(stdout)
 }
@@ -66,7 +67,7 @@ export interface CycleMeasurement {
 /** @throws if the codec does */
 export async function measureCycles(run: Cycles): Promise<CycleMeasurement> {
   const script = fileURLToPath(new URL('cycles.ts', import.meta.url))
-  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', script, JSON.stringify(run)])
+  const { stdout } = await promisify(execFile)(process.execPath, [TYPESCRIPT, script, JSON.stringify(run)])
   return JSON.parse(stdout)
 }
 

@@ -1,5 +1,5 @@
 /**
- * The process that is measured: `node --import tsx process.ts JSON`, see `Run` in measure.ts. Prints one line of JSON.
+ * The process that is measured: `process.ts JSON`, see `Run` in measure.ts. Prints one line of JSON.
  *
  * With a codec, the real one is opened and has encoded and decoded tiles before the work begins, and stays
  * open: its memory doesn't depend on how many tiles there are, and is part of the peak. The work's own tiles go through

@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import test from 'ava'
 import { addon } from '../../src/native/addon.js'
+import { TYPESCRIPT } from '../typescript.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const { RansTables, RansEncoder, RansDecoder, decodeWeights, Slide, crc32c } = addon()
@@ -163,7 +164,7 @@ async function firstError(path: string): Promise<string[]> {
     try { crc32c(new Uint8Array(1)) } catch (error) { console.log(JSON.stringify([error.code, error.message])) }`
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    ['--import=tsx', '--input-type=module', '--eval', script],
+    [TYPESCRIPT, '--input-type=module', '--eval', script],
     { cwd: root, env: { ...process.env, CLERIC_ADDON: path } },
   )
   return JSON.parse(stdout)

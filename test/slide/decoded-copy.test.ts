@@ -26,6 +26,7 @@ import { type Decode, DecodedCopy } from '../../src/slide/decoded-copy.js'
 import { ImageFile } from '../../src/slide/image-file.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { crop } from '../slides.js'
+import { TYPESCRIPT } from '../typescript.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'cleric-copies-'))
@@ -143,7 +144,7 @@ test('a disk that is full on the way is told as such', async (t) => {
     DecodedCopy.make(${JSON.stringify(small)}, ${JSON.stringify(SIZE)}, { folder: ${JSON.stringify(place)} })
       .catch(({ code, message }) => console.log(JSON.stringify({ code, message })))`
   // No file may have more than a megabyte.
-  const command = `ulimit -f 1024; exec "$0" --import=tsx --input-type=module --eval "$1"`
+  const command = `ulimit -f 1024; exec "$0" ${TYPESCRIPT} --input-type=module --eval "$1"`
   const { stdout } = await promisify(execFile)('bash', ['-c', command, process.execPath, script], { cwd: root })
   t.like(JSON.parse(stdout), { code: 'ERR_DISK_FULL' })
   t.regex(JSON.parse(stdout).message, /small\.png can't be decoded into a file: File too large$/)
@@ -310,7 +311,7 @@ test('a kill leaves no decoder, and no file that stays: of what is decoded and w
      }
      process.send?.('used')`,
   )
-  const victim = fork(program, { execArgv: ['--import=tsx'], cwd: root })
+  const victim = fork(program, { execArgv: [TYPESCRIPT], cwd: root })
   await once(victim, 'message')
   const decoders = await untilDecoders(t, victim.pid as number, 2)
   victim.kill('SIGKILL')

@@ -9,6 +9,7 @@ import sharp from 'sharp'
 import { crc32c } from '../../src/entropy/crc32c.js'
 import { openOpenSlide } from '../../src/slide/openslide.js'
 import { dataPath, testWithData } from '../data.js'
+import { TYPESCRIPT } from '../typescript.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const cmuFile = 'slides/CMU-1-Small-Region.svs'
@@ -170,7 +171,7 @@ test('without OpenSlide the addon loads, and opening a slide names the package t
     openOpenSlide('package.json').catch((error) => console.log(JSON.stringify([error.name, error.code, error.message])))`
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    ['--import=tsx', '--input-type=module', '--eval', script],
+    [TYPESCRIPT, '--input-type=module', '--eval', script],
     { cwd: root, env: { ...process.env, CLERIC_OPENSLIDE: '/nonexistent/libopenslide.so' } },
   )
   const [name, code, message] = JSON.parse(stdout) as string[]
@@ -191,7 +192,7 @@ test('without OpenSlide a PNG is still read, and a TIFF, which may be a slide, i
     openSlide(tiff).catch((error) => console.log(JSON.stringify([levels[0].width, error.code])))`
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    ['--import=tsx', '--input-type=module', '--eval', script],
+    [TYPESCRIPT, '--input-type=module', '--eval', script],
     { cwd: root, env: { ...process.env, CLERIC_OPENSLIDE: '/nonexistent/libopenslide.so' } },
   )
   t.deepEqual(JSON.parse(stdout), [30, 'ERR_OPENSLIDE_MISSING'])

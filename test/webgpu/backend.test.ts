@@ -15,6 +15,7 @@ import { compilePipeline } from '../../src/webgpu/pipelines.js'
 import { plan, split } from '../../src/webgpu/plan.js'
 import { loadShader, packParams, parseShader } from '../../src/webgpu/shader.js'
 import { interpreter } from '../network/interpreter.js'
+import { TYPESCRIPT } from '../typescript.js'
 import { onEachAdapter } from './adapters.js'
 
 /** Conv weights that are the same for every name: a small, fixed pattern. */
@@ -272,11 +273,9 @@ test('a machine without adapters is told what to install', async (t) => {
   }
   const module = new URL('../../src/webgpu/backend.ts', import.meta.url).href
   const script = `const { openWebGpu } = await import('${module}'); await openWebGpu().catch((e) => console.log(e.code, e.message))`
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    ['--import=tsx', '--input-type=module', '-e', script],
-    { env },
-  )
+  const { stdout } = await promisify(execFile)(process.execPath, [TYPESCRIPT, '--input-type=module', '-e', script], {
+    env,
+  })
   t.regex(stdout, /^ERR_NO_DEVICE WebGPU finds no adapter .* apt-get install .*libgles2/)
 })
 

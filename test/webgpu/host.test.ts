@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import test from 'ava'
+import { TYPESCRIPT } from '../typescript.js'
 
 const { EGL_PLATFORM, XDG_RUNTIME_DIR, VK_ADD_DRIVER_FILES, ...env } = process.env
 
@@ -19,7 +20,7 @@ const script = `
   }))`
 
 test('neither environment nor globals of the program are changed, and nothing is said of a display', async (t) => {
-  const argv = ['--import=tsx', '--input-type=module', '-e', script]
+  const argv = [TYPESCRIPT, '--input-type=module', '-e', script]
   const { stdout, stderr } = await promisify(execFile)(process.execPath, argv, { env })
   const { adapters, ...changes } = JSON.parse(stdout)
   t.log(adapters.join(', '))
@@ -29,7 +30,7 @@ test('neither environment nor globals of the program are changed, and nothing is
 })
 
 test('what the program has set itself is what the drivers find', async (t) => {
-  const argv = ['--import=tsx', '--input-type=module', '-e', script]
+  const argv = [TYPESCRIPT, '--input-type=module', '-e', script]
   // There is no such display, and so no adapter on it.
   const own = { ...env, EGL_PLATFORM: 'x11', DISPLAY: '' }
   const { stdout } = await promisify(execFile)(process.execPath, argv, { env: own })

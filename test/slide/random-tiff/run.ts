@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { TYPESCRIPT } from '../../typescript.js'
 import { type DrawnTiff, drawTiff } from './draw.js'
 import type { Oracle, Outcome } from './outcome.js'
 
@@ -64,7 +65,7 @@ class LineProcess {
 export async function* compareDrawn(seeds: Iterable<number>, folder: string, python: string): AsyncGenerator<Result> {
   const local = (name: string) => fileURLToPath(new URL(name, import.meta.url))
   const oracles = new LineProcess([python, local('oracle.py')])
-  const readers = new LineProcess([process.execPath, '--import', 'tsx', local('compare-process.ts')])
+  const readers = new LineProcess([process.execPath, TYPESCRIPT, local('compare-process.ts')])
   try {
     for (const seed of seeds) {
       const { bytes, sound, ...drawn } = await drawTiff(seed)
