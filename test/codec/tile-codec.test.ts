@@ -20,10 +20,14 @@ function newCodec(): TileCodec {
   return new TileCodec(model, interpreter())
 }
 
+/** Of `image`, at the golden vectors' quality. */
+let payload: Uint8Array
+test.before(async () => {
+  payload = await newCodec().encode(image, golden.quality)
+})
+
 test("a tile decodes to PyTorch's image, and takes the bits that the tables promise", async (t) => {
-  const codec = newCodec()
-  const payload = await codec.encode(image, golden.quality)
-  const decoded = await codec.decode(payload, image, golden.quality)
+  const decoded = await newCodec().decode(payload, image, golden.quality)
   const expected = rgbOf(golden.get('x_hat').data, height, width)
   let worst = 0
   for (const [i, value] of expected.entries()) worst = Math.max(worst, Math.abs(value - (decoded.data[i] as number)))
@@ -61,15 +65,11 @@ test('dead zones take fewer bits than plain rounding', async (t) => {
     integers: parameters.integers,
     get: (name: string) => (name === DEAD_ZONE_TABLE ? plain : parameters.get(name)),
   }
-  const lengths = []
-  for (const one of [model, { ...model, parameters: rounding }]) {
-    const codec = new TileCodec(one, interpreter())
-    const payload = await codec.encode(image, golden.quality)
-    // The decoder has no part in it.
-    await t.notThrowsAsync(newCodec().decode(payload, image, golden.quality))
-    lengths.push(payload.length)
-  }
-  const [zones, nearest] = lengths as [number, number]
+  const codec = new TileCodec({ ...model, parameters: rounding }, interpreter())
+  const rounded = await codec.encode(image, golden.quality)
+  // The decoder has no part in it.
+  await t.notThrowsAsync(newCodec().decode(rounded, image, golden.quality))
+  const [zones, nearest] = [payload.length, rounded.length]
   t.log(`${zones} bytes, ${nearest} with plain rounding`)
   t.true(zones < 0.98 * nearest)
 })
@@ -83,7 +83,7 @@ test('any size is padded and cropped', async (t) => {
 
 test('an encoder that knows its pixels gives the same bytes, and the pixels that they decode to', async (t) => {
   const codec = newCodec()
-  const odd: Image = { data: image.data.subarray(0, 70 * 23 * 3), width: 70, height: 23, channels: 3 }
+  const odd: Image = { data: image.data.subarray(0, 61 * 23 * 3), width: 61, height: 23, channels: 3 }
   const { payload, decoded } = await codec.encodeChecked(odd, 70)
   t.deepEqual(payload, await codec.encode(odd, 70))
   t.deepEqual(decoded, await codec.decode(payload, odd, 70))

@@ -18,9 +18,9 @@ const MODEL = ['--model', local('test/fixtures/nano.safetensors'), '--device', '
 test.serial('runs that are killed at random moments resume to the same bytes', async (t) => {
   t.timeout(280_000)
   const rounds = await crashTest({
-    slide: 'synthetic:900x700:2',
+    slide: 'synthetic:450x350:2',
     output: join(folder, 'killed.cleric.tif'),
-    options: [...MODEL, '--tile', '128'],
+    options: [...MODEL, '--tile', '64'],
     kills: 5,
     random: seededRandom(Date.now()),
     onRound: (round) => t.log(JSON.stringify(round)),
@@ -34,14 +34,14 @@ test.serial('a full disk is a clear error that leaves the journal; with room the
   const command = (path: string, ...more: string[]) => {
     const slide = [
       'compress',
-      'synthetic:900x700:2',
+      'synthetic:450x350:2',
       '-o',
       path,
       '--json',
       '--quiet',
       ...MODEL,
       '--tile',
-      '128',
+      '64',
       ...more,
     ]
     return [process.execPath, TYPESCRIPT, local('src/cli/main.ts'), ...slide]

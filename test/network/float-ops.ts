@@ -33,29 +33,45 @@ export const floatOps: Evaluators<Exclude<OpName, IntegerOpName>> = {
       return rest + activate(node.activation, sum)
     }
   },
-  deform(node, { at, floats }) {
+  deform(node, { at, floats, values }) {
     const weight = floats(node.weight)
     const bias = floats(node.bias)
-    const { shuffle, stride } = node
-    const inner = node.input.shape.channels
-    return (c, y, x) => {
-      const o = shuffle === 2 ? c * 4 + (y % 2) * 2 + (x % 2) : c
-      const py = Math.floor(y / shuffle)
-      const px = Math.floor(x / shuffle)
-      let sum = bias[o] as number
+    const { shuffle, stride, offsets, input } = node
+    const inner = input.shape.channels
+    const plane = values(input)
+    /** What the taps see, times their masks: all input channels of tap 0, then of tap 1, and so on. */
+    const sampled = (py: number, px: number): Float64Array => {
+      const samples = new Float64Array(9 * inner)
       for (let t = 0; t < 9; t++) {
-        const sy = py * stride + ((t / 3) | 0) - 1 + at(node.offsets, t, py, px)
-        const sx = px * stride + (t % 3) - 1 + at(node.offsets, 9 + t, py, px)
-        const m = 1 / (1 + Math.exp(-at(node.offsets, 18 + t, py, px)))
+        const sy = py * stride + ((t / 3) | 0) - 1 + at(offsets, t, py, px)
+        const sx = px * stride + (t % 3) - 1 + at(offsets, 9 + t, py, px)
+        const m = 1 / (1 + Math.exp(-at(offsets, 18 + t, py, px)))
         const y0 = Math.floor(sy)
         const x0 = Math.floor(sx)
         const fy = sy - y0
         const fx = sx - x0
         for (let i = 0; i < inner; i++) {
+          const pixel = (y: number, x: number) => read(plane, input.shape, i, y, x)
           const v =
-            (1 - fy) * ((1 - fx) * at(node.input, i, y0, x0) + fx * at(node.input, i, y0, x0 + 1)) +
-            fy * ((1 - fx) * at(node.input, i, y0 + 1, x0) + fx * at(node.input, i, y0 + 1, x0 + 1))
-          sum += m * v * (weight[(o * inner + i) * 9 + t] as number)
+            (1 - fy) * ((1 - fx) * pixel(y0, x0) + fx * pixel(y0, x0 + 1)) +
+            fy * ((1 - fx) * pixel(y0 + 1, x0) + fx * pixel(y0 + 1, x0 + 1))
+          samples[t * inner + i] = m * v
+        }
+      }
+      return samples
+    }
+    // The same for every output channel.
+    const known = new Map<number, Float64Array>()
+    return (c, y, x) => {
+      const o = shuffle === 2 ? c * 4 + (y % 2) * 2 + (x % 2) : c
+      const [py, px] = [Math.floor(y / shuffle), Math.floor(x / shuffle)]
+      const place = py * offsets.shape.width + px
+      const samples = known.get(place) ?? sampled(py, px)
+      known.set(place, samples)
+      let sum = bias[o] as number
+      for (let t = 0; t < 9; t++) {
+        for (let i = 0; i < inner; i++) {
+          sum += (samples[t * inner + i] as number) * (weight[(o * inner + i) * 9 + t] as number)
         }
       }
       return activate(node.activation, sum)

@@ -12,7 +12,7 @@ import {
   type Range,
   RSQRT_TABLE,
 } from '../../src/network/graph.js'
-import { type Evaluators, kept, type Sources, type ValueAt } from './evaluators.js'
+import { type Evaluators, kept, read, type Sources, type ValueAt } from './evaluators.js'
 
 export const integerOps = {
   integerConv: conv,
@@ -66,16 +66,17 @@ function conv(node: IntegerConvNode, sources: Sources): ValueAt {
   const bias = sources.integers(node.bias)
   const { kernel: k, stride, padding, shuffle, range } = node
   const result = finish(node, sources, range)
+  const inputs = node.inputs.map((tensor) => ({ shape: tensor.shape, values: sources.values(tensor) }))
   const inner = node.inputs.reduce((sum, tensor) => sum + tensor.shape.channels, 0)
   const convolve = (o: number, y: number, x: number): number => {
     let sum = bias[o] as number
     let i = 0
-    for (const input of node.inputs) {
-      for (let c = 0; c < input.shape.channels; c++, i++) {
+    for (const { shape, values } of inputs) {
+      for (let c = 0; c < shape.channels; c++, i++) {
         for (let ky = 0; ky < k; ky++) {
           for (let kx = 0; kx < k; kx++) {
             const w = weight[((o * inner + i) * k + ky) * k + kx] as number
-            sum += w * sources.at(input, c, y * stride + ky - padding, x * stride + kx - padding)
+            sum += w * read(values, shape, c, y * stride + ky - padding, x * stride + kx - padding)
           }
         }
       }
