@@ -3,7 +3,7 @@
  * "N passed, N failed, N skipped", summed over both test runners; lint and types
  * count as one failed test each if they fail. Exits with 1 if anything failed.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -102,6 +102,11 @@ async function avaWithOpenSlide4(): Promise<Counts> {
 async function pytest(): Promise<{ counts: Counts; report: () => void }> {
   const debian = '/usr/bin/python3'
   const python = process.env.PYTHON ?? (existsSync(debian) ? debian : 'python3')
+  const lacking = missingModules(python)
+  if (lacking !== '' && process.env.CI !== 'true') {
+    const report = () => console.log(`\n${python} has no ${lacking}: the tests of the training are skipped`)
+    return { counts: { passed: 0, failed: 0, skipped: 1 }, report }
+  }
   const folder = mkdtempSync(join(tmpdir(), 'cleric-pytest-'))
   try {
     const file = join(folder, 'report.xml')
@@ -121,6 +126,14 @@ async function pytest(): Promise<{ counts: Counts; report: () => void }> {
   } finally {
     rmSync(folder, { recursive: true })
   }
+}
+
+/** What the tests of the training need and this Python doesn't have, by name; empty if it has all. */
+function missingModules(python: string): string {
+  const modules = ['torch', 'torchvision', 'numpy', 'PIL', 'pytest']
+  const code = 'import importlib.util as u, sys; print(*(m for m in sys.argv[1:] if u.find_spec(m) is None), sep=", ")'
+  const { status, stdout } = spawnSync(python, ['-c', code, ...modules], { encoding: 'utf8' })
+  return status === 0 ? stdout.trim() : 'working Python'
 }
 
 const beside = pytest()
