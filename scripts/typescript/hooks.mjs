@@ -8,6 +8,7 @@ import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
 const ROOT = new URL('../../', import.meta.url)
+const TYPESCRIPT = /^file:.*\.m?ts$/
 const BUILD = new URL('build/typescript/', ROOT)
 /** Packages of this repository, as the compiler finds them: by name, from their sources. */
 const { paths } = JSON.parse(readFileSync(new URL('tsconfig.json', ROOT), 'utf8')).compilerOptions
@@ -19,13 +20,13 @@ const COMPILER = JSON.stringify([version, OPTIONS])
 
 /** TypeScript names the file that a module is compiled to; here that file is the source still. */
 export function resolve(specifier, context, next) {
-  const isRelative = specifier.startsWith('.') && specifier.endsWith('.js') && context.parentURL?.endsWith('.ts')
+  const isRelative = specifier.startsWith('.') && specifier.endsWith('.js') && TYPESCRIPT.test(context.parentURL ?? '')
   const url = isRelative ? new URL(`${specifier.slice(0, -2)}ts`, context.parentURL).href : PACKAGES.get(specifier)
   return url === undefined ? next(specifier, context) : { url, format: 'module', shortCircuit: true }
 }
 
 export async function load(url, context, next) {
-  if (!url.startsWith('file:') || !url.endsWith('.ts')) return next(url, context)
+  if (!TYPESCRIPT.test(url)) return next(url, context)
   return { format: 'module', source: await compiled(fileURLToPath(url)), shortCircuit: true }
 }
 
