@@ -1,5 +1,5 @@
 /**
- * What of cleric its own benchmark, the package @cleric/bench, uses beside the public API, as `cleric/internal`.
+ * What of cleric its own packages, @cleric/bench and @cleric/farm, use beside the public API, as `cleric/internal`.
  * Unstable: any version may change or remove any of it.
  */
 export { Archive } from './archive/archive.js'
@@ -7,7 +7,8 @@ export { readHead } from './archive/head-reader.js'
 export { openAny } from './archive/open-any.js'
 export { outOfRange } from './arguments.js'
 export { type Cli, codecOptions, type Session } from './cli/cli.js'
-export { byteSize, integerFrom, numberFrom, table } from './cli/quantities.js'
+export { type ArchiveOptionValues, archiveOptions } from './cli/compress.js'
+export { byteSize, duration, integerFrom, numberFrom, table } from './cli/quantities.js'
 export type { CodecChoice } from './codec/arguments.js'
 export { MAX_TILE_SIDE, modelId, PAYLOAD_HEAD_BYTES, readTile, writeTile } from './codec/bitstream.js'
 export { decodeClassic } from './codec/classic.js'
@@ -18,6 +19,16 @@ export { findGpu } from './codec/devices.js'
 export { gainsAt } from './codec/gain.js'
 export { costOf } from './codec/rate.js'
 export { TileCodec } from './codec/tile-codec.js'
+export { type CollectionSlide, findSlides } from './collection/find-slides.js'
+export { type ManifestRow, manifestTable } from './collection/manifest.js'
+export {
+  compressOne,
+  failedRow,
+  isSameVersion,
+  rowOf,
+  settingsOf,
+  slideVersionOf,
+} from './collection/one-slide.js'
 export { BusyClock } from './compress/busy-clock.js'
 export { Turns } from './concurrency/turns.js'
 export { CpuBackend, CpuExecutable, openCpu } from './cpu/backend.js'
@@ -69,6 +80,7 @@ export {
   type Shape,
   type Tensor,
 } from './network/graph.js'
+export { slideFiles } from './slide/mirax.js'
 export { EOSIN, HAEMATOXYLIN, SyntheticSlide } from './slide/synthetic.js'
 export { findAdapters, pickAdapter } from './webgpu/adapters.js'
 export { openWebGpu, WebGpuBackend } from './webgpu/backend.js'

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs'
-import { addBench } from './bench.js'
 import { Cli, type Io } from './cli.js'
 import { addCompare } from './compare.js'
 import { addCompress } from './compress.js'
@@ -9,6 +8,7 @@ import { addDevices } from './devices.js'
 import { addEncode } from './encode.js'
 import { addExport } from './export.js'
 import { addInfo } from './info.js'
+import { addPackage, PACKAGES } from './packages.js'
 import { addRegion } from './region.js'
 import { addServe } from './serve.js'
 import { addValidate } from './validate.js'
@@ -28,6 +28,6 @@ export function createCli(io: Io): Cli {
   addServe(cli)
   addDevices(cli)
   addConvertWeights(cli)
-  addBench(cli)
+  for (const commands of PACKAGES) addPackage(cli, commands)
   return cli
 }

@@ -29,10 +29,8 @@ import {
 } from './quantities.js'
 import { slideOptions, warnOf } from './slide-options.js'
 
-interface Options extends CodecChoice, SlideChoice {
-  readonly output?: string
-  readonly outputDir?: string
-  readonly jobs?: number
+/** Values of {@link archiveOptions}. */
+export interface ArchiveOptionValues {
   readonly quality?: number
   readonly targetBpp?: number
   readonly levels: 'all' | number[]
@@ -42,11 +40,17 @@ interface Options extends CodecChoice, SlideChoice {
   readonly macro: boolean
   readonly layout: Layout
   readonly onBadTile: OnBadTile
-  readonly cacheDir?: string
   /** false: `--no-check`. */
   readonly check: CheckMode | false
   readonly minPsnr?: number
   readonly lossless?: boolean
+}
+
+interface Options extends ArchiveOptionValues, CodecChoice, SlideChoice {
+  readonly output?: string
+  readonly outputDir?: string
+  readonly jobs?: number
+  readonly cacheDir?: string
   readonly resume?: boolean
   readonly overwrite?: boolean
 }
@@ -58,34 +62,12 @@ export function addCompress(cli: Cli): void {
     'Compress a slide into an archive, or several slides, and folders of them, into a folder of archives',
     (command) =>
       codecOptions(
-        qualityOptions(
+        archiveOptions(
           cacheDirOption(slideOptions(command)).option(
             '-o, --output <file>',
             'archive to write (default: the name of the slide with .cleric.tif)',
           ),
         )
-          .option('--levels <list>', '"all", or the levels to keep, such as 0,2', levelList, 'all' as const)
-          .option('--tile <pixels>', 'side of a tile', tileSide, 512)
-          .option(
-            '--background <mode>',
-            'glass: keep (as it is), white, or auto (its mean colour)',
-            oneOf(BACKGROUND_MODES),
-            'auto' as const,
-          )
-          .option('--no-label', 'leave the label out, and properties that may identify')
-          .option('--no-macro', 'leave the macro image out, and properties that may identify')
-          .option(
-            '--layout <name>',
-            'compat: other programs open it as a low-power slide; strict: the levels come first',
-            oneOf(LAYOUTS),
-            'compat' as const,
-          )
-          .option(
-            '--on-bad-tile <what>',
-            'where the slide can not be read: fail, or put the background there',
-            oneOf(ON_BAD_TILE),
-            'fail' as const,
-          )
           .addOption(severalTo.conflicts(['output', 'page', 'series', 'range']))
           .option('--jobs <number>', 'of several slides, how many at a time', integerFrom(1, 64))
           .option('--resume', 'go on from an interrupted run with the same slide, model and options')
@@ -108,6 +90,33 @@ export function addCompress(cli: Cli): void {
 
 function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+}
+
+/** The options that say what an archive holds. */
+export function archiveOptions(command: Command): Command {
+  return qualityOptions(command)
+    .option('--levels <list>', '"all", or the levels to keep, such as 0,2', levelList, 'all' as const)
+    .option('--tile <pixels>', 'side of a tile', tileSide, 512)
+    .option(
+      '--background <mode>',
+      'glass: keep (as it is), white, or auto (its mean colour)',
+      oneOf(BACKGROUND_MODES),
+      'auto' as const,
+    )
+    .option('--no-label', 'leave the label out, and properties that may identify')
+    .option('--no-macro', 'leave the macro image out, and properties that may identify')
+    .option(
+      '--layout <name>',
+      'compat: other programs open it as a low-power slide; strict: the levels come first',
+      oneOf(LAYOUTS),
+      'compat' as const,
+    )
+    .option(
+      '--on-bad-tile <what>',
+      'where the slide can not be read: fail, or put the background there',
+      oneOf(ON_BAD_TILE),
+      'fail' as const,
+    )
 }
 
 /** The options of rate and quality. */

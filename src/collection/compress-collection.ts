@@ -1,18 +1,14 @@
 /** Compresses a collection of slides into a folder, one archive each, with a manifest that tells what became of them. */
-import { createReadStream, readFileSync } from 'node:fs'
-import { mkdir, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { openArchive } from '../archive/archive.js'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { checkCallback, checkInteger, checkOptions, checkString, type OptionChecks, wrongType } from '../arguments.js'
 import { lend } from '../codec/default-codec.js'
-import { COMPRESS_CHECKS, type CompressOptions, compressSlide } from '../compress/compress.js'
+import { COMPRESS_CHECKS, type CompressOptions } from '../compress/compress.js'
 import type { CompressProgress } from '../compress/progress.js'
 import { ClericError, type ErrorCode, throwIfAborted } from '../errors.js'
-import { Sha256 } from '../files/sha256.js'
-import { versionOf } from '../files/version.js'
-import { slideFiles } from '../slide/mirax.js'
 import { type CollectionSlide, findSlides } from './find-slides.js'
-import { type ArchiveFacts, MANIFEST_NAME, Manifest, type ManifestRow, type SlideVersion } from './manifest.js'
+import { MANIFEST_NAME, Manifest, type ManifestRow } from './manifest.js'
+import { compressOne, failedRow, isSameVersion, rowOf, settingsOf, sizeOf, slideVersionOf } from './one-slide.js'
 
 /** Options of `compressSlide` that are of one slide only. */
 type OfOneSlide = 'page' | 'series' | 'range' | 'onProgress' | 'onSearch' | 'onUnreadable'
@@ -50,10 +46,6 @@ export interface CollectionResult {
 /** What every other slide would fail by too, so that the run ends. */
 const OF_THE_RUN: readonly ErrorCode[] = ['ERR_ABORTED', 'ERR_DISK_FULL', 'ERR_NO_DEVICE', 'ERR_MODEL_MISSING']
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string
-}
-
 /**
  * Compresses slides, files and folders of them, into a folder that is made where it isn't there: `scans/a/b.svs` of the
  * input `scans` becomes `folder/a/b.cleric.tif`. A slide that fails doesn't end the run. What became of each stands in
@@ -79,9 +71,10 @@ export async function compressCollection(
   const slides = await findSlides(inputs)
   await mkdir(folder, { recursive: true })
   if (!each.resume && !each.overwrite) await refuseManifest(folder)
-  const { codec, model, device: kind, adapter, ...settings } = each
-  using loan = await lend({ codec, model, device: kind, adapter, signal })
-  const hash = hashOf({ ...settings, resume: undefined, overwrite: undefined, model: loan.codec.model.hash })
+  const { codec, model, device, adapter } = each
+  // Held to the end, so that it isn't closed between two slides.
+  using loan = await lend({ codec, model, device, adapter, signal })
+  const settings = settingsOf(each, loan.codec.model.hash)
   const manifest = await Manifest.open(folder)
   let kept = 0
   onStart?.(slides.length)
@@ -89,48 +82,24 @@ export async function compressCollection(
     throwIfAborted(signal)
     const before = manifest.rows.get(slide.archive)
     const path = join(folder, slide.archive)
-    const slideVersion = { ...(await slideVersionOf(slide.path)), settings: hash }
-    const isSame = before !== undefined && before.source === slide.path && isSameVersion(before, slideVersion)
-    if (each.resume && isSame && before.state === 'done' && (await sizeOf(path)) === before.result?.bytes) {
+    const row = rowOf(slide, await slideVersionOf(slide.path, settings))
+    const isSame = each.resume && before?.source === slide.path && isSameVersion(before, row)
+    if (isSame && before.state === 'done' && (await sizeOf(path)) === before.result?.bytes) {
       kept++
       return onRow?.(before)
     }
-    const row = { source: slide.path, archive: slide.archive, ...slideVersion, version }
-    const facts = { replaces: null, device: null, seconds: null, result: null, warnings: [], error: null }
-    const there = await archiveVersion(path)
-    // A run that was killed between giving an archive its name and the note of it left an archive that is whole.
-    if (each.resume && isSame && before.state === 'begun' && there !== null && there !== before.replaces) {
-      const done: ManifestRow = { ...row, ...facts, state: 'done', result: await factsOf(path) }
-      await manifest.note(done)
-      return onRow?.(done)
-    }
-    await manifest.note({ ...row, ...facts, state: 'begun', replaces: there })
+    const report = onProgress && ((progress: CompressProgress) => onProgress(progress, slide))
+    const begun = isSame && before.state === 'begun' ? before : null
+    let end: ManifestRow
     try {
-      await mkdir(dirname(path), { recursive: true })
-      const report = onProgress && ((progress: CompressProgress) => onProgress(progress, slide))
-      const { device, seconds, warnings } = await compressSlide(slide.path, path, {
-        ...each,
-        signal,
-        onProgress: report,
-      })
-      const done: ManifestRow = {
-        ...row,
-        ...facts,
-        state: 'done',
-        device,
-        seconds,
-        warnings,
-        result: await factsOf(path),
-      }
-      await manifest.note(done)
-      onRow?.(done)
+      const options = { ...each, signal, onProgress: report }
+      end = await compressOne(row, path, options, begun, (noted) => manifest.note(noted))
     } catch (error) {
       if (OF_THE_RUN.includes((error as ClericError).code)) throw error
-      const { code = 'ERR_INTERNAL', message = String(error) } = error as Partial<ClericError>
-      const failed: ManifestRow = { ...row, ...facts, state: 'failed', error: { code, message } }
-      await manifest.note(failed)
-      onRow?.(failed)
+      end = failedRow(row, error)
     }
+    await manifest.note(end)
+    onRow?.(end)
   }
   try {
     await atOnce(slides, jobs, work)
@@ -183,59 +152,4 @@ async function atOnce<T>(items: readonly T[], jobs: number, work: (item: T) => P
   }
   await Promise.all(Array.from({ length: jobs }, worker))
   if (failure) throw (failure as { readonly error: unknown }).error
-}
-
-async function slideVersionOf(slide: string): Promise<Pick<SlideVersion, 'sourceBytes' | 'sourceModified'>> {
-  const all = await Promise.all(slideFiles(slide).map((file) => stat(file).catch(() => null)))
-  const [sizes, times] = [all.map((file) => file?.size ?? 0), all.map((file) => file?.mtimeMs ?? 0)]
-  return { sourceBytes: sizes.reduce((sum, size) => sum + size, 0), sourceModified: Math.max(...times) }
-}
-
-function isSameVersion(a: SlideVersion, b: SlideVersion): boolean {
-  return a.sourceBytes === b.sourceBytes && a.sourceModified === b.sourceModified && a.settings === b.settings
-}
-
-function hashOf(settings: object): string {
-  const sorted = Object.entries(settings).sort(([a], [b]) => (a < b ? -1 : 1))
-  return new Sha256().update(Buffer.from(JSON.stringify(sorted.filter(([, value]) => value !== undefined)))).hex()
-}
-
-/** Null if there is no archive. */
-async function archiveVersion(path: string): Promise<string | null> {
-  const stats = await stat(path, { bigint: true }).catch(() => null)
-  return stats && versionOf(stats)
-}
-
-/** Size of a file; 0 if there is none. */
-function sizeOf(path: string): Promise<number> {
-  return stat(path).then(
-    ({ size }) => size,
-    () => 0,
-  )
-}
-
-/** JSON has no infinity. */
-function mapped(psnr: Readonly<Record<string, number>>): Record<string, number | null> {
-  return Object.fromEntries(Object.entries(psnr).map(([name, dB]) => [name, Number.isFinite(dB) ? dB : null]))
-}
-
-/** What is known of an archive without decoding it. */
-async function factsOf(path: string): Promise<ArchiveFacts> {
-  using archive = await openArchive(path)
-  const { bytes, levels, quality, model, checks } = archive
-  const sum = (of: (level: (typeof levels)[number]) => number) => levels.reduce((total, level) => total + of(level), 0)
-  const sha256 = new Sha256()
-  for await (const piece of createReadStream(path)) sha256.update(piece as Buffer)
-  return {
-    bytes,
-    bpp: (8 * bytes) / sum(({ width, height }) => width * height),
-    quality,
-    tiles: sum(({ tiles }) => tiles),
-    blankTiles: sum(({ blankTiles }) => blankTiles),
-    unreadableTiles: sum(({ unreadableTiles }) => unreadableTiles),
-    psnr: checks && (mapped(checks.psnr) as ArchiveFacts['psnr']),
-    codecs: checks?.codecs ?? {},
-    sha256: sha256.hex(),
-    model,
-  }
 }

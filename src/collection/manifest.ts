@@ -97,7 +97,7 @@ export class Manifest {
   /** Writes the table and closes the file. */
   async close(): Promise<void> {
     await this.#handle.close()
-    await writeWhole(join(this.#folder, TABLE_NAME), Buffer.from(table([...this.#rows.values()])))
+    await writeWhole(join(this.#folder, TABLE_NAME), Buffer.from(manifestTable([...this.#rows.values()])))
   }
 }
 
@@ -173,8 +173,8 @@ const COLUMNS: Readonly<Record<string, (row: ManifestRow) => string | number | n
   error: (row) => row.error?.message,
 }
 
-/** As RFC 4180 has it. */
-function table(rows: readonly ManifestRow[]): string {
+/** The table (CSV) of a manifest, as RFC 4180 has it. */
+export function manifestTable(rows: readonly ManifestRow[]): string {
   const lines = [Object.keys(COLUMNS), ...rows.map((row) => Object.values(COLUMNS).map((column) => column(row) ?? ''))]
   return lines.map((line) => `${line.map((value) => cell(String(value))).join(',')}\r\n`).join('')
 }

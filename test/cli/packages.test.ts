@@ -1,8 +1,10 @@
-/** The commands of @cleric/bench: loaded when asked for, and what is said where that package isn't installed. */
+/** The commands of @cleric/bench and @cleric/farm: loaded when asked for, and what is said where that package isn't installed. */
 import test from 'ava'
-import { addBench } from '../../src/cli/bench.js'
 import { Cli } from '../../src/cli/cli.js'
 import { createCli } from '../../src/cli/commands.js'
+import { addPackage } from '../../src/cli/packages.js'
+
+const BENCH = { folder: 'bench', about: 'Measures' }
 
 function output() {
   const written = { stdout: '', stderr: '' }
@@ -14,11 +16,15 @@ function output() {
   return { written, io: { stdout: stream('stdout'), stderr: stream('stderr') } }
 }
 
-test('the commands are those of the package beside this one', async (t) => {
-  const { io, written } = output()
-  t.is(await createCli(io).run(['bench', '--help']), 0)
-  for (const name of ['rd', 'nuclei', 'ablation', 'speed'])
-    t.regex(written.stdout, new RegExp(`\\n  ${name} \\[options\\] `))
+test('the commands are those of the packages beside this one', async (t) => {
+  for (const [group, names] of Object.entries({
+    bench: ['rd', 'nuclei', 'ablation', 'speed'],
+    farm: ['submit', 'work', 'status', 'retry', 'pause', 'resume', 'drain', 'manifest'],
+  })) {
+    const { io, written } = output()
+    t.is(await createCli(io).run([group, '--help']), 0)
+    for (const name of names) t.regex(written.stdout, new RegExp(`\\n  ${name} \\[options\\] `))
+  }
 })
 
 test('the package is loaded once, and only when one of its commands is asked for', async (t) => {
@@ -30,7 +36,7 @@ test('the package is loaded once, and only when one of its commands is asked for
     cli.add('bench greet', 'Greets', (command) => command, greet, 'cleric bench greet')
   }
   const cli = new Cli(io, '1.0.0')
-  addBench(cli, async () => ({ addCommands }))
+  addPackage(cli, BENCH, async () => ({ addCommands }))
   t.is(await cli.run(['--help']), 0)
   t.regex(written.stdout, /\n {2}bench /)
   t.is(loads, 0)
@@ -45,7 +51,7 @@ test('without the package the command says where it comes from', async (t) => {
   const { io, written } = output()
   const cli = new Cli(io, '1.0.0')
   const missing: string = '@cleric/not-installed'
-  addBench(cli, () => import(missing))
+  addPackage(cli, BENCH, () => import(missing))
   t.is(await cli.run(['bench', 'rd']), 1)
   t.regex(
     written.stderr,
@@ -56,7 +62,7 @@ test('without the package the command says where it comes from', async (t) => {
 test('a fault inside the package is not taken for its absence', async (t) => {
   const { io, written } = output()
   const cli = new Cli(io, '1.0.0')
-  addBench(cli, async () => {
+  addPackage(cli, BENCH, async () => {
     throw new SyntaxError('Unexpected token')
   })
   t.is(await cli.run(['bench', 'rd']), 1)

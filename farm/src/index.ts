@@ -1,0 +1,237 @@
+/** The commands `cleric farm ...`: a package of their own, as cleric itself needs neither them nor Redis. */
+import { writeFile } from 'node:fs/promises'
+import {
+  type ArchiveOptionValues,
+  archiveOptions,
+  byteSize,
+  type Cli,
+  type CodecChoice,
+  codecOptions,
+  duration,
+  integerFrom,
+  manifestTable,
+  type Session,
+} from 'cleric/internal'
+import { type Command, InvalidArgumentError } from 'commander'
+import { WorkerMetrics } from './metrics.js'
+import { DEFAULT_REDIS, FarmQueues, type Place } from './queue.js'
+import { type FarmStatus, manifestOf, statusOf } from './status.js'
+import { submit } from './submit.js'
+import { serveMetrics, serveStatus } from './web.js'
+import { work } from './worker.js'
+
+/** Called by cleric's command line. */
+export function addCommands(cli: Cli): void {
+  addSubmit(cli)
+  addWork(cli)
+  addStatus(cli)
+  addManifest(cli)
+  addControls(cli)
+}
+
+function placeOptions(command: Command): Command {
+  return command
+    .option('--redis <url>', 'where Redis is', process.env.CLERIC_REDIS ?? DEFAULT_REDIS)
+    .option('--queue <name>', 'name of the farm', queueName, 'slides')
+}
+
+/** A colon divides the parts of Redis' keys. */
+function queueName(text: string): string {
+  if (!/^[\w.-]{1,100}$/.test(text)) throw new InvalidArgumentError('Expected letters, digits, ".", "_" and "-".')
+  return text
+}
+
+const PORT = integerFrom(0, 65_535)
+
+function addSubmit(cli: Cli): void {
+  type Options = Place &
+    ArchiveOptionValues & { to: string; priority?: number; verifyThenDelete?: boolean; overwrite?: boolean }
+  cli.add<Options>(
+    'farm submit <slide...>',
+    'Queue slides, folders of them, and lists (.txt, a path a line)',
+    (command) =>
+      archiveOptions(placeOptions(command).requiredOption('--to <folder>', 'where the archives go'))
+        .option('--priority <number>', '1 is first; without one, before all that have one', integerFrom(1, 2 ** 20))
+        .option('--verify-then-delete', 'remove each slide once another worker has found its archive whole')
+        .option('--overwrite', 'replace existing archives'),
+    async (_, { to, priority, verifyThenDelete: thenDelete, redis, queue, check, ...options }, ...slides) => {
+      const place = { redis, queue, to, priority, thenDelete }
+      const json = await submit(slides, { ...place, options: { ...options, check: check === false ? 'none' : check } })
+      const known = json.known > 0 ? `; ${json.known} were known already` : ''
+      return { json, text: `${json.queued} slides queued${known}` }
+    },
+    'cleric farm submit /scans --to /archives --quality 60',
+  )
+}
+
+function addWork(cli: Cli): void {
+  type Options = Place & CodecChoice & { concurrency: number; lease: number; metricsPort?: number; metricsHost: string }
+  cli.add<Options>(
+    'farm work',
+    'Work on queued slides until Ctrl-C; as many of these as there are machines and GPUs',
+    (command) =>
+      codecOptions(placeOptions(command))
+        .option('--concurrency <number>', 'slides at a time', integerFrom(1, 64), 1)
+        .option(
+          '--lease <seconds>',
+          "after so long, a slide of a worker that is gone is another's",
+          integerFrom(1, 3600),
+          30,
+        )
+        .option('--metrics-port <port>', 'serve figures for Prometheus there, at /metrics', PORT)
+        .option('--metrics-host <address>', 'on which address', '127.0.0.1'),
+    async (session, { metricsPort, metricsHost, lease, model, device, adapter, ...options }) => {
+      await using queues = await FarmQueues.open(options)
+      const metrics = new WorkerMetrics(() => queues.slides.getJobCounts())
+      const server =
+        metricsPort === undefined ? null : await serveMetrics(metrics, { port: metricsPort, host: metricsHost })
+      let [done, failed] = [0, 0]
+      try {
+        await work({
+          ...options,
+          ...session.codec({ model, device, adapter }),
+          leaseMs: 1000 * lease,
+          signal: session.signal,
+          onEvent: (event) => {
+            metrics.note(event)
+            if (event.kind === 'done') done++
+            if (event.kind === 'failed' && event.isLast) failed++
+            session.warn(lineOf(event))
+          },
+        })
+      } finally {
+        await server?.close()
+      }
+      return { json: { done, failed }, text: `${done} slides done, ${failed} failed` }
+    },
+    'cleric farm work --redis redis://queue.lab:6379 --device webgpu',
+  )
+}
+
+/** A line of a worker's log. */
+function lineOf(event: Parameters<Parameters<typeof work>[0]['onEvent']>[0]): string {
+  switch (event.kind) {
+    case 'begun':
+      return `begun ${event.source}`
+    case 'returned':
+      return `given back ${event.source}`
+    case 'done': {
+      const { sourceBytes, result } = event.row
+      return `done ${event.source}: ${byteSize(sourceBytes)} to ${byteSize(result?.bytes ?? 0)}`
+    }
+    case 'failed':
+      return `${event.isLast ? 'failed' : 'failed, to be tried again,'} ${event.source}: ${event.row.error?.message}`
+    case 'deleted':
+      return `removed ${event.source}, validated by ${event.result.validatedBy}`
+    case 'trouble':
+      return event.message
+  }
+}
+
+function addStatus(cli: Cli): void {
+  cli.add<Place & { port?: number; host: string }>(
+    'farm status',
+    'How far the farm is; with --port, as a page that keeps itself up to date',
+    (command) =>
+      placeOptions(command)
+        .option('--port <port>', 'serve a page there, until Ctrl-C', PORT)
+        .option('--host <address>', 'on which address', '127.0.0.1'),
+    async (session, { port, host, ...place }) => {
+      if (port !== undefined) return serve(session, place, { port, host })
+      await using queues = await FarmQueues.open(place)
+      const json = await statusOf(queues)
+      return { json, text: textOf(json) }
+    },
+    'cleric farm status',
+  )
+}
+
+async function serve(session: Session, place: Place, listening: { port: number; host: string }): Promise<null> {
+  const server = await serveStatus(place, listening)
+  try {
+    const url = server.listeningOrigin
+    session.announce({ url }, url)
+    await new Promise<void>((resolve) => {
+      if (session.signal.aborted) resolve()
+      session.signal.addEventListener('abort', () => resolve(), { once: true })
+    })
+  } finally {
+    await server.close()
+  }
+  return null
+}
+
+function textOf(status: FarmStatus): string {
+  const { counts, isPaused, workers, active, failures, sourceBytes, bytes, throughput, secondsLeft, deletions } = status
+  const { waiting, delayed, done, failed } = counts
+  const pace = throughput === null ? [] : [`${byteSize(throughput)} of slides a second`]
+  const left = secondsLeft ? [`about ${duration(secondsLeft)} left`] : []
+  const removed = deletions.done + deletions.waiting + deletions.failed > 0
+  return [
+    `${done} done, ${counts.active} at work, ${waiting} waiting, ${delayed} to be tried again, ${failed} failed${isPaused ? '; paused' : ''}`,
+    [`${byteSize(sourceBytes)} became ${byteSize(bytes)}`, ...pace, ...left].join(', '),
+    `${workers.length} workers`,
+    ...(removed
+      ? [
+          `slides removed: ${deletions.done}, ${deletions.waiting} to be validated, ${deletions.failed} kept after a failure`,
+        ]
+      : []),
+    ...active.map(
+      ({ source, progress, worker }) => `  ${(100 * progress).toFixed(0).padStart(3)} % ${source} (${worker ?? '?'})`,
+    ),
+    ...failures.map(({ source, attempts, reason }) => `  failed after ${attempts} tries: ${source}: ${reason}`),
+  ].join('\n')
+}
+
+function addManifest(cli: Cli): void {
+  cli.add<Place & { output: string }>(
+    'farm manifest',
+    'Write what became of each slide: a table (.csv) or JSON lines',
+    (command) => placeOptions(command).requiredOption('-o, --output <file>', 'file to write, .csv or .jsonl'),
+    async (_, { output, ...place }) => {
+      if (!/\.(csv|jsonl)$/i.test(output)) throw new InvalidArgumentError('Expected a file .csv or .jsonl.')
+      await using queues = await FarmQueues.open(place)
+      const rows = await manifestOf(queues)
+      const lines = () => rows.map((row) => `${JSON.stringify(row)}\n`).join('')
+      await writeFile(output, /\.csv$/i.test(output) ? manifestTable(rows) : lines())
+      return { json: { output, slides: rows.length }, text: `${output}: ${rows.length} slides` }
+    },
+    'cleric farm manifest -o slides.csv',
+  )
+}
+
+/** Commands without options of their own. */
+function addControls(cli: Cli): void {
+  const control = (name: string, about: string, act: (queues: FarmQueues, session: Session) => Promise<string>) =>
+    cli.add<Place>(
+      `farm ${name}`,
+      about,
+      placeOptions,
+      async (session, place) => {
+        await using queues = await FarmQueues.open(place)
+        const text = await act(queues, session)
+        const { counts, isPaused } = await statusOf(queues)
+        return { json: { ...counts, isPaused }, text }
+      },
+      `cleric farm ${name}`,
+    )
+  control('retry', 'Queue the slides that failed once more', async ({ slides }) => {
+    const failed = await slides.getFailedCount()
+    await slides.retryJobs({ state: 'failed', count: Number.MAX_SAFE_INTEGER })
+    return `${failed} slides queued once more`
+  })
+  control('pause', 'Begin no further slide; those at work are finished', async ({ slides }) => {
+    await slides.pause()
+    return 'Paused; cleric farm resume goes on'
+  })
+  control('resume', 'Go on after pause or drain', async ({ slides }) => {
+    await slides.resume()
+    return 'Going on'
+  })
+  control('drain', 'Begin no further slide, and wait until none is at work', async ({ slides }, { signal }) => {
+    await slides.pause()
+    while (!signal.aborted && (await slides.getActiveCount()) > 0)
+      await new Promise((resolve) => setTimeout(resolve, 500))
+    return 'Paused, and no slide is at work; cleric farm resume goes on'
+  })
+}

@@ -1,0 +1,146 @@
+/** The farm's queue in Redis: one job a slide, known by the path of its archive. */
+import { createHash } from 'node:crypto'
+import { type JobsOptions, Queue } from 'bullmq'
+import { ClericError } from 'cleric'
+import type { ManifestRow } from 'cleric/internal'
+import { Redis } from 'ioredis'
+
+export const DEFAULT_REDIS = 'redis://127.0.0.1:6379'
+/** What the farm's keys in Redis begin with. */
+export const PREFIX = 'cleric'
+
+/** Where the queue is. */
+export interface Place {
+  /** redis:// or rediss:// URL, or unix:// path; with user, password and database where need be. */
+  readonly redis: string
+  /** Name of the queue; farms of different names don't see each other. */
+  readonly queue: string
+}
+
+/** The options of `compressSlide` that a job carries. */
+export interface JobOptions {
+  readonly quality?: number
+  readonly targetBpp?: number
+  readonly levels?: 'all' | readonly number[]
+  readonly tile?: number
+  readonly background?: 'keep' | 'white' | 'auto'
+  readonly label?: boolean
+  readonly macro?: boolean
+  readonly layout?: 'compat' | 'strict'
+  readonly onBadTile?: 'fail' | 'background'
+  readonly check?: 'sample' | 'full' | 'none'
+  readonly minPsnr?: number
+  readonly lossless?: boolean
+  readonly overwrite?: boolean
+}
+
+/** A slide to compress. Paths are absolute, and the same on every machine of the farm. */
+export interface SlideJob {
+  readonly source: string
+  readonly archive: string
+  readonly options: JobOptions
+  /** What the last try noted before it began. */
+  readonly begun: ManifestRow | null
+  /** Whether the slide is removed once its archive was validated by another worker. */
+  readonly thenDelete: boolean
+}
+
+export type SlideQueue = Queue<SlideJob, ManifestRow, 'slide'>
+
+/** An archive to validate, and the slide to remove afterwards. */
+export interface DeletionJob {
+  readonly row: ManifestRow
+  /** Worker that made the archive: another one validates it. */
+  readonly madeBy: string
+}
+
+export type DeletionQueue = Queue<DeletionJob, DeletionResult, 'deletion'>
+
+/** What a validation before a deletion found, for the ledger. */
+export interface DeletionResult {
+  readonly source: string
+  readonly sourceBytes: number
+  readonly archive: string
+  readonly sha256: string
+  readonly madeBy: string
+  readonly validatedBy: string
+  /** ISO 8601. */
+  readonly deleted: string
+}
+
+/** Tries that a slide has; the time between them doubles. */
+const TRIES = 3
+export const BACKOFF_MS = 5_000
+
+export const JOB_OPTIONS = {
+  attempts: TRIES,
+  backoff: { type: 'exponential', delay: BACKOFF_MS },
+  removeOnComplete: false,
+  removeOnFail: false,
+} as const satisfies JobsOptions
+
+/** A connection of a command, which fails where there is no Redis instead of waiting for it. */
+export function connect(redis: string): Redis {
+  const options = { maxRetriesPerRequest: 1, retryStrategy: () => null, lazyConnect: true }
+  const client = redis.startsWith('unix://')
+    ? new Redis(redis.slice('unix://'.length), options)
+    : new Redis(redis, options)
+  // Each command that fails says why; without a listener the same would end the process.
+  client.on('error', () => {})
+  return client
+}
+
+/** A connection of a worker, which waits for a Redis that is away for a while. */
+export function connectForEver(redis: string): Redis {
+  const options = { maxRetriesPerRequest: null, retryStrategy: (tries: number) => Math.min(200 * tries, 5_000) }
+  return redis.startsWith('unix://') ? new Redis(redis.slice('unix://'.length), options) : new Redis(redis, options)
+}
+
+/** The id of a slide's job: the same slide is never queued twice for one archive. */
+export function jobId(archive: string): string {
+  return createHash('sha256').update(archive).digest('hex')
+}
+
+/** Both queues of a farm, closed with it. */
+export class FarmQueues implements AsyncDisposable {
+  readonly slides: SlideQueue
+  readonly deletions: DeletionQueue
+  readonly #client: Redis
+
+  private constructor(client: Redis, name: string) {
+    this.#client = client
+    const options = { connection: client, prefix: PREFIX }
+    this.slides = new Queue(name, options)
+    this.deletions = new Queue(deletionsOf(name), options)
+    for (const queue of [this.slides, this.deletions]) queue.on('error', () => {})
+  }
+
+  /** @throws ClericError ERR_NETWORK if there is no Redis */
+  static async open({ redis, queue }: Place): Promise<FarmQueues> {
+    const client = connect(redis)
+    try {
+      await client.connect()
+      return new FarmQueues(client, queue)
+    } catch (cause) {
+      client.disconnect()
+      throw noRedis(redis, cause as Error)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.slides.close(), this.deletions.close()])
+    this.#client.disconnect()
+  }
+}
+
+/** Name of the queue of deletions that belongs to a queue of slides. */
+export function deletionsOf(queue: string): string {
+  return `${queue}-deletions`
+}
+
+function noRedis(redis: string, cause: Error): ClericError {
+  // An address may hold a password.
+  const shown = redis.replace(/\/\/[^@/]*@/, '//')
+  const message = `No Redis answers at ${shown} (${cause.message}); start one, or give its address with --redis`
+  return new ClericError('ERR_NETWORK', message, { cause })
+}

@@ -1,0 +1,149 @@
+/** How far a farm is. */
+
+import type { JobState } from 'bullmq'
+import type { ManifestRow } from 'cleric/internal'
+import type { FarmQueues } from './queue.js'
+
+/** A slide at work. */
+export interface ActiveSlide {
+  readonly source: string
+  /** 0 to 1, a few seconds old. */
+  readonly progress: number
+  readonly worker: string | null
+  /** Seconds since this try began. */
+  readonly seconds: number
+  /** 1 for the first. */
+  readonly attempt: number
+}
+
+export interface FailedSlide {
+  readonly source: string
+  readonly attempts: number
+  readonly reason: string
+}
+
+export interface FarmStatus {
+  readonly isPaused: boolean
+  readonly counts: {
+    readonly waiting: number
+    readonly active: number
+    /** To be tried again in a while. */
+    readonly delayed: number
+    readonly done: number
+    readonly failed: number
+  }
+  readonly workers: readonly string[]
+  readonly active: readonly ActiveSlide[]
+  /** The latest, at most 100. */
+  readonly failures: readonly FailedSlide[]
+  /** Of the slides that are done. */
+  readonly sourceBytes: number
+  readonly bytes: number
+  /** Source bytes a second, over the last ten minutes in which slides were finished; null before two were. */
+  readonly throughput: number | null
+  /** Slides a second, likewise. */
+  readonly slidesPerSecond: number | null
+  readonly secondsLeft: number | null
+  /** Slides that were removed after their archives were validated, and those that wait for it. */
+  readonly deletions: { readonly done: number; readonly waiting: number; readonly failed: number }
+}
+
+const PAGE = 1000
+const WINDOW_MS = 600_000
+const MOST_FAILURES = 100
+
+/** Of all jobs in these states, a page at a time. */
+async function* jobsIn(queues: FarmQueues, states: JobState[]) {
+  for (let from = 0; ; from += PAGE) {
+    const jobs = await queues.slides.getJobs(states, from, from + PAGE - 1, true)
+    yield* jobs
+    if (jobs.length < PAGE) return
+  }
+}
+
+export async function statusOf(queues: FarmQueues): Promise<FarmStatus> {
+  const { slides, deletions } = queues
+  const [counts, isPaused, workers, active, failed, removals] = await Promise.all([
+    slides.getJobCounts('waiting', 'prioritized', 'active', 'delayed', 'completed', 'failed'),
+    slides.isPaused(),
+    slides.getWorkers(),
+    slides.getActive(),
+    slides.getFailed(0, MOST_FAILURES - 1),
+    deletions.getJobCounts('waiting', 'active', 'delayed', 'completed', 'failed'),
+  ])
+  const of = (name: string) => counts[name] ?? 0
+  let [sourceBytes, bytes] = [0, 0]
+  const finished: { readonly at: number; readonly bytes: number }[] = []
+  for await (const { returnvalue, finishedOn = 0 } of jobsIn(queues, ['completed'])) {
+    sourceBytes += returnvalue.sourceBytes
+    bytes += returnvalue.result?.bytes ?? 0
+    finished.push({ at: finishedOn, bytes: returnvalue.sourceBytes })
+  }
+  const pace = paceOf(finished)
+  const left = of('waiting') + of('prioritized') + of('active') + of('delayed')
+  return {
+    isPaused,
+    counts: {
+      waiting: of('waiting') + of('prioritized'),
+      active: of('active'),
+      delayed: of('delayed'),
+      done: of('completed'),
+      failed: of('failed'),
+    },
+    workers: workers.map(({ name }) => (name as string).replace(/^.*:w:/, '')),
+    active: active.map(({ data, progress, processedBy = null, processedOn = 0, attemptsMade }) => ({
+      source: data.source,
+      progress: typeof progress === 'number' ? progress : 0,
+      worker: processedBy,
+      seconds: Math.max(0, Date.now() - processedOn) / 1000,
+      attempt: attemptsMade + 1,
+    })),
+    failures: failed.map(({ data, attemptsMade, failedReason }) => ({
+      source: data.source,
+      attempts: attemptsMade,
+      reason: failedReason,
+    })),
+    sourceBytes,
+    bytes,
+    throughput: pace?.bytes ?? null,
+    slidesPerSecond: pace?.slides ?? null,
+    secondsLeft: pace && left > 0 ? left / pace.slides : left === 0 ? 0 : null,
+    deletions: {
+      done: removals.completed ?? 0,
+      waiting: (removals.waiting ?? 0) + (removals.active ?? 0) + (removals.delayed ?? 0),
+      failed: removals.failed ?? 0,
+    },
+  }
+}
+
+/** Slides and source bytes a second, between the first and the last slide of the last ten minutes of work. */
+function paceOf(finished: { readonly at: number; readonly bytes: number }[]) {
+  const last = finished.reduce((most, { at }) => Math.max(most, at), 0)
+  const recent = finished.filter(({ at }) => at > last - WINDOW_MS).sort((a, b) => a.at - b.at)
+  const [first, ...others] = recent
+  const seconds = first === undefined ? 0 : (last - first.at) / 1000
+  if (others.length === 0 || seconds <= 0) return null
+  return { slides: others.length / seconds, bytes: others.reduce((sum, slide) => sum + slide.bytes, 0) / seconds }
+}
+
+/** What became of every slide of the farm, in the order in which they were queued; those not begun are left out. */
+export async function manifestOf(queues: FarmQueues): Promise<ManifestRow[]> {
+  const rows: ManifestRow[] = []
+  for await (const { data, returnvalue, failedReason } of jobsIn(queues, [
+    'completed',
+    'failed',
+    'active',
+    'delayed',
+    'waiting',
+  ])) {
+    if (returnvalue) rows.push(returnvalue)
+    else if (data.begun) {
+      const [, code = 'ERR_INTERNAL', message = failedReason] =
+        /^(ERR_\w+|E[A-Z]+): (.*)$/s.exec(failedReason ?? '') ?? []
+      rows.push(
+        failedReason ? { ...data.begun, state: 'failed', error: { code, message: message as string } } : data.begun,
+      )
+    }
+  }
+  return rows
+}
