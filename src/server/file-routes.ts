@@ -1,12 +1,12 @@
 /** Files as they are: archives, in ranges, for readers that decode them themselves; and the model that they need. */
-import { basename, dirname } from 'node:path'
+import { parse } from 'node:path'
 import { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fresh from 'fresh'
 import parseRange from 'range-parser'
 import type { Archive } from '../archive/archive.js'
-import { DEFAULT_MODEL_FILE, modelBytes } from '../model/model-bytes.js'
+import { DEFAULT_MODEL_FILE, modelBytes, modelPath } from '../model/model-bytes.js'
 import { readSafetensors } from '../model/safetensors.js'
 import { ASK_AGAIN } from './answers.js'
 import type { Lease, Library } from './library.js'
@@ -15,8 +15,7 @@ import { missing, Refusal } from './refusal.js'
 /** Bytes of an archive that are in memory at a time, for each client. */
 const CHUNK = 2 ** 18
 
-/** @param model path of the model that the server decodes with; undefined for that which ships */
-export function serveFiles(server: FastifyInstance, library: Library, model: string | undefined): void {
+export function serveFiles(server: FastifyInstance, library: Library, model: ModelFile): void {
   server.get<{ Params: { '*': string } }>('/files/*', { compress: false }, async (request, reply) => {
     const lease = await library.lease(request.params['*'])
     const archive = lease?.slide.archive
@@ -48,18 +47,35 @@ export function serveFiles(server: FastifyInstance, library: Library, model: str
     }
   })
 
-  const file = model ?? fileURLToPath(DEFAULT_MODEL_FILE)
-  let hash: Promise<string | undefined> | null = null
   server.get<{ Params: { name: string } }>('/models/:name', { compress: false }, async (request, reply) => {
-    hash ??= modelBytes(file).then((bytes) => readSafetensors(bytes).metadata.hash)
-    // A failure is not kept: the file may be there the next time.
-    const held = await hash.catch((error: unknown) => {
-      hash = null
-      throw error
-    })
-    if (request.params.name !== `${held}.safetensors`) throw missing('The server has no such model')
-    return reply.sendFile(basename(file), dirname(file), { cacheControl: true, maxAge: '1y', immutable: true })
+    if (request.params.name !== `${await model.hash()}.safetensors`) throw missing('The server has no such model')
+    const { dir, base } = parse(model.file)
+    return reply.sendFile(base, dir, { cacheControl: true, maxAge: '1y', immutable: true })
   })
+}
+
+/** The model that the server decodes with, as a file. */
+export class ModelFile {
+  readonly file: string
+  #hash: Promise<string | null> | null = null
+
+  /** @param model its path or name; default: the model that ships */
+  constructor(model: string | undefined) {
+    this.file = model === undefined ? fileURLToPath(DEFAULT_MODEL_FILE) : modelPath(model)
+  }
+
+  /** By which archives name it; null if it can't be read. */
+  hash(): Promise<string | null> {
+    this.#hash ??= modelBytes(this.file).then(
+      (bytes) => readSafetensors(bytes).metadata.hash ?? null,
+      () => {
+        // The file may be there the next time.
+        this.#hash = null
+        return null
+      },
+    )
+    return this.#hash
+  }
 }
 
 /**

@@ -6,7 +6,7 @@ import type { PayloadCodec } from '../codec/codec.js'
 import { TileCache } from '../image/tile-cache.js'
 import { ICC_MODES, type IccMode } from '../slide/colour.js'
 import { answerErrors, failureOf } from './answers.js'
-import { serveFiles } from './file-routes.js'
+import { ModelFile, serveFiles } from './file-routes.js'
 import { guard } from './guards.js'
 import { Library } from './library.js'
 import { servePage } from './page.js'
@@ -101,7 +101,8 @@ export async function createViewerServer(path: string, options: ServerOptions = 
   answerErrors(server, library.hiddenPaths, report)
   await guard(server, { allowHosts, cors, token })
   await servePage(server)
-  serveSlides(server, library, icc)
-  serveFiles(server, library, choice.model)
+  const model = new ModelFile(choice.model)
+  serveSlides(server, library, icc, model)
+  serveFiles(server, library, model)
   return server
 }

@@ -7,6 +7,7 @@ import { fromImage } from '../image/sharp.js'
 import { ICC_MODES, type IccMode } from '../slide/colour.js'
 import { ASK_AGAIN, isKnown, queryOf, sendPicture, untilLeft } from './answers.js'
 import { describeDeepZoom } from './deep-zoom.js'
+import type { ModelFile } from './file-routes.js'
 import type { Library } from './library.js'
 import { badRequest, missing } from './refusal.js'
 import type { ServedSlide } from './served-slide.js'
@@ -18,7 +19,7 @@ interface Named {
 
 const THUMBNAIL = { least: 16, usual: 256, most: 1024 } as const
 
-export function serveSlides(server: FastifyInstance, library: Library, usualIcc: IccMode): void {
+export function serveSlides(server: FastifyInstance, library: Library, usualIcc: IccMode, model: ModelFile): void {
   server.get('/slides', async (_request, reply) => {
     reply.header('cache-control', ASK_AGAIN)
     return library.list()
@@ -30,7 +31,11 @@ export function serveSlides(server: FastifyInstance, library: Library, usualIcc:
     const facts = await library.visit(name, factsOf)
     if (!facts) throw missing()
     reply.header('cache-control', ASK_AGAIN)
-    return { ...facts, source: facts.kind === 'archive' ? await library.sourceOf(name) : null }
+    const hash = facts.model?.hash
+    const isHeld = hash !== undefined && hash === (await model.hash())
+    // What a page that decodes by itself fetches, so that it needn't try.
+    const modelFile = isHeld ? `models/${hash}.safetensors` : null
+    return { ...facts, modelFile, source: facts.kind === 'archive' ? await library.sourceOf(name) : null }
   })
 
   // NAME.dzi describes, NAME_files/LEVEL/COLUMN_ROW.jpeg are the tiles.
