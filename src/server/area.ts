@@ -18,9 +18,12 @@ const TOLERANCE = 1.01
 /** Tiles that are made at a time for one picture. */
 const AT_ONCE = 4
 
-/** Number of the pyramid's level that has as many pixels as the picture, or somewhat more, but less than four times. */
+/**
+ * Number of the pyramid's level that has as many pixels as the picture, or somewhat more, but less than four times: also
+ * of a picture that is squeezed to a line.
+ */
 function levelFor(full: Size, area: Area, size: Size): number {
-  const scale = Math.min(area.width / size.width, area.height / size.height)
+  const scale = Math.sqrt(((area.width / size.width) * area.height) / size.height)
   const top = maxLevel(full)
   return Math.min(top, Math.max(0, top - Math.floor(Math.log2(scale * TOLERANCE))))
 }

@@ -8,6 +8,7 @@ import { ICC_MODES, type IccMode } from '../slide/colour.js'
 import { answerErrors, failureOf } from './answers.js'
 import { ModelFile, serveFiles } from './file-routes.js'
 import { guard } from './guards.js'
+import { serveIiif } from './iiif-routes.js'
 import { Library } from './library.js'
 import { servePage } from './page.js'
 import { serveSlides } from './slide-routes.js'
@@ -86,6 +87,8 @@ export async function createViewerServer(path: string, options: ServerOptions = 
   const library = await Library.open(path, { ...choice, cache: new TileCache(cacheBytes) })
   const server = Fastify({
     forceCloseConnections: true,
+    // A proxy on this machine tells under which name and protocol it is reached.
+    trustProxy: 'loopback',
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_TIMEOUT,
     http: { headersTimeout: REQUEST_TIMEOUT, connectionsCheckingInterval: TIMEOUT_CHECKS },
@@ -104,5 +107,6 @@ export async function createViewerServer(path: string, options: ServerOptions = 
   const model = new ModelFile(choice.model)
   serveSlides(server, library, icc, model)
   serveFiles(server, library, model)
+  serveIiif(server, library, icc)
   return server
 }
