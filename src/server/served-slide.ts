@@ -130,7 +130,8 @@ export class ServedSlide {
     const { image, holes } = await drawn
     for (const hole of holes) {
       const key = `${hole.level}/${hole.column}/${hole.row}`
-      if (this.#holes.size < MAX_HOLES) this.#holes.set(key, hole)
+      if (this.#holes.size >= MAX_HOLES) break
+      this.#holes.set(key, { ...hole, reason: hole.reason.replaceAll(this.slide.path, this.name) })
     }
     await this.#mustBeSame()
     return { body: await encode(image), holes }
