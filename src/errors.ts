@@ -109,6 +109,16 @@ export class AbortedError extends ClericError {
   }
 }
 
+/**
+ * What a message says of a file, without the name in front, as another message names it already: of "NAME: why", "NAME
+ * can't be decoded" or "Can't read slide NAME: why".
+ */
+export function withoutName(message: string, name: string): string {
+  const at = message.indexOf(name)
+  const isInFront = /^(Can't (open|read) slide )?$/.test(message.slice(0, Math.max(0, at)))
+  return at >= 0 && isInFront ? message.slice(at + name.length).replace(/^:? /, '') : message
+}
+
 /** The error of a code that came from elsewhere, such as a worker, of the class that the code belongs to. */
 export function errorOfCode(code: ErrorCode, message: string, options?: ErrorOptions): ClericError {
   const has = (codes: readonly string[]) => codes.includes(code)

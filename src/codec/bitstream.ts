@@ -14,6 +14,7 @@
  *     "CLRT", u8 version (1), u8 255 - version, u16 width, u16 height, f32 quality, u8[8] first bytes of the model's hash
  *     u32 CRC-32C of the bytes before it: another size or quality would give another picture from the same symbols
  */
+import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
 import { crc32c } from '../entropy/crc32c.js'
 import { CorruptDataError, UnsupportedError } from '../errors.js'
 
@@ -116,7 +117,7 @@ export function writeTile(head: TileHead, payload: Uint8Array): Uint8Array {
   view.setUint16(6, head.width, true)
   view.setUint16(8, head.height, true)
   view.setFloat32(10, head.quality, true)
-  bytes.set(hexBytes(head.modelId), 14)
+  bytes.set(hexToBytes(head.modelId), 14)
   view.setUint32(TILE_CRC_AT, crc32c(bytes.subarray(0, TILE_CRC_AT)), true)
   bytes.set(payload, TILE_HEAD_BYTES)
   return bytes
@@ -135,19 +136,11 @@ export function readTile(bytes: Uint8Array): { head: TileHead; payload: Uint8Arr
     width: view.getUint16(6, true),
     height: view.getUint16(8, true),
     quality: view.getFloat32(10, true),
-    modelId: hexOf(bytes.subarray(14, 14 + MODEL_ID_BYTES)),
+    modelId: bytesToHex(bytes.subarray(14, 14 + MODEL_ID_BYTES)),
   }
   if (head.width < 1 || head.height < 1 || head.width > MAX_TILE_SIDE || head.height > MAX_TILE_SIDE) {
     throw corruptTile(`${head.width} x ${head.height} pixels`)
   }
   if (!(head.quality >= 0 && head.quality <= 100)) throw corruptTile(`quality ${head.quality}`)
   return { head, payload: bytes.subarray(TILE_HEAD_BYTES) }
-}
-
-function hexOf(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
-}
-
-function hexBytes(digits: string): Uint8Array {
-  return Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))
 }

@@ -7,7 +7,7 @@ import type { Loan } from '../codec/default-codec.js'
 import { LinkedAbort } from '../concurrency/abort.js'
 import { inOrder } from '../concurrency/in-order.js'
 import { crc32c } from '../entropy/crc32c.js'
-import { SlideError, throwIfAborted } from '../errors.js'
+import { SlideError, throwIfAborted, withoutName } from '../errors.js'
 import { type Colour, fill } from '../image/draw.js'
 import type { Image, Size } from '../image/image.js'
 import { JPEG } from '../image/jpeg.js'
@@ -275,7 +275,8 @@ export class CompressionRun {
   #refuseNothing(): void {
     if (this.unreadable.filter(({ isPartial }) => !isPartial).length < this.plan.totalTiles) return
     const { path } = this.#reader.slide
-    throw new SlideError('ERR_OPENSLIDE_READ', `${path}: no tile can be read; the first: ${this.unreadable[0]?.reason}`)
+    const first = withoutName(this.unreadable[0]?.reason ?? '', path)
+    throw new SlideError('ERR_OPENSLIDE_READ', `${path}: no tile can be read; the first: ${first}`)
   }
 
   #report(writer: ArchiveWriter): void {

@@ -1,5 +1,5 @@
 /** Reads the pixels of the slide that is being compressed, and decides what becomes of places that can't be read. */
-import { SlideError } from '../errors.js'
+import { SlideError, withoutName } from '../errors.js'
 import { fill, paste } from '../image/draw.js'
 import type { Image, Size } from '../image/image.js'
 import { type Level, levelRegion, type SlideSource } from '../slide/source.js'
@@ -61,7 +61,10 @@ export class SlideReader {
     } catch (error) {
       if (!(error instanceof SlideError)) throw error
       const place = `level ${level}, ${width} x ${height} pixels from ${region.x}, ${region.y} (of level 0)`
-      throw new SlideError(error.code, `${this.slide.path}: ${place} can't be read: ${error.message}`, { cause: error })
+      const { path } = this.slide
+      throw new SlideError(error.code, `${path}: ${place} can't be read: ${withoutName(error.message, path)}`, {
+        cause: error,
+      })
     }
   }
 

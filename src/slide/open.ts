@@ -1,7 +1,7 @@
 /** Opens slides: finds out what a file is, and which reader reads it right. */
 import { existsSync } from 'node:fs'
 import { checkOneOf, checkOptions, checkSignal, checkString, type OptionChecks } from '../arguments.js'
-import { ClericError, type ErrorCode, SlideError, throwIfAborted } from '../errors.js'
+import { ClericError, type ErrorCode, SlideError, throwIfAborted, withoutName } from '../errors.js'
 import { isAddress } from '../files/byte-source.js'
 import { firstBytes } from '../files/local-file.js'
 import { isTiff } from '../tiff/file.js'
@@ -148,7 +148,7 @@ function refusedBy(path: string, vendor: Vendor, refused: ClericError, tiff: Ope
   if (refused.code === 'ERR_OPENSLIDE_MISSING' || refused.code === 'ERR_ADDON_MISSING') return refused
   if (!(refused instanceof SlideError)) return refused
   const fault = tiff?.file.fault ? `; ${tiff.file.fault}` : ''
-  const reason = refused.message.replace(`Can't open slide ${path}: `, '')
+  const reason = withoutName(refused.message, path)
   const message = `${path} is a slide of ${vendor.name} by ${vendor.by}, which OpenSlide can't open: ${reason}${fault}`
   return new SlideError(refused.code, message, { cause: refused })
 }

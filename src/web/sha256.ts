@@ -3,6 +3,7 @@
  * all bytes at once: a copy of a whole model.
  */
 import { sha256 } from '@noble/hashes/sha2.js'
+import { bytesToHex } from '@noble/hashes/utils.js'
 
 export class Sha256 {
   readonly #hash = sha256.create()
@@ -17,6 +18,6 @@ export class Sha256 {
   }
 
   hex(): string {
-    return Array.from(this.bytes(), (byte) => byte.toString(16).padStart(2, '0')).join('')
+    return bytesToHex(this.bytes())
   }
 }

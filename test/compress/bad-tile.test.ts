@@ -45,10 +45,11 @@ for (const [name, tags] of [
     const drawn = { ...image, tags: [...(image.tags ?? []), ...tags] }
     writeFileSync(at(`sound-${name}`), await drawTiff([drawn]))
     writeFileSync(at(name), await drawTiff([{ ...drawn, damage }]))
-    await t.throwsAsync(compressSlide(at(name), at('failed.cleric.tif'), { codec, tile: 256 }), {
+    const failure = await t.throwsAsync(compressSlide(at(name), at('failed.cleric.tif'), { codec, tile: 256 }), {
       message:
         /level 0, \d+ x \d+ pixels from 0, 0 .*can't be read.*(tile 1, 1|OpenSlide|JPEG).*--on-bad-tile background/,
     })
+    t.is(failure.message.split(at(name)).length, 2, 'the slide is named once')
     const path = at(`${name}.cleric.tif`)
     const options = { codec, tile: 256, background: 'keep', onBadTile: 'background' } as const
     const { unreadableTiles } = await compressSlide(at(name), path, options)

@@ -61,6 +61,7 @@ def test_a_step_on_the_device_is_a_step_by_processes(images, tmp_path, monkeypat
     by_processes = trainer(images, tmp_path, "--float32")
     run, device = on_device(images, tmp_path)
     before = device.flat.w.clone()
+    start = {name: average.clone() for name, average in by_processes.optimiser.average.items()}
     draws = [(images.batch(np.random.default_rng(n), 2, 64), torch.tensor([0.5, 6.0]), 17 + n) for n in range(3)]
     for n, (x, q, seed) in enumerate(draws):
         # Where the trainer by processes draws its batch, and its noise's seed.
@@ -78,8 +79,10 @@ def test_a_step_on_the_device_is_a_step_by_processes(images, tmp_path, monkeypat
     apart = torch.cat([(p - q).detach().flatten() for p, q in zip(run.model.parameters(), by_processes.model.parameters())])
     # Adam magnifies roundings where a gradient is next to nothing: the moves are compared as a whole.
     assert moved.norm() > 0 and apart.norm() < 0.02 * moved.norm()
-    for name, average in by_processes.optimiser.average.items():
-        assert gap(run.optimiser.average[name], average) < 1e-3 or (run.optimiser.average[name] - average).abs().max() < 1e-5
+    averages, expected = run.optimiser.average, by_processes.optimiser.average
+    apart = torch.cat([(averages[name] - average).flatten() for name, average in expected.items()])
+    moved = torch.cat([(average - start[name]).flatten() for name, average in expected.items()])
+    assert moved.norm() > 0 and apart.norm() < 0.02 * moved.norm()
     device.flat.report()
     assert run.optimiser.count == by_processes.optimiser.count == 3
 
@@ -106,10 +109,12 @@ def test_a_flat_update_is_an_update_and_skips_what_is_not_finite():
     assert float(flat.skipped) == 1
     flat.report()
     assert taken.count == plain.count == 3
+    # Three steps may cancel: each is of about the rate, and moves the mean of gradients by a tenth of them.
+    steps, gradients = 3e-3, 0.01
     for name, p in plain.parameters.items():
-        assert gap(taken.parameters[name].detach(), p.detach()) < 1e-5 or (taken.parameters[name] - p).abs().max() < 1e-7
-        for mine, its in ((taken.m, plain.m), (taken.v, plain.v), (taken.average, plain.average)):
-            assert gap(mine[name], its[name]) < 1e-5 or (mine[name] - its[name]).abs().max() < 1e-7
+        assert gap(taken.parameters[name], p, beside=steps) < 1e-5
+        for mine, its, beside in ((taken.m, plain.m, gradients), (taken.v, plain.v, 0), (taken.average, plain.average, steps)):
+            assert gap(mine[name], its[name], beside) < 1e-5
 
 
 def numbers(count, **fixed):
