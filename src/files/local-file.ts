@@ -26,6 +26,14 @@ export function openFile(source: string | URL): Promise<FileBytes> {
   return FileBytes.open(typeof source === 'string' ? source : fileURLToPath(source))
 }
 
+/**
+ * Files that were opened and never closed are closed when nothing can read them any more. Node.js would do that too, but
+ * with a warning about a descriptor, which says nothing to whoever forgot to close a slide.
+ */
+const forgotten = new FinalizationRegistry<FileHandle>((handle) => {
+  handle.close().catch(() => {})
+})
+
 class FileBytes {
   readonly name: string
   readonly size: number
@@ -38,6 +46,7 @@ class FileBytes {
     this.size = Number(stats.size)
     this.version = versionOf(stats)
     this.#handle = handle
+    forgotten.register(this, handle, this)
   }
 
   static async open(path: string): Promise<FileBytes> {
@@ -79,6 +88,7 @@ class FileBytes {
   close(): void {
     if (this.#closed) return
     this.#closed = true
+    forgotten.unregister(this)
     // Waits for reads that are under way; nothing is left to do if it fails.
     this.#handle.close().catch(() => {})
   }

@@ -1,12 +1,23 @@
 /** Files that change while they are read: on a server, on the disk, behind a Blob. */
-import { mkdtempSync, openAsBlob, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  mkdtempSync,
+  openAsBlob,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import test from 'ava'
 import { openArchive } from '../../src/archive/archive.js'
 import { validateArchive } from '../../src/archive/validate.js'
 import { compressSlide } from '../../src/compress/compress.js'
 import { type ByteSource, openBytes, START_BYTES } from '../../src/files/byte-source.js'
+import { collect } from '../heap.js'
 import { losslessCodec } from '../payload-codec.js'
 import { serveRanges } from '../range-server.js'
 
@@ -131,4 +142,37 @@ test('a Blob of a file that changes says so', async (t) => {
   t.is((await tail(source))[0], 1)
   writeFileSync(path, file(2, 100))
   await t.throwsAsync(tail(source), { code: 'ERR_FILE_CHANGED' })
+})
+
+/** Whether this process has the file open. */
+function isOpen(path: string): boolean {
+  return readdirSync('/proc/self/fd').some((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`) === path
+    } catch {
+      return false // The descriptor of the folder that is being read.
+    }
+  })
+}
+
+const onLinux = process.platform === 'linux' ? test : test.skip
+onLinux('a file that nobody closed, and nobody can read any more, is closed without a word', async (t) => {
+  const warnings: string[] = []
+  const listen = ({ message }: Error) => warnings.push(message)
+  process.on('warning', listen)
+  t.teardown(() => process.off('warning', listen))
+  const path = join(folder, 'forgotten')
+  writeFileSync(path, file(1))
+  const forget = async () => {
+    const source = await openBytes(path)
+    t.is((await source.read(0, 100))[0], 1)
+    t.true(isOpen(path))
+  }
+  await forget()
+  for (let i = 0; i < 100 && isOpen(path); i++) {
+    collect()
+    await setTimeout(20)
+  }
+  t.false(isOpen(path))
+  t.deepEqual(warnings, [])
 })
