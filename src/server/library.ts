@@ -46,6 +46,8 @@ const MAX_OPEN = 32
 const LEAST_ROOM = 2 ** 28
 /** Slides that are opened at a time: a head may take hundreds of MiB until it is known how much it keeps. */
 const OPENING_AT_ONCE = 2
+/** Milliseconds for which what lies under a path is taken to stay: less than anybody sees. */
+const SAME_TIME = 20
 /** How often a slide is opened that changes meanwhile. */
 const TRIES = 3
 
@@ -161,9 +163,13 @@ export class Library {
     for (const [name, opened] of this.#opened) this.#forget(name, opened)
   }
 
-  /** {@link #find}, once for all who ask at the same time. */
+  /** {@link #find}, once for all who ask at about the same time: looking at a path takes longer than a kept tile. */
   #findOnce(name: string): Promise<FoundFile | null> {
-    const finding = this.#finding.get(name) ?? this.#find(name).finally(() => this.#finding.delete(name))
+    const known = this.#finding.get(name)
+    if (known) return known
+    const finding = this.#find(name).finally(() => {
+      setTimeout(() => this.#finding.delete(name), SAME_TIME).unref()
+    })
     this.#finding.set(name, finding)
     return finding
   }
