@@ -1,7 +1,7 @@
 /**
  * Measures `cleric serve` under load: a server in a process of its own, clients in this one.
  *
- *     node --import tsx scripts/load-test.ts [--clients 200] [--seconds 60] [--archive FILE] [--tiles 400]
+ *     node --import tsx scripts/load-test.ts [--clients 200] [--seconds 60] [--archive FILE] [--tiles 64]
  *
  * cached: all clients ask for one tile, for as long as given. uncached: each of so many tiles of full size is asked for
  * once. first: a server that was just started is asked for a slide's facts, thumbnail, and coarsest tiles. Meanwhile
@@ -24,7 +24,7 @@ const { values } = parseArgs({
   options: {
     clients: { type: 'string', default: '200' },
     seconds: { type: 'string', default: '60' },
-    tiles: { type: 'string', default: '400' },
+    tiles: { type: 'string', default: '64' },
     archive: { type: 'string' },
   },
 })
@@ -48,7 +48,7 @@ function print(name: string, { requests, perSecond, p50, p99, worst, failures }:
 async function archiveToServe(): Promise<string> {
   if (values.archive !== undefined) return resolve(values.archive)
   const path = join(folder, 'drawn.cleric.tif')
-  await compressSlide('synthetic:8192x6144:1', path, { lossless: true, background: 'keep' })
+  await compressSlide('synthetic:4096x4096:1', path, { lossless: true, background: 'keep' })
   return path
 }
 
