@@ -20,6 +20,7 @@ const TESTS: Readonly<Record<string, string>> = {
   'src/codec/coding-order.ts': 'test/codec/bitstream.test.ts',
   'src/codec/default-codec.ts': 'test/codec/default-codec.test.ts',
   'src/codec/gain.ts': 'test/codec/gain.test.ts',
+  'src/codec/palette.ts': 'test/codec/classic.test.ts',
   'src/compress/blank.ts': 'test/compress/blank.test.ts',
   'src/compress/journal.ts': 'test/compress/journal.test.ts',
   'src/compress/padding.ts': 'test/compress/padding.test.ts',

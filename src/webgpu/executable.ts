@@ -135,6 +135,8 @@ export class GraphExecutable implements Executable {
     if (this.#closed) return
     this.#closed = true
     for (const resource of this.#resources) resource.destroy()
+    // Their memory is given back when what was submitted before is done, so something must be, also if it never ran.
+    this.#device.gpu.queue.submit([])
     this.onClose()
   }
 

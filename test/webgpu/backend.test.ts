@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import { AbortedError, DeviceError } from '../../src/errors.js'
+import { decoderGraph } from '../../src/network/cleric.js'
 import type { Graph, Node, Parameters, PortData, Tensor } from '../../src/network/graph.js'
 import { ARRAY_OF, portElements } from '../../src/network/ports.js'
 import { pickAdapter } from '../../src/webgpu/adapters.js'
@@ -14,6 +15,7 @@ import { type Dispatch, isCopy } from '../../src/webgpu/dispatch.js'
 import { compilePipeline } from '../../src/webgpu/pipelines.js'
 import { plan, split } from '../../src/webgpu/plan.js'
 import { loadShader, packParams, parseShader } from '../../src/webgpu/shader.js'
+import { nanoModel } from '../network/golden.js'
 import { interpreter } from '../network/interpreter.js'
 import { TYPESCRIPT } from '../typescript.js'
 import { onEachAdapter } from './adapters.js'
@@ -343,4 +345,17 @@ test('Params are packed by name and type', (t) => {
   )
   t.throws(() => packParams(shader, { a: 1 }), { message: /no value for Params.b/ })
   t.throws(() => packParams(shader, { a: 1, b: 1, c: 1 }), { message: /no Params.c/ })
+})
+
+onEachAdapter('what an executable held is given back when it is closed, also if it never ran', async (t, backend) => {
+  const model = await nanoModel()
+  const { graph } = decoderGraph(model.config, model.parameters, 512, 512)
+  const compileAndClose = async () => (await backend.compile(graph, model.parameters)).close()
+  // The first one brings the pipelines and weights, and the next one room that is used again.
+  for (let i = 0; i < 2; i++) await compileAndClose()
+  const before = process.memoryUsage.rss()
+  for (let i = 0; i < 4; i++) await compileAndClose()
+  // Each holds 112 MiB on SwiftShader.
+  const grown = (process.memoryUsage.rss() - before) / 2 ** 20
+  t.true(grown < 200, `${grown} MiB`)
 })
