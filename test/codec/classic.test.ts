@@ -1,4 +1,5 @@
 /** Tiles of classic codecs: round trips, and streams that are damaged, hostile, or of another picture. */
+import { inflateRawSync } from 'node:zlib'
 import test from 'ava'
 import sharp from 'sharp'
 import { type ClassicKind, decodeClassic } from '../../src/codec/classic.js'
@@ -107,12 +108,29 @@ test('few colours come back exactly, whatever their number; more than 256 have a
   t.is(await encodePalette(coloured(257)), null)
 })
 
+test('a pixel takes as few bits as its number needs', async (t) => {
+  for (const [count, bits] of [
+    [2, 1],
+    [3, 2],
+    [4, 2],
+    [5, 4],
+    [16, 4],
+    [17, 8],
+  ] as const) {
+    const stream = (await encodePalette(coloured(count))) as Uint8Array
+    t.is(inflateRawSync(stream.subarray(1 + 3 * count)).length, 15 * Math.ceil((20 * bits) / 8), `${count} colours`)
+  }
+})
+
 test('hostile lists of colours are refused', async (t) => {
   const picture = coloured(3)
   const stream = (await encodePalette(picture)) as Uint8Array
   const refused = (bytes: Uint8Array, size = picture) =>
     t.throwsAsync(decodePalette(bytes, size), { code: 'ERR_CORRUPT_TILE' })
-  for (let length = 0; length < stream.length; length++) await refused(stream.subarray(0, length))
+  for (let length = 0; length < stream.length; length++) {
+    const { message } = await refused(stream.subarray(0, length))
+    if (length > 0) t.is(message.includes('its list of 3 colours is cut off'), length < 10, message)
+  }
   // Three colours are two bits, of which there are four values.
   const four = (await encodePalette(coloured(4))) as Uint8Array
   await refused(Uint8Array.from([2, ...four.subarray(1, 10), ...four.subarray(13)]))
