@@ -1,5 +1,5 @@
 /** Which archives the server finds and how many it keeps open. */
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -113,4 +113,48 @@ test('a visit that fails is over, and one that is refused is tried anew', async 
   library.close()
   await nextTurn()
   t.false(await isOpen(seen as Archive), 'nobody visits it any more')
+})
+
+test('a single file is the whole library: its neighbours are neither listed nor found', async (t) => {
+  await libraryOf('single', ['a.cleric.tif', 'b.cleric.tif'])
+  const library = await Library.open(join(folder, 'single', 'a.cleric.tif'), { codec, cache: new TileCache(1 << 24) })
+  t.deepEqual(await library.list(), ['a.cleric.tif'])
+  t.truthy(await visited(library, 'a.cleric.tif'))
+  t.is(await library.visit('b.cleric.tif', async () => true), null)
+})
+
+test('a single file that is no slide is refused when the library is opened', async (t) => {
+  const path = join(folder, 'no-slide.txt')
+  writeFileSync(path, 'text')
+  await t.throwsAsync(Library.open(path, { codec, cache: new TileCache(1 << 24) }), { code: 'ERR_UNSUPPORTED_SLIDE' })
+})
+
+test('what answers must not show is the folder, with a separator at its end', async (t) => {
+  const library = await libraryOf('hidden', ['a.cleric.tif'])
+  t.deepEqual(library.hiddenPaths, [[`${realpathSync(join(folder, 'hidden'))}/`, '']])
+})
+
+test('a visit that finds another file than was opened begins anew, once; other failures are its own', async (t) => {
+  const library = await libraryOf('changed', ['a.cleric.tif'])
+  let visits = 0
+  const failing = (code: string, times: number) =>
+    library.visit('a.cleric.tif', async () => {
+      if (++visits <= times) throw Object.assign(new Error('failed'), { code })
+      return visits
+    })
+  t.is(await failing('ERR_FILE_CHANGED', 1), 2)
+  visits = 0
+  await t.throwsAsync(failing('ERR_FILE_CHANGED', 9), { code: 'ERR_FILE_CHANGED' })
+  t.is(visits, 2)
+  visits = 0
+  await t.throwsAsync(failing('ERR_CORRUPT_TILE', 1), { code: 'ERR_CORRUPT_TILE' })
+  t.is(visits, 1)
+})
+
+test('the slide that an archive was made of lies beside it, under its name', async (t) => {
+  const library = await libraryOf('sources', ['a.cleric.tif', 'b.cleric.tif', 'deep/a.cleric.tif'])
+  writeFileSync(join(folder, 'sources', 'a.svs'), 'anything')
+  t.is(await library.sourceOf('a.cleric.tif'), 'a.svs')
+  t.is(await library.sourceOf('b.cleric.tif'), null)
+  t.is(await library.sourceOf('deep/a.cleric.tif'), null)
 })
