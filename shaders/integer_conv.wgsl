@@ -10,6 +10,15 @@
 #if TABLE
 @group(0) @binding(6) var table: texture_2d_array<i32>; // 64 x 64, in x
 #end
+#define ACTIVATION 0 // 1: the result is stored as activations too
+#if ACTIVATION
+@group(0) @binding(7) var activation: texture_storage_2d_array<rgba32float, write>;
+#end
+#define SOURCES 1 // tensors whose channels follow each other; all but the last of whole groups
+#for i in 1..SOURCES
+@group(0) @binding(${7 + i}) var source${i}: texture_2d_array<f32>;
+#end
+#define SEE 0 // where the source counts, as in checkerboard.wgsl; of a kernel of 1
 
 struct Params {
   width: i32, // of the result before the shuffle
@@ -24,12 +33,19 @@ struct Params {
   least: i32, // the result's range
   most: i32,
   zero: i32, // always, but no compiler knows
+#if ACTIVATION
+  activationShift: i32,
+#end
+#for i in 1..SOURCES
+  begin${i}: i32, // group where each further source begins
+#end
 }
 
 #define T 9 // taps of one input group that f32 sums
 #include "integer.wgsl"
 #include "conv_tile.wgsl"
 #include "checkerboard.wgsl"
+#include "exact_integer.wgsl"
 
 alias Sum = vec4i;
 
@@ -40,19 +56,6 @@ struct Scalars {
 
 fn scalarsOf(block: i32) -> Scalars {
   return Scalars(textureLoad(scalars, vec2i(block, 0), 0, 0), vec4u(textureLoad(scalars, vec2i(block, 1), 0, 0)));
-}
-
-// Compilers reorder float sums; past an integer operation they can't.
-fn fenced(v: vec4f) -> vec4f {
-  return bitcast<vec4f>(bitcast<vec4i>(v) + p.zero);
-}
-
-// A sum of up to 2^24 in two parts below 2^22: h = sum / 4096, rounded either way, and what is left. Without fences
-// MAGIC might be added to the sum's terms, where it would round.
-fn exactInteger(sum: vec4f) -> vec4i {
-  let s = fenced(sum);
-  let h = toInteger(s * 0.000244140625);
-  return 4096 * h + toInteger(fenced(fma(vec4f(h), vec4f(-4096.0), s)));
 }
 
 // A shift of 31 marks channels that aren't there, whatever their table has at 0.
@@ -71,6 +74,22 @@ fn finish(sum: vec4i, scalars: Scalars, x: i32, y: i32, block: i32) {
   v = select(v, clamp12(v), p.most == 2047);
 #end
   store(output, at.x, at.y, at.z, vec4f(v));
+#if ACTIVATION
+  let activationHalf = (1 << u32(p.activationShift)) >> 1u;
+  store(activation, at.x, at.y, at.z, vec4f(clamp12((v + activationHalf) >> vec4u(u32(p.activationShift)))));
+#end
+}
+
+// Four input channels at a place of the texture.
+fn inputAt(x: i32, y: i32, c: i32) -> vec4f {
+#if SOURCE_FOLDS > 1
+  return foldedTexel(x, y, c);
+#else
+#for i in 1..SOURCES
+  if (c >= p.begin${SOURCES - i}) { return textureLoad(source${SOURCES - i}, vec2i(x, y), c - p.begin${SOURCES - i}, 0); }
+#end
+  return textureLoad(source, vec2i(x, y), c, 0);
+#end
 }
 
 @compute @workgroup_size(${GROUP})
@@ -85,10 +104,10 @@ fn integerConv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups
 #end
     for (var c = first + share; c < min(first + p.exact, p.groups); c += ${SPLIT}) {
 #for j in 0..TX * TY
-#if SOURCE_FOLDS > 1
-      let i${j} = foldedTexel(px + ${j % TX * S}, py + ${j / TX * S}, c);
+#if SEE
+      let i${j} = select(vec4f(0.0), inputAt(px + ${j % TX * S}, py + ${j / TX * S}, c), isKept(${SEE}, t.x + ${j % TX}, t.y + ${j / TX}));
 #else
-      let i${j} = textureLoad(source, vec2i(px + ${j % TX * S}, py + ${j / TX * S}), c, 0);
+      let i${j} = inputAt(px + ${j % TX * S}, py + ${j / TX * S}, c);
 #end
 #end
 #for o in 0..TO
@@ -112,11 +131,7 @@ fn integerConv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups
   for (var c = share; c < p.groups; c += ${SPLIT}) {
 #for y in 0..TY * S - S + K
 #for x in 0..TX * S - S + K
-#if SOURCE_FOLDS > 1
-    let i${y}_${x} = foldedTexel(px + ${x}, py + ${y}, c);
-#else
-    let i${y}_${x} = textureLoad(source, vec2i(px + ${x}, py + ${y}), c, 0);
-#end
+    let i${y}_${x} = inputAt(px + ${x}, py + ${y}, c);
 #end
 #end
 #for o in 0..TO

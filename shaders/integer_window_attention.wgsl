@@ -5,6 +5,7 @@
 @group(0) @binding(2) var exponentials: texture_2d_array<i32>; // 64 x 64, in x
 @group(0) @binding(3) var<uniform> p: Params;
 @group(0) @binding(4) var output: texture_storage_2d_array<rgba32float, write>; // d / 4 layers, 5 times as wide and high
+#define UNFOLDED 0 // 1: in place of that 25 d / 4 layers, those of a window's first place, second place ...
 
 struct Params {
   width: i32, // of qkv
@@ -21,6 +22,15 @@ fn isInside(x: i32, y: i32) -> bool {
   return x >= 0 && y >= 0 && x < p.width && y < p.height;
 }
 
+// A result of the window round a centre.
+fn storeAt(centre: vec2i, place: vec2i, c: i32, value: vec4f) {
+#if UNFOLDED
+  store(output, centre.x, centre.y, (5 * place.y + place.x) * p.groups + c, value);
+#else
+  store(output, 5 * centre.x + place.x, 5 * centre.y + place.y, c, value);
+#end
+}
+
 @compute @workgroup_size(8, 8)
 fn integerWindowAttention(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
   let head = beginTile(id.z, workgroups);
@@ -34,7 +44,7 @@ fn integerWindowAttention(@builtin(global_invocation_id) id: vec3u, @builtin(num
   // Windows round anchors are zero.
   if (other.x < p.width) {
     for (var c = first; c < first + p.headGroups; c++) {
-      store(output, 5 * other.x + place.x, 5 * other.y + place.y, c, vec4f(0.0));
+      storeAt(other, place, c, vec4f(0.0));
     }
   }
   if (centre.x >= p.width) { return; }
@@ -78,6 +88,6 @@ fn integerWindowAttention(@builtin(global_invocation_id) id: vec3u, @builtin(num
 #for k in 0..25
     v += p${k} * loadSmall(qkv, corner.x + ${k % 5}, corner.y + ${k / 5}, 2 * p.groups + c);
 #end
-    store(output, 5 * centre.x + place.x, 5 * centre.y + place.y, c, vec4f((v + 32768) >> vec4u(16u)));
+    storeAt(centre, place, c, vec4f((v + 32768) >> vec4u(16u)));
   }
 }

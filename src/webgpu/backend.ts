@@ -5,7 +5,7 @@ import { Device } from './device.js'
 import { GraphExecutable } from './executable.js'
 import { HostClock } from './host-clock.js'
 import { PipelineCache } from './pipelines.js'
-import { fittingBatch } from './plan.js'
+import { countActions, fittingBatch } from './plan.js'
 import { WeightCache } from './weights.js'
 
 /** Tiles that may be computed at once. */
@@ -49,6 +49,12 @@ export class WebGpuBackend implements Backend, Disposable {
     if (this.adapter.software) return 1
     const fitting = { software: false, limits: this.#device.gpu.limits }
     return fittingBatch(graph, parameters, fitting, BATCHES, MOST_BATCH_BYTES) ?? 1
+  }
+
+  /** Dispatches that a graph takes, and copies between textures, for a batch of any size. */
+  countActions(graph: Graph, parameters: Parameters): number {
+    const { software } = this.adapter
+    return countActions(graph, parameters, { software, limits: this.#device.gpu.limits })
   }
 
   async compile(graph: Graph, parameters: Parameters, batch = 1): Promise<Executable> {

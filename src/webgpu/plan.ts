@@ -15,8 +15,7 @@ import {
   type KernelContext,
   operandsOf,
 } from './dispatch.js'
-import { actionsOf } from './kernels/index.js'
-import { pack, unpack } from './kernels/ports.js'
+import { fusedActions } from './fuse.js'
 import { checkLimits, tensorSize, textureBytes } from './textures.js'
 import { checkWeights, type WeightLimits } from './weights.js'
 
@@ -30,7 +29,7 @@ export interface Plan {
 }
 
 /** What a graph is to fit. */
-interface Fitting {
+export interface Fitting {
   readonly software: boolean
   readonly limits: WeightLimits
 }
@@ -39,11 +38,7 @@ function stageActions(graph: Graph, context: Omit<KernelContext, 'scratch'>): Ac
   let id = graph.tensors.length
   const full: KernelContext = { ...context, scratch: (name, shape) => ({ id: id++, name, shape }) }
   for (const { nodes } of graph.stages) for (const node of nodes) checkShapes(node, context.parameters)
-  return graph.stages.map(({ inputs, nodes, outputs }) =>
-    [...inputs.map(unpack), ...nodes.flatMap((node) => actionsOf(node, full)), ...outputs.map(pack)].map((action) =>
-      forBatch(action, context.batch),
-    ),
-  )
+  return fusedActions(graph, full).map((actions) => actions.map((action) => forBatch(action, context.batch)))
 }
 
 /** A tile's action as that of a batch: see tensor.wgsl. Textures are copied with all the tiles that are in them. */
@@ -129,6 +124,12 @@ export function checkFits(graph: Graph, parameters: Parameters, { software, limi
   for (const source of stages.flat().flatMap((action) => operandsOf(action).reads)) {
     if (source && 'build' in source) checkWeights(source, limits)
   }
+}
+
+/** How many dispatches (and for a software adapter copies) a graph takes, for a batch of any size. */
+export function countActions(graph: Graph, parameters: Parameters, { software, limits }: Fitting): number {
+  const maxLayers = limits.maxTextureArrayLayers
+  return plan(graph, { parameters, software, maxLayers, batch: 1 }).stages.reduce((sum, stage) => sum + stage.length, 0)
 }
 
 /** Cuts a stage into runs of actions that cost up to `budget` each, or a single one beyond it. */

@@ -41,7 +41,7 @@ export function withOtherTiles(
   body: (t: ExecutionContext, backend: WebGpuBackend) => Promise<void>,
 ): void {
   ava.serial(`other tiles: ${title}`, async (t) => {
-    t.timeout(240_000)
+    t.timeout(290_000)
     const backend = await opened('other tiles', async () => {
       const { description, adapter } = await pickAdapter()
       return WebGpuBackend.open({ description: { ...description, software: !description.software }, adapter })

@@ -45,7 +45,8 @@ export function describeSpeed(report: SpeedReport): string {
 
 function tilesText(tiles: readonly TileSpeed[]): string {
   const rows = tiles.map((entry) => {
-    const { device, tile, direction, seconds, megapixelsPerSecond, gflops, shareOfPeak, hostMilliseconds } = entry
+    const { device, tile, direction, seconds, megapixelsPerSecond, gflops, shareOfPeak } = entry
+    const { hostMilliseconds, dispatches } = entry
     return [
       device,
       direction,
@@ -57,9 +58,10 @@ function tilesText(tiles: readonly TileSpeed[]): string {
       gflops.toFixed(1),
       percent(shareOfPeak),
       hostMilliseconds === null ? '-' : hostMilliseconds.toFixed(2),
+      dispatches === null ? '-' : String(dispatches),
     ]
   })
-  const head = ['device', '', 'tile', 'Mpx/s', 'best', 'ms', 'runs', 'GFLOP/s', 'of peak', 'host ms']
+  const head = ['device', '', 'tile', 'Mpx/s', 'best', 'ms', 'runs', 'GFLOP/s', 'of peak', 'host ms', 'dispatches']
   return `One tile at a time, entropy coder included; medians\n${table([head, ...rows])}`
 }
 

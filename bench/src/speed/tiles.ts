@@ -1,5 +1,5 @@
 /** Tiles one after the other: megapixels a second by device and size, and how much of the device's peak that is. */
-import { type Backend, decoderGraph, encoderGraph, HostClock, TileCodec } from 'cleric/internal'
+import { type Backend, decoderGraph, encoderGraph, HostClock, TileCodec, WebGpuBackend } from 'cleric/internal'
 import { measure, type Timing } from './clock.js'
 import { attempt, megapixels, type SpeedContext, tissue } from './context.js'
 import { measurePeak, type Peak } from './kernel.js'
@@ -24,6 +24,8 @@ export interface TileSpeed {
    * what goes in and comes out, and starting the entropy coder. null where a backend works on other threads.
    */
   readonly hostMilliseconds: number | null
+  /** What the network is handed to a WebGPU device as: dispatches, and copies between textures; else null. */
+  readonly dispatches: number | null
 }
 
 export interface DevicePeak extends Peak {
@@ -36,7 +38,7 @@ export function tileSpeed(
   seconds: Timing,
   multiplyAdds: number,
   peak: Peak,
-  hostMilliseconds: number | null,
+  host: Pick<TileSpeed, 'hostMilliseconds' | 'dispatches'>,
 ): TileSpeed {
   const pixels = megapixels(facts.tile)
   const gflops = (2 * multiplyAdds) / seconds.median / 1e9
@@ -47,7 +49,7 @@ export function tileSpeed(
     gmacs: multiplyAdds / 1e9,
     gflops,
     shareOfPeak: gflops / peak.gflops,
-    hostMilliseconds,
+    ...host,
   }
 }
 
@@ -99,8 +101,10 @@ async function bothDirections(
     const before = host()
     const time = await measure(call, seconds, signal, true)
     const after = host()
-    const own = before === null || after === null ? null : (1000 * (after - before)) / time.runs
-    speeds.push(tileSpeed({ device, tile, direction }, time, necessaryMultiplyAdds(graph, parameters), peak, own))
+    const hostMilliseconds = before === null || after === null ? null : (1000 * (after - before)) / time.runs
+    const dispatches = backend instanceof WebGpuBackend ? backend.countActions(graph, parameters) : null
+    const work = necessaryMultiplyAdds(graph, parameters)
+    speeds.push(tileSpeed({ device, tile, direction }, time, work, peak, { hostMilliseconds, dispatches }))
   }
   return speeds
 }

@@ -1,28 +1,45 @@
 import { UnsupportedError } from '../../errors.js'
 import type { IntegerLinearAttentionNode, IntegerWindowAttentionNode, Tensor } from '../../network/graph.js'
 import { halfNumber } from '../../network/tensor.js'
-import { type Dispatch, groupSize, groupsOf, type KernelContext, type Kernels, texelDispatch } from '../dispatch.js'
+import {
+  type Dispatch,
+  groupSize,
+  groupsOf,
+  type KernelContext,
+  type Kernels,
+  outputFolds,
+  texelDispatch,
+} from '../dispatch.js'
 import { tableWeights } from './integer-conv.js'
 
 /** Texels of a head; heads may not share one. */
-function headGroups(tensor: Tensor, channels: number, heads: number): number {
+function headGroupsOf(tensor: Tensor, channels: number, heads: number): number {
   if (channels % (4 * heads) === 0) return channels / heads / 4
   const what = `heads of a multiple of 4 channels for ${tensor.name}`
   throw new UnsupportedError('ERR_MODEL_UNSUPPORTED', `Expected ${what} but received ${channels} / ${heads}`)
 }
 
-/** Shapes: qkv 3 d x H x W, output d x 5 H x 5 W, bias 81 x heads. */
-function integerWindowAttention(node: IntegerWindowAttentionNode, context: KernelContext): Dispatch[] {
-  const { qkv, output, heads } = node
+/**
+ * Shapes: qkv 3 d x H x W, output d x 5 H x 5 W, bias 81 x heads.
+ *
+ * @param unfolded 25 d x H x W: where the results go instead, as channels of the position that their window is round
+ */
+export function integerWindowAttention(
+  node: IntegerWindowAttentionNode,
+  context: KernelContext,
+  unfolded?: Tensor,
+): Dispatch[] {
+  const { qkv, heads } = node
+  const output = unfolded ?? node.output
   const { height, width } = qkv.shape
   const d = qkv.shape.channels / 3
-  const perHead = headGroups(qkv, d, heads)
+  const perHead = headGroupsOf(qkv, d, heads)
   const bias = context.parameters.integers(node.bias).data
   const [shift = 0] = context.parameters.integers(node.shift).data
   return [
     {
       shader: 'integer_window_attention',
-      constants: {},
+      constants: unfolded ? { UNFOLDED: 1, ...outputFolds(unfolded) } : {},
       reads: {
         qkv,
         bias: {
@@ -47,54 +64,33 @@ function integerWindowAttention(node: IntegerWindowAttentionNode, context: Kerne
 function integerLinearAttention(node: IntegerLinearAttentionNode, context: KernelContext): Dispatch[] {
   const { query, key, value, output, heads } = node
   const { channels, height, width } = query.shape
-  const perHead = headGroups(query, channels, heads)
+  const headGroups = headGroupsOf(query, channels, heads)
   const groups = groupsOf(channels)
-  const keys = context.scratch(`${output.name} keys`, query.shape)
-  const queries = context.scratch(`${output.name} queries`, query.shape)
   const matrix = context.scratch(`${output.name} context`, { channels, height: 1, width: channels / heads })
   const exponentials = tableWeights(node.exp, context)
   const [shift = 0] = context.parameters.integers(node.shift).data
   const GROUP = groupSize(context.software)
-  const size = { width, height }
   return [
-    {
-      shader: 'linear_attention_keys',
-      constants: { GROUP },
-      reads: { key, exponentials },
-      writes: { output: keys },
-      params: { ...size, keep: halfNumber(node.split ? 'anchor' : null) },
-      invocations: [GROUP, groups, 1],
-      cost: 64 * channels * height * width,
-    },
     {
       shader: 'linear_attention_context',
       constants: { GROUP },
-      reads: { key: keys, value },
+      reads: { key, value, exponentials },
       writes: { output: matrix },
-      params: { ...size, headGroups: perHead },
-      invocations: [GROUP, perHead, groups],
-      cost: 16 * channels * 4 * perHead * height * width,
-    },
-    {
-      shader: 'linear_attention_queries',
-      constants: {},
-      reads: { query, exponentials },
-      writes: { output: queries },
-      params: { ...size, headGroups: perHead, keep: halfNumber(node.split ? 'nonAnchor' : null) },
-      invocations: [width, height, heads],
-      cost: 64 * channels * height * width,
+      params: { width, height, headGroups, keep: halfNumber(node.split ? 'anchor' : null) },
+      invocations: [GROUP, headGroups, groups],
+      cost: (64 + 16 * 4) * channels * headGroups * height * width,
     },
     texelDispatch({
       shader: 'linear_attention_apply',
-      reads: { query: queries, context: matrix },
+      reads: { query, context: matrix, exponentials },
       output,
-      params: { headGroups: perHead, shift },
-      cost: 16 * 4 * perHead,
+      params: { headGroups, shift, keep: halfNumber(node.split ? 'nonAnchor' : null) },
+      cost: (64 + 16 * 4) * headGroups,
     }),
   ]
 }
 
 export const attentionKernels: Kernels<'integerWindowAttention' | 'integerLinearAttention'> = {
-  integerWindowAttention,
+  integerWindowAttention: (node, context) => integerWindowAttention(node, context),
   integerLinearAttention,
 }

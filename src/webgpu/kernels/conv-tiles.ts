@@ -105,7 +105,7 @@ export function convWeights(
   name: string,
   data: Float32Array | Int32Array,
   { kernel, shuffle, inputs, outputs }: Product,
-  { layers, constants }: Pick<ConvGrid, 'layers' | 'constants'>,
+  { layers, constants }: { readonly layers: number; readonly constants: Pick<Tile, 'BUFFER'> },
 ): Weights {
   const groups = groupsOf(inputs)
   const taps = kernel * kernel

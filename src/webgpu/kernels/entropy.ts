@@ -1,25 +1,32 @@
-import type { DequantiseNode, QuantiseNode, ScaleIndexNode } from '../../network/graph.js'
+import type { DequantiseNode, Parameters, QuantiseNode, ScaleIndexNode } from '../../network/graph.js'
 import { halfNumber } from '../../network/tensor.js'
-import { type Dispatch, type KernelContext, type Kernels, texelDispatch } from '../dispatch.js'
+import { type Dispatch, type KernelContext, type Kernels, texelDispatch, type Weights } from '../dispatch.js'
+
+/** The thresholds between the scales, four a texel. */
+export function thresholdTexels({ table: name }: ScaleIndexNode, parameters: Parameters): Weights {
+  const table = parameters.integers(name).data
+  const width = Math.ceil(table.length / 4)
+  const build = () => Float32Array.from({ length: 4 * width }, (_, i) => table[i] ?? 3e38)
+  return { key: `${name}|line`, width, height: 1, layers: 1, build }
+}
+
+/** A dead zone a texel. */
+export function zoneTexels({ deadZones }: QuantiseNode, parameters: Parameters): Weights {
+  const zones = parameters.get(deadZones).data
+  const build = () => Float32Array.from({ length: 4 * zones.length }, (_, i) => zones[i >> 2] as number)
+  return { key: `${deadZones}|texels`, width: zones.length, height: 1, layers: 1, build }
+}
 
 /** Shapes: params 2 d x H x W, output d x H x W; table of up to some thousand rising thresholds. */
-function scaleIndex({ params, output, table: name, keep }: ScaleIndexNode, { parameters }: KernelContext): Dispatch[] {
+function scaleIndex(node: ScaleIndexNode, { parameters }: KernelContext): Dispatch[] {
+  const { params, output, keep } = node
   const { channels } = output.shape
-  const table = parameters.integers(name).data
+  const table = parameters.integers(node.table).data
   const texels = Math.ceil(table.length / 4)
   return [
     texelDispatch({
       shader: 'scale_index',
-      reads: {
-        params,
-        table: {
-          key: `${name}|line`,
-          width: texels,
-          height: 1,
-          layers: 1,
-          build: () => Float32Array.from({ length: 4 * texels }, (_, i) => table[i] ?? 3e38),
-        },
-      },
+      reads: { params, table: thresholdTexels(node, parameters) },
       output,
       params: { channels, keep: halfNumber(keep), texels, last: table.length - 1 },
       cost: 4 * table.length,
@@ -31,22 +38,10 @@ function scaleIndex({ params, output, table: name, keep }: ScaleIndexNode, { par
 function quantise(node: QuantiseNode, { parameters }: KernelContext): Dispatch[] {
   const { latent, params, indexes, output, first } = node
   const { channels } = output.shape
-  const zones = parameters.get(node.deadZones).data
   return [
     texelDispatch({
       shader: 'quantise',
-      reads: {
-        latent,
-        params,
-        indexes,
-        zones: {
-          key: `${node.deadZones}|texels`,
-          width: zones.length,
-          height: 1,
-          layers: 1,
-          build: () => Float32Array.from({ length: 4 * zones.length }, (_, i) => zones[i >> 2] as number),
-        },
-      },
+      reads: { latent, params, indexes, zones: zoneTexels(node, parameters) },
       output,
       params: { first, channels, keep: halfNumber(node.keep) },
       cost: 32,

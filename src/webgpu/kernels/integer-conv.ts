@@ -1,4 +1,5 @@
-import type { IntegerConvNode, IntegerDepthwiseNode, Tensor } from '../../network/graph.js'
+import type { Half, IntegerConvNode, IntegerDepthwiseNode, Tensor } from '../../network/graph.js'
+import { channelsOf } from '../../network/ops/op.js'
 import { halfNumber } from '../../network/tensor.js'
 import {
   type Action,
@@ -92,55 +93,74 @@ export function roundingBias(bias: Int32Array, shift: Int32Array): Int32Array {
   return bias.map((value, i) => value + ((1 << (shift[i] as number)) >> 1))
 }
 
+/** What a convolution does beside its own work, in place of dispatches before and after it. */
+export interface ConvExtras {
+  /** Where its input counts, which is zero elsewhere. Of a kernel of 1 and one input. */
+  readonly see?: Half
+  /** The tensor of the result's activations, and the shift that makes them. */
+  readonly activation?: { readonly output: Tensor; readonly shift: number }
+}
+
+/** Tensors that a convolution may read one after the other. */
+const MOST_SOURCES = 8
+
 /**
- * Several inputs are first joined; where the taps of positions don't overlap there is nothing to reuse, and they are
- * gathered into channels. Shapes: inputs C_i x H x W, output O / shuffle^2 x shuffle H' x shuffle W'.
+ * A GPU reads several inputs where they are; else, and where they don't fill whole texels, they are first joined. Where
+ * the taps of positions don't overlap there is nothing to reuse, and they are gathered into channels. Shapes: inputs C_i
+ * x H x W, output O / shuffle^2 x shuffle H' x shuffle W'.
  */
-function integerConv(node: IntegerConvNode, context: KernelContext): Action[] {
-  const { kernel, stride, output } = node
+export function integerConv(node: IntegerConvNode, context: KernelContext, extras: ConvExtras = {}): Action[] {
+  const { inputs, kernel, stride, output } = node
   const product = convProduct(node)
-  const weight = context.parameters.integers(node.weight).data
-  const [source, before] = joined(node.inputs, output, context)
+  const weight = { name: node.weight, data: context.parameters.integers(node.weight).data }
+  const isWhole = inputs.slice(0, -1).every(({ shape }) => shape.channels % 4 === 0)
+  if (!context.software && kernel !== 5 && inputs.length <= MOST_SOURCES && isWhole) {
+    return [convolve(node, inputs, product, weight, context, extras)]
+  }
+  const [source, before] = joined(inputs, output, context)
   if (kernel === 1 || kernel !== stride) {
-    return [...before, convolve(node, source, product, { name: node.weight, data: weight }, context)]
+    return [...before, convolve(node, [source], product, weight, context, extras)]
   }
   const [samples, gather] = unfold(source, output, kernel, context)
-  const gathered = { name: `${node.weight}|taps first`, data: tapsFirst(weight, product.inputs, kernel * kernel) }
-  const flat = tapsAsChannels(samples, output, node.shuffle)
-  return [...before, gather, convolve(node, samples, flat, gathered, context)]
+  return [...before, gather, gatheredConv(node, samples, context)]
+}
+
+/** The convolution over taps that have been gathered into channels: those of tap 0, tap 1 ... */
+export function gatheredConv(node: IntegerConvNode, samples: Tensor, context: KernelContext): Dispatch {
+  const { data } = context.parameters.integers(node.weight)
+  const { inputs } = convProduct(node)
+  const weight = { name: `${node.weight}|taps first`, data: tapsFirst(data, inputs, node.kernel ** 2) }
+  return convolve(node, [samples], tapsAsChannels(samples, node.output, node.shuffle), weight, context, {})
 }
 
 function convolve(
   node: IntegerConvNode,
-  source: Tensor,
+  sources: readonly Tensor[],
   product: Product,
   weight: { readonly name: string; readonly data: Int32Array },
   context: KernelContext,
+  { see, activation }: ConvExtras,
 ): Dispatch {
-  const { output, residual, table, range, keep } = node
+  const { output, residual, table, keep } = node
   const grid = convGrid(product, context.software)
   const { layers } = grid
   const { taps, groups } = exactRun(weight.data, product)
-  const bias = context.parameters.integers(node.bias).data
-  const shift = context.parameters.integers(node.shift).data
-  return tileDispatch(grid, {
+  const further = sources.slice(1)
+  const named = (prefix: string, value: (i: number) => number) =>
+    Object.fromEntries(further.map((_, i) => [`${prefix}${i + 1}`, value(i + 1)]))
+  const dispatch = tileDispatch(grid, {
     shader: 'integer_conv',
-    constants: { T: taps, TABLE: table === null ? 0 : 1 },
+    constants: {
+      ...{ T: taps, TABLE: table === null ? 0 : 1 },
+      ...(see ? { SEE: halfNumber(see) } : {}),
+      ...(activation ? { ACTIVATION: 1 } : {}),
+      ...(further.length > 0 ? { SOURCES: sources.length } : {}),
+    },
     reads: {
-      source,
+      source: sources[0] as Tensor,
+      ...Object.fromEntries(further.map((source, i) => [`source${i + 1}`, source])),
       weights: convWeights(weight.name, weight.data, product, grid),
-      scalars: {
-        key: `${node.bias}|scalars ${layers} by ${product.shuffle}`,
-        width: layers,
-        height: 2,
-        layers: 1,
-        format: 'rgba32sint',
-        build: () =>
-          Int32Array.from([
-            ...blockValues(roundingBias(bias, shift), product, layers, 0),
-            ...blockValues(shift, product, layers, NO_CHANNEL),
-          ]),
-      },
+      scalars: scalarTexels(node, product, layers, context),
       ...(table === null ? {} : { table: tableWeights(table, context) }),
     },
     residual,
@@ -148,11 +168,36 @@ function convolve(
     params: {
       exact: groups,
       keep: halfNumber(keep),
-      least: range === 'wide' ? -(2 ** 20) : -2048,
-      most: range === 'wide' ? 2 ** 20 : 2047,
+      ...rangeOf(node),
       zero: 0,
+      ...(activation ? { activationShift: activation.shift } : {}),
+      ...named('begin', (i) => channelsOf(sources.slice(0, i)) / 4),
     },
   })
+  return activation ? { ...dispatch, writes: { ...dispatch.writes, activation: activation.output } } : dispatch
+}
+
+/** Biases and shifts of the outputs of a layer. */
+export function scalarTexels(
+  node: Pick<IntegerConvNode, 'bias' | 'shift'>,
+  product: Pick<Product, 'shuffle'>,
+  layers: number,
+  { parameters }: KernelContext,
+): Weights {
+  const bias = parameters.integers(node.bias).data
+  const shift = parameters.integers(node.shift).data
+  const build = () =>
+    Int32Array.from([
+      ...blockValues(roundingBias(bias, shift), product, layers, 0),
+      ...blockValues(shift, product, layers, NO_CHANNEL),
+    ])
+  const key = `${node.bias}|scalars ${layers} by ${product.shuffle}`
+  return { key, width: layers, height: 2, layers: 1, format: 'rgba32sint', build }
+}
+
+/** The least and the most of a layer's results. */
+export function rangeOf({ range }: IntegerConvNode): { readonly least: number; readonly most: number } {
+  return range === 'wide' ? { least: -(2 ** 20), most: 2 ** 20 } : { least: -2048, most: 2047 }
 }
 
 /** 3x3, one filter a channel. Shapes: C x H x W. */
@@ -196,4 +241,7 @@ export function channelRows(channels: number, row: (channel: number) => number[]
   return { width, height, layers: 1, format: 'rgba32sint', build }
 }
 
-export const integerConvKernels: Kernels<'integerConv' | 'integerDepthwise'> = { integerConv, integerDepthwise }
+export const integerConvKernels: Kernels<'integerConv' | 'integerDepthwise'> = {
+  integerConv: (node, context) => integerConv(node, context),
+  integerDepthwise,
+}

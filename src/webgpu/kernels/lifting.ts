@@ -1,5 +1,13 @@
 import type { Axis, LiftMergeNode, LiftSplitNode, LiftStepNode, Tensor } from '../../network/graph.js'
-import { type Dispatch, groupSize, groupsOf, type KernelContext, type Kernels, texelGrid } from '../dispatch.js'
+import {
+  type Dispatch,
+  groupSize,
+  groupsOf,
+  type KernelContext,
+  type Kernels,
+  texelGrid,
+  type Weights,
+} from '../dispatch.js'
 
 /** Positions that an invocation of lift_hidden makes. */
 const HIDDEN_TILE = 4
@@ -25,26 +33,84 @@ function halves(half: Tensor, axis: Axis) {
   }
 }
 
-/**
- * One lifting step in three dispatches: the wavelet's part f, the net's first
- * layer, the rest. Hidden activations lie with a layer a channel and the
- * colours in a texel, so that a weight multiplies all colours at once.
- * Shapes: source, target and output C x H x W, C up to 4.
- */
-function liftStep(node: LiftStepNode, context: KernelContext): Dispatch[] {
-  const { source, target, output, net } = node
-  const { channels: colours, height, width } = source.shape
-  if (colours > 4) throw new RangeError(`Expected at most 4 channels for ${source.name} but received ${colours}`)
-  const valuesOf = (name: string) => context.parameters.get(`${net}.${name}`).data
+/** The net of a lifting step as textures. */
+function netWeights({ net, axis }: LiftStepNode, { parameters }: KernelContext) {
+  const valuesOf = (name: string) => parameters.get(`${net}.${name}`).data
   const [weight1, bias1] = [valuesOf('conv1.weight'), valuesOf('conv1.bias')]
   const [weight2, bias2] = [valuesOf('conv2.weight'), valuesOf('conv2.bias')]
   const [weight3, bias3] = [valuesOf('conv3.weight'), valuesOf('conv3.bias')]
   const c = bias1.length
   const padded = 8 * Math.ceil(c / 8)
-  const columns = node.axis === 'columns'
+  const columns = axis === 'columns'
   const layout = columns ? 'transposed' : 'upright'
   const tap = (k: number) => (columns ? 3 * (k % 3) + Math.floor(k / 3) : k)
+  const first: Weights = {
+    key: `${net}|hidden ${layout}`,
+    width: 10,
+    height: padded / 4,
+    layers: 1,
+    build: () => {
+      const taps = Float32Array.from({ length: 9 * padded }, (_, i) => {
+        const o = Math.floor(i / 9)
+        return o < c ? (weight1[9 * o + tap(i % 9)] ?? 0) : 0
+      })
+      const biases = new Float32Array(padded)
+      biases.set(bias1)
+      return packTaps(taps, biases, 9)
+    },
+  }
+  const second: Weights = {
+    key: `${net}|update ${layout}`,
+    width: 18,
+    height: padded,
+    layers: padded / 8,
+    build: () => {
+      const packed = new Float32Array(padded * padded * 9)
+      for (let o = 0; o < c; o++) {
+        for (let i = 0; i < c; i++) {
+          const row = ((o >> 3) * padded + i) * 72
+          for (let k = 0; k < 9; k++) packed[row + 8 * k + (o & 7)] = weight2[(o * c + i) * 9 + tap(k)] ?? 0
+        }
+      }
+      return packed
+    },
+  }
+  const last: Weights = {
+    key: `${net}|last`,
+    width: 5,
+    height: padded / 8,
+    layers: 1,
+    build: () => {
+      const packed = new Float32Array((padded / 8) * 20)
+      for (let o = 0; o < c; o++) {
+        packed[(o >> 3) * 20 + (o & 7)] = bias2[o] ?? 0
+        packed[(o >> 3) * 20 + 8 + (o & 7)] = weight3[o] ?? 0
+      }
+      packed[16] = bias3[0] ?? 0
+      return packed
+    },
+  }
+  return { padded, first, second, last }
+}
 
+function checkColours({ source }: LiftStepNode): number {
+  const { channels } = source.shape
+  if (channels <= 4) return channels
+  throw new RangeError(`Expected at most 4 channels for ${source.name} but received ${channels}`)
+}
+
+/**
+ * One lifting step. A GPU does it in one dispatch, see {@link wholeLiftStep}; a software adapter, for which a workgroup's memory
+ * is slow, in three: the wavelet's part f, the net's first layer, the rest. There hidden activations lie with a layer a
+ * channel and the colours in a texel, so that a weight multiplies all colours at once.
+ * Shapes: source, target and output C x H x W, C up to 4.
+ */
+function liftStep(node: LiftStepNode, context: KernelContext): Dispatch[] {
+  const { source, target, output } = node
+  const colours = checkColours(node)
+  if (!context.software) return [wholeLiftStep(node, places(node), context)]
+  const { height, width } = source.shape
+  const { padded, first: firstWeights, second, last } = netWeights(node, context)
   const f = context.scratch(`${output.name} f`, source.shape)
   const hidden = context.scratch(`${output.name} hidden`, { channels: 4 * padded, height, width })
   const size = { width, height }
@@ -53,87 +119,91 @@ function liftStep(node: LiftStepNode, context: KernelContext): Dispatch[] {
     constants: {},
     reads: { source },
     writes: { output: f },
-    params: {
-      ...size,
-      columns: columns ? 1 : 0,
-      neighbour: node.neighbour === 'next' ? 1 : -1,
-      factor: node.factor,
-    },
+    params: { ...size, ...directionOf(node) },
     invocations: texelGrid(f),
     cost: 16 * width * height,
   }
   const first: Dispatch = {
     shader: 'lift_hidden',
     constants: { TX: HIDDEN_TILE },
-    reads: {
-      source: f,
-      weights: {
-        key: `${net}|hidden ${layout}`,
-        width: 10,
-        height: padded / 4,
-        layers: 1,
-        build: () => {
-          const taps = Float32Array.from({ length: 9 * padded }, (_, i) => {
-            const o = Math.floor(i / 9)
-            return o < c ? (weight1[9 * o + tap(i % 9)] ?? 0) : 0
-          })
-          const biases = new Float32Array(padded)
-          biases.set(bias1)
-          return packTaps(taps, biases, 9)
-        },
-      },
-    },
+    reads: { source: f, weights: firstWeights },
     writes: { output: hidden },
     params: size,
     invocations: [Math.ceil(width / HIDDEN_TILE), height, padded / 4],
     cost: 4 * 16 * padded * width * height,
   }
-  const tile = context.software ? { TX: 4, TY: 2 } : { TX: 2, TY: 1 }
+  const tile = { TX: 4, TY: 2 }
   const rest: Dispatch = {
     shader: 'lift_update',
     constants: { ...tile, GROUP: groupSize(context.software) },
-    reads: {
-      source: f,
-      hidden,
-      weights: {
-        key: `${net}|update ${layout}`,
-        width: 18,
-        height: padded,
-        layers: padded / 8,
-        build: () => {
-          const packed = new Float32Array(padded * padded * 9)
-          for (let o = 0; o < c; o++) {
-            for (let i = 0; i < c; i++) {
-              const row = ((o >> 3) * padded + i) * 72
-              for (let k = 0; k < 9; k++) packed[row + 8 * k + (o & 7)] = weight2[(o * c + i) * 9 + tap(k)] ?? 0
-            }
-          }
-          return packed
-        },
-      },
-      last: {
-        key: `${net}|last`,
-        width: 5,
-        height: padded / 8,
-        layers: 1,
-        build: () => {
-          const packed = new Float32Array((padded / 8) * 20)
-          for (let o = 0; o < c; o++) {
-            packed[(o >> 3) * 20 + (o & 7)] = bias2[o] ?? 0
-            packed[(o >> 3) * 20 + 8 + (o & 7)] = weight3[o] ?? 0
-          }
-          packed[16] = bias3[0] ?? 0
-          return packed
-        },
-      },
-      base: target,
-    },
+    reads: { source: f, hidden, weights: second, last, base: target },
     writes: { output },
     params: { ...size, hidden: padded, colours, sign: node.sign },
     invocations: [Math.ceil(width / tile.TX) * Math.ceil(height / tile.TY), 1, 1],
     cost: 9 * padded * padded * 4 * width * height,
   }
   return [predict, first, rest]
+}
+
+function directionOf({ axis, neighbour, factor }: LiftStepNode) {
+  return { columns: axis === 'columns' ? 1 : 0, neighbour: neighbour === 'next' ? 1 : -1, factor }
+}
+
+/** Every so many rows and columns of a tensor, from some channel on, times a factor. */
+export interface Place {
+  readonly tensor: Tensor
+  readonly stepX: number
+  readonly stepY: number
+  readonly x: number
+  readonly y: number
+  readonly first: number
+  readonly scale: number
+}
+
+/** Where a step finds what it reads, and where its results go. */
+export interface StepPlaces {
+  readonly source: Place
+  readonly base: Place
+  readonly output: Place
+  /** A second place of the results. */
+  readonly also: Place | null
+}
+
+/** All of a tensor. */
+export function wholeOf(tensor: Tensor): Place {
+  return { tensor, stepX: 1, stepY: 1, x: 0, y: 0, first: 0, scale: 1 }
+}
+
+function places({ source, target, output }: LiftStepNode): StepPlaces {
+  return { source: wholeOf(source), base: wholeOf(target), output: wholeOf(output), also: null }
+}
+
+/** One lifting step in one dispatch. */
+export function wholeLiftStep(
+  node: LiftStepNode,
+  { source, base, output, also }: StepPlaces,
+  context: KernelContext,
+): Dispatch {
+  const { height, width } = node.source.shape
+  const colours = checkColours(node)
+  const { padded, first, second, last } = netWeights(node, context)
+  const stepsOf = (name: string, { stepX, stepY, x, y, scale }: Place) => ({
+    ...{ [`${name}StepX`]: stepX, [`${name}StepY`]: stepY },
+    ...{ [`${name}X`]: x, [`${name}Y`]: y, [`${name}Scale`]: scale },
+  })
+  return {
+    shader: 'lift_step',
+    constants: { ALSO: also ? 1 : 0 },
+    reads: { source: source.tensor, base: base.tensor, first, weights: second, last },
+    writes: { output: output.tensor, ...(also ? { also: also.tensor } : {}) },
+    params: {
+      ...{ width, height, ...directionOf(node), sign: node.sign, hidden: padded, colours },
+      ...{ ...stepsOf('source', source), sourceFirst: source.first, ...stepsOf('base', base), baseFirst: base.first },
+      ...{ ...stepsOf('output', output), ...(also ? stepsOf('also', also) : {}) },
+    },
+    invocations: [width, height, 1],
+    cost: 9 * padded * (padded + 2) * 4 * width * height,
+  }
 }
 
 /** Rows of a weights texture: the taps of a group of 4 filters, then their biases. */

@@ -1,0 +1,116 @@
+/**
+ * Nodes that are computed together: what follows itself in the network becomes one dispatch where a kernel can do it
+ * all, with the same results. The graph is as it was; nobody but the plan knows.
+ */
+import type { Graph, IntegerConvNode, Node, Port, RequantiseNode, Stage, Tensor } from '../network/graph.js'
+import { type Action, groupsOf, type KernelContext, wideScratch } from './dispatch.js'
+import { codedHalves } from './fuse-coding.js'
+import { liftGroups } from './fuse-lifting.js'
+import { integerWindowAttention } from './kernels/attention.js'
+import { actionsOf } from './kernels/index.js'
+import { type ConvExtras, gatheredConv, integerConv } from './kernels/integer-conv.js'
+import { fitsWorkgroup, MOST_CHAIN_SOURCES, MOST_LAYERS, pointwiseChain } from './kernels/pointwise-chain.js'
+import { pack, unpack } from './kernels/ports.js'
+import { type Group, isOp, Uses } from './uses.js'
+
+/** The actions of each stage: inputs unpacked, nodes, outputs packed. */
+export function fusedActions(graph: Graph, context: KernelContext): Action[][] {
+  const uses = new Uses(graph)
+  const groups = new Map<Node | Port, Group>()
+  for (const group of graph.stages.flatMap((stage) => groupsOfStage(stage, uses, context))) {
+    for (const member of group.members) groups.set(member, group)
+  }
+  return graph.stages.map(({ inputs, nodes, outputs }) => {
+    const actions: Action[] = inputs.filter((port) => !groups.has(port)).map(unpack)
+    const done = new Set<Group>()
+    for (const node of nodes) {
+      const group = groups.get(node)
+      if (!group) actions.push(...actionsOf(node, context))
+      else if (!done.has(group)) actions.push(...group.actions(context))
+      if (group) done.add(group)
+    }
+    return [...actions, ...outputs.filter((port) => !groups.has(port)).map(pack)]
+  })
+}
+
+function groupsOfStage(stage: Stage, uses: Uses, { software }: KernelContext): Group[] {
+  const taken = new Set<Node>()
+  const groups: Group[] = codedHalves(stage, uses)
+  // Of the shapes of kernels that a software adapter likes there are few, as each takes seconds to compile.
+  if (software) return groups
+  groups.push(...liftGroups(stage.nodes, uses))
+  for (const member of groups.flatMap(({ members }) => members)) if ('op' in member) taken.add(member)
+  for (const node of stage.nodes) {
+    if (taken.has(node)) continue
+    const free = new Set(stage.nodes.filter((each) => !taken.has(each)))
+    const group = windowsAndConv(node, uses, free) ?? chain(node, uses, free) ?? convAndNeighbours(node, uses, free)
+    if (!group) continue
+    groups.push(group)
+    for (const member of group.members) if ('op' in member) taken.add(member)
+  }
+  return groups
+}
+
+/** Attention in windows, and the convolution that each window goes through: its places are channels at once. */
+function windowsAndConv(node: Node, uses: Uses, free: ReadonlySet<Node>): Group | null {
+  if (node.op !== 'integerWindowAttention') return null
+  const conv = uses.onlyReader(node.output, 'integerConv')
+  if (!conv || !free.has(conv) || conv.inputs.length !== 1 || conv.kernel !== 5 || conv.stride !== 5) return null
+  const actions = (context: KernelContext) => {
+    const { height, width } = node.qkv.shape
+    const channels = 25 * 4 * groupsOf(node.output.shape.channels)
+    const samples = wideScratch(context, `${conv.output.name} samples`, { channels, height, width })
+    return [...integerWindowAttention(node, context, samples), gatheredConv(conv, samples, context)]
+  }
+  return { members: [node, conv], actions }
+}
+
+/** Layers that look at one position alone, each on the result of the one before. */
+function chain(node: Node, uses: Uses, free: ReadonlySet<Node>): Group | null {
+  if (node.op !== 'integerConv' || !isPointwise(node) || node.inputs.length > MOST_CHAIN_SOURCES) return null
+  if (node.inputs.slice(0, -1).some(({ shape }) => shape.channels % 4 !== 0)) return null
+  const layers = [node]
+  for (let last = node; layers.length < MOST_LAYERS && last.keep === null && last.residual === null; ) {
+    const next = uses.onlyReader(last.output, 'integerConv')
+    if (!next || !free.has(next) || !isPointwise(next) || next.inputs.length !== 1 || last.range === 'wide') break
+    if (next.residual === last.output || !fitsWorkgroup([...layers, next])) break
+    layers.push(next)
+    last = next
+  }
+  if (layers.length === 1) return null
+  const result = layers.at(-1)?.output as Tensor
+  const activations = activationsOf(result, uses, free)
+  const actions = (context: KernelContext) => [pointwiseChain(layers, context, made(activations, context))]
+  return { members: [...layers, ...(activations ? [activations] : [])], actions }
+}
+
+function isPointwise({ kernel, stride, shuffle }: IntegerConvNode): boolean {
+  return kernel === 1 && stride === 1 && shuffle === 1
+}
+
+/** What makes activations of a result. */
+function activationsOf(result: Tensor, uses: Uses, free: ReadonlySet<Node>): RequantiseNode | null {
+  const isFree = (use: Node | Port): use is RequantiseNode => isOp(use, 'requantise') && free.has(use)
+  return uses.readersOf(result).find(isFree) ?? null
+}
+
+function made(activations: RequantiseNode | null, { parameters }: KernelContext): ConvExtras {
+  if (!activations) return {}
+  const [shift = 0] = parameters.integers(activations.shift).data
+  return { activation: { output: activations.output, shift } }
+}
+
+/** A convolution with the mask before it, and the activations that are made of its result. */
+function convAndNeighbours(node: Node, uses: Uses, free: ReadonlySet<Node>): Group | null {
+  if (node.op === 'mask') {
+    const conv = uses.onlyReader(node.output, 'integerConv')
+    if (!conv || !free.has(conv) || conv.kernel !== 1 || conv.inputs.length !== 1) return null
+    const unmasked: IntegerConvNode = { ...conv, inputs: [node.input] }
+    return { members: [node, conv], actions: (context) => integerConv(unmasked, context, { see: node.keep }) }
+  }
+  if (node.op !== 'integerConv' || node.kernel === 5) return null
+  const activations = activationsOf(node.output, uses, free)
+  if (!activations) return null
+  const actions = (context: KernelContext) => integerConv(node, context, made(activations, context))
+  return { members: [node, activations], actions }
+}

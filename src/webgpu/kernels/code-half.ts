@@ -1,0 +1,69 @@
+/** Everything between the entropy model's parameters and the coder, on one half of the checkerboard, in one dispatch. */
+import type { DequantiseNode, Port, QuantiseNode, RequantiseNode, ScaleIndexNode, Tensor } from '../../network/graph.js'
+import { halfNumber } from '../../network/tensor.js'
+import { type Dispatch, groupsOf, type KernelContext } from '../dispatch.js'
+import { thresholdTexels, zoneTexels } from './entropy.js'
+import { portBuffer } from './ports.js'
+
+/** Where a half's values lie in the host's array. */
+export interface CodedPort {
+  readonly port: Port
+  /** Values before those of this half. */
+  readonly first: number
+}
+
+/** Nodes of one half of a slice; at least one of `index` and `dequantise`. */
+export interface HalfNodes {
+  readonly index?: ScaleIndexNode
+  readonly indexes?: CodedPort
+  readonly quantise?: QuantiseNode
+  readonly symbols?: CodedPort
+  readonly dequantise?: DequantiseNode
+  readonly requantise?: RequantiseNode
+}
+
+/** Shapes: params 2 d x H x W, the others d x H x W with W a multiple of 4. */
+export function codeHalf(nodes: HalfNodes, { parameters }: KernelContext): Dispatch {
+  const { index, indexes, quantise, symbols, dequantise, requantise } = nodes
+  const any = index ?? dequantise
+  if (!any) throw new RangeError('Expected something to code or to decode')
+  const { params, output, keep } = any
+  const { channels, height, width } = output.shape
+  const thresholds = index && parameters.integers(index.table).data
+  const [shift = 0] = requantise ? parameters.integers(requantise.shift).data : []
+  const writes: Record<string, Tensor | ReturnType<typeof portBuffer>> = {}
+  const reads: Record<string, Dispatch['reads'][string]> = { params }
+  if (index && indexes) {
+    reads.table = thresholdTexels(index, parameters)
+    writes.indexes = portBuffer(indexes.port)
+  }
+  if (quantise && symbols) {
+    reads.latent = quantise.latent
+    reads.zones = zoneTexels(quantise, parameters)
+    writes.symbols = portBuffer(symbols.port)
+  } else if (symbols) reads.symbols = portBuffer(symbols.port)
+  if (dequantise) {
+    reads.base = dequantise.base
+    writes.output = dequantise.output
+    if (requantise) writes.activation = requantise.output
+  }
+  return {
+    shader: 'code_half',
+    constants: {
+      QUANTISE: quantise ? 1 : 0,
+      INDEX: index ? 1 : 0,
+      DEQUANTISE: dequantise ? 1 : 0,
+      ACTIVATION: requantise ? 1 : 0,
+    },
+    reads,
+    writes,
+    params: {
+      ...{ width: width / 4, height, channels, half: halfNumber(keep), first: quantise?.first ?? 0 },
+      ...{ texels: Math.ceil((thresholds?.length ?? 0) / 4), last: (thresholds?.length ?? 1) - 1 },
+      start: (indexes ?? symbols)?.first === undefined ? 0 : ((indexes ?? symbols)?.first ?? 0) / 2,
+      ...{ hasBase: dequantise?.base ? 1 : 0, shift },
+    },
+    invocations: [width / 4, height, groupsOf(channels)],
+    cost: 128 * channels * height * width,
+  }
+}

@@ -1,0 +1,75 @@
+/** What the plan makes one dispatch of: how many are left, and that a graph which shows its tensors is not fused. */
+import test from 'ava'
+import { loadModel } from '../../src/model/model.js'
+import { decoderGraph, encoderGraph } from '../../src/network/cleric.js'
+import type { Graph, Tensor } from '../../src/network/graph.js'
+import { type Dispatch, isCopy } from '../../src/webgpu/dispatch.js'
+import { countActions, plan } from '../../src/webgpu/plan.js'
+import { testWithModel } from '../data.js'
+import { nanoModel } from '../network/golden.js'
+
+const limits = {
+  maxTextureDimension2D: 8192,
+  maxTextureArrayLayers: 2048,
+  maxBufferSize: 2 ** 28,
+  maxStorageBufferBindingSize: 2 ** 27,
+}
+
+/** Names of the shaders that a plan for a GPU dispatches. */
+async function shadersOf(change: (graph: Graph) => Graph = (graph) => graph): Promise<string[]> {
+  const { config, parameters } = await nanoModel()
+  const { graph } = encoderGraph(config, parameters, 64, 128)
+  const { stages } = plan(change(graph), { parameters, software: false, maxLayers: 2048, batch: 1 })
+  return stages.flat().map((action) => (isCopy(action) ? 'copy' : action.shader))
+}
+
+testWithModel([], 'a tile of the model that ships takes few dispatches, the same for every size of tile', async (t) => {
+  const { config, parameters } = await loadModel()
+  for (const side of [64, 512]) {
+    const counts = [encoderGraph, decoderGraph].map((build) =>
+      countActions(build(config, parameters, side, side).graph, parameters, { software: false, limits }),
+    )
+    t.deepEqual(counts, [230, 222])
+  }
+})
+
+test('a GPU runs no shader whose work another does on the way', async (t) => {
+  const shaders = await shadersOf()
+  for (const name of ['mask', 'add', 'scale', 'scale_index', 'quantise', 'dequantise', 'lift_split', 'unfold']) {
+    t.false(shaders.includes(name), name)
+  }
+  t.true(shaders.includes('code_half') && shaders.includes('lift_step'))
+})
+
+test('a tensor that the host reads is made, whatever could have been fused', async (t) => {
+  const shown = (name: string) => (graph: Graph) => {
+    const tensor = graph.tensors.find((each) => each.name === name) as Tensor
+    const stages = graph.stages.map((stage) => ({
+      ...stage,
+      outputs: [...stage.outputs, { tensor, format: 'float' as const }],
+    }))
+    return { ...graph, stages }
+  }
+  const shaders = await shadersOf(shown('r.0 anchor'))
+  t.deepEqual(
+    ['quantise', 'scale_index', 'code_half'].map((name) => shaders.filter((each) => each === name).length),
+    // Both halves of the first slice, whose sum is an output, are not fused; those of the second are.
+    [2, 2, 2],
+  )
+  t.true((await shadersOf(shown('mem.intra.1.qkv.q.0'))).includes('code_half'))
+})
+
+test('a batch is as many dispatches as a tile, each with more layers', async (t) => {
+  const { config, parameters } = await nanoModel()
+  const { graph } = decoderGraph(config, parameters, 64, 64)
+  const of = (batch: number) =>
+    plan(graph, { parameters, software: false, maxLayers: 2048, batch }).stages.flat() as Dispatch[]
+  const [one, eight] = [of(1), of(8)]
+  t.is(one.length, eight.length)
+  for (const [i, { invocations, cost, constants }] of eight.entries()) {
+    const [x, y, z] = (one[i] as Dispatch).invocations
+    t.deepEqual(invocations, [x, y, 8 * z])
+    t.is(cost, 8 * (one[i] as Dispatch).cost)
+    t.is(constants.BATCH, 8)
+  }
+})
