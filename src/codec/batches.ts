@@ -14,6 +14,8 @@ type Values = ReadonlyMap<Tensor, PortData>
 export type Runner = Pick<Executable, 'run'>
 
 interface Waiting {
+  /** Batches that had been started when it came. */
+  readonly since: number
   readonly work: (runner: Runner) => Promise<unknown>
   readonly resolve: (result: never) => void
   readonly reject: (error: unknown) => void
@@ -29,6 +31,7 @@ export class Batches {
   /** Tiles of a batch of each graph. */
   readonly #sizes = new WeakMap<Graph, number>()
   #running = 0
+  #started = 0
   #isScheduled = false
 
   constructor(backend: Backend, parameters: Parameters, pool: ExecutablePool) {
@@ -47,7 +50,7 @@ export class Batches {
   use<T>(graph: Graph, work: (runner: Runner) => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const waiting = this.#queues.get(graph) ?? []
-      waiting.push({ work, resolve, reject })
+      waiting.push({ since: this.#started, work, resolve, reject })
       this.#queues.set(graph, waiting)
       this.#schedule()
     })
@@ -69,25 +72,38 @@ export class Batches {
     })
   }
 
-  /**
-   * A batch that isn't full starts only where nothing else keeps the device busy: by the time that something else is
-   * done, more tiles may wait.
-   */
   #start(): void {
-    for (const [graph, waiting] of this.#queues) {
+    for (let due = this.#due(); due; due = this.#due()) {
+      const [graph, waiting] = due
       const size = this.#sizeOf(graph)
-      while (this.#running < this.#limit && (waiting.length >= size || (waiting.length > 0 && this.#running === 0))) {
-        // Empty places cost as much as tiles do.
-        const batch = 2 * waiting.length > size ? size : 1
-        this.#launch(graph, batch, waiting.splice(0, batch))
-      }
+      // Empty places cost as much as tiles do.
+      const batch = 2 * waiting.length > size ? size : 1
+      this.#launch(graph, batch, waiting.splice(0, batch))
       // Graphs come and go with the sizes of tiles.
       if (waiting.length === 0) this.#queues.delete(graph)
     }
   }
 
+  /** What is to start now: of several, that whose first tile came first. */
+  #due(): [Graph, Waiting[]] | undefined {
+    const due = [...this.#queues].filter(([graph, waiting]) => this.#isDue(waiting, this.#sizeOf(graph)))
+    const cameAt = ([, [first]]: (typeof due)[number]) => first?.since ?? 0
+    return due.sort((a, b) => cameAt(a) - cameAt(b))[0]
+  }
+
+  /**
+   * A batch that isn't full starts only where nothing else keeps the device busy, as more tiles may wait by the time that
+   * something else is done; or where as many others as may run have been started since its first tile came, so that
+   * tiles of a rare size get their turn.
+   */
+  #isDue([first, ...others]: readonly Waiting[], size: number): boolean {
+    if (!first || this.#running === this.#limit) return false
+    return others.length + 1 >= size || this.#running === 0 || this.#started - first.since >= this.#limit
+  }
+
   async #launch(graph: Graph, batch: number, tiles: readonly Waiting[]): Promise<void> {
     this.#running++
+    this.#started++
     try {
       await this.#pool.use(graph, batch, (executable) => serve(executable, tiles))
     } catch (error) {

@@ -104,7 +104,7 @@ test('on WebGPU', async (t) => {
 })
 
 test('in batches, as on a GPU', async (t) => {
-  t.timeout(240_000)
+  t.timeout(290_000)
   const { description, adapter } = await pickAdapter()
   const backend = await WebGpuBackend.open({ description: { ...description, software: false }, adapter })
   const compiled: number[] = []
