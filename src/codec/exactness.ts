@@ -12,7 +12,8 @@ import { PROBE_QUALITY, probe } from './probe.js'
 import { TileCodec } from './tile-codec.js'
 
 /**
- * Encodes a small tile on `backend` and decodes it on the processor, where the tile's checksum shows every difference.
+ * Encodes a small tile on `backend`, alone and as each of a batch, whose kernels are compiled anew, and decodes it on the
+ * processor, where the tile's checksum shows every difference.
  *
  * @throws what encoding throws, ERR_ADDON_MISSING, ERR_ABORTED
  */
@@ -22,7 +23,14 @@ export async function agreesWithProcessor(model: Model, backend: Backend, signal
   using tested = new TileCodec(model, backend)
   using reference = new TileCodec(model, processor)
   try {
-    await reference.decode(await tested.encode(image, PROBE_QUALITY, signal), image, PROBE_QUALITY, signal)
+    const encode = () => tested.encode(image, PROBE_QUALITY, signal)
+    const alone = await encode()
+    const { tilesTogether = 1 } = backend
+    const together = tilesTogether > 1 ? await Promise.all(Array.from({ length: tilesTogether }, encode)) : []
+    const isOther = (payload: Uint8Array) => payload.some((byte, i) => byte !== alone[i])
+    for (const payload of [alone, ...together.filter(isOther)]) {
+      await reference.decode(payload, image, PROBE_QUALITY, signal)
+    }
     return true
   } catch (error) {
     if (error instanceof CorruptDataError && error.code === 'ERR_CORRUPT_TILE') return false

@@ -11,7 +11,7 @@ import { WeightCache } from './weights.js'
 /** Tiles that may be computed at once. */
 const BATCHES = [8, 4, 2] as const
 /** Of the textures of a graph's tensors; a few graphs are kept. */
-const MOST_BATCH_BYTES = 2 ** 30
+const MOST_BATCH_BYTES = 1.5 * 2 ** 30
 
 export class WebGpuBackend implements Backend, Disposable {
   readonly kind = 'webgpu'

@@ -41,7 +41,7 @@ test('processors agree, whatever their instructions', async (t) => {
 })
 
 test.serial('a GPU that computes the same integers is used', async (t) => {
-  t.timeout(120_000)
+  t.timeout(240_000)
   const { backend, reason } = await openGpu(await gpuThatCompiles('none', (code) => code), model)
   t.is(reason, 'it is a GPU')
   t.is(backend?.kind, 'webgpu')
@@ -50,19 +50,26 @@ test.serial('a GPU that computes the same integers is used', async (t) => {
 
 // As NVIDIA's driver 580 did on Hopper, when the integers were still taken as such.
 test.serial('one whose driver leaves out abs is not', async (t) => {
-  t.timeout(120_000)
+  t.timeout(240_000)
   const compiled = (code: string) => code.replace('abs(load(', '(load(')
   t.not(compiled('x abs(load(y))'), 'x abs(load(y))')
   await checkRefused(t, await gpuThatCompiles('integer_layer_norm', compiled), /computes other integers/)
 })
 
+test.serial('nor is one that computes a tile right alone, but not in a batch', async (t) => {
+  t.timeout(240_000)
+  const isBatch = (code: string) => code.includes('var<private> tile')
+  const compiled = (code: string) => (isBatch(code) ? code.replace('abs(load(', '(load(') : code)
+  await checkRefused(t, await gpuThatCompiles('integer_layer_norm', compiled), /computes other integers/)
+})
+
 test.serial('nor is one whose driver refuses a shader', async (t) => {
-  t.timeout(120_000)
+  t.timeout(240_000)
   await checkRefused(t, await gpuThatCompiles('integer_conv', () => 'nonsense'), /integer_conv\.wgsl: /)
 })
 
 test.serial('then the processor is, with a warning; without a GPU there is nothing to tell', async (t) => {
-  t.timeout(120_000)
+  t.timeout(240_000)
   const told: string[] = []
   const hear = ({ message }: Error) => told.push(message)
   process.on('warning', hear)
