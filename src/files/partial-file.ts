@@ -52,12 +52,13 @@ export class PartialFile {
     overwrite: boolean,
     check?: (partial: string) => Promise<void>,
   ): Promise<void> {
-    await this.handle.truncate(length)
+    // Also what reserves no room, or fails late: the file may become longer, and a file system may write when it syncs.
+    await this.#within(length, () => this.handle.truncate(length))
     await this.write(head.subarray(header), header)
     // Everything must be on disk before the header, which makes it a TIFF.
-    await this.handle.datasync()
+    await this.#within(length, () => this.handle.datasync())
     await this.write(head.subarray(0, header), 0)
-    await this.handle.sync()
+    await this.#within(length, () => this.handle.sync())
     await check?.(partialOf(this.path))
     refuseExisting(this.path, overwrite)
     refuseIrregular(this.path, this.path)
@@ -65,6 +66,13 @@ export class PartialFile {
     await this.handle.close()
     await rename(partialOf(this.path), this.path)
     await syncFolder(dirname(this.path))
+  }
+
+  /** @throws ClericError ERR_DISK_FULL */
+  #within(length: number, work: () => Promise<void>): Promise<void> {
+    return work().catch((error: unknown) => {
+      throw asDiskFull(error, partialOf(this.path), length)
+    })
   }
 
   /** Whether OUT.partial is still the file of this run. */
@@ -96,11 +104,16 @@ export async function writeFully(handle: FileHandle, bytes: Uint8Array, position
       const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done)
       done += bytesWritten
     }
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException
-    if (!DISK_FULL.includes(code ?? '')) throw cause
-    throw new ClericError('ERR_DISK_FULL', `${name} can't grow beyond byte ${position}: ${message}`, { cause })
+  } catch (error) {
+    throw asDiskFull(error, name, position)
   }
+}
+
+/** The same error, or ERR_DISK_FULL if that is what it means. */
+function asDiskFull(cause: unknown, name: string, position: number): unknown {
+  const { code, message } = cause as NodeJS.ErrnoException
+  if (!DISK_FULL.includes(code ?? '')) return cause
+  return new ClericError('ERR_DISK_FULL', `${name} can't grow beyond byte ${position}: ${message}`, { cause })
 }
 
 export function partialOf(path: string): string {
