@@ -46,6 +46,15 @@ function run(
   })
 }
 
+/**
+ * In continuous integration a process that dies of a fault prints its native stack: what happens once in a hundred runs
+ * may not happen again to whoever looks into it.
+ */
+function withStacks(env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+  const library = join(root, 'build', 'Release', 'print_stack.so')
+  return process.env.CI === 'true' && existsSync(library) ? { ...env, LD_PRELOAD: library } : env
+}
+
 function announce(title: string, command: string, argv: readonly string[]): void {
   console.log(`\n--- ${title}: ${command.replace(root, '')} ${argv.join(' ')}`)
 }
@@ -69,7 +78,7 @@ async function ava(title: string, command: string, argv: string[], env?: NodeJS.
     else if (/^not ok\b.*# TODO\b/.test(line)) counts.skipped++
     else if (/^not ok\b/.test(line)) counts.failed++
   }
-  const status = await run(command, argv, onLine, env)
+  const status = await run(command, argv, onLine, withStacks(env))
   if (status !== 0 && counts.failed === 0) counts.failed = 1
   return counts
 }
