@@ -19,6 +19,19 @@ namespace {
 constexpr int kFatal[] = {SIGABRT, SIGBUS, SIGILL, SIGFPE};
 constexpr int kMostFrames = 100;
 
+const char* name_of(int signal) {
+  switch (signal) {
+    case SIGABRT:
+      return "SIGABRT";
+    case SIGBUS:
+      return "SIGBUS";
+    case SIGILL:
+      return "SIGILL";
+    default:
+      return "SIGFPE";
+  }
+}
+
 using Sigaction = int (*)(int, const struct sigaction*, struct sigaction*);
 
 Sigaction real_sigaction() {
@@ -49,8 +62,9 @@ void report(int signal) {
   usual.sa_handler = SIG_DFL;
   real_sigaction()(signal, &usual, nullptr);
   char text[100];
-  const int length = std::snprintf(text, sizeof text, "\n--- process %d dies of signal %d (%s); its native stack:\n",
-                                   getpid(), signal, sigabbrev_np(signal));
+  const int length =
+      std::snprintf(text, sizeof text, "\n--- process %d dies of signal %d, which is %s; its native stack:\n", getpid(),
+                    signal, name_of(signal));
   print(text, static_cast<size_t>(length));
   print_command();
   print("\n", 1);

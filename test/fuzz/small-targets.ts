@@ -115,12 +115,20 @@ export const rangesTarget: Target = {
       'content-range: bytes 0-65535/100000\netag: W/"a"\n\nhello',
       'retry-after: 5\n\n',
       'retry-after: Fri, 27 Nov 2026 22:00:00 GMT\n\n',
-    ].flatMap((rest) => [206, 200, 416, 412, 503, 404].map((status) => text(`${status}\n${rest}`)))
+      'content-range: bytes 70000-70004/100000\netag: "a"\n\nhello',
+      'content-range: bytes 70000-70004/100000\netag: "b"\n\nhello',
+    ].flatMap((rest) =>
+      ['206', '200', '416', '412', '503', '404', '206 later', '200 later', '412 later'].map((status) =>
+        text(`${status}\n${rest}`),
+      ),
+    )
   },
   async parse(bytes) {
     const lines = new TextDecoder('latin1').decode(bytes).split('\n')
     const end = lines.indexOf('')
-    const status = Number(lines[0])
+    // An answer to the first request, or, after a sound one, to the second.
+    const isLater = lines[0]?.endsWith(' later') ?? false
+    const status = Number(lines[0]?.replace(' later', ''))
     const answer = () => {
       const headers = new Headers()
       for (const line of lines.slice(1, end < 0 ? undefined : end)) {
@@ -137,16 +145,24 @@ export const rangesTarget: Target = {
       })
     }
     const { fetch } = globalThis
-    globalThis.fetch = async () => answer()
+    let asked = 0
+    globalThis.fetch = async () => (asked++ === 0 && isLater ? soundStart() : answer())
     try {
       const source = await UrlBytes.open('http://server/file', undefined, async () => {})
       // What was fetched first, and something else.
       await source.read(0, Math.min(5, source.size)).catch(rethrowUnlessCoded)
-      await source.read(Math.min(100, source.size), Math.min(5, Math.max(0, source.size - 100)))
+      const offset = Math.min(70_000, source.size)
+      await source.read(offset, Math.min(5, source.size - offset))
     } finally {
       globalThis.fetch = fetch
     }
   },
+}
+
+/** The first bytes of a file of 100,000. */
+function soundStart(): Response {
+  const headers = { 'content-range': 'bytes 0-65535/100000', etag: '"a"' }
+  return new Response(new Uint8Array(65_536), { status: 206, headers })
 }
 
 function rethrowUnlessCoded(error: unknown): void {

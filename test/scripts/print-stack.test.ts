@@ -24,7 +24,7 @@ onLinux('a process that aborts prints its native stack, and still dies of the si
   t.true(existsSync(library), 'npm run build:addon-tests makes it')
   const { signal, stderr } = await node('process.abort()')
   t.is(signal, 'SIGABRT')
-  t.regex(stderr, /--- process \d+ dies of signal 6 \(ABRT\); its native stack:\n.* -e process\.abort\(\) \n/)
+  t.regex(stderr, /--- process \d+ dies of signal 6, which is SIGABRT; its native stack:\n.* -e process\.abort\(\) \n/)
   t.regex(stderr, /libc\.so\.6\(.*\)\[0x[0-9a-f]+\]\n/)
 })
 
