@@ -30,6 +30,9 @@ await build({
   logLevel: 'warning',
 })
 for (const name of ['index.html', 'viewer.css']) copyFileSync(join(root, 'viewer', name), join(output, name))
+// The page loads it when it has an archive to decode, and once more as the worker that does.
+for (const name of ['cleric-web.js', 'cleric-web.js.map'])
+  copyFileSync(join(root, 'dist/web', name), join(output, name))
 for (const name of readdirSync(output).filter((name) => /\.(js|css|html)$/.test(name))) {
   const bytes = readFileSync(join(output, name))
   console.log(`viewer/${name}: ${bytes.length} bytes, ${gzipSync(bytes, { level: 9 }).length} with gzip`)

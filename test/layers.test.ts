@@ -21,6 +21,7 @@ const LAYERS = [
     'collection',
     'export',
     'server',
+    'static',
     'index.ts',
     'cli',
     'internal.ts',

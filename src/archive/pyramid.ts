@@ -79,6 +79,19 @@ export class Pyramid {
     return maxLevel(this.#full)
   }
 
+  /** The finest level that the overview gives, for which nothing is decoded; null if there is no such level. */
+  get overviewLevel(): number | null {
+    const finest = this.#source.overviewLevels[0]
+    if (!finest || this.#levelOf(finest) < 0) return null
+    for (let level = this.maxLevel; level >= 0; level--) {
+      const downsample = 2 ** (this.maxLevel - level)
+      const stored = this.#source.levels.findLast((each) => each.downsample <= downsample * TOLERANCE) as Level
+      const isCheap = downsample / stored.downsample <= MOST_SHRUNK * TOLERANCE
+      if (downsample >= OVERVIEW_FROM || !isCheap) return level
+    }
+    return null
+  }
+
   /**
    * A tile, or null if the pyramid has none there. What can't be had of it is hatched. The work stops when all callers
    * that asked for the tile have given up.
@@ -241,6 +254,23 @@ function windowOf({ column, row, width, height }: Place, scale: number): LevelWi
   const [left, across] = along(column * PYRAMID_TILE, width)
   const [top, down] = along(row * PYRAMID_TILE, height)
   return { left, top, width: across, height: down }
+}
+
+/** A tile, of stripes where nothing of it can be had, so that it is seen what is missing and where; null if there is none. */
+export async function tileOrHatch(
+  pyramid: Pyramid,
+  level: number,
+  column: number,
+  row: number,
+  signal?: AbortSignal,
+): Promise<HoledImage | null> {
+  try {
+    return await pyramid.tile(level, column, row, signal)
+  } catch (error) {
+    const size = pyramid.tileSize(level, column, row)
+    if (!(error instanceof NothingButHoles) || !size) throw error
+    return { image: hatch(size.width, size.height), holes: error.holes }
+  }
 }
 
 /** The image with another size that differs little, each pixel the mean of those in its place. */

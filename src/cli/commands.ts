@@ -11,6 +11,7 @@ import { addInfo } from './info.js'
 import { addPackage, PACKAGES } from './packages.js'
 import { addRegion } from './region.js'
 import { addServe } from './serve.js'
+import { addStatic } from './static.js'
 import { addValidate } from './validate.js'
 
 /** The whole command line. */
@@ -26,6 +27,7 @@ export function createCli(io: Io): Cli {
   addCompare(cli)
   addValidate(cli)
   addServe(cli)
+  addStatic(cli)
   addDevices(cli)
   addConvertWeights(cli)
   for (const commands of PACKAGES) addPackage(cli, commands)

@@ -31,8 +31,8 @@ export function serveFiles(server: FastifyInstance, library: Library, model: Mod
         reply.header('content-range', `bytes */${archive.bytes}`)
         throw new Refusal(416, 'ERR_BAD_REQUEST', `The archive has ${archive.bytes} bytes`)
       }
-      const { start, end } = range
-      if (end - start < archive.bytes) {
+      const { start, end, isPart } = range
+      if (isPart) {
         reply.code(206).header('content-range', `bytes ${start}-${end - 1}/${archive.bytes}`)
       }
       reply.header('content-length', end - start)
@@ -82,13 +82,19 @@ export class ModelFile {
  * The bytes that are asked for, all of them if it is no single range or, by If-Range, one of another version; null if the
  * file has none of them.
  */
-function rangeOf(request: FastifyRequest, size: number, etag: string): { start: number; end: number } | null {
+function rangeOf(
+  request: FastifyRequest,
+  size: number,
+  etag: string,
+): { start: number; end: number; isPart: boolean } | null {
   const { range, 'if-range': condition } = request.headers
-  if (range === undefined || (condition !== undefined && condition !== etag)) return { start: 0, end: size }
+  const whole = { start: 0, end: size, isPart: false }
+  if (range === undefined || (condition !== undefined && condition !== etag)) return whole
   const ranges = parseRange(size, range, { combine: true })
   if (ranges === -1) return null
   const [only] = ranges === -2 || ranges.type !== 'bytes' || ranges.length !== 1 ? [] : ranges
-  return only ? { start: only.start, end: only.end + 1 } : { start: 0, end: size }
+  // A range that all of a small file is, is one nonetheless: clients take another status for a server that knows none.
+  return only ? { start: only.start, end: only.end + 1, isPart: true } : whole
 }
 
 /** The bytes from `start` to before `end` of the file that is open, though another may have its name by now. */

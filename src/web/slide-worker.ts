@@ -163,7 +163,7 @@ export class WorkerSlide implements Disposable {
    * A tile of the DeepZoom pyramid of 512 x 512 pixels that `cleric serve` has, too; null if there is none in that place. From
    * a downsample of 16 on it is made from the overview that archives store, without the network.
    *
-   * @throws CorruptDataError ERR_CORRUPT_TILE if nothing of it can be had; DeviceError
+   * @throws DeviceError; CorruptDataError ERR_ARCHIVE_CORRUPT where the overview is damaged, and no level can stand in
    */
   tile(level: number, column: number, row: number, signal?: AbortSignal): Promise<DecodedTile | null> {
     return this.#worker.call('tile', { slide: this.#slide, level, column, row }, signal)

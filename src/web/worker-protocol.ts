@@ -29,6 +29,8 @@ export interface SlideFacts {
     readonly tileHeight: number
   })[]
   readonly checks: CheckSummary | null
+  /** The finest level of `tile()` that needs neither model nor GPU, as the overview gives it; null if there is none. */
+  readonly overviewLevel: number | null
   /** What became of the ICC profile: "srgb" unless the slide's is of no use, then "none". */
   readonly icc: IccMode
 }

@@ -2,7 +2,7 @@
 import { type Archive, openArchive } from '../archive/archive.js'
 import type { ArchiveLevel } from '../archive/archive-level.js'
 import { checksOf, checksWindow } from '../archive/checks-window.js'
-import { levelSize, maxLevel, Pyramid } from '../archive/pyramid.js'
+import { levelSize, maxLevel, Pyramid, tileOrHatch } from '../archive/pyramid.js'
 import { type Loan, lend } from '../codec/default-codec.js'
 import { modelMismatch } from '../codec/model-mismatch.js'
 import { ClericError, UnsupportedError } from '../errors.js'
@@ -94,7 +94,7 @@ class WorkerServer {
       }
       case 'tile': {
         const { level, column, row } = request.ask
-        const tile = await slide.pyramid.tile(level, column, row, signal)
+        const tile = await tileOrHatch(slide.pyramid, level, column, row, signal)
         return tile && { bitmap: await toBitmap(await shown(slide, tile.image)), holes: tile.holes }
       }
       case 'region':
@@ -114,8 +114,9 @@ class WorkerServer {
     const archive = await openArchive(source, { model, signal, cache: this.#cache })
     const profile = archive.iccProfile()
     const { toSrgb, icc } = await coloursOf(profile, archive.path)
-    this.#slides.set(id, { archive, pyramid: new Pyramid(archive, this.#cache), toSrgb, model, loan: null })
-    return { slide: id, ...factsOf(archive, icc) }
+    const pyramid = new Pyramid(archive, this.#cache)
+    this.#slides.set(id, { archive, pyramid, toSrgb, model, loan: null })
+    return { slide: id, ...factsOf(archive, icc), overviewLevel: pyramid.overviewLevel }
   }
 
   #loan(slide: OpenSlide): Promise<Loan> {
@@ -134,11 +135,11 @@ class WorkerServer {
   async #overview(slide: OpenSlide, signal: AbortSignal): Promise<Blob | null> {
     const { archive, pyramid } = slide
     const full = archive.levels[0] as ArchiveLevel
-    const level = Math.min(9, maxLevel(full))
     const { downsample } = archive.levels.at(-1) as ArchiveLevel
-    const isCheap =
-      archive.overviewLevels.length > 0 || full.width / levelSize(full, level).width <= downsample * MOST_DECODED
-    const tile = isCheap ? await pyramid.tile(level, 0, 0, signal) : null
+    // The finest that fits into a tile, of those for which nothing is decoded, or at least not much.
+    const level = Math.min(9, pyramid.overviewLevel ?? maxLevel(full))
+    const isCheap = full.width / levelSize(full, level).width <= downsample * MOST_DECODED
+    const tile = pyramid.overviewLevel !== null || isCheap ? await pyramid.tile(level, 0, 0, signal) : null
     return tile && toPng(await shown(slide, tile.image))
   }
 
@@ -169,7 +170,7 @@ async function shown({ toSrgb }: OpenSlide, image: Image): Promise<Image> {
   return toSrgb ? toSrgb.convert(image) : image
 }
 
-function factsOf(archive: Archive, icc: IccMode): SlideFacts {
+function factsOf(archive: Archive, icc: IccMode): Omit<SlideFacts, 'overviewLevel'> {
   const { path, bytes, bpp, quality, model, mpp, objectivePower, background, properties, associatedImages } = archive
   const { levels, checks, version } = archive
   const { name, hash } = model

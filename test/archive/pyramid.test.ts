@@ -80,6 +80,13 @@ test('no tile takes more than 16 stored ones, and coarse ones none', async (t) =
   }
 })
 
+test('which levels the overview gives is known beforehand', async (t) => {
+  t.is((await open(t, flat)).overviewLevel, maxLevel(whole) - 3)
+  const strict = join(folder, 'strict.cleric.tif')
+  await compressSlide(memorySlide([whole]), strict, { codec: losslessCodec(), layout: 'strict' })
+  t.is((await open(t, strict)).overviewLevel, null)
+})
+
 test('tiles that are enlarged continue each other, and there are none beyond the slide', async (t) => {
   const pyramid = await open(t, flat)
   const level = maxLevel(whole) - 3

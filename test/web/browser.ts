@@ -7,6 +7,7 @@ import { type Browser, type BrowserContextOptions, chromium, type Page } from 'p
 
 const CHROMIUM = process.env.CLERIC_CHROMIUM ?? '/usr/bin/chromium'
 const ARGUMENTS = ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader']
+const WITHOUT_WEBGPU = ['--no-sandbox', '--disable-features=WebGPU', '--disable-blink-features=WebGPU']
 
 export const bundle = new URL('../../dist/web/cleric-web.js', import.meta.url)
 
@@ -68,16 +69,26 @@ export async function openPage(t: ExecutionContext, files: ReadonlyMap<string, U
 }
 
 /** One for all tests of a file: it takes a second or two to start, and far longer on a busy machine. */
-let browser: Promise<Browser> | null = null
-test.after.always(async () => (await browser)?.close())
+const browsers = new Map<'WebGPU' | 'no WebGPU', Promise<Browser>>()
+test.after.always(async () => {
+  for (const browser of browsers.values()) await (await browser).close()
+})
+
+export interface PageOptions extends BrowserContextOptions {
+  /** Opens it in a browser that has no WebGPU. */
+  readonly hasNoGpu?: boolean
+}
 
 /** Opens any page, with nothing kept of earlier ones. Whatever it writes to the console fails the test. */
 export async function openAddress(
   t: ExecutionContext,
   address: string,
-  options: BrowserContextOptions = {},
+  { hasNoGpu = false, ...options }: PageOptions = {},
 ): Promise<Page> {
-  browser ??= chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS, timeout: 120_000 })
+  const kind = hasNoGpu ? 'no WebGPU' : 'WebGPU'
+  const args = hasNoGpu ? WITHOUT_WEBGPU : ARGUMENTS
+  const browser = browsers.get(kind) ?? chromium.launch({ executablePath: CHROMIUM, args, timeout: 120_000 })
+  browsers.set(kind, browser)
   const context = await (await browser).newContext(options)
   t.teardown(() => context.close())
   const page = await context.newPage()

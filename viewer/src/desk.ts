@@ -3,7 +3,7 @@ import { formatPlace, type Place, parsePlace } from './address.js'
 import { element, messageOf, say } from './page.js'
 import { followTiles, hideProgress, showLoading } from './progress.js'
 import { drawScaleBar } from './scale-bar.js'
-import type { Shelf, SlideFacts } from './slide.js'
+import type { OpenSlide, Shelf, SlideFacts } from './slide.js'
 import { hasSlide, markCurrent } from './slides.js'
 import { Stage } from './stage.js'
 
@@ -115,16 +115,17 @@ export class Desk {
 
   #show(stage: Stage): void {
     this.#isInPlace = true
-    const { facts, decodedBy, why } = stage.slide
+    const { facts } = stage.slide
     element('facts').textContent = summary(facts)
-    element('badge').textContent = `decoded by the ${decodedBy}`
-    element('badge').title = why
-    element('badge').hidden = false
+    showDecodedBy(stage.slide)
+    stage.slide.onDecodedBy = () => showDecodedBy(stage.slide)
     document.title = `${facts.name} - cleric`
     followTiles(stage)
     stage.onDraw(() => drawScaleBar(stage))
     stage.onRest(() => this.#remember(stage))
     stage.on('tile-load-failed', () => {
+      // None has failed that was only given up.
+      if (stage.failed.length === 0) return
       element('again').hidden = false
       say(`A tile can't be shown: ${stage.failed.at(-1)?.message}`)
     })
@@ -140,6 +141,19 @@ export class Desk {
     history.replaceState(null, '', formatPlace({ name: stage.slide.facts.name, view: stage.view() }))
     this.#hash = location.hash
   }
+}
+
+const DECODED_BY = {
+  browser: 'decoded by the browser',
+  server: 'decoded by the server',
+  nobody: 'overview only',
+  undecided: 'starting to decode',
+} as const
+
+function showDecodedBy({ decodedBy, why }: OpenSlide): void {
+  element('badge').textContent = DECODED_BY[decodedBy]
+  element('badge').title = why
+  element('badge').hidden = false
 }
 
 function summary({ levels, objectivePower, quality, bpp }: SlideFacts): string {

@@ -46,12 +46,17 @@ export interface BadTile {
   readonly reason: string
 }
 
+/** Who decodes the tiles: nobody where there is neither WebGPU nor a server, and it may take a while to find out. */
+export type DecodedBy = 'browser' | 'server' | 'nobody' | 'undecided'
+
 /** A slide that is open in the page. */
 export interface OpenSlide {
   readonly facts: SlideFacts
-  readonly decodedBy: 'server' | 'browser'
+  readonly decodedBy: DecodedBy
   /** Why, in a sentence for the badge. */
   readonly why: string
+  /** Set by the page: called when another decodes from now on. */
+  onDecodedBy: (() => void) | null
   /** A new source of tiles for OpenSeadragon; every viewer that shows the slide takes one. */
   tileSource(): TileSource
   /** Address of a small picture of the whole slide, painted until tiles come; null if there is none. */

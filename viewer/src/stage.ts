@@ -4,6 +4,7 @@ import type { View } from './address.js'
 import { quieten } from './openseadragon-console.js'
 import { isStill } from './page.js'
 import type { OpenSlide } from './slide.js'
+import { GIVEN_UP } from './tiles/tile-queue.js'
 import type { Point } from './units.js'
 
 /**
@@ -71,8 +72,8 @@ export class Stage {
       // Fading in would show the tile and what is under it, mixed.
       blendTime: 0,
       timeout: TILE_TIMEOUT_MS,
-      // Two in work, two that travel: a queue on the server would hold tiles that nobody looks at any more.
-      imageLoaderLimit: 4,
+      // How many at a time is up to the queue of the tiles, which knows what is seen.
+      imageLoaderLimit: 0,
       silenceMultiImageWarnings: true,
       drawer: ['webgl', 'canvas'],
     } as OpenSeadragon.Options)
@@ -83,6 +84,7 @@ export class Stage {
       event.preventDefaultAction = true
     })
     this.viewer.addHandler('tile-load-failed', ({ tile, message }) => {
+      if (message === GIVEN_UP) return
       this.failed.push({ level: tile.level, column: tile.x, row: tile.y, message, bounds: tile.bounds })
       if (!this.#isClosed) this.viewer.forceRedraw()
     })
