@@ -1,5 +1,6 @@
 /** How answers are made: what caches may keep, what isn't sent again, and one shape for all errors. */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Socket } from 'node:net'
+import type { ConnectionError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fresh from 'fresh'
 import { ClericError } from '../errors.js'
 import type { Encoded } from './served-slide.js'
@@ -76,6 +77,25 @@ export function answerErrors(
     const answer = { code: 'ERR_NOT_FOUND', message: 'There is nothing at this address' }
     reply.code(404).header('cache-control', 'no-store').send(answer)
   })
+}
+
+/** Answers what is no request of HTTP, or came too slowly, in the same shape: no route sees it. */
+export function answerBrokenRequest(error: ConnectionError, socket: Socket): void {
+  if (socket.destroyed || error.code === 'ECONNRESET') return
+  const [status, code, message] = BROKEN[error.code] ?? ['400 Bad Request', 'ERR_BAD_REQUEST', 'This is no request']
+  const body = JSON.stringify({ code, message })
+  const head = ['content-type: application/json; charset=utf-8', `content-length: ${body.length}`, 'connection: close']
+  if (socket.writable) socket.write(`HTTP/1.1 ${[status, ...head, '', body].join('\r\n')}`)
+  socket.destroySoon()
+}
+
+const BROKEN: Readonly<Record<string, readonly [status: string, code: string, message: string]>> = {
+  HPE_HEADER_OVERFLOW: [
+    '431 Request Header Fields Too Large',
+    'ERR_TOO_LARGE',
+    'The address or the headers are too long',
+  ],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'ERR_BAD_REQUEST', 'The request took too long to arrive'],
 }
 
 /** What an error is answered by. */

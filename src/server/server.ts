@@ -5,7 +5,7 @@ import { type CodecChoice, codecUseChecks } from '../codec/arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import { TileCache } from '../image/tile-cache.js'
 import { ICC_MODES, type IccMode } from '../slide/colour.js'
-import { answerErrors, failureOf } from './answers.js'
+import { answerBrokenRequest, answerErrors, failureOf } from './answers.js'
 import { ModelFile, serveFiles } from './file-routes.js'
 import { guard } from './guards.js'
 import { serveIiif } from './iiif-routes.js'
@@ -93,6 +93,7 @@ export async function createViewerServer(path: string, options: ServerOptions = 
     requestTimeout: REQUEST_TIMEOUT,
     http: { headersTimeout: REQUEST_TIMEOUT, connectionsCheckingInterval: TIMEOUT_CHECKS },
     routerOptions: { maxParamLength: MAX_NAME },
+    clientErrorHandler: answerBrokenRequest,
     frameworkErrors: (error, _request, reply) => {
       const { code, message } = failureOf(error)
       const sent = reply as FastifyReply

@@ -162,6 +162,32 @@ test('every failure is { code, message }, without a path of this machine, and no
   t.deepEqual(Object.keys(posted.json()), ['code', 'message'])
 })
 
+test('what is no request is answered in the same shape', async (t) => {
+  await using server = await createViewerServer(folder, { codec })
+  await server.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = server.server.address() as AddressInfo
+  const say = (text: string) =>
+    new Promise<string>((resolve) => {
+      let heard = ''
+      const socket = connect(port, '127.0.0.1', () => socket.write(text))
+      socket.on('data', (data) => {
+        heard += data
+      })
+      socket.on('close', () => resolve(heard)).on('error', () => {})
+    })
+  for (const [text, status, code] of [
+    ['nonsense\r\n\r\n', 400, 'ERR_BAD_REQUEST'],
+    [`GET /${'x'.repeat(20_000)} HTTP/1.1\r\nHost: localhost\r\n\r\n`, 431, 'ERR_TOO_LARGE'],
+    [`GET / HTTP/1.1\r\nHost: localhost\r\nX-A: ${'x'.repeat(20_000)}\r\n\r\n`, 431, 'ERR_TOO_LARGE'],
+  ] as const) {
+    const answer = await say(text)
+    t.true(answer.startsWith(`HTTP/1.1 ${status} `), answer.slice(0, 60))
+    const body = JSON.parse(answer.split('\r\n\r\n')[1] as string)
+    t.deepEqual(Object.keys(body), ['code', 'message'])
+    t.is(body.code, code)
+  }
+})
+
 test('what fails here is told here, and answered by no more than that it failed', async (t) => {
   const told: unknown[] = []
   const failure = new Error('cannot open /var/secret/file')
