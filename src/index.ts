@@ -63,6 +63,7 @@ export { type CompressOptions, type CompressResult, compressSlide } from './comp
 export type { CompressProgress, UnreadableTile } from './compress/progress.js'
 export type { CheckMode } from './compress/run.js'
 export type { OnBadTile } from './compress/slide-reader.js'
+export type { KeepSourceTiles } from './compress/source-jpegs.js'
 export type { SearchProgress } from './compress/target-bpp.js'
 export {
   AbortedError,

@@ -9,6 +9,7 @@ export const CODEC_NAMES: Readonly<Record<PayloadKind | 'unknown', string>> = {
   webp: 'lossless WebP',
   jpeg: 'JPEG',
   palette: 'a palette',
+  source: 'kept from the slide',
   unknown: 'an unknown codec',
 }
 

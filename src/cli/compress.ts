@@ -9,6 +9,7 @@ import { BACKGROUND_MODES, type BackgroundMode } from '../compress/blank.js'
 import { type CompressOptions, type CompressResult, compressSlide } from '../compress/compress.js'
 import { CHECK_MODES, type CheckMode } from '../compress/run.js'
 import { ON_BAD_TILE, type OnBadTile } from '../compress/slide-reader.js'
+import { KEEP_SOURCE_TILES, type KeepSourceTiles } from '../compress/source-jpegs.js'
 import { isResumable } from '../compress/writer.js'
 import { nameOf } from '../files/name.js'
 import type { SlideChoice } from '../slide/choice.js'
@@ -34,7 +35,7 @@ export interface ArchiveOptionValues {
   readonly quality?: number
   readonly targetBpp?: number
   readonly levels: 'all' | number[]
-  readonly tile: number
+  readonly tile?: number
   readonly background: BackgroundMode
   readonly label: boolean
   readonly macro: boolean
@@ -44,6 +45,7 @@ export interface ArchiveOptionValues {
   readonly check: CheckMode | false
   readonly minPsnr?: number
   readonly lossless?: boolean
+  readonly keepSourceTiles?: KeepSourceTiles
 }
 
 interface Options extends ArchiveOptionValues, CodecChoice, SlideChoice {
@@ -96,12 +98,22 @@ function isFolder(path: string): boolean {
 export function archiveOptions(command: Command): Command {
   return qualityOptions(command)
     .option('--levels <list>', '"all", or the levels to keep, such as 0,2', levelList, 'all' as const)
-    .option('--tile <pixels>', 'side of a tile', tileSide, 512)
+    .option(
+      '--tile <pixels>',
+      "side of a tile (default: 512, or the most below it that is made up of the slide's own JPEG tiles)",
+      tileSide,
+    )
     .option(
       '--background <mode>',
       'glass: keep (as it is), white, or auto (its mean colour)',
       oneOf(BACKGROUND_MODES),
       'auto' as const,
+    )
+    .option(
+      '--keep-source-tiles <when>',
+      "store the slide's own JPEG tiles as they are: auto (where that costs least), always (where they fit), or never " +
+        '(default: auto)',
+      oneOf(KEEP_SOURCE_TILES),
     )
     .option('--no-label', 'leave the label out, and properties that may identify')
     .option('--no-macro', 'leave the macro image out, and properties that may identify')
@@ -206,9 +218,9 @@ export function compressOutcome(session: Session, result: CompressResult) {
 
 /** What is said if many tiles were not stored by the network; null if few were. */
 function othersText({ tiles, psnr, codecs }: CheckSummary): string | null {
-  const { cleric = 0, ...others } = codecs
-  // Without any loss that is as it was asked for.
-  if ((tiles - cleric) / tiles < MANY || psnr.least === Number.POSITIVE_INFINITY) return null
+  const { cleric = 0, source = 0, ...others } = codecs
+  // What comes from the slide itself can't be had better, and what is without any loss is as it was asked for.
+  if ((tiles - cleric - source) / tiles < MANY || psnr.least === Number.POSITIVE_INFINITY) return null
   const [name, count] = Object.entries(others).reduce((most, other) => (other[1] > most[1] ? other : most))
   const share = `${((100 * count) / tiles).toFixed(0)} % of the tiles were stored as ${CODEC_NAMES[name as PayloadKind]}`
   return `${share}: this model was made for H&E, at low and middle qualities, and that was no JPEG before`

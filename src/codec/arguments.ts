@@ -17,6 +17,7 @@ import {
 } from '../arguments.js'
 import type { Image, Size } from '../image/image.js'
 import { MAX_TILE_SIDE } from './bitstream.js'
+import type { SeenTile } from './seen-tiles.js'
 
 /** Where the network may run. */
 export const DEVICE_KINDS = ['auto', 'webgpu', 'cpu'] as const
@@ -72,6 +73,18 @@ export interface PayloadCheck extends TileFloor {
   readonly shown?: Size | undefined
   /** Whether the payload is also decoded from its bytes alone, as a reader does it, and compared. */
   readonly verify?: boolean | undefined
+  /**
+   * The JPEGs that the slide stores in the tile's place, as a stream (`source-tiles.ts`). They are one more way to store
+   * it if they decode to the very pixels of what is shown.
+   */
+  readonly source?: Uint8Array | undefined
+  /** Whether these are kept whatever they cost. */
+  readonly keepSource?: boolean | undefined
+  /**
+   * What was learnt of tiles of the same slide: where those that look alike were all stored one way, the other isn't
+   * tried.
+   */
+  readonly seen?: readonly SeenTile[] | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -130,6 +143,11 @@ export function payloadChecks({ width, height }: Size): OptionChecks<PayloadChec
       checkInteger(shown.height, `${name}.height`, 1, height)
     },
     verify: checkFlag,
+    source: checkBytes,
+    keepSource: checkFlag,
+    seen: (value, name) => {
+      if (!Array.isArray(value)) throw wrongType('a list of what was learnt', name, value)
+    },
     signal: checkSignal,
   }
 }

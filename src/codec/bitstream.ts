@@ -3,7 +3,7 @@
  *
  * Payload (what an archive stores a tile as):
  *
- *     u8  kind (1 to 5)
+ *     u8  kind (1 to 6)
  *     u8  255 - kind, which tells a later kind from damage
  *     u32 CRC-32C: kind 1 of the symbols, int16 each, in coding order; others of the stream
  *     u32 n, length of the stream in bytes
@@ -22,7 +22,7 @@ import { CorruptDataError, UnsupportedError } from '../errors.js'
 export const MAX_TILE_SIDE = 1024
 
 /** What the stream of a payload is, by the number that begins it. Readers that don't know a number refuse the tile. */
-export const PAYLOAD_KINDS = { cleric: 1, avif: 2, webp: 3, jpeg: 4, palette: 5 } as const
+export const PAYLOAD_KINDS = { cleric: 1, avif: 2, webp: 3, jpeg: 4, palette: 5, source: 6 } as const
 export type PayloadKind = keyof typeof PAYLOAD_KINDS
 
 const HEAD_VERSION = 1

@@ -1,6 +1,6 @@
 /**
  * Classic codecs, for tiles that the network does badly: complete AVIF, WebP and JPEG streams, which browsers and sharp
- * decode, and a form of our own for few colours (`palette.ts`).
+ * decode, JPEGs as the slide had them (`source-tiles.ts`), and a form of our own for few colours (`palette.ts`).
  *
  * Their bytes come from files, so what a native decoder sees is checked first: that it is the format that the tile
  * names, as sharp takes many others, and of exactly the tile's size, so that no header can ask for more memory.
@@ -9,6 +9,7 @@ import type { Image, Size } from '../image/image.js'
 import { corruptTile, type PayloadKind } from './bitstream.js'
 import { decodePalette } from './palette.js'
 import { decodePicture, type PictureKind } from './picture.js'
+import { decodeSourceTiles } from './source-tiles.js'
 
 export type ClassicKind = Exclude<PayloadKind, 'cleric'>
 
@@ -19,6 +20,11 @@ export type ClassicKind = Exclude<PayloadKind, 'cleric'>
  */
 export async function decodeClassic(kind: ClassicKind, stream: Uint8Array, size: Size): Promise<Image> {
   if (kind === 'palette') return decodePalette(stream, size)
+  if (kind === 'source') return decodeSourceTiles(stream, size, (jpeg, part) => decodeStream('jpeg', jpeg, part))
+  return decodeStream(kind, stream, size)
+}
+
+async function decodeStream(kind: PictureKind, stream: Uint8Array, size: Size): Promise<Image> {
   const { name, headerSize } = STREAMS[kind]
   const stated = headerSize(stream)
   if (!stated) throw corruptTile(`it is no ${name}`)

@@ -28,10 +28,12 @@ import {
   payloadChecks,
 } from './arguments.js'
 import { modelId, type PayloadKind, readTile, writeTile } from './bitstream.js'
-import { bestCandidate, bestLossless, type Candidate, networkCandidate } from './choice.js'
+import type { Candidate } from './candidate.js'
+import { bestLossless, choose, networkCandidate } from './choice.js'
 import { openBackend } from './devices.js'
 import { DEFAULT_QUALITY } from './gain.js'
 import { modelMismatch } from './model-mismatch.js'
+import type { SeenTile } from './seen-tiles.js'
 import { type EncodedTile, TileCodec } from './tile-codec.js'
 
 /**
@@ -96,6 +98,8 @@ export interface CheckedTile extends Checked {
 
 export interface CheckedPayload extends Checked {
   readonly payload: Uint8Array
+  /** What was learnt of the tile for others of the same slide, see {@link PayloadCheck.seen}; null or absent if nothing. */
+  readonly seen?: SeenTile | null
 }
 
 /** The part of a codec that archives use. */
@@ -132,8 +136,8 @@ async function open({ model: file, device = 'auto', adapter, signal }: CodecOpti
   }
 }
 
-function checkOf({ payload, kind, mse }: Candidate): CheckedPayload {
-  return { payload, psnr: psnrAt(mse), codec: kind }
+function checkOf({ payload, kind, mse }: Candidate, seen: SeenTile | null): CheckedPayload {
+  return { payload, psnr: psnrAt(mse), codec: kind, seen }
 }
 
 class QueuedCodec implements Codec {
@@ -171,9 +175,10 @@ class QueuedCodec implements Codec {
   async encodeCheckedTile(input: ImageInput, options: CheckedEncodeOptions = {}): Promise<CheckedTile> {
     const image = checkImage(input)
     const { quality = DEFAULT_QUALITY, ...check } = checkOptions(options, CHECKED_ENCODE_CHECKS)
-    const { payload, ...rest } = await this.#encodeChecked(image, quality, check)
+    const { payload, psnr, codec } = await this.#encodeChecked(image, quality, check)
     const { width, height } = image
-    return { bytes: writeTile({ width, height, quality, modelId: modelId(this.model.hash) }, payload), ...rest }
+    const bytes = writeTile({ width, height, quality, modelId: modelId(this.model.hash) }, payload)
+    return { bytes, psnr, codec }
   }
 
   async decodeTile(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Image> {
@@ -222,20 +227,23 @@ class QueuedCodec implements Codec {
   }
 
   async #encodeChecked(image: Image, quality: number, check: PayloadCheck): Promise<CheckedPayload> {
-    const { shown = image, minPsnr, lossless = false, verify = false, signal } = check
+    const { shown = image, minPsnr, lossless = false, verify = false, source = null, signal } = check
+    const { keepSource, seen } = check
     const stored = Math.fround(quality)
     const mostMse = minPsnr === undefined ? Number.POSITIVE_INFINITY : mseAt(minPsnr)
-    const tile = { image, shown, quality: stored, promisedMse: promisedError(this.#tissueErrors, stored), mostMse }
-    if (lossless) {
-      this.#mustBeOpen()
-      return checkOf(await bestLossless(tile, signal))
-    }
-    const encoded = await this.#queue(() => this.#tiles.encodeChecked(image, stored, signal), signal)
-    const network = networkCandidate(tile, encoded)
+    const promisedMse = promisedError(this.#tissueErrors, stored)
+    const tile = { image, shown, quality: stored, promisedMse, mostMse, source }
+    this.#mustBeOpen()
+    if (lossless) return checkOf(await bestLossless(tile, signal), null)
+    let encoded: EncodedTile | null = null
     // Classic codecs run on threads of their own, so they take no turn.
-    const best = await bestCandidate(tile, network, signal)
-    if (verify && best === network) await this.#verify(encoded, { ...image, quality }, signal)
-    return checkOf(best)
+    const encode = async () => {
+      encoded = await this.#queue(() => this.#tiles.encodeChecked(image, stored, signal), signal)
+      return networkCandidate(tile, encoded)
+    }
+    const choice = await choose(tile, encode, { seen, keepSource, signal })
+    if (verify && encoded && choice.best.kind === 'cleric') await this.#verify(encoded, { ...image, quality }, signal)
+    return checkOf(choice.best, choice.seen)
   }
 
   /** Decodes the payload from its bytes alone. */

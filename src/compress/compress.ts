@@ -36,6 +36,7 @@ import { CompressionPlan } from './plan.js'
 import type { CompressProgress, UnreadableTile } from './progress.js'
 import { CHECK_MODES, type CheckMode, CompressionRun } from './run.js'
 import { ON_BAD_TILE, type OnBadTile, SlideReader } from './slide-reader.js'
+import { KEEP_SOURCE_TILES, type KeepSourceTiles, mustHaveJpegs, sideFor } from './source-jpegs.js'
 import { qualityForTarget, type SearchProgress } from './target-bpp.js'
 import { archiveNames } from './writer.js'
 
@@ -50,7 +51,10 @@ export interface CompressOptions extends CodecChoice, SlideChoice {
   readonly targetBpp?: number | undefined
   /** Levels of the slide to keep, level 0 among them; default all. */
   readonly levels?: 'all' | readonly number[] | undefined
-  /** Side of a tile, a multiple of 16 from 16 to 1024; default 512. */
+  /**
+   * Side of a tile, a multiple of 16 from 16 to 1024; default 512, or the most below that is made up of the slide's own
+   * JPEG tiles, such as 480 for those of 240.
+   */
   readonly tile?: number | undefined
   /** How tiles that show only glass are stored; default "auto". */
   readonly background?: BackgroundMode | undefined
@@ -75,6 +79,12 @@ export interface CompressOptions extends CodecChoice, SlideChoice {
   readonly minPsnr?: number | undefined
   /** Stores every tile without loss. */
   readonly lossless?: boolean | undefined
+  /**
+   * Whether the JPEGs that the slide itself is stored as may be tiles of the archive, bit for bit, where they fit into
+   * its tiles and show the very pixels that are read: `auto` (default), where that costs least; `always`, wherever they
+   * do; or `never`.
+   */
+  readonly keepSourceTiles?: KeepSourceTiles | undefined
   readonly overwrite?: boolean | undefined
   /** Goes on from an interrupted run with the same slide, model and options, if there is one. */
   readonly resume?: boolean | undefined
@@ -146,13 +156,14 @@ export async function compressSlide(
     quality: givenQuality,
     targetBpp,
     levels: wanted = 'all',
-    tile = 512,
+    tile: givenTile,
     background = 'auto',
     layout = 'compat',
     onBadTile = 'fail',
     check = 'sample',
     minPsnr,
     lossless,
+    keepSourceTiles = check === 'none' ? 'never' : 'auto',
     label = true,
     macro = true,
     cacheDir,
@@ -177,12 +188,16 @@ export async function compressSlide(
       : slide
   try {
     const levels = chooseLevels(source.levels, wanted)
+    const tile = givenTile ?? sideFor(source, keepSourceTiles)
+    if (keepSourceTiles === 'always') mustHaveJpegs(source, levels, tile)
     using loan = await lend({ codec, model, device, adapter, signal })
     const clocks = { read: new BusyClock(), codec: new BusyClock(), write: new BusyClock() }
     const [isChecked, floor] = [check !== 'none', { minPsnr, lossless }]
-    const plan = new CompressionPlan(source, levels, { tile, background, layout, isChecked, floor, label, macro })
+    const planOptions = { tile, background, layout, isChecked, floor, keepSourceTiles, label, macro }
+    const plan = new CompressionPlan(source, levels, planOptions)
     const mustHold = () => unchanged.mustHold()
-    const runOptions = { background, check, floor, overwrite, resume, mustHold, onProgress, onUnreadable }
+    const writing = { overwrite, resume, mustHold, onProgress, onUnreadable }
+    const runOptions = { background, check, floor, keepSourceTiles, ...writing }
     const run = new CompressionRun(plan, new SlideReader(source, onBadTile), loan, clocks, runOptions)
     const quality =
       targetBpp === undefined
@@ -236,6 +251,12 @@ export const COMPRESS_CHECKS: OptionChecks<CompressOptions> = {
     checkFlag(value, name)
     if (value === true && options.check === 'none') throw outOfRange('no lossless with check "none"', name, value)
     if (value === true && options.targetBpp !== undefined) throw outOfRange('no lossless with a targetBpp', name, value)
+  },
+  keepSourceTiles: (value, name, options) => {
+    checkOneOf(value, name, KEEP_SOURCE_TILES)
+    if (value !== 'never' && options.check === 'none') {
+      throw outOfRange('"never" with check "none"', name, value)
+    }
   },
   overwrite: checkFlag,
   resume: checkFlag,

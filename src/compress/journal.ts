@@ -2,9 +2,10 @@
  * The journal beside a file that is being written: which tiles are in it already, so that an interrupted run can go on.
  * All numbers little-endian.
  *
- *     head (48 bytes): "CLERICJ" 1, u8[32] fingerprint of the run, u32 tiles in all, u32 CRC-32C of the bytes before
- *     a record (32 bytes) a tile, in the order written: u32 number of the tile, u32 length, u64 offset in the file,
- *       u8[4] colour and kind, u32 CRC-32C of the tile's bytes, u8[2] PSNR and codec, u16 0, u32 CRC-32C of the bytes before
+ *     head (48 bytes): "CLERICJ" 2, u8[32] fingerprint of the run, u32 tiles in all, u32 CRC-32C of the bytes before
+ *     a record (40 bytes) a tile, in the order written: u32 number of the tile, u32 length, u64 offset in the file,
+ *       u8[4] colour and kind, u32 CRC-32C of the tile's bytes, u8[2] PSNR and codec, u8[8] what was learnt of it
+ *       (`codec/seen-tiles.ts`), u16 0, u32 CRC-32C of the bytes before
  *
  * Nothing is synced: a record counts only if the tile's bytes in the file agree with its checksum, whatever reached the
  * disk first. Each record has its place, so that two runs that go on from the same journal write the same bytes to it.
@@ -13,10 +14,12 @@ import type { FileHandle } from 'node:fs/promises'
 import { crc32c } from '../entropy/crc32c.js'
 import { isStoredKind, TILE } from '../tiff/tile-index.js'
 
-const MAGIC = new TextEncoder().encode('CLERICJ\u0001')
+const MAGIC = new TextEncoder().encode('CLERICJ\u0002')
 export const FINGERPRINT_BYTES = 32
 const HEAD_BYTES = 48
-const RECORD_BYTES = 32
+const RECORD_BYTES = 40
+/** Where the checksum of a record is. */
+const CRC_AT = RECORD_BYTES - 4
 const BATCH = 4096
 
 /** One tile that is written. */
@@ -29,6 +32,8 @@ export interface TileRecord {
   readonly crc: number
   /** PSNR and what stores it, as in the archive's index. */
   readonly check: Uint8Array
+  /** What was learnt of it, for the tiles after it: eight bytes, zeros for nothing. */
+  readonly seen: Uint8Array
 }
 
 export function encodeJournalHead(fingerprint: Uint8Array, tiles: number): Uint8Array {
@@ -46,7 +51,7 @@ export function recordPosition(number: number): number {
   return HEAD_BYTES + RECORD_BYTES * number
 }
 
-export function encodeRecord(number: number, { offset, length, colour, crc, check }: TileRecord): Uint8Array {
+export function encodeRecord(number: number, { offset, length, colour, crc, check, seen }: TileRecord): Uint8Array {
   const bytes = new Uint8Array(RECORD_BYTES)
   const view = new DataView(bytes.buffer)
   view.setUint32(0, number, true)
@@ -55,19 +60,22 @@ export function encodeRecord(number: number, { offset, length, colour, crc, chec
   bytes.set(colour, 16)
   view.setUint32(20, crc, true)
   bytes.set(check, 24)
-  view.setUint32(28, crc32c(bytes.subarray(0, 28)), true)
+  bytes.set(seen, 26)
+  view.setUint32(CRC_AT, crc32c(bytes.subarray(0, CRC_AT)), true)
   return bytes
 }
 
 function decodeRecord(bytes: Uint8Array, number: number): TileRecord | null {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  if (view.getUint32(0, true) !== number || view.getUint32(28, true) !== crc32c(bytes.subarray(0, 28))) return null
+  const isWhole = view.getUint32(CRC_AT, true) === crc32c(bytes.subarray(0, CRC_AT))
+  if (view.getUint32(0, true) !== number || !isWhole) return null
   const record = {
     length: view.getUint32(4, true),
     offset: Number(view.getBigUint64(8, true)),
     colour: bytes.slice(16, 20),
     crc: view.getUint32(20, true),
     check: bytes.slice(24, 26),
+    seen: bytes.slice(26, 34),
   }
   return isSound(record) ? record : null
 }

@@ -19,6 +19,7 @@ import { emptyIndex, type TileIndex, type TilePlace } from '../tiff/tile-index.j
 import type { BackgroundMode } from './blank.js'
 import { overviewLevels } from './overview.js'
 import type { Area } from './slide-reader.js'
+import { type KeepSourceTiles, multipleFor } from './source-jpegs.js'
 
 /** Offset, length and colour. */
 const HEAD_BYTES_A_TILE = 16
@@ -31,6 +32,7 @@ export interface PlanOptions {
   /** Whether each tile is compared with the slide, and stored another way where that is better. */
   readonly isChecked: boolean
   readonly floor: TileFloor
+  readonly keepSourceTiles: KeepSourceTiles
   readonly label: boolean
   readonly macro: boolean
 }
@@ -60,7 +62,10 @@ export class CompressionPlan {
     this.#options = options
     this.#kept = keptOf(slide, options)
     this.#mustFit()
-    this.indexes = this.#levels.map((level) => emptyIndex(level, options.tile))
+    const { tile, keepSourceTiles } = options
+    this.indexes = this.#levels.map((level, i) =>
+      emptyIndex(level, tile, multipleFor(slide, levelNumbers[i] as number, tile, keepSourceTiles)),
+    )
     this.totalTiles = this.indexes.reduce((sum, { length }) => sum + length.length, 0)
     this.totalPixels = this.#levels.reduce((sum, { width, height }) => sum + width * height, 0)
   }
@@ -144,9 +149,9 @@ export class CompressionPlan {
   /** A digest of all that the archive's bytes depend on: facts and options are in the head, which has no tiles yet. */
   fingerprint(head: Uint8Array, { kind, name }: { readonly kind: string; readonly name: string }): Uint8Array {
     const changed = statSync(this.#slide.path, { throwIfNoEntry: false })?.mtimeMs ?? this.#slide.version ?? null
-    const { background, isChecked, floor } = this.#options
+    const { background, isChecked, floor, keepSourceTiles } = this.#options
     // Libraries of classic codecs make other bytes in other versions.
-    const check = isChecked ? { ...floor, ...classicVersions() } : null
+    const check = isChecked ? { ...floor, keepSourceTiles, ...classicVersions() } : null
     const notInHead = JSON.stringify({ changed, levels: this.#levelNumbers, background, kind, name, check })
     return createHash('sha256').update(head).update(notInHead).digest()
   }

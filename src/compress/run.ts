@@ -4,6 +4,7 @@ import { encodeCheck } from '../archive/tile-checks.js'
 import type { TileFloor } from '../codec/arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import type { Loan } from '../codec/default-codec.js'
+import { decodeSeen, encodeSeen, type SeenTile } from '../codec/seen-tiles.js'
 import { LinkedAbort } from '../concurrency/abort.js'
 import { inOrder } from '../concurrency/in-order.js'
 import { crc32c } from '../entropy/crc32c.js'
@@ -21,6 +22,7 @@ import { padTile } from './padding.js'
 import type { AssociatedJpeg, CompressionPlan } from './plan.js'
 import type { CompressProgress, UnreadableTile } from './progress.js'
 import type { SlideReader } from './slide-reader.js'
+import { type KeepSourceTiles, sourceJpegs } from './source-jpegs.js'
 import { ArchiveWriter } from './writer.js'
 
 export interface RunOptions {
@@ -29,6 +31,7 @@ export interface RunOptions {
   readonly check: CheckMode
   /** What must hold of every tile that is checked. */
   readonly floor: TileFloor
+  readonly keepSourceTiles: KeepSourceTiles
   readonly overwrite: boolean
   readonly resume: boolean
   /** Called when the slide has been read, before the archive has its name; throws if it isn't the same slide any more. */
@@ -66,12 +69,23 @@ export interface TilePixels {
   readonly shown: Size
   /** Why the slide could not be read in places, which are background; else null. */
   readonly error: SlideError | null
+  /** The stream of the JPEGs that the slide stores there; null if there are none that make up a tile. */
+  readonly source: Uint8Array | null
 }
 
 interface EncodedPayload {
   readonly payload: Uint8Array
   /** As in the archive's index. */
   readonly check: Uint8Array
+  /** What was learnt of it; null if nothing. */
+  readonly seen: SeenTile | null
+}
+
+interface EncodeOptions {
+  /** Whether it is decoded from its bytes alone, and compared. */
+  readonly verify?: boolean
+  /** What was learnt of tiles before it. */
+  readonly seen?: readonly SeenTile[]
 }
 
 /** A tile that is stored; the error if the slide could not be read in places, which are background. */
@@ -89,7 +103,15 @@ export const CHECK_MODES = ['none', 'sample', 'full'] as const
 export type CheckMode = (typeof CHECK_MODES)[number]
 
 /** Of so many tiles, one is decoded from its bytes alone. */
-const SAMPLE = 16
+const SAMPLE = 64
+
+/**
+ * What is learnt of a tile serves from so many tiles on, and for so many: those before are surely stored by then, however
+ * many are on their way at once, so that the archive's bytes don't depend on it.
+ */
+const [LEARNT_AFTER, LEARNT_FOR] = [6, 64]
+/** Of so many tiles, one is tried every way whatever was learnt. */
+const TRIED_ANEW = 32
 
 export class CompressionRun {
   readonly plan: CompressionPlan
@@ -105,6 +127,8 @@ export class CompressionRun {
   readonly #options: RunOptions
   #pixels = 0
   #images: readonly AssociatedJpeg[] | null = null
+  /** What was learnt of each tile that is stored, by its number. */
+  readonly #seen: (SeenTile | null)[] = []
   #overview: Overview | null = null
 
   constructor(
@@ -139,16 +163,23 @@ export class CompressionRun {
     return 'colour' in read ? null : read
   }
 
-  /** The payload of such a tile. @param verify whether it is decoded from its bytes alone, and compared */
-  async encode(tile: TilePixels, quality: number, verify: boolean, signal: AbortSignal): Promise<EncodedPayload> {
-    const { image, shown } = tile
-    const { check, floor } = this.#options
+  /** The payload of such a tile. */
+  async encode(
+    { image, shown, source }: TilePixels,
+    quality: number,
+    options: EncodeOptions,
+    signal: AbortSignal,
+  ): Promise<EncodedPayload> {
+    const { check, floor, keepSourceTiles } = this.#options
     return this.#clocks.codec.while(async () => {
       if (check === 'none') {
-        return { payload: await this.#codec.encodePayload(image, quality, signal), check: new Uint8Array(2) }
+        const payload = await this.#codec.encodePayload(image, quality, signal)
+        return { payload, check: new Uint8Array(2), seen: null }
       }
-      const encoded = await this.#codec.encodeCheckedPayload(image, quality, { ...floor, shown, verify, signal })
-      return { payload: encoded.payload, check: encodeCheck(encoded) }
+      const ofSource = source ? { source, keepSource: keepSourceTiles === 'always' } : {}
+      const checked = { ...floor, ...ofSource, ...options, shown, signal }
+      const { payload, seen = null, ...facts } = await this.#codec.encodeCheckedPayload(image, quality, checked)
+      return { payload, check: encodeCheck(facts), seen }
     })
   }
 
@@ -211,12 +242,12 @@ export class CompressionRun {
     this.#report(writer)
     await inOrder(
       places,
-      this.tilesInFlight,
+      Math.min(this.tilesInFlight, LEARNT_AFTER),
       (place, either) => this.#encodeTile(place, quality, either),
       async (place, encoded) => {
-        const [bytes, check] =
-          'payload' in encoded ? [encoded.payload, encoded.check] : [new Uint8Array(0), new Uint8Array(2)]
-        const record = await this.#clocks.write.while(() => writer.appendTile(bytes, colourBytes(encoded), check))
+        const facts = { colour: colourBytes(encoded), ...checkedBytes(encoded) }
+        const bytes = 'payload' in encoded ? encoded.payload : new Uint8Array(0)
+        const record = await this.#clocks.write.while(() => writer.appendTile(bytes, facts))
         this.#note(place, record, encoded.error ?? undefined)
         this.#report(writer)
       },
@@ -232,13 +263,22 @@ export class CompressionRun {
   async #encodeTile(place: NumberedPlace, quality: number, signal: AbortSignal): Promise<EncodedTile> {
     const read = await this.#read(place, signal)
     if ('colour' in read) return read
-    const isSampled = this.#options.check === 'full' || place.number % SAMPLE === 0
-    return { ...(await this.encode(read, quality, isSampled, signal)), error: read.error }
+    const verify = this.#options.check === 'full' || place.number % SAMPLE === 0
+    const seen = this.#seenBefore(place.number)
+    return { ...(await this.encode(read, quality, { verify, seen }, signal)), error: read.error }
+  }
+
+  /** What was learnt of tiles before a tile. */
+  #seenBefore(number: number): SeenTile[] {
+    if (number % TRIED_ANEW === 0) return []
+    const end = Math.max(0, number - LEARNT_AFTER + 1)
+    return this.#seen.slice(Math.max(0, end - LEARNT_FOR), end).filter((tile) => tile !== null)
   }
 
   /** The pixels of a tile as they are stored. */
   async #read(place: TilePlace, signal: AbortSignal): Promise<TilePixels | OmittedTile> {
-    const { image, error } = await this.#clocks.read.while(() => this.#reader.read(this.plan.area(place), signal))
+    const area = this.plan.area(place)
+    const { image, error } = await this.#clocks.read.while(() => this.#reader.read(area, signal))
     if (!image) return { colour: this.#reader.slide.background, error }
     const colour = blankColour(image, this.#options.background)
     // What couldn't be read in places says so, though the rest is glass.
@@ -246,11 +286,16 @@ export class CompressionRun {
     const { tileWidth, tileHeight } = this.plan.indexes[place.level] as TileIndex
     // A TIFF's tiles are whole, also at the edge.
     const shown = { width: image.width, height: image.height }
-    return { image: padTile(image, tileWidth, tileHeight), shown, error }
+    const isKept = this.#options.keepSourceTiles !== 'never' && !error
+    const size = { width: tileWidth, height: tileHeight }
+    const source = isKept
+      ? await this.#clocks.read.while(() => sourceJpegs(this.#reader.slide, area, size, signal))
+      : null
+    return { image: padTile(image, tileWidth, tileHeight), shown, error, source }
   }
 
   /** Enters a tile that is written into index and counts. */
-  #note(place: TilePlace, { offset, length, colour, crc, check }: TileRecord, error?: SlideError): void {
+  #note(place: TilePlace, { offset, length, colour, crc, check, seen }: TileRecord, error?: SlideError): void {
     const { level, column, row } = place
     const index = this.plan.indexes[level] as TileIndex
     const at = row * index.columns + column
@@ -259,6 +304,7 @@ export class CompressionRun {
     index.checksum[at] = crc
     index.colours.set(colour, 4 * at)
     index.checks.set(check, 2 * at)
+    this.#seen.push(decodeSeen(seen))
     const area = this.plan.area(place)
     this.tiles++
     this.#pixels += area.width * area.height
@@ -325,4 +371,10 @@ function colourBytes(tile: EncodedTile): Uint8Array {
   if ('payload' in tile) return Uint8Array.of(0, 0, 0, tile.error ? TILE.partlyUnreadable : TILE.stored)
   const { colour, error } = tile
   return Uint8Array.of(colour.red, colour.green, colour.blue, error ? TILE.unreadable : TILE.blank)
+}
+
+/** What the archive's index and the journal have of a tile's check. */
+function checkedBytes(tile: EncodedTile): { check: Uint8Array; seen: Uint8Array } {
+  if ('payload' in tile) return { check: tile.check, seen: encodeSeen(tile.seen) }
+  return { check: new Uint8Array(2), seen: encodeSeen(null) }
 }

@@ -89,7 +89,7 @@ export async function qualityForTarget(
     await inOrder(
       tiles,
       run.tilesInFlight,
-      (tile, either) => run.encode(tile, quality, false, either),
+      (tile, either) => run.encode(tile, quality, {}, either),
       async (_, { payload }) => {
         bytes += payload.length
         onSearch({ done: ++done, total, tried })

@@ -114,9 +114,9 @@ export class ArchiveWriter {
   }
 
   /** Appends the next tile, or records what stands for it. Calls must not overlap. */
-  async appendTile(bytes: Uint8Array, colour: Uint8Array, check: Uint8Array): Promise<TileRecord> {
+  async appendTile(bytes: Uint8Array, facts: Pick<TileRecord, 'colour' | 'check' | 'seen'>): Promise<TileRecord> {
     const offset = bytes.length > 0 ? this.#position : 0
-    const record = { offset, length: bytes.length, colour, crc: crc32c(bytes), check }
+    const record = { offset, length: bytes.length, crc: crc32c(bytes), ...facts }
     await this.append(bytes)
     await this.#record(encodeRecord(this.#tiles, record), recordPosition(this.#tiles))
     this.#tiles++

@@ -1,7 +1,7 @@
 import type { Image } from '../image/image.js'
 import { type IccMode, type ShownColours, shownColours } from './colour.js'
 import { SlideOver } from './slide-over.js'
-import type { Region, SlideSource } from './source.js'
+import type { JpegTiles, Region, SlideSource } from './source.js'
 
 /**
  * The slide with its ICC profile kept, applied, or left out. It is the same slide, which is closed with it. Associated
@@ -29,6 +29,11 @@ export class SlideInColours extends SlideOver {
   async readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
     const image = await this.slide.readRegion(region, signal)
     return this.#toSrgb ? this.#toSrgb.convert(image) : image
+  }
+
+  /** What is converted isn't what the slide stores. */
+  override jpegTiles(level: number): JpegTiles | null {
+    return this.#toSrgb ? null : super.jpegTiles(level)
   }
 
   override iccProfile(): null {

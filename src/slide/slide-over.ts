@@ -1,5 +1,5 @@
 import type { Image, Size } from '../image/image.js'
-import type { Region, SlideSource } from './source.js'
+import type { JpegTiles, Region, SlideSource } from './source.js'
 
 /** A slide over another one, which is closed with it: the same but for what a subclass changes. */
 export abstract class SlideOver implements SlideSource, Disposable {
@@ -46,6 +46,10 @@ export abstract class SlideOver implements SlideSource, Disposable {
 
   tileSize(level: number): Size | null {
     return this.slide.tileSize?.(level) ?? null
+  }
+
+  jpegTiles(level: number): JpegTiles | null {
+    return this.slide.jpegTiles?.(level) ?? null
   }
 
   close(): void {

@@ -41,6 +41,20 @@ export interface HeldImage {
   readonly role: string | null
 }
 
+/** The JPEGs that a level is stored as. */
+export interface JpegTiles {
+  /** Sides of each, in pixels; those of the last column and row reach beyond the level. */
+  readonly tileWidth: number
+  readonly tileHeight: number
+  readonly columns: number
+  readonly rows: number
+  /**
+   * One of them as a stream that stands for itself (`image/jpeg-stream.ts`), its coefficients the same to the bit. Null
+   * if it isn't there, or is of a kind that can't be kept.
+   */
+  read(column: number, row: number, signal?: AbortSignal): Promise<Uint8Array | null>
+}
+
 /** A slide that is open. Several reads at once are safe. */
 export interface SlideSource {
   /** The reader or vendor format, e.g. "aperio", "image", "synthetic", "archive". */
@@ -70,6 +84,8 @@ export interface SlideSource {
   readonly warnings?: readonly string[] | undefined
   /** Sides of the tiles that a level is stored in, in its pixels: what is lost where one is damaged. Null: not known. */
   tileSize?(level: number): Size | null
+  /** The JPEGs that a level is stored as; null where it isn't, or they can't be had. */
+  jpegTiles?(level: number): JpegTiles | null
   close(): void
 }
 

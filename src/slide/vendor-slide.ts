@@ -7,7 +7,8 @@ import { type StoredTiffImage, storedImage } from '../tiff/stored-image.js'
 import { TAGS } from '../tiff/tags.js'
 import type { OpenSlideHandle } from './openslide.js'
 import { SlideOver } from './slide-over.js'
-import { checkRegion, type HeldImage, type Level, levelPosition, type Region } from './source.js'
+import { checkRegion, type HeldImage, type JpegTiles, type Level, levelPosition, type Region } from './source.js'
+import { jpegTilesOf } from './tiff/jpeg-tiles.js'
 import { JPEG, whyUnreadable } from './tiff/readable.js'
 import { StoredLevel } from './tiff/stored-level.js'
 import type { OpenTiff } from './tiff/tiff-slide.js'
@@ -18,6 +19,7 @@ const DECODED_BY_OPENSLIDE: readonly number[] = [JPEG, 33003, 33005]
 export class VendorSlide extends SlideOver {
   readonly #tiff: OpenTiff | null
   readonly #takenOver: ReadonlyMap<number, StoredLevel>
+  readonly #jpegs: ReadonlyMap<number, JpegTiles>
 
   /** @param tiff the same file, closed with the slide; null if it is no TIFF */
   constructor(slide: OpenSlideHandle, tiff: OpenTiff | null) {
@@ -26,12 +28,16 @@ export class VendorSlide extends SlideOver {
     this.#tiff = tiff
     const levels = images.filter((image) => image.isTiled)
     const taken: [number, StoredLevel][] = []
+    const jpegs = new Map<number, JpegTiles>()
     for (const [level, { width, height }] of slide.levels.entries()) {
       const image = levels.find((each) => each.width === width && each.height === height)
+      const stored = tiff && image ? jpegTilesOf(tiff.file, image) : null
+      if (stored) jpegs.set(level, stored)
       if (tiff && image && isReadWrong(image)) taken.push([level, new StoredLevel(tiff.file, image, tiff.path, null)])
     }
     this.#takenOver = new Map(taken)
-    if (taken.length === 0) tiff?.close()
+    this.#jpegs = jpegs
+    if (taken.length + jpegs.size === 0) tiff?.close()
   }
 
   async readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
@@ -46,6 +52,10 @@ export class VendorSlide extends SlideOver {
     const size = (axis: string) => Number(this.properties[`openslide.level[${level}].tile-${axis}`])
     const [width, height] = [size('width'), size('height')]
     return width > 0 && height > 0 ? { width, height } : null
+  }
+
+  override jpegTiles(level: number): JpegTiles | null {
+    return this.#jpegs.get(level) ?? null
   }
 
   override close(): void {

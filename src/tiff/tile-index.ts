@@ -38,10 +38,18 @@ export interface TileIndex {
 /** TIFF has tiles of a multiple of 16 only. */
 export const TILE_MULTIPLE = 16
 
-/** The tiles of a level: of `side`, but no larger than a level that fits into one needs. */
-export function emptyIndex(level: Size, side: number): TileIndex {
-  const within = (length: number) => Math.min(side, Math.ceil(length / TILE_MULTIPLE) * TILE_MULTIPLE)
-  return indexOf(level, within(level.width), within(level.height))
+/**
+ * The tiles of a level: of `side`, but no larger than a level that fits into one needs.
+ *
+ * @param multiple what the sides of such smaller ones are multiples of
+ */
+export function emptyIndex(
+  level: Size,
+  side: number,
+  multiple: Size = { width: TILE_MULTIPLE, height: TILE_MULTIPLE },
+): TileIndex {
+  const within = (length: number, unit: number) => Math.min(side, Math.ceil(length / unit) * unit)
+  return indexOf(level, within(level.width, multiple.width), within(level.height, multiple.height))
 }
 
 export function indexOf(level: Size, tileWidth: number, tileHeight: number): TileIndex {

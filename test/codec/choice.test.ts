@@ -2,13 +2,8 @@
 import { readFileSync } from 'node:fs'
 import test from 'ava'
 import { readPayload } from '../../src/codec/bitstream.js'
-import {
-  bestCandidate,
-  bestLossless,
-  type Candidate,
-  networkCandidate,
-  type WantedTile,
-} from '../../src/codec/choice.js'
+import type { Candidate, WantedTile } from '../../src/codec/candidate.js'
+import { bestLossless, choose, networkCandidate } from '../../src/codec/choice.js'
 import { decodeClassic } from '../../src/codec/classic.js'
 import { encodeLossy } from '../../src/codec/classic-encoder.js'
 import { costOf, lambdaAt } from '../../src/codec/rate.js'
@@ -32,13 +27,25 @@ const text = painted((x, y) => (random(x >> 2, y >> 2, 3) < 0.3 ? 0 : 255))
 const noise = painted((x, y) => 255 * random(x, y, 4))
 
 function wanted(image: Image, changes: Partial<WantedTile> = {}): WantedTile {
-  return { image, shown: image, quality: 60, promisedMse: 60, mostMse: Number.POSITIVE_INFINITY, ...changes }
+  return {
+    image,
+    shown: image,
+    quality: 60,
+    promisedMse: 60,
+    mostMse: Number.POSITIVE_INFINITY,
+    source: null,
+    ...changes,
+  }
 }
 
 /** As if the network took so many bytes, and were off by so much everywhere. */
 function network(tile: WantedTile, bytes: number, off: number): Candidate {
   const data = tile.image.data.map((value) => (value < 128 ? value + off : value - off))
   return networkCandidate(tile, { payload: new Uint8Array(bytes), decoded: { ...tile.image, data } })
+}
+
+async function bestCandidate(tile: WantedTile, own: Candidate, signal?: AbortSignal): Promise<Candidate> {
+  return (await choose(tile, async () => own, { signal })).best
 }
 
 async function decoded({ payload }: Candidate): Promise<Image> {

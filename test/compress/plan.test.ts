@@ -10,7 +10,7 @@ import { memorySlide } from '../slides.js'
 
 const OPTIONS: PlanOptions = {
   ...{ tile: 64, background: 'auto', layout: 'compat', label: true, macro: true },
-  ...{ isChecked: true, floor: {} },
+  ...{ isChecked: true, floor: {}, keepSourceTiles: 'auto' },
 }
 const DEVICE = { kind: 'webgpu', name: 'one' }
 const HEAD = Uint8Array.from([1, 2, 3])

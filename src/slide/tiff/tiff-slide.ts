@@ -14,6 +14,7 @@ import { resolutionOf, sensible } from '../resolution.js'
 import {
   checkRegion,
   type HeldImage,
+  type JpegTiles,
   type Level,
   levelPosition,
   type Region,
@@ -21,6 +22,7 @@ import {
   type SlideSource,
 } from '../source.js'
 import { type Refusal, type Selection, select } from './contents.js'
+import { jpegTilesOf } from './jpeg-tiles.js'
 import { isOme, type OmeImage, readOme } from './ome.js'
 import { storedRectangle, turned } from './orientation.js'
 import { downsampleOf } from './pyramid.js'
@@ -159,6 +161,10 @@ export class TiffSlide implements SlideSource, Disposable {
   tileSize(level: number): Size {
     const { tileWidth, tileHeight, image } = this.#stored[level] as StoredLevel
     return shownSize({ ...image, width: tileWidth, height: tileHeight })
+  }
+
+  jpegTiles(level: number): JpegTiles | null {
+    return jpegTilesOf(this.#tiff.file, (this.#stored[level] as StoredLevel).image)
   }
 
   close(): void {

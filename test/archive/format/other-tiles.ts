@@ -4,8 +4,12 @@ import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import sharp from 'sharp'
 import { decodeCheck, encodeCheck } from '../../../src/archive/tile-checks.js'
 import { readPayload } from '../../../src/codec/bitstream.js'
+import { decodeClassic } from '../../../src/codec/classic.js'
 import { encodePalette } from '../../../src/codec/palette.js'
-import type { Image } from '../../../src/image/image.js'
+import { isMadeOf, packSourceTiles } from '../../../src/codec/source-tiles.js'
+import { paste } from '../../../src/image/draw.js'
+import { cropImage, type Image } from '../../../src/image/image.js'
+import { wholeJpeg } from '../../../src/image/jpeg-stream.js'
 import { fromImage, toImage } from '../../../src/image/sharp.js'
 import { checkOf } from './archive.js'
 import { checksum, type FormatDocument, numberOf, readMember, writeStructure } from './document.js'
@@ -72,6 +76,50 @@ async function makeStreams() {
   return all
 }
 
+let jpegs: Promise<Uint8Array[]> | undefined
+
+/** A tile of three of the smallest JPEGs in a row, the last of which isn't there, by the page. */
+async function sourceTile(document: FormatDocument) {
+  const side = numberOf(document.rows("slide's JPEGs").get('side')?.[0] ?? '')
+  jpegs ??= Promise.all(
+    [90, 200].map(async (red) => {
+      const create = { width: 32, height: 32, channels: 3, background: { r: red, g: 40, b: 90 } } as const
+      return wholeJpeg(await sharp({ create }).jpeg().toBuffer(), null, false) as Uint8Array
+    }),
+  )
+  const [first, second] = (await jpegs) as [Uint8Array, Uint8Array]
+  const shared = first.findIndex((byte, i) => byte !== second[i])
+  const structure = document.structure("slide's JPEGs")
+  const [columns = '', rows = '', common = ''] = structure.members.keys()
+  const head = writeStructure(structure, { [columns]: 3, [rows]: 1, [common]: shared })
+  const rests = [first.subarray(shared), second.subarray(shared), new Uint8Array(0)]
+  const lengths = new Uint8Array(Uint32Array.from(rests, ({ length }) => length).buffer)
+  const stream = Buffer.concat([head, first.subarray(0, shared), lengths, ...rests])
+  return { stream, all: [first, second, null], size: { width: 3 * side, height: side }, side }
+}
+
+async function readsSourceTiles(document: FormatDocument): Promise<void> {
+  const codec = await nanoCodec()
+  const { stream, all, size, side } = await sourceTile(document)
+  const { data } = await codec.decodePayload(tileOf(document, 'source', stream), { ...size, quality: 50 })
+  const expected = { data: new Uint8Array(data.length).fill(255), ...size, channels: 3 as const }
+  for (const [i, jpeg] of all.entries()) {
+    if (!jpeg) continue
+    const one = packSourceTiles({ columns: 1, rows: 1, jpegs: [jpeg] })
+    paste(
+      cropImage(await decodeClassic('source', one, { width: side, height: side }), side, side),
+      expected,
+      i * side,
+      0,
+    )
+  }
+  assert.equal(Buffer.compare(data, expected.data), 0)
+  const squares = (length: number) => ({ width: length, height: length })
+  assert.ok(isMadeOf(squares(2 * side), squares(side)))
+  assert.ok(!isMadeOf(squares(2 * (side - 1)), squares(side - 1)))
+  assert.deepEqual(packSourceTiles({ columns: 3, rows: 1, jpegs: all }), new Uint8Array(stream))
+}
+
 async function readsOtherTiles(document: FormatDocument): Promise<void> {
   const codec = await nanoCodec()
   const decode = (bytes: Uint8Array) => codec.decodePayload(bytes, { ...SIZE, quality: 50 })
@@ -119,7 +167,14 @@ async function writesOtherTiles(document: FormatDocument): Promise<void> {
 
 /** The two bytes that say how near a tile comes, from the page and from the package. */
 async function statesErrors(document: FormatDocument): Promise<void> {
-  const kinds = { network: 'cleric', avif: 'avif', webp: 'webp', jpeg: 'jpeg', palette: 'palette' } as const
+  const kinds = {
+    network: 'cleric',
+    avif: 'avif',
+    webp: 'webp',
+    jpeg: 'jpeg',
+    palette: 'palette',
+    source: 'source',
+  } as const
   for (const [kind, codec] of Object.entries(kinds)) {
     for (const psnr of [0.01, 0.3, 0.5, 31.24, 31.25, 63.5, 63.74, 64, 99, Number.POSITIVE_INFINITY]) {
       const stated = checkOf(document, psnr, kind)
@@ -134,6 +189,7 @@ async function statesErrors(document: FormatDocument): Promise<void> {
 
 export const otherTileChecks: Readonly<Record<string, (document: FormatDocument) => Promise<void>>> = {
   'tiles of classic codecs by the page are read': readsOtherTiles,
+  "tiles of a slide's own JPEGs by the page are read, and written": readsSourceTiles,
   'the error of a tile is stated as the page says': statesErrors,
   'tiles of classic codecs that are written are as the page says': writesOtherTiles,
 }

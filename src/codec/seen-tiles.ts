@@ -1,0 +1,94 @@
+/**
+ * What was learnt from the tiles of a slide that were stored before: where those that look alike were all stored best by
+ * the network, or all by classic codecs, the next one that looks alike need not try the other way.
+ *
+ * Tiles look alike if a plain JPEG and a quick AVIF cost about as much for them. All is in whole numbers, so that what
+ * is learnt can be written down and the same decisions be made of it by a run that is resumed.
+ */
+
+/** How a tile looks to classic codecs. */
+export interface Look {
+  /** 16 times the binary logarithm of what a plain JPEG costs a pixel, its bits and its error. */
+  readonly jpeg: number
+  /** How much of that is bits, in 64ths. */
+  readonly bits: number
+  /** 128 times the binary logarithm of what a quick AVIF costs, over the JPEG; null if it wasn't tried. */
+  readonly avif: number | null
+}
+
+/** A tile that was tried both ways. */
+export interface SeenTile extends Look {
+  readonly avif: number
+  /** 128 times the binary logarithm of what the network costs, over the best classic codec. */
+  readonly network: number
+}
+
+/** Numbers of a seen tile, and bytes that each takes. */
+const FIELDS = ['jpeg', 'bits', 'avif', 'network'] as const
+export const SEEN_BYTES = 2 * FIELDS.length
+/** Of a tile of which not both are known. */
+const UNSEEN = new Uint8Array(SEEN_BYTES)
+
+const [JPEG_UNIT, BITS_UNIT, UNIT] = [16, 64, 128]
+/** Costs that differ by less than these are alike: a factor of 1.5, an eighth, a factor of 1.1. */
+const [JPEG_NEAR, BITS_NEAR, AVIF_NEAR] = [JPEG_UNIT * Math.log2(1.5), BITS_UNIT / 8, UNIT * Math.log2(1.1)]
+/** Alike tiles that must agree. */
+const ENOUGH = 3
+/** By how much the one must be better in each of them. */
+const AHEAD = { network: UNIT * Math.log2(1.02), classic: UNIT * Math.log2(1.05) } as const
+
+/** @param jpegBits bits of the plain JPEG; costs are bits + lambda * error */
+export function lookOf(jpegBits: number, jpegCost: number, avifCost: number | null, pixels: number): Look {
+  return {
+    jpeg: clamp(JPEG_UNIT * Math.log2(jpegCost / pixels)),
+    bits: clamp((BITS_UNIT * jpegBits) / jpegCost),
+    avif: avifCost === null ? null : clamp(UNIT * Math.log2(avifCost / jpegCost)),
+  }
+}
+
+/** @param classicCost of the best classic codec, found or expected */
+export function seenTile(look: Look & { readonly avif: number }, networkCost: number, classicCost: number): SeenTile {
+  return { ...look, network: clamp(UNIT * Math.log2(networkCost / classicCost)) }
+}
+
+/**
+ * What all tiles that look alike were stored best by; null if they don't agree, or are too few. By the JPEG
+ * alone, as long as the AVIF wasn't tried.
+ */
+export function verdictOf({ jpeg, bits, avif }: Look, seen: readonly SeenTile[]): 'network' | 'classic' | null {
+  const alike = seen.filter(
+    (tile) =>
+      Math.abs(tile.jpeg - jpeg) <= JPEG_NEAR &&
+      Math.abs(tile.bits - bits) <= BITS_NEAR &&
+      (avif === null || Math.abs(tile.avif - avif) <= AVIF_NEAR),
+  )
+  if (alike.length < ENOUGH) return null
+  if (alike.every(({ network }) => network <= -AHEAD.network)) return 'network'
+  if (alike.every(({ network }) => network >= AHEAD.classic)) return 'classic'
+  return null
+}
+
+/** As little-endian int16. Zeros stand for a tile that isn't seen: no JPEG costs one bit a pixel with no bits. */
+export function encodeSeen(tile: SeenTile | null): Uint8Array {
+  if (!tile) return UNSEEN
+  const bytes = new Uint8Array(SEEN_BYTES)
+  const view = new DataView(bytes.buffer)
+  for (const [i, field] of FIELDS.entries()) view.setInt16(2 * i, tile[field], true)
+  return bytes
+}
+
+export function decodeSeen(bytes: Uint8Array): SeenTile | null {
+  if (bytes.every((byte) => byte === 0)) return null
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const [jpeg, bits, avif, network] = FIELDS.map((_, i) => view.getInt16(2 * i, true)) as [
+    number,
+    number,
+    number,
+    number,
+  ]
+  return { jpeg, bits, avif, network }
+}
+
+function clamp(value: number): number {
+  return Math.max(-32768, Math.min(32767, Math.round(value)))
+}

@@ -1,0 +1,83 @@
+/** What is learnt of tiles, and when it spares the tile after them a way to be stored. */
+import test from 'ava'
+import type { Candidate } from '../../src/codec/candidate.js'
+import { choose, networkCandidate } from '../../src/codec/choice.js'
+import { decodeSeen, encodeSeen, lookOf, type SeenTile, seenTile, verdictOf } from '../../src/codec/seen-tiles.js'
+import type { Image } from '../../src/image/image.js'
+import { fractal, random } from '../../src/image/noise.js'
+
+const tissue: SeenTile = { jpeg: 30, bits: 32, avif: -60, network: -60 }
+const scan: SeenTile = { jpeg: 44, bits: 30, avif: -90, network: 90 }
+
+test('tiles that look alike and were all stored best one way settle it', (t) => {
+  t.is(verdictOf(tissue, Array(3).fill(tissue)), 'network')
+  t.is(verdictOf(scan, Array(3).fill(scan)), 'classic')
+  t.is(verdictOf({ ...tissue, avif: null }, Array(3).fill(tissue)), 'network', 'before an AVIF is tried, too')
+  t.is(verdictOf(tissue, [...Array(3).fill(tissue), ...Array(3).fill(scan)]), 'network', 'others do not count')
+})
+
+test('too few, too unlike, not agreed or not by enough settle nothing', (t) => {
+  t.is(verdictOf(tissue, []), null)
+  t.is(verdictOf(tissue, [tissue, tissue]), null)
+  t.is(verdictOf(tissue, [tissue, tissue, tissue, { ...tissue, network: 10 }]), null)
+  t.is(verdictOf(tissue, Array(9).fill({ ...tissue, network: -3 })), null)
+  t.is(verdictOf(tissue, Array(9).fill({ ...tissue, network: 8 })), null)
+  for (const other of [{ jpeg: 41 }, { bits: 50 }, { avif: -30 }]) {
+    t.is(verdictOf({ ...tissue, ...other }, Array(9).fill(tissue)), null)
+  }
+})
+
+test('it is written in whole numbers and read back', (t) => {
+  for (const tile of [tissue, scan, seenTile(lookOf(1e9, 1e12, 3e-9, 1) as SeenTile, 1e30, 1e-30)]) {
+    t.deepEqual(decodeSeen(encodeSeen(tile)), tile)
+    t.is(encodeSeen(tile).length, 8)
+  }
+  t.is(decodeSeen(encodeSeen(null)), null)
+})
+
+const SIDE = 96
+const data = new Uint8Array(SIDE * SIDE * 3)
+for (let i = 0; i < data.length; i += 3) {
+  const [x, y] = [(i / 3) % SIDE, Math.floor(i / 3 / SIDE)]
+  const value = 60 + 120 * fractal(x / 5, y / 5, 1) + 12 * random(x, y, 2)
+  data.set([value, value / 2 + 20 * random(x, y, 3), 255 - value], i)
+}
+const image: Image = { data, width: SIDE, height: SIDE, channels: 3 }
+const tile = { image, shown: image, quality: 60, promisedMse: 60, mostMse: Number.POSITIVE_INFINITY, source: null }
+
+/** How often the network is asked, and the outcome. */
+async function chosen(bytes: number, seen: readonly SeenTile[], mostMse = Number.POSITIVE_INFINITY) {
+  let asked = 0
+  const encode = async (): Promise<Candidate> => {
+    asked++
+    const decoded = { ...image, data: image.data.map((value) => (value < 128 ? value + 3 : value - 3)) }
+    return networkCandidate({ ...tile, mostMse }, { payload: new Uint8Array(bytes), decoded })
+  }
+  return { ...(await choose({ ...tile, mostMse }, encode, { seen })), asked: () => asked }
+}
+
+test('what was learnt spares the network, or the AVIF, and costs next to nothing', async (t) => {
+  const poor = await chosen(20_000, [])
+  t.is(poor.asked(), 1)
+  t.true((poor.seen as SeenTile).network > 0)
+  const spared = await chosen(20_000, Array(3).fill(poor.seen))
+  t.is(spared.asked(), 0)
+  t.is(spared.seen, null)
+  t.is(spared.best.kind, poor.best.kind)
+  t.true(spared.best.cost < 1.05 * poor.best.cost)
+
+  const good = await chosen(1500, [])
+  t.is(good.best.kind, 'cleric')
+  t.true((good.seen as SeenTile).network < 0)
+  const again = await chosen(1500, Array(3).fill(good.seen))
+  t.is(again.seen, null, 'no AVIF was made')
+  t.deepEqual(again.best, good.best)
+})
+
+test('a floor holds whatever was learnt', async (t) => {
+  const good = await chosen(1500, [])
+  const { best } = await chosen(1500, Array(3).fill(good.seen), 2)
+  t.true(best.mse <= 2)
+  const poor = await chosen(20_000, [])
+  t.true((await chosen(20_000, Array(3).fill(poor.seen), 2)).best.mse <= 2)
+})
