@@ -79,8 +79,8 @@ export const journalTarget: Target = {
   codes: /^never$/,
   covers: ['src/compress/journal.ts'],
   async seeds() {
-    const blank = { offset: 0, length: 0, colour: Uint8Array.of(9, 8, 7, 1), crc: 0, check: new Uint8Array(2) }
-    const stored = { offset: 500, length: 9, colour: new Uint8Array(4), crc: 77, check: Uint8Array.of(140, 1) }
+    const blank = { offset: 0, length: 0, colour: Uint8Array.of(9, 8, 7, 1), crc: 0, check: new Uint8Array(2), seen: new Uint8Array(8) }
+    const stored = { offset: 500, length: 9, colour: new Uint8Array(4), crc: 77, check: Uint8Array.of(140, 1), seen: new Uint8Array(8) }
     const records = [blank, stored, { ...stored, offset: 509, colour: Uint8Array.of(0, 0, 0, 3) }]
     const bytes = [encodeJournalHead(new Uint8Array(32).fill(7), 3), ...records.map((each, i) => encodeRecord(i, each))]
     return [Buffer.concat(bytes), bytes[0] as Uint8Array, new Uint8Array(0)]
@@ -89,9 +89,9 @@ export const journalTarget: Target = {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     const isRight = bytes.length >= 48 && (bytes[bytes.length - 1] as number) % 4 !== 3
     if (isRight) view.setUint32(44, crc32c(bytes.subarray(0, 44)), true)
-    for (let at = 48; isRight && at + 32 <= bytes.length; at += 32) {
-      view.setUint32(at, (at - 48) / 32, true)
-      view.setUint32(at + 28, crc32c(bytes.subarray(at, at + 28)), true)
+    for (let at = 48; isRight && at + 40 <= bytes.length; at += 40) {
+      view.setUint32(at, (at - 48) / 40, true)
+      view.setUint32(at + 36, crc32c(bytes.subarray(at, at + 36)), true)
     }
     await readFingerprint(memoryFile(bytes))
     let records = 0
