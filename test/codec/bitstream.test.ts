@@ -39,7 +39,7 @@ test('a flipped bit of the head is noticed, as the symbols would make another pi
 test('later versions are unsupported, not corrupt', (t) => {
   const payload = writePayload({ kind: 'cleric', crc: 1, stream })
   const tile = writeTile(head, payload)
-  payload.set([6, 249])
+  payload.set([7, 248])
   tile.set([2, 253], 4)
   t.throws(() => readPayload(payload), { code: 'ERR_ARCHIVE_UNSUPPORTED' })
   t.throws(() => readTile(tile), { code: 'ERR_ARCHIVE_UNSUPPORTED' })
