@@ -46,7 +46,8 @@ export class ClassicSearch {
     this.#signal = signal
     const { quality } = tile
     this.#start = {
-      avif: Math.round(24 + 0.61 * quality),
+      // Beyond it AVIF's bits gain little.
+      avif: Math.min(85, Math.round(25 + 0.62 * quality)),
       jpeg: Math.round(25 + 0.9 * quality - 0.002 * quality ** 2),
     }
   }

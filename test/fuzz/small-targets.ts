@@ -79,8 +79,22 @@ export const journalTarget: Target = {
   codes: /^never$/,
   covers: ['src/compress/journal.ts'],
   async seeds() {
-    const blank = { offset: 0, length: 0, colour: Uint8Array.of(9, 8, 7, 1), crc: 0, check: new Uint8Array(2), seen: new Uint8Array(8) }
-    const stored = { offset: 500, length: 9, colour: new Uint8Array(4), crc: 77, check: Uint8Array.of(140, 1), seen: new Uint8Array(8) }
+    const blank = {
+      offset: 0,
+      length: 0,
+      colour: Uint8Array.of(9, 8, 7, 1),
+      crc: 0,
+      check: new Uint8Array(2),
+      seen: new Uint8Array(8),
+    }
+    const stored = {
+      offset: 500,
+      length: 9,
+      colour: new Uint8Array(4),
+      crc: 77,
+      check: Uint8Array.of(140, 1),
+      seen: new Uint8Array(8),
+    }
     const records = [blank, stored, { ...stored, offset: 509, colour: Uint8Array.of(0, 0, 0, 3) }]
     const bytes = [encodeJournalHead(new Uint8Array(32).fill(7), 3), ...records.map((each, i) => encodeRecord(i, each))]
     return [Buffer.concat(bytes), bytes[0] as Uint8Array, new Uint8Array(0)]
