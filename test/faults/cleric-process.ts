@@ -15,6 +15,8 @@ export interface Ended {
 export interface Surroundings {
   /** What the shell does first, e.g. "ulimit -v 2000000". */
   readonly limit?: string
+  /** Whether it is the program as it is built: the loader of TypeScript fails without a word where memory is short. */
+  readonly isBuilt?: boolean
   readonly env?: Readonly<Record<string, string>>
   /** Called with the process once it runs. */
   readonly onStart?: (child: ChildProcess) => void
@@ -24,8 +26,15 @@ export interface Surroundings {
 export const MODEL = ['--model', 'test/fixtures/nano.safetensors', '--device', 'cpu'] as const
 
 /** Runs `cleric ARGV`. */
-export function cleric(argv: readonly string[], { limit = ':', env = {}, onStart }: Surroundings = {}): Promise<Ended> {
-  const command = [process.execPath, '--import', 'tsx', 'src/cli/main.ts', ...argv]
+export function cleric(
+  argv: readonly string[],
+  { limit = ':', isBuilt = false, env = {}, onStart }: Surroundings = {},
+): Promise<Ended> {
+  const command = [
+    process.execPath,
+    ...(isBuilt ? ['dist/cli/main.js'] : ['--import', 'tsx', 'src/cli/main.ts']),
+    ...argv,
+  ]
   const child = spawn('bash', ['-c', `${limit} && exec "$@"`, 'bash', ...command], {
     cwd: ROOT,
     env: { ...process.env, ...env },

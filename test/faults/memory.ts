@@ -31,7 +31,7 @@ export async function undisturbed(output: string): Promise<Buffer> {
 export async function withMemory(output: string, kilobytes: number, expected: Buffer): Promise<MemoryFault> {
   for (const name of [output, `${output}.partial`, `${output}.journal`]) rmSync(name, { force: true })
   // No core of each: those that V8 ends for want of memory are no news.
-  const ended = await cleric(compress(output), { limit: `ulimit -c 0 -v ${kilobytes}` })
+  const ended = await cleric(compress(output), { limit: `ulimit -c 0 -v ${kilobytes}`, isBuilt: true })
   const isThere = existsSync(output)
   const fault = async (): Promise<string | null> => {
     if (isThere !== (ended.status === 0))
