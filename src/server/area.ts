@@ -1,9 +1,8 @@
 /** A picture of any area of a slide, at any size, from the tiles of its pyramid. */
-import { type Hole, type HoledImage, NothingButHoles } from '../archive/holes.js'
-import { levelSize, maxLevel, PYRAMID_TILE, type Pyramid } from '../archive/pyramid.js'
+import type { Hole, HoledImage } from '../archive/holes.js'
+import { levelSize, maxLevel, PYRAMID_TILE, type Pyramid, tileOrHatch } from '../archive/pyramid.js'
 import { TimeSlice } from '../concurrency/give-way.js'
 import { type Colour, fill, paste } from '../image/draw.js'
-import { hatch } from '../image/hatch.js'
 import type { Size } from '../image/image.js'
 import { fromImage, toImage } from '../image/sharp.js'
 
@@ -65,7 +64,7 @@ export async function drawArea(
     for (let place = places.shift(); place; place = places.shift()) {
       if (slice.isOver) await slice.giveWay()
       const [column, row] = place
-      const tile = await tileOf(pyramid, number, column, row, signal)
+      const tile = await tileOrHatch(pyramid, number, column, row, signal)
       if (!tile) continue
       holes.push(...tile.holes)
       paste(tile.image, canvas, column * PYRAMID_TILE - left, row * PYRAMID_TILE - top)
@@ -80,21 +79,4 @@ export async function drawArea(
   const { width, height } = size
   if (canvas.width === width && canvas.height === height) return { image: canvas, holes }
   return { image: await toImage(fromImage(canvas).resize(width, height, { fit: 'fill' })), holes }
-}
-
-/** A tile of the pyramid, hatched if nothing of it can be had; null if there is none. */
-export async function tileOf(
-  pyramid: Pyramid,
-  level: number,
-  column: number,
-  row: number,
-  signal: AbortSignal,
-): Promise<HoledImage | null> {
-  try {
-    return await pyramid.tile(level, column, row, signal)
-  } catch (error) {
-    if (!(error instanceof NothingButHoles)) throw error
-    const { width, height } = pyramid.tileSize(level, column, row) ?? { width: PYRAMID_TILE, height: PYRAMID_TILE }
-    return { image: hatch(width, height), holes: error.holes }
-  }
 }

@@ -1,14 +1,14 @@
 /** A slide that the server has open: its pictures, what of it is damaged, and what is kept of both. */
 import { Archive } from '../archive/archive.js'
 import type { Hole, HoledImage } from '../archive/holes.js'
-import { Pyramid } from '../archive/pyramid.js'
+import { Pyramid, tileOrHatch } from '../archive/pyramid.js'
 import { Turns } from '../concurrency/turns.js'
 import { throwIfAborted } from '../errors.js'
 import { changed } from '../files/version.js'
 import type { Image, Size } from '../image/image.js'
 import type { TileCache, TileSpace } from '../image/tile-cache.js'
 import type { Level, SlideSource } from '../slide/source.js'
-import { type Area, drawArea, tileOf } from './area.js'
+import { type Area, drawArea } from './area.js'
 import { busy } from './refusal.js'
 import { pyramidSourceOf } from './slide-pyramid.js'
 import { TileEncoder } from './tile-encoder.js'
@@ -92,7 +92,7 @@ export class ServedSlide {
     encode: (image: Image) => Promise<Buffer>,
     signal: AbortSignal,
   ): Promise<Encoded> {
-    const make = (stop: AbortSignal) => tileOf(this.#pyramid, level, column, row, stop) as Promise<HoledImage>
+    const make = (stop: AbortSignal) => tileOrHatch(this.#pyramid, level, column, row, stop) as Promise<HoledImage>
     return this.encoded(key, (stop) => this.#encode(make(stop), encode), signal)
   }
 
