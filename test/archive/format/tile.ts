@@ -43,7 +43,11 @@ export class Network {
   readonly tablesOfHalf: TablesOfHalf = async (half, before) => {
     const { indexes } = this.#plan.halves[half] as DecoderGraph['halves'][number]
     const outputs = await this.#run(half, before)
-    return outputs.get(indexes) as Int16Array
+    const coded = outputs.get(indexes) as Int16Array
+    const { channels, height, width } = indexes.shape
+    const tables = new Int16Array(channels * height * width)
+    for (const [i, at] of [...positionsOf(indexes.shape, half % 2 === 0)].entries()) tables[at] = coded[i] as number
+    return tables
   }
 
   async pixels(symbols: Symbols, quality: number): Promise<PortData> {
@@ -56,7 +60,10 @@ export class Network {
   /** Runs one stage. Those before it must have been run before, with the same symbols. */
   #run(stage: number, { z, halves }: Symbols, gain: [Tensor, PortData][] = []): Promise<Map<Tensor, PortData>> {
     const { symbols } = this.#plan.halves[stage - 1] ?? { symbols: this.#plan.z }
-    const given = stage === 0 ? z : (halves[stage - 1] as Int16Array)
+    const slice = halves[stage - 1]
+    // A half of a slice goes into the network as it is coded.
+    const half = slice && Int16Array.from(positionsOf(symbols.shape, stage % 2 === 1), (at) => slice[at] as number)
+    const given = half ?? z
     return this.#executable.run(stage, new Map<Tensor, PortData>([[symbols, given], ...gain]))
   }
 }
