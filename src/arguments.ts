@@ -28,7 +28,8 @@ function show(value: unknown): string {
   if (value === null || value === undefined) return String(value)
   if (ArrayBuffer.isView(value) || Array.isArray(value)) return `length ${(value as { length?: number }).length ?? 0}`
   if (typeof value === 'object') return Object.prototype.toString.call(value)
-  return String(value)
+  // A function's text may have many lines.
+  return String(value).replace(/\s+/g, ' ').slice(0, 60)
 }
 
 function typeName(value: unknown): string {

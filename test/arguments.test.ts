@@ -32,6 +32,11 @@ test.before(async () => {
 /** Every public function that takes options, called with them; and an option that each of them has, misspelt. */
 const CALLS: Record<string, readonly [call: (options: unknown) => unknown, misspelt: string, meant: string]> = {
   compressSlide: [(o) => cleric.compressSlide(slide, join(folder, 'o.cleric.tif'), wrong(o)), 'noLabel', 'label'],
+  compressCollection: [
+    (o) => cleric.compressCollection(['synthetic:9x9'], join(folder, 'collection'), wrong(o)),
+    'job',
+    'jobs',
+  ],
   exportSlide: [(o) => cleric.exportSlide(slide, join(folder, 'o.tif'), wrong(o)), 'no-macro', 'macro'],
   openArchive: [(o) => cleric.openArchive(archivePath, wrong(o)), 'cachebytes', 'cacheBytes'],
   openSlide: [(o) => cleric.openSlide('synthetic:9x9', wrong(o)), 'singal', 'signal'],

@@ -31,7 +31,7 @@ test('every throw is of the class that its code belongs to, and every code is th
     }
   }
   for (const { name, text } of sources('native', /\.(cc|h)$/)) {
-    for (const [code = ''] of text.matchAll(/ERR_[A-Z_]+/g)) {
+    for (const [code = ''] of text.matchAll(/\bERR_[A-Z_]+/g)) {
       thrown.add(code)
       t.true(classOf.has(code), `${name}: ${code}`)
       const native = Object.assign(new Error('said by the addon'), { code })

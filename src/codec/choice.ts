@@ -112,9 +112,8 @@ async function classics(
   const quick = await search.quickAvif()
   const isOutOfReach = (candidate: Candidate) => candidate.cost < LEAST[candidate.kind as 'source'] * quick.cost
   if (quick.mse <= tile.mostMse && free.some(isOutOfReach)) return found
-  // Without loss there is always one that may be stored.
-  const isAny = free.some(({ kind }) => kind === 'palette') || tile.mostMse < Number.POSITIVE_INFINITY
-  if (isAny || (await search.mayBeLossless())) found.push(await search.lossless())
+  const isFlat = free.some(({ kind }) => kind === 'palette')
+  if (isFlat || (await search.mayBeLossless())) found.push(await search.lossless())
   if (network && !isPoor(tile, network) && quick.cost > NEAR * network.cost) return [...found, quick]
   const usual = await search.usualAvif()
   const isNear = !network || isPoor(tile, network) || usual.cost < STILL_NEAR * network.cost
@@ -122,6 +121,8 @@ async function classics(
   const isAhead = network ? usual.cost < AHEAD * network.cost : usual.cost < FAR_BELOW * quick.cost
   found.push(await search.bestAvif(isAhead))
   found.push(...(await search.bestJpegs(leastOf(found).cost)))
+  // Without loss there is always one that may be stored.
+  if (found.every(({ mse }) => mse > tile.mostMse)) found.push(await search.lossless())
   return found
 }
 

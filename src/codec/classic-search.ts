@@ -28,8 +28,11 @@ const JPEG_ORIGIN = 1.05
 const SOURCE_JPEGS = { from: 60, to: 98 }
 /** Side of the part on which they are tried first, and the error that tells the right one. */
 const [PART, UNCHANGED_MSE] = [64, 1]
-/** A tile is smooth if a quick AVIF takes fewer bits a pixel than this: a form without loss may then be the smallest. */
-const FEW_BITS = 0.5
+/**
+ * A tile is smooth if a quick AVIF takes fewer bits a pixel than this, its head of so many bytes aside: a form without loss
+ * may then be the smallest.
+ */
+const [FEW_BITS, AVIF_HEAD] = [0.5, 284]
 /** So may it be where this share of the pixels are as their left neighbour. */
 const FLAT = 0.25
 
@@ -143,14 +146,14 @@ export class ClassicSearch {
 
   async #isSmooth(): Promise<boolean> {
     const { width, height } = this.#tile.image
-    return 8 * (await this.quickAvif()).payload.length < FEW_BITS * width * height
+    return 8 * ((await this.quickAvif()).payload.length - AVIF_HEAD) < FEW_BITS * width * height
   }
 
   /** By the quick effort: that of least cost has it at others too, nearly. */
   async #bestAvifQuality(): Promise<number> {
-    // At a floor the cost has a cliff, whose edge is worth finding; on what isn't smooth the start is near the best.
-    const isFloor = this.#tile.mostMse < Number.POSITIVE_INFINITY
-    const steps = isFloor ? [STEP, 3, 1] : (await this.#isSmooth()) ? [STEP] : []
+    // Below a floor the cost has a cliff, whose edge is worth finding; on what isn't smooth the start is near the best.
+    const isBelow = (await this.quickAvif()).mse > this.#tile.mostMse
+    const steps = isBelow ? [STEP, 3, 1] : (await this.#isSmooth()) ? [STEP] : []
     return this.#downhill('avif', { effort: QUICK }, steps, GAIN)
   }
 

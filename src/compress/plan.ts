@@ -146,12 +146,20 @@ export class CompressionPlan {
     throw this.#tooManyTiles()
   }
 
-  /** A digest of all that the archive's bytes depend on: facts and options are in the head, which has no tiles yet. */
-  fingerprint(head: Uint8Array, { kind, name }: { readonly kind: string; readonly name: string }): Uint8Array {
+  /**
+   * A digest of all that the archive's bytes depend on: facts and options are in the head, which has no tiles yet.
+   *
+   * @param learntAfter tiles after which what is learnt of one serves
+   */
+  fingerprint(
+    head: Uint8Array,
+    { kind, name }: { readonly kind: string; readonly name: string },
+    learntAfter: number,
+  ): Uint8Array {
     const changed = statSync(this.#slide.path, { throwIfNoEntry: false })?.mtimeMs ?? this.#slide.version ?? null
     const { background, isChecked, floor, keepSourceTiles } = this.#options
     // Libraries of classic codecs make other bytes in other versions.
-    const check = isChecked ? { ...floor, keepSourceTiles, ...classicVersions() } : null
+    const check = isChecked ? { ...floor, keepSourceTiles, learntAfter, ...classicVersions() } : null
     const notInHead = JSON.stringify({ changed, levels: this.#levelNumbers, background, kind, name, check })
     return createHash('sha256').update(head).update(notInHead).digest()
   }

@@ -106,8 +106,8 @@ export type CheckMode = (typeof CHECK_MODES)[number]
 const SAMPLE = 64
 
 /**
- * What is learnt of a tile serves from so many tiles on, and for so many: those before are surely stored by then, however
- * many are on their way at once, so that the archive's bytes don't depend on it.
+ * What is learnt of a tile serves from so many tiles on, at least, and for so many. It is as many as are on their way at
+ * once where those are more: the tiles before are surely stored by then, so that the archive's bytes don't depend on time.
  */
 const [LEARNT_AFTER, LEARNT_FOR] = [6, 64]
 /** Of so many tiles, one is tried every way whatever was learnt. */
@@ -129,6 +129,7 @@ export class CompressionRun {
   #images: readonly AssociatedJpeg[] | null = null
   /** What was learnt of each tile that is stored, by its number. */
   readonly #seen: (SeenTile | null)[] = []
+  readonly #learntAfter: number
   #overview: Overview | null = null
 
   constructor(
@@ -142,6 +143,7 @@ export class CompressionRun {
     this.#reader = reader
     this.#codec = codec
     this.tilesInFlight = tilesInFlight
+    this.#learntAfter = Math.max(LEARNT_AFTER, tilesInFlight)
     this.#clocks = clocks
     this.#options = options
   }
@@ -189,7 +191,7 @@ export class CompressionRun {
     const images = await this.#associatedImages(signal)
     const contents = this.plan.contents(this.#codec.model, quality, images)
     const head = this.plan.head(contents)
-    const fingerprint = this.plan.fingerprint(head, this.#codec.device)
+    const fingerprint = this.plan.fingerprint(head, this.#codec.device, this.#learntAfter)
     const start = { overwrite, resume, fingerprint, headLength: head.length, tiles: this.plan.totalTiles }
     const writer = await ArchiveWriter.open(output, start)
     try {
@@ -242,7 +244,7 @@ export class CompressionRun {
     this.#report(writer)
     await inOrder(
       places,
-      Math.min(this.tilesInFlight, LEARNT_AFTER),
+      this.tilesInFlight,
       (place, either) => this.#encodeTile(place, quality, either),
       async (place, encoded) => {
         const facts = { colour: colourBytes(encoded), ...checkedBytes(encoded) }
@@ -271,7 +273,7 @@ export class CompressionRun {
   /** What was learnt of tiles before a tile. */
   #seenBefore(number: number): SeenTile[] {
     if (number % TRIED_ANEW === 0) return []
-    const end = Math.max(0, number - LEARNT_AFTER + 1)
+    const end = Math.max(0, number - this.#learntAfter + 1)
     return this.#seen.slice(Math.max(0, end - LEARNT_FOR), end).filter((tile) => tile !== null)
   }
 

@@ -59,7 +59,12 @@ export class PartialFile {
     await this.#within(length, () => this.handle.datasync())
     await this.write(head.subarray(0, header), 0)
     await this.#within(length, () => this.handle.sync())
-    await check?.(partialOf(this.path))
+    try {
+      await check?.(partialOf(this.path))
+    } catch (error) {
+      // What was looked at may have been another run's by then.
+      throw (await this.hasName()) ? error : takenOver(this.path)
+    }
     refuseExisting(this.path, overwrite)
     refuseIrregular(this.path, this.path)
     if (!(await this.hasName())) throw takenOver(this.path)

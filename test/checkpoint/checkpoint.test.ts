@@ -248,9 +248,6 @@ ava('pickles: what one may hold, and where one is refused', (t) => {
   t.deepEqual(read('}', '(', 0x8c, 1, 'a', 'K', 1, 'u', '.'), new Map([['a', 1]]))
   t.is(read(0x8a, 2, 0, 0xff, '.'), -256)
   t.is(read('J', 0xfe, 0xff, 0xff, 0xff, '.'), -2)
-  // A list in itself.
-  const list = read(']', 'q', 0, 'h', 0, 'a', '.') as PickleValue[]
-  t.is(list[0], list)
   for (const bad of [
     ['.'],
     ['K'],
@@ -264,7 +261,7 @@ ava('pickles: what one may hold, and where one is refused', (t) => {
   ]) {
     t.throws(() => read(...bad), { code: 'ERR_MODEL_CORRUPT' }, String(bad))
   }
-  t.throws(() => readPickle(new Uint8Array(5_000_000).fill(0x4e)), { message: /steps/ })
+  t.throws(() => readPickle(new Uint8Array(5_000_000).fill(0x4e)), { message: /objects/ })
 })
 
 /** A pickle of protocol 2 of some opcodes, and strings that stand for their characters. */

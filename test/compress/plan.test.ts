@@ -66,16 +66,18 @@ test('whatever changes the bytes of an archive changes the fingerprint of its ru
       head = HEAD,
       levels = [0, 1],
       device = DEVICE,
+      learntAfter = 6,
       ...changed
     }: Partial<PlanOptions> & {
       head?: Uint8Array
       levels?: readonly number[]
       device?: typeof DEVICE
+      learntAfter?: number
     } = {},
     from = path,
   ) => {
     const plan = new CompressionPlan(slideAt(from), levels, { ...OPTIONS, ...changed })
-    return Buffer.from(plan.fingerprint(head, device)).toString('hex')
+    return Buffer.from(plan.fingerprint(head, device, learntAfter)).toString('hex')
   }
   const first = print()
   t.is(first.length, 64)
@@ -86,6 +88,7 @@ test('whatever changes the bytes of an archive changes the fingerprint of its ru
     background: print({ background: 'keep' }),
     'kind of device': print({ device: { ...DEVICE, kind: 'cpu' } }),
     'name of device': print({ device: { ...DEVICE, name: 'two' } }),
+    'what is learnt from': print({ learntAfter: 8 }),
     unchecked: print({ isChecked: false }),
     floor: print({ floor: { minPsnr: 40 } }),
     lossless: print({ floor: { lossless: true } }),

@@ -12,7 +12,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'cpu/graph': ['cpu/steps', 'cpu/kernels'],
   'cpu/steps': ['cpu/kernels'],
   'cpu/kernels': [],
-  test: ['entropy'],
+  test: ['entropy', 'cpu/graph'],
+  'test/fuzz': ['entropy', 'cpu/graph'],
 }
 
 test('a room includes what it may, and only node knows of JavaScript', async (t) => {

@@ -2,7 +2,7 @@
 
 #include "entropy/crc32c.h"
 
-#include "input.h"
+#include "test/fuzz/input.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t length) {
   const uint32_t whole = cleric::crc32c(bytes, length);

@@ -2,7 +2,7 @@
 
 #include "entropy/packed_weights.h"
 
-#include "input.h"
+#include "test/fuzz/input.h"
 
 namespace {
 

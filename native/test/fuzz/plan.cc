@@ -2,7 +2,7 @@
 
 #include "cpu/graph/plan.h"
 
-#include "input.h"
+#include "test/fuzz/input.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t length) {
   fuzz::Input input(bytes, length);

@@ -3,7 +3,7 @@
 
 #include "entropy/rans.h"
 
-#include "input.h"
+#include "test/fuzz/input.h"
 
 namespace {
 

@@ -1,7 +1,7 @@
 // Any numbers for tables. What is taken must find an owner for every slot.
 
 #include "entropy/rans.h"
-#include "input.h"
+#include "test/fuzz/input.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t length) {
   fuzz::Input input(bytes, length);
