@@ -21,13 +21,11 @@ test('two hundred clients, some that dawdle and some that attack: all are answer
   const slow = dawdle(server.address, 20)
   const warm = await hammer(server.address, [tile], 200, 3)
   t.is(warm.failures, 0)
+  const all = [tile, '/slides', '/thumbnail/a.cleric.tif', '/iiif/3/a.cleric.tif/info.json']
+  // What was asked for once is what a server comes to hold; more of the same adds nothing.
+  t.is((await hammer(server.address, all, 200, 2)).failures, 0)
   const before = server.memory
-  const load = await hammer(
-    server.address,
-    [tile, '/slides', '/thumbnail/a.cleric.tif', '/iiif/3/a.cleric.tif/info.json'],
-    200,
-    3,
-  )
+  const load = await hammer(server.address, all, 200, 3)
   t.is(load.failures, 0)
   t.log(`cached tile: ${warm.perSecond.toFixed(0)} a second, p50 ${warm.p50} ms, p99 ${warm.p99} ms`)
   // On the slowest machine that tests run on, with all others at work: each used to encode the tile anew.
