@@ -48,7 +48,7 @@ function print(name: string, { requests, perSecond, p50, p99, worst, failures }:
 async function archiveToServe(): Promise<string> {
   if (values.archive !== undefined) return resolve(values.archive)
   const path = join(folder, 'drawn.cleric.tif')
-  await compressSlide('synthetic:4096x4096:1', path, { lossless: true, background: 'keep' })
+  await compressSlide('synthetic:2048x2048:1', path, { lossless: true, background: 'keep' })
   return path
 }
 

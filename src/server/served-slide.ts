@@ -72,6 +72,12 @@ export class ServedSlide {
     return this.slide.levels[0] as Level
   }
 
+  /** Longer side of the largest picture of the whole slide that takes no tile of it to be decoded. */
+  get cheapSide(): number {
+    const [finest] = this.archive?.overviewLevels ?? []
+    return finest ? Math.max(finest.width, finest.height) : Number.POSITIVE_INFINITY
+  }
+
   /** Tiles that were found damaged since the slide was opened, or seen not to have been readable when it was made. */
   get holes(): readonly Hole[] {
     return [...this.#holes.values()]
@@ -93,7 +99,7 @@ export class ServedSlide {
     signal: AbortSignal,
   ): Promise<Encoded> {
     const make = (stop: AbortSignal) => tileOrHatch(this.#pyramid, level, column, row, stop) as Promise<HoledImage>
-    return this.encoded(key, (stop) => this.#encode(make(stop), encode), signal)
+    return this.#kept(key, (stop) => this.#encode(make(stop), encode), signal)
   }
 
   /** A picture of an area of that size, as {@link tile}. */
@@ -109,11 +115,22 @@ export class ServedSlide {
       return this.#encode(drawArea(this.#pyramid, this.full, background, area, size, stop), encode)
     }
     const isLarge = size.width * size.height > LARGE
-    return this.encoded(key, (stop) => (isLarge ? largeTurns.run(() => make(stop)) : make(stop)), signal)
+    return this.#kept(key, (stop) => (isLarge ? largeTurns.run(() => make(stop)) : make(stop)), signal)
+  }
+
+  /** A label, macro image or the like; see {@link picture}. */
+  associated(name: string, encode: (image: Image) => Promise<Buffer>, signal: AbortSignal): Promise<Encoded> {
+    const make = async (stop: AbortSignal) => {
+      const image = await this.slide.readAssociatedImage(name, stop)
+      await this.#mustBeSame()
+      return { body: await encode(image), holes: [] }
+    }
+    // They are as large as whoever made the file likes.
+    return this.#kept(`associated-${name}`, (stop) => largeTurns.run(() => make(stop)), signal)
   }
 
   /** What `make` makes: once for all who ask for the same `key`, and kept. */
-  async encoded(key: string, make: (stop: AbortSignal) => Promise<Encoded>, signal: AbortSignal): Promise<Encoded> {
+  async #kept(key: string, make: (stop: AbortSignal) => Promise<Encoded>, signal: AbortSignal): Promise<Encoded> {
     throwIfAborted(signal)
     return this.#encoded.get(key, sizeOf, (stop) => inTurn(() => make(stop), stop), signal)
   }

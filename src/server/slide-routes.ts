@@ -72,7 +72,7 @@ export function serveSlides(server: FastifyInstance, library: Library, usualIcc:
       const picture = await slide.picture(
         `thumbnail-${side}`,
         { x: 0, y: 0, width, height },
-        within(slide.full, side),
+        within(slide.full, Math.min(side, slide.cheapSide)),
         (image) => slide.encoder.encode(image, 'jpeg', icc),
         untilLeft(reply),
       )
@@ -86,11 +86,8 @@ export function serveSlides(server: FastifyInstance, library: Library, usualIcc:
       const at = slide.slide.associatedImages.indexOf(wanted ?? '')
       if (wanted === undefined || at < 0) throw missing('The slide has no such image')
       if (isKnown(request, reply, slide.version, `associated-${at}`)) return reply.code(304).send()
-      const make = async (stop: AbortSignal) => {
-        const image = await slide.slide.readAssociatedImage(wanted, stop)
-        return { body: await fromImage(image).jpeg(JPEG.viewer).toBuffer(), holes: [] }
-      }
-      return sendPicture(reply, 'image/jpeg', await slide.encoded(`associated-${at}`, make, untilLeft(reply)))
+      const encode = (image: Image) => fromImage(image).jpeg(JPEG.viewer).toBuffer()
+      return sendPicture(reply, 'image/jpeg', await slide.associated(wanted, encode, untilLeft(reply)))
     })
   })
 

@@ -139,6 +139,8 @@ test('the first picture takes no tile of the slide', async (t) => {
   t.deepEqual([width, height], [256, 192])
   t.true(Math.abs((data[0] as number) - 183) < 12)
   for (let level = 0; level <= 8; level++) await pixels(t, server, `/deepzoom/a.cleric.tif_files/${level}/0_0.jpeg`)
+  // No more than the overview has.
+  t.like(await pixels(t, server, '/thumbnail/a.cleric.tif?size=1024'), { width: 256, height: 192 })
   t.is(counting.decoded, 0)
 })
 
