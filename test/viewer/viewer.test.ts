@@ -29,7 +29,7 @@ async function seen(page: Page) {
 
 testInBrowser('a slide that can not be shown takes the one before off the page, with its facts', async (t) => {
   const page = await viewer.open(t, '#sound.cleric.tif')
-  await page.locator('#view canvas').first().waitFor()
+  await page.locator('#scale').waitFor()
   t.like(await seen(page), { title: 'sound.cleric.tif - cleric', message: '', isShown: true })
   t.regex((await seen(page)).facts, /^600 x 400/)
   // The answer is held back: what is asked for is loading, and nothing else is there.
@@ -51,7 +51,7 @@ testInBrowser('a slide that can not be shown takes the one before off the page, 
   t.deepEqual(rest, empty)
   t.true(message.startsWith(`${DAMAGED} can't be shown: `), message)
   await choose(page, 'sound.cleric.tif')
-  await page.locator('#view canvas').first().waitFor()
+  await page.locator('#scale').waitFor()
   t.like(await seen(page), { title: 'sound.cleric.tif - cleric', message: '' })
 })
 
@@ -61,7 +61,7 @@ testInBrowser('no other slide stands in for one that is not there', async (t) =>
   t.like(await seen(page), { title: 'cleric', facts: '', isShown: false })
   t.is(await page.locator('#slides [aria-current]').count(), 0)
   await choose(page, 'sound.cleric.tif')
-  await page.locator('#view canvas').first().waitFor()
+  await page.locator('#scale').waitFor()
 })
 
 testInBrowser('an address that is no text, or whose view is none, is said to be that', async (t) => {
