@@ -4,7 +4,7 @@ import { Colours } from './colours/guest.js'
 import { Compare } from './compare/guest.js'
 import { Desk } from './desk.js'
 import { takeFiles } from './drop.js'
-import { button, download, messageOf, say, tell } from './page.js'
+import { button, download, element, messageOf, say, tell } from './page.js'
 import { ShelfWithFiles } from './shelf/files.js'
 import { ServerShelf } from './shelf/server.js'
 import { StaticShelf } from './shelf/static.js'
@@ -19,6 +19,7 @@ import { screenshot } from './tools/screenshot.js'
 import { changeTheme, startTheme } from './tools/theme.js'
 import { TileLayer } from './tools/tile-layer.js'
 import { POWERS, QUARTER, Toolbar, toggleFullScreen } from './tools/toolbar.js'
+import { keepOnWholePixels } from './whole-pixels.js'
 
 // Only the page that `cleric static` writes names a list.
 const { slides } = document.documentElement.dataset
@@ -132,6 +133,7 @@ for (const [id, run] of [
 ] as const) {
   button(id).addEventListener('click', run)
 }
+keepOnWholePixels(element('stages'))
 takeFiles(shelf)
 startTheme()
 startPanels()
