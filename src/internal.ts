@@ -41,6 +41,7 @@ export { cropImage } from './image/image.js'
 export { fractal, random, smooth } from './image/noise.js'
 export { fromImage, toImage } from './image/sharp.js'
 export { halve } from './image/shrink.js'
+export { EOSIN, HAEMATOXYLIN } from './image/stains.js'
 export {
   type BdRate,
   bdRate,
@@ -81,7 +82,7 @@ export {
   type Tensor,
 } from './network/graph.js'
 export { slideFiles } from './slide/mirax.js'
-export { EOSIN, HAEMATOXYLIN, SyntheticSlide } from './slide/synthetic.js'
+export { SyntheticSlide } from './slide/synthetic.js'
 export { findAdapters, pickAdapter } from './webgpu/adapters.js'
 export { openWebGpu, WebGpuBackend } from './webgpu/backend.js'
 export { HostClock } from './webgpu/host-clock.js'

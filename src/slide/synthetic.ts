@@ -10,10 +10,9 @@ import { SlideError, throwIfAborted } from '../errors.js'
 import { type Colour, fill } from '../image/draw.js'
 import type { Image } from '../image/image.js'
 import { fractal, hash, random, smooth, step } from '../image/noise.js'
+import { EOSIN, HAEMATOXYLIN } from '../image/stains.js'
 import { checkRegion, type Level, levelPosition, type Region, type SlideSource } from './source.js'
 
-export const HAEMATOXYLIN = [0.65, 0.704, 0.286] as const
-export const EOSIN = [0.072, 0.99, 0.105] as const
 const BACKGROUND: Colour = { red: 244, green: 243, blue: 245 }
 /** Samples a pixel and axis on the coarser levels. */
 const SAMPLES = 2

@@ -51,7 +51,8 @@ export function parsePlace(hash: string): Place | null {
   const name = decode(at < 0 ? text : text.slice(0, at))
   if (at < 0) return { name, view: null }
   const [, x, y, zoom, rotation = '0'] = VIEW.exec(text.slice(at + 1)) ?? []
-  const view = { x: Number(x), y: Number(y), zoom: Number(zoom), rotation: ((Number(rotation) % 360) + 360) % 360 }
+  const turn = Number(rotation) % 360
+  const view = { x: Number(x), y: Number(y), zoom: Number(zoom), rotation: turn < 0 ? turn + 360 : turn }
   if (!Object.values(view).every(Number.isFinite) || view.zoom <= 0) {
     throw new Error(`The address says ${text.slice(at)}: expected @x,y,zoom or @x,y,zoom,rotation`)
   }

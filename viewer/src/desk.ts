@@ -69,6 +69,17 @@ export class Desk {
     this.#open(wanted)
   }
 
+  /** Shows another slide, one step of Back from this one. */
+  choose(name: string): void {
+    location.hash = formatPlace({ name, view: null })
+  }
+
+  /** Address of exactly what is seen. */
+  link(): string {
+    const place = this.stage && { name: this.stage.slide.facts.name, view: this.stage.view() }
+    return new URL(place ? formatPlace(place) : '', location.href).href
+  }
+
   /** Takes the slide off the page: whatever stands under a name must be of that slide. */
   clear(): void {
     this.#loading?.abort()

@@ -30,7 +30,7 @@ export interface SlideFacts {
   readonly quality: number | null
   /** Bits a pixel of level 0. */
   readonly bpp: number | null
-  readonly model: string | null
+  readonly model: { readonly name: string; readonly hash: string } | null
   readonly associatedImages: readonly string[]
   readonly properties: Readonly<Record<string, string>>
   /** Name of the slide that the archive was made from, if it is there too. */

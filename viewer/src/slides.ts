@@ -19,6 +19,11 @@ export function listSlides(entries: readonly SlideEntry[]): void {
   filter()
 }
 
+/** All that are listed, whatever is searched for. */
+export function slideNames(): string[] {
+  return links.map(({ name }) => name)
+}
+
 export function hasSlide(name: string): boolean {
   return links.some((entry) => entry.name === name)
 }

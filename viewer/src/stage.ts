@@ -37,6 +37,13 @@ export interface StageOptions {
 
 quieten()
 
+/** Whether WebGL is done by a GPU: in software it is far slower than the browser's own drawing, on remote desktops, say. */
+function hasGpu(): boolean {
+  const context = document.createElement('canvas').getContext('webgl2', { failIfMajorPerformanceCaveat: true })
+  context?.getExtension('WEBGL_lose_context')?.loseContext()
+  return context !== null
+}
+
 export class Stage {
   readonly slide: OpenSlide
   readonly viewer: OpenSeadragon.Viewer
@@ -69,13 +76,15 @@ export class Stage {
       maxZoomPixelRatio: MAX_ZOOM,
       minZoomImageRatio: 0.5,
       animationTime: isStill() ? 0 : 0.5,
+      // Panels open and close beside the slide without making it larger or smaller.
+      preserveImageSizeOnResize: true,
       // Fading in would show the tile and what is under it, mixed.
       blendTime: 0,
       timeout: TILE_TIMEOUT_MS,
       // How many at a time is up to the queue of the tiles, which knows what is seen.
       imageLoaderLimit: 0,
       silenceMultiImageWarnings: true,
-      drawer: ['webgl', 'canvas'],
+      drawer: hasGpu() ? ['webgl', 'canvas'] : ['canvas'],
     } as OpenSeadragon.Options)
     const { navigator } = this.viewer as unknown as { navigator?: { imageLoader: { timeout: number } } }
     // OpenSeadragon doesn't hand its viewer's timeout on.

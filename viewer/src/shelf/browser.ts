@@ -15,7 +15,7 @@ export async function openAlone(
 ): Promise<OpenSlide> {
   const slide = await worker.open(source, { model, signal })
   const { facts } = slide
-  return BrowserSlide.of({ ...facts, name, model: facts.model.name, source: null }, slide, null, signal)
+  return BrowserSlide.of({ ...facts, name, source: null }, slide, null, signal)
 }
 
 type MakeLoader = (onHoles: () => void) => TileLoader

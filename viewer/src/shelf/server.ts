@@ -18,7 +18,7 @@ export interface ServerFacts extends SlideFacts {
 export class ServerShelf implements Shelf {
   async list(): Promise<SlideEntry[]> {
     const names = (await fetchJson('slides')) as string[]
-    return names.map((name) => ({ name, thumbnail: null }))
+    return names.map((name) => ({ name, thumbnail: `thumbnail/${pathOf(name)}?size=128` }))
   }
 
   async open(name: string, signal: AbortSignal): Promise<OpenSlide> {
@@ -54,7 +54,7 @@ class ServerSlide implements OpenSlide {
   readonly decodedBy = 'server'
   readonly why: string
   readonly facts: ServerFacts
-  readonly overview: string | null
+  readonly overview: string
   onHoles: (() => void) | null = null
   onDecodedBy: (() => void) | null = null
   readonly #open = new Set<SlideTiles>()
@@ -66,7 +66,7 @@ class ServerSlide implements OpenSlide {
     this.why = why
     this.#path = pathOf(facts.name)
     this.#version = encodeURIComponent(facts.version)
-    this.overview = null
+    this.overview = `thumbnail/${this.#path}?size=1024&v=${this.#version}`
   }
 
   tileSource() {

@@ -35,9 +35,10 @@ export class ServerTiles implements TileLoader {
   }
 
   /** Fetched, not given to an image, for the server's words when it fails, and to be stopped when nobody looks. */
-  async load({ level, column, row }: TilePlace, signal: AbortSignal): Promise<Blob> {
+  async load({ level, column, row }: TilePlace, signal: AbortSignal): Promise<ImageBitmap> {
     const response = await fetchAnswer(`${this.#prefix}/${level}/${column}_${row}.jpeg${this.#query}`, signal)
     if (response.headers.has(BAD_TILES)) this.#onHoles()
-    return response.blob()
+    // Decoded here, so that what is no picture fails as a tile.
+    return createImageBitmap(await response.blob())
   }
 }

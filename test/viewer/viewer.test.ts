@@ -1,45 +1,16 @@
 /** The viewer's page in a real browser: what stands under a slide's name is of that slide. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import test, { type ExecutionContext } from 'ava'
 import type { Page } from 'playwright-core'
-import { compressSlide } from '../../src/compress/compress.js'
-import { createViewerServer } from '../../src/server/server.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { parsePlace } from '../../viewer/src/address.js'
-import { losslessCodec } from '../payload-codec.js'
-import { openAddress, testInBrowser } from '../web/browser.js'
+import { testInBrowser } from '../web/browser.js'
+import { serveViewer } from './viewer-server.js'
 
-const folder = mkdtempSync(join(tmpdir(), 'cleric-viewer-'))
-test.after.always(() => rmSync(folder, { recursive: true, force: true }))
-const codec = losslessCodec()
 const DAMAGED = 'absent-or-damaged.cleric.tif'
-
-let server: Awaited<ReturnType<typeof createViewerServer>>
-let origin: string
-
-test.before(async () => {
-  for (const [name, size] of [
-    ['sound', '600x400:2'],
-    ['other', '700x300:3'],
-  ] as const) {
-    await compressSlide(new SyntheticSlide(`synthetic:${size}`), join(folder, `${name}.cleric.tif`), { codec })
-  }
-  writeFileSync(join(folder, DAMAGED), 'no archive')
-  server = await createViewerServer(folder, { codec })
-  await server.listen({ host: '127.0.0.1', port: 0 })
-  origin = `http://127.0.0.1:${(server.server.address() as AddressInfo).port}`
+const viewer = serveViewer({
+  sound: new SyntheticSlide('synthetic:600x400:2'),
+  other: new SyntheticSlide('synthetic:700x300:3'),
+  'absent-or-damaged': 'no archive',
 })
-test.after.always(() => server.close())
-
-/** Opens the viewer of the folder with this after the "#". */
-async function openViewer(t: ExecutionContext, hash = ''): Promise<Page> {
-  const page = await openAddress(t, `${origin}/${hash}`)
-  page.setDefaultTimeout(60_000)
-  return page
-}
 
 /** Follows the link of a slide in the list. */
 const choose = (page: Page, name: string) => page.locator(`#slides a[data-name="${name}"]`).click()
@@ -57,9 +28,8 @@ async function seen(page: Page) {
 }
 
 testInBrowser('a slide that can not be shown takes the one before off the page, with its facts', async (t) => {
-  t.timeout(300_000)
-  const page = await openViewer(t, '#sound.cleric.tif')
-  await page.locator('#view canvas').first().waitFor()
+  const page = await viewer.open(t, '#sound.cleric.tif')
+  await page.locator('#scale').waitFor()
   t.like(await seen(page), { title: 'sound.cleric.tif - cleric', message: '', isShown: true })
   t.regex((await seen(page)).facts, /^600 x 400/)
   // The answer is held back: what is asked for is loading, and nothing else is there.
@@ -81,23 +51,21 @@ testInBrowser('a slide that can not be shown takes the one before off the page, 
   t.deepEqual(rest, empty)
   t.true(message.startsWith(`${DAMAGED} can't be shown: `), message)
   await choose(page, 'sound.cleric.tif')
-  await page.locator('#view canvas').first().waitFor()
+  await page.locator('#scale').waitFor()
   t.like(await seen(page), { title: 'sound.cleric.tif - cleric', message: '' })
 })
 
 testInBrowser('no other slide stands in for one that is not there', async (t) => {
-  t.timeout(300_000)
-  const page = await openViewer(t, '#gone.cleric.tif')
+  const page = await viewer.open(t, '#gone.cleric.tif')
   await page.getByText('There is no gone.cleric.tif here').waitFor()
   t.like(await seen(page), { title: 'cleric', facts: '', isShown: false })
   t.is(await page.locator('#slides [aria-current]').count(), 0)
   await choose(page, 'sound.cleric.tif')
-  await page.locator('#view canvas').first().waitFor()
+  await page.locator('#scale').waitFor()
 })
 
 testInBrowser('an address that is no text, or whose view is none, is said to be that', async (t) => {
-  t.timeout(300_000)
-  const page = await openViewer(t, '#%E0')
+  const page = await viewer.open(t, '#%E0')
   await page.getByText('The address names no slide: #%E0 is no percent-encoded text').waitFor()
   t.like(await seen(page), { title: 'cleric', facts: '', isShown: false })
   await page.evaluate(() => {
@@ -107,9 +75,8 @@ testInBrowser('an address that is no text, or whose view is none, is said to be 
 })
 
 testInBrowser('the address says what is seen, and Back leads to the slide before', async (t) => {
-  t.timeout(300_000)
   const tiles: string[] = []
-  const page = await openViewer(t, '#sound.cleric.tif@100,50,2,90')
+  const page = await viewer.open(t, '#sound.cleric.tif@100,50,2,90')
   page.on('request', (request) => tiles.push(request.url()))
   await page.locator('#scale').waitFor()
   const view = () => parsePlace(new URL(page.url()).hash)
