@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const FOLDERS = ['bench', 'docs', 'models', 'native', 'scripts', 'shaders', 'src', 'test', 'training', 'viewer']
+const FOLDERS = ['bench', 'docs', 'farm', 'models', 'native', 'scripts', 'shaders', 'src', 'test', 'training', 'viewer']
 const TEXTS = /\.(ts|mjs|js|md|py|cc|h|c|wgsl|txt)$|(^|\/)[a-z-]+$/
 const NOT_OURS = /(^|\/)(node_modules|dist|build|fixtures|__pycache__|\.[^/]*)(\/|$)/
 
@@ -29,9 +29,9 @@ test('files that are named in documents and comments exist', (t) => {
     const text = readFileSync(join(root, name), { encoding: 'utf8' })
     for (const path of pathsIn(text, name.endsWith('.md'))) {
       count++
-      // In the bench's own files a path may begin at its package.
-      const isThere =
-        existsSync(join(root, path)) || (name.startsWith('bench/') && existsSync(join(root, 'bench', path)))
+      // In a package's own files a path may begin there, and in the addon's at native/.
+      const [, room] = /^(bench|farm|native)\//.exec(name) ?? []
+      const isThere = existsSync(join(root, path)) || (room !== undefined && existsSync(join(root, room, path)))
       if (!isThere) missing.push(`${name}: ${path}`)
     }
   }
