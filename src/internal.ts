@@ -27,6 +27,7 @@ export {
   isSameVersion,
   rowOf,
   settingsOf,
+  sha256Of,
   slideVersionOf,
 } from './collection/one-slide.js'
 export { BusyClock } from './compress/busy-clock.js'

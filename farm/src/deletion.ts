@@ -1,11 +1,15 @@
 /** Removes a slide once its archive was found whole, and keeps account of it. */
-
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { ClericError, openArchive, validateArchive } from 'cleric'
-import { isSameVersion, type ManifestRow, type PayloadCodec, slideFiles, slideVersionOf } from 'cleric/internal'
+import { ClericError, CorruptDataError, openArchive, validateArchive } from 'cleric'
+import {
+  isSameVersion,
+  type ManifestRow,
+  type PayloadCodec,
+  sha256Of,
+  slideFiles,
+  slideVersionOf,
+} from 'cleric/internal'
 import type { DeletionResult } from './queue.js'
 
 export interface Validator {
@@ -24,8 +28,8 @@ export function ledgerName(worker: string): string {
  * Decodes all of an archive, compares it with what was noted of it when it was made, and removes the files of its
  * slide. A line in the ledger says so before anything is removed.
  *
- * @throws ClericError ERR_FILE_CHANGED if the slide or the archive isn't what it was; ERR_ARCHIVE_CORRUPT and the like if it
- * has a bad tile
+ * @throws ClericError ERR_FILE_CHANGED if the slide or the archive isn't what it was; CorruptDataError ERR_CORRUPT_TILE if
+ * it has a bad tile
  */
 export async function validateThenDelete(
   row: ManifestRow,
@@ -43,8 +47,8 @@ export async function validateThenDelete(
   const [first] = bad
   if (first) {
     const where = `level ${first.level}, column ${first.column}, row ${first.row}`
-    throw new ClericError(
-      'ERR_FILE_CHANGED',
+    throw new CorruptDataError(
+      'ERR_CORRUPT_TILE',
       `${archive} has ${bad.length} bad tiles, the first at ${where}: ${first.reason}`,
     )
   }
@@ -60,12 +64,6 @@ export async function validateThenDelete(
 async function badTilesOf(path: string, codec: PayloadCodec, signal: AbortSignal) {
   using archive = await openArchive(path, { codec, signal })
   return await validateArchive(archive, { signal })
-}
-
-async function sha256Of(path: string): Promise<string> {
-  const hash = createHash('sha256')
-  for await (const piece of createReadStream(path)) hash.update(piece as Buffer)
-  return hash.digest('hex')
 }
 
 async function note(ledger: string, entry: DeletionResult): Promise<void> {

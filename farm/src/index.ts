@@ -15,7 +15,7 @@ import {
 import { type Command, InvalidArgumentError } from 'commander'
 import { WorkerMetrics } from './metrics.js'
 import { DEFAULT_REDIS, FarmQueues, type Place } from './queue.js'
-import { type FarmStatus, manifestOf, statusOf } from './status.js'
+import { countsOf, type FarmStatus, manifestOf, statusOf } from './status.js'
 import { submit } from './submit.js'
 import { serveMetrics, serveStatus } from './web.js'
 import { work } from './worker.js'
@@ -210,7 +210,7 @@ function addControls(cli: Cli): void {
       async (session, place) => {
         await using queues = await FarmQueues.open(place)
         const text = await act(queues, session)
-        const { counts, isPaused } = await statusOf(queues)
+        const { counts, isPaused } = await countsOf(queues)
         return { json: { ...counts, isPaused }, text }
       },
       `cleric farm ${name}`,

@@ -1,7 +1,7 @@
 /** The farm's queue in Redis: one job a slide, known by the path of its archive. */
 import { createHash } from 'node:crypto'
 import { type JobsOptions, Queue } from 'bullmq'
-import { ClericError } from 'cleric'
+import { ClericError, type CodecChoice, type CompressOptions } from 'cleric'
 import type { ManifestRow } from 'cleric/internal'
 import { Redis } from 'ioredis'
 
@@ -17,22 +17,11 @@ export interface Place {
   readonly queue: string
 }
 
-/** The options of `compressSlide` that a job carries. */
-export interface JobOptions {
-  readonly quality?: number
-  readonly targetBpp?: number
-  readonly levels?: 'all' | readonly number[]
-  readonly tile?: number
-  readonly background?: 'keep' | 'white' | 'auto'
-  readonly label?: boolean
-  readonly macro?: boolean
-  readonly layout?: 'compat' | 'strict'
-  readonly onBadTile?: 'fail' | 'background'
-  readonly check?: 'sample' | 'full' | 'none'
-  readonly minPsnr?: number
-  readonly lossless?: boolean
-  readonly overwrite?: boolean
-}
+/** The options of `compressSlide` that a job carries; where and when it is done is the worker's business. */
+export type JobOptions = Omit<
+  CompressOptions,
+  keyof CodecChoice | 'codec' | 'cacheDir' | 'resume' | 'signal' | 'onProgress' | 'onSearch' | 'onUnreadable'
+>
 
 /** A slide to compress. Paths are absolute, and the same on every machine of the farm. */
 export interface SlideJob {

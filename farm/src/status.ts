@@ -61,26 +61,13 @@ async function* jobsIn(queues: FarmQueues, states: JobState[]) {
   }
 }
 
-export async function statusOf(queues: FarmQueues): Promise<FarmStatus> {
-  const { slides, deletions } = queues
-  const [counts, isPaused, workers, active, failed, removals] = await Promise.all([
+/** How many slides are in which state. */
+export async function countsOf({ slides }: FarmQueues): Promise<Pick<FarmStatus, 'counts' | 'isPaused'>> {
+  const [counts, isPaused] = await Promise.all([
     slides.getJobCounts('waiting', 'prioritized', 'active', 'delayed', 'completed', 'failed'),
     slides.isPaused(),
-    slides.getWorkers(),
-    slides.getActive(),
-    slides.getFailed(0, MOST_FAILURES - 1),
-    deletions.getJobCounts('waiting', 'active', 'delayed', 'completed', 'failed'),
   ])
   const of = (name: string) => counts[name] ?? 0
-  let [sourceBytes, bytes] = [0, 0]
-  const finished: { readonly at: number; readonly bytes: number }[] = []
-  for await (const { returnvalue, finishedOn = 0 } of jobsIn(queues, ['completed'])) {
-    sourceBytes += returnvalue.sourceBytes
-    bytes += returnvalue.result?.bytes ?? 0
-    finished.push({ at: finishedOn, bytes: returnvalue.sourceBytes })
-  }
-  const pace = paceOf(finished)
-  const left = of('waiting') + of('prioritized') + of('active') + of('delayed')
   return {
     isPaused,
     counts: {
@@ -90,6 +77,30 @@ export async function statusOf(queues: FarmQueues): Promise<FarmStatus> {
       done: of('completed'),
       failed: of('failed'),
     },
+  }
+}
+
+export async function statusOf(queues: FarmQueues): Promise<FarmStatus> {
+  const { slides, deletions } = queues
+  const [known, workers, active, failed, removals] = await Promise.all([
+    countsOf(queues),
+    slides.getWorkers(),
+    slides.getActive(),
+    slides.getFailed(0, MOST_FAILURES - 1),
+    deletions.getJobCounts('waiting', 'active', 'delayed', 'completed', 'failed'),
+  ])
+  let [sourceBytes, bytes] = [0, 0]
+  const finished: { readonly at: number; readonly bytes: number }[] = []
+  for await (const { returnvalue, finishedOn = 0 } of jobsIn(queues, ['completed'])) {
+    sourceBytes += returnvalue.sourceBytes
+    bytes += returnvalue.result?.bytes ?? 0
+    finished.push({ at: finishedOn, bytes: returnvalue.sourceBytes })
+  }
+  const pace = paceOf(finished)
+  const { waiting, active: atWork, delayed } = known.counts
+  const left = waiting + atWork + delayed
+  return {
+    ...known,
     workers: workers.map(({ name }) => (name as string).replace(/^.*:w:/, '')),
     active: active.map(({ data, progress, processedBy = null, processedOn = 0, attemptsMade }) => ({
       source: data.source,
@@ -135,6 +146,7 @@ export async function manifestOf(queues: FarmQueues): Promise<ManifestRow[]> {
     'active',
     'delayed',
     'waiting',
+    'prioritized',
   ])) {
     if (returnvalue) rows.push(returnvalue)
     else if (data.begun) {

@@ -1,7 +1,7 @@
 /** Queues slides. */
 import { readFile, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { ClericError } from 'cleric'
+import { SlideError } from 'cleric'
 import { type CollectionSlide, findSlides } from 'cleric/internal'
 import { BACKOFF_MS, FarmQueues, JOB_OPTIONS, type JobOptions, jobId, type Place, type SlideJob } from './queue.js'
 
@@ -30,7 +30,7 @@ const BATCH = 1000
  * Queues a job for each slide of these files, folders and lists; one that has a job already is left as it is.
  *
  * @param inputs slides, folders of them, and lists of paths (.txt, a path a line, of slides relative to the list)
- * @throws ClericError ERR_NETWORK; what `findSlides` throws
+ * @throws SlideError ERR_UNSUPPORTED_SLIDE if there is none; ClericError ERR_NETWORK; what `findSlides` throws
  */
 export async function submit(inputs: readonly string[], submission: SubmitOptions): Promise<Submission> {
   const { to, options, priority = 0, thenDelete = false, backoffMs: delay = BACKOFF_MS } = submission
@@ -61,8 +61,7 @@ function sourceOf(path: string): string {
 async function slidesOf(inputs: readonly string[]): Promise<CollectionSlide[]> {
   const lists = await Promise.all(inputs.map((input) => (isList(input) ? listed(input) : [input])))
   const slides = await findSlides(lists.flat())
-  if (slides.length === 0)
-    throw new ClericError('ERR_UNSUPPORTED_SLIDE' as never, `There is no slide in ${inputs.join(', ')}`)
+  if (slides.length === 0) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `There is no slide in ${inputs.join(', ')}`)
   return slides
 }
 

@@ -89,7 +89,7 @@ export async function work(options: WorkerOptions): Promise<void> {
     shared,
   )
   // An error that nobody listens to would end the process.
-  for (const worker of [slides, validations]) worker.on('error', () => {})
+  for (const worker of [slides, validations]) worker.on('error', trouble)
   try {
     await aborted(signal)
   } finally {

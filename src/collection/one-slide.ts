@@ -95,8 +95,6 @@ export async function factsOf(path: string): Promise<ArchiveFacts> {
   using archive = await openArchive(path)
   const { bytes, levels, quality, model, checks } = archive
   const sum = (of: (level: (typeof levels)[number]) => number) => levels.reduce((total, level) => total + of(level), 0)
-  const sha256 = new Sha256()
-  for await (const piece of createReadStream(path)) sha256.update(piece as Buffer)
   return {
     bytes,
     bpp: (8 * bytes) / sum(({ width, height }) => width * height),
@@ -106,7 +104,14 @@ export async function factsOf(path: string): Promise<ArchiveFacts> {
     unreadableTiles: sum(({ unreadableTiles }) => unreadableTiles),
     psnr: checks && (mapped(checks.psnr) as ArchiveFacts['psnr']),
     codecs: checks?.codecs ?? {},
-    sha256: sha256.hex(),
+    sha256: await sha256Of(path),
     model,
   }
+}
+
+/** SHA-256 of a file, in hex digits. */
+export async function sha256Of(path: string): Promise<string> {
+  const hash = new Sha256()
+  for await (const piece of createReadStream(path)) hash.update(piece as Buffer)
+  return hash.hex()
 }
