@@ -1,7 +1,7 @@
 /** Removes a slide once its archive was found whole, and keeps account of it. */
 import { open, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { ClericError, CorruptDataError, openArchive, validateArchive } from 'cleric'
+import { ClericError, CorruptDataError, openArchive, SlideError, validateArchive } from 'cleric'
 import {
   isSameVersion,
   type ManifestRow,
@@ -28,15 +28,19 @@ export function ledgerName(worker: string): string {
  * Decodes all of an archive, compares it with what was noted of it when it was made, and removes the files of its
  * slide. A line in the ledger says so before anything is removed.
  *
- * @throws ClericError ERR_FILE_CHANGED if the slide or the archive isn't what it was; CorruptDataError ERR_CORRUPT_TILE if
- * it has a bad tile
+ * @throws SlideError ERR_OPENSLIDE_READ if a part of the slide could not be read when the archive was made; ClericError
+ * ERR_FILE_CHANGED if the slide or the archive isn't what it was; CorruptDataError ERR_CORRUPT_TILE if it has a bad tile
  */
 export async function validateThenDelete(
   row: ManifestRow,
   { codec, madeBy, validatedBy, signal }: Validator,
 ): Promise<DeletionResult> {
   const { source, archive, sourceBytes, result } = row
-  const sha256 = result?.sha256 as string
+  if (!result || result.unreadableTiles > 0) {
+    const what = `${source} could not be read everywhere: its archive holds less than it does`
+    throw new SlideError('ERR_OPENSLIDE_READ', what)
+  }
+  const { sha256 } = result
   if (!isSameVersion(row, await slideVersionOf(source, row.settings))) {
     throw new ClericError('ERR_FILE_CHANGED', `${source} has changed since it was compressed`)
   }

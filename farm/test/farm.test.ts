@@ -7,11 +7,12 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
-import { openArchive, validateArchive } from 'cleric'
+import { type ArchiveFacts, compressCollection, type ManifestRow, openArchive, validateArchive } from 'cleric'
 import { run } from '../../test/cli/run.js'
 import { nanoModelFile } from '../../test/network/golden.js'
 import { losslessCodec } from '../../test/payload-codec.js'
 import { TYPESCRIPT } from '../../test/typescript.js'
+import { validateThenDelete } from '../src/deletion.js'
 import { FarmQueues } from '../src/queue.js'
 import { manifestOf, statusOf } from '../src/status.js'
 import { submit } from '../src/submit.js'
@@ -170,6 +171,20 @@ testWithRedis('a slide is removed only once another worker has found its archive
   const entry = JSON.parse(lines[0] as string)
   t.is(entry.source, slides[0])
   t.not(entry.madeBy, entry.validatedBy)
+})
+
+test('a slide that could not be read everywhere is never removed', async (t) => {
+  const slide = await slideFile(at('holes.png'), 4)
+  const archive = at('holes.cleric.tif')
+  const codec = losslessCodec()
+  const [row] = (await compressCollection([slide], folder, { codec })).rows as [ManifestRow]
+  const validator = { codec, madeBy: 'a', validatedBy: 'b', signal: new AbortController().signal }
+  const whole = { ...row, archive, result: row.result as ArchiveFacts }
+  const holed = { ...whole, result: { ...whole.result, unreadableTiles: 1 } }
+  await t.throwsAsync(validateThenDelete(holed, validator), { code: 'ERR_OPENSLIDE_READ' })
+  t.true(existsSync(slide))
+  await validateThenDelete(whole, validator)
+  t.false(existsSync(slide))
 })
 
 testWithRedis('where no Redis answers the command says so, without a password', async (t) => {
