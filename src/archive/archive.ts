@@ -440,7 +440,7 @@ export class Archive implements SlideSource, Disposable {
 
   /** An image in the colours that were asked for. */
   async #shown(image: Image): Promise<Image> {
-    return this.#colours.toSrgb ? this.#colours.toSrgb.convert(image) : image
+    return this.#colours.toSrgb ? this.#colours.toSrgb(image) : image
   }
 
   /** Pixels of a tile, cut to the level. */

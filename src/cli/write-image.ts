@@ -8,8 +8,9 @@ import { partialNames, writeWhole } from '../files/partial-file.js'
 import type { Image } from '../image/image.js'
 import { JPEG } from '../image/jpeg.js'
 import { modelPath } from '../model/model-bytes.js'
-import { fromProfiled, ICC_MODES, type IccMode } from '../slide/colour.js'
+import { ICC_MODES, type IccMode } from '../slide/colour.js'
 import { slideFiles } from '../slide/mirax.js'
+import { fromProfiled } from '../slide/to-srgb.js'
 import { oneOf } from './quantities.js'
 
 /** Encoders by extension, all lossless but JPEG. */

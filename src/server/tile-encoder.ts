@@ -4,8 +4,10 @@ import { UnsupportedError } from '../errors.js'
 import type { Image } from '../image/image.js'
 import { JPEG } from '../image/jpeg.js'
 import { fromImage } from '../image/sharp.js'
-import { fromProfiled, type IccMode, ToSrgb } from '../slide/colour.js'
+import type { IccMode } from '../slide/colour.js'
+import type { ToSrgb } from '../slide/icc-profile.js'
 import type { SlideSource } from '../slide/source.js'
+import { fromProfiled, openToSrgb } from '../slide/to-srgb.js'
 
 export type TileFormat = 'jpeg' | 'png' | 'webp'
 
@@ -30,7 +32,7 @@ export class TileEncoder {
     change: (pipeline: Sharp) => Sharp = (pipeline) => pipeline,
   ): Promise<Buffer> {
     const profile = this.#profile
-    const shown = profile && icc === 'srgb' ? await (await this.#colours(profile)).convert(image) : image
+    const shown = profile && icc === 'srgb' ? await (await this.#colours(profile))(image) : image
     const pipeline = change(icc === 'keep' ? fromProfiled(shown, profile) : fromImage(shown))
     return encoded(pipeline, format).toBuffer()
   }
@@ -48,7 +50,7 @@ export class TileEncoder {
   }
 
   #colours(profile: Uint8Array): Promise<ToSrgb> {
-    this.#toSrgb ??= ToSrgb.open(profile, this.#name)
+    this.#toSrgb ??= openToSrgb(profile, this.#name)
     return this.#toSrgb
   }
 }

@@ -64,6 +64,9 @@ export function isOfSrgb(profile: Uint8Array): boolean {
   return primaries?.every((value, i) => Math.abs(value - (SRGB_PRIMARIES[i] as number)) < 0.01) ?? false
 }
 
+/** An image in the colours of a profile, as one in sRGB of 8 bits. */
+export type ToSrgb = (image: Image) => Promise<Image>
+
 /** Colours of which some change by every profile but that of sRGB. */
 export const STRONG_COLOURS: Image = {
   width: 3,

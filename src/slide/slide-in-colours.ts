@@ -28,7 +28,7 @@ export class SlideInColours extends SlideOver {
 
   async readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
     const image = await this.slide.readRegion(region, signal)
-    return this.#toSrgb ? this.#toSrgb.convert(image) : image
+    return this.#toSrgb ? this.#toSrgb(image) : image
   }
 
   /** What is converted isn't what the slide stores. */

@@ -9,9 +9,10 @@ import { ClericError, UnsupportedError } from '../errors.js'
 import type { Image } from '../image/image.js'
 import { TileCache } from '../image/tile-cache.js'
 import type { IccMode } from '../slide/colour.js'
+import type { ToSrgb } from '../slide/icc-profile.js'
 import { pickAdapter } from './adapters.js'
 import { toBitmap, toPng } from './pixels.js'
-import { ToSrgb } from './to-srgb.js'
+import { openToSrgb } from './to-srgb.js'
 import type { Answer, Call, Calls, Failure, Request, SlideFacts, TileChecks } from './worker-protocol.js'
 
 /** Room for the tiles of all slides, decoded and made of decoded ones. */
@@ -159,7 +160,7 @@ async function coloursOf(
 ): Promise<{ readonly toSrgb: ToSrgb | null; readonly icc: IccMode }> {
   if (!profile) return { toSrgb: null, icc: 'srgb' }
   try {
-    return { toSrgb: await ToSrgb.open(profile, name), icc: 'srgb' }
+    return { toSrgb: await openToSrgb(profile, name), icc: 'srgb' }
   } catch (error) {
     if (error instanceof UnsupportedError) return { toSrgb: null, icc: 'none' }
     throw error
@@ -167,7 +168,7 @@ async function coloursOf(
 }
 
 async function shown({ toSrgb }: OpenSlide, image: Image): Promise<Image> {
-  return toSrgb ? toSrgb.convert(image) : image
+  return toSrgb ? toSrgb(image) : image
 }
 
 function factsOf(archive: Archive, icc: IccMode): Omit<SlideFacts, 'overviewLevel'> {

@@ -55,7 +55,7 @@ const STAND_INS: {
     Omit<typeof import('../../src/native/addon.js'), 'addon'> & { addon: () => object },
     typeof import('../../src/web/addon.js')
   >
-  'slide/colour': Part<typeof import('../../src/slide/colour.js'), typeof import('../../src/web/colour.js')>
+  'slide/to-srgb': Part<typeof import('../../src/slide/to-srgb.js'), typeof import('../../src/web/to-srgb.js')>
   'webgpu/adapters': Part<typeof import('../../src/webgpu/adapters.js'), typeof import('../../src/web/adapters.js')>
   'webgpu/constants': Part<typeof import('../../src/webgpu/constants.js'), typeof import('../../src/web/constants.js')>
   'webgpu/event-loop': Part<
@@ -77,7 +77,7 @@ const STAND_INS: {
   'image/stored-jpeg': true,
   'model/model-bytes': true,
   'native/addon': true,
-  'slide/colour': true,
+  'slide/to-srgb': true,
   'webgpu/adapters': true,
   'webgpu/constants': true,
   'webgpu/event-loop': true,
