@@ -2,8 +2,8 @@
 import { copyFileSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
+import { FOR_BROWSERS, printSize } from './bundle.js'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const output = join(root, 'dist/viewer')
@@ -11,29 +11,19 @@ const output = join(root, 'dist/viewer')
 // Chunks of an earlier build have other names.
 rmSync(output, { recursive: true, force: true })
 await build({
+  ...FOR_BROWSERS,
   entryPoints: { viewer: join(root, 'viewer/src/main.ts') },
   outdir: output,
-  bundle: true,
   splitting: true,
   chunkNames: 'chunk-[hash]',
-  format: 'esm',
-  platform: 'browser',
-  target: 'es2022',
-  minify: true,
-  // Stack traces of errors that users report.
-  keepNames: true,
-  sourcemap: 'linked',
-  sourcesContent: false,
   // The licence of OpenSeadragon goes with it.
   legalComments: 'linked',
   loader: { '.glsl': 'text' },
-  logLevel: 'warning',
 })
 for (const name of ['index.html', 'viewer.css']) copyFileSync(join(root, 'viewer', name), join(output, name))
 // The page loads it when it has an archive to decode, and once more as the worker that does.
 for (const name of ['cleric-web.js', 'cleric-web.js.map'])
   copyFileSync(join(root, 'dist/web', name), join(output, name))
 for (const name of readdirSync(output).filter((name) => /\.(js|css|html)$/.test(name))) {
-  const bytes = readFileSync(join(output, name))
-  console.log(`viewer/${name}: ${bytes.length} bytes, ${gzipSync(bytes, { level: 9 }).length} with gzip`)
+  printSize(`viewer/${name}`, readFileSync(join(output, name)))
 }

@@ -4,8 +4,8 @@
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
+import { FOR_BROWSERS, printSize } from './bundle.js'
 
 const root = new URL('../', import.meta.url)
 const OUTPUT = fileURLToPath(new URL('dist/web/cleric-web.js', root))
@@ -24,19 +24,9 @@ function shaders(): Record<string, string> {
 }
 
 await build({
+  ...FOR_BROWSERS,
   entryPoints: [fileURLToPath(new URL('dist/web/index.js', root))],
   outfile: OUTPUT,
-  bundle: true,
-  format: 'esm',
-  platform: 'browser',
-  target: 'es2022',
-  minify: true,
-  // Stack traces of errors that users report.
-  keepNames: true,
-  sourcemap: 'linked',
-  sourcesContent: false,
   define: { CLERIC_SHADERS: JSON.stringify(shaders()) },
-  logLevel: 'warning',
 })
-const bytes = readFileSync(OUTPUT)
-console.log(`cleric-web.js: ${bytes.length} bytes, ${gzipSync(bytes, { level: 9 }).length} with gzip`)
+printSize('cleric-web.js', readFileSync(OUTPUT))
