@@ -4,11 +4,11 @@
  */
 import { readFileSync } from 'node:fs'
 import test from 'ava'
-import { changed, numbersOf, numbersOutsideTables } from './format/changed-numbers.js'
-import { FormatDocument } from './format/document.js'
+import { numbersOutsideTables } from './format/changed-numbers.js'
 import { limitChecks } from './format/limit-checks.js'
 import { otherTileChecks } from './format/other-tiles.js'
 import { readChecks } from './format/read-checks.js'
+import { testPage } from './format/test-page.js'
 import { tileChecks } from './format/tile-checks.js'
 import { writeChecks } from './format/write-checks.js'
 
@@ -16,28 +16,7 @@ const page = readFileSync(new URL('../../docs/format.md', import.meta.url), 'utf
 // The quickest first, as a wrong number is looked for until one of them notices it: reading archives notices last.
 const checks = { ...otherTileChecks, ...writeChecks, ...tileChecks, ...limitChecks, ...readChecks }
 
-for (const [title, check] of Object.entries(checks)) {
-  test.serial(title, async (t) => {
-    await t.notThrowsAsync(check(new FormatDocument(page)))
-  })
-}
-
-test.serial('a wrong number anywhere in the tables is noticed', async (t) => {
-  t.timeout(600_000)
-  const unnoticed: string[] = []
-  let count = 0
-  for (const { at, number, line } of numbersOf(page)) {
-    const wrong = new FormatDocument(`${page.slice(0, at)}${changed(number)}${page.slice(at + number.length)}`)
-    const isRight = async () => {
-      for (const check of Object.values(checks)) await check(wrong)
-      return true
-    }
-    if (await isRight().catch(() => false)) unnoticed.push(`${number} in ${line}`)
-    count++
-  }
-  t.log(`${count} numbers`)
-  t.deepEqual(unnoticed, [])
-})
+testPage(page, checks)
 
 test('numbers stand in tables, where they are checked', (t) => {
   const known = /Revision 6\.0|T\.81|format 1|CRC-32C|SHA-256|8-bit|start\(s\) \+ freq\(s\) - 1|u \+ 1|n \+ 1/g

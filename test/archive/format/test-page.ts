@@ -1,0 +1,40 @@
+/** The tests of a page of docs/ whose numbers are checked one by one. */
+import test from 'ava'
+import { changed, numbersOf } from './changed-numbers.js'
+import { FormatDocument } from './document.js'
+
+/**
+ * Each check on its own, by the page as it is; and all of them by the page with any one of its numbers changed, which one of
+ * them must notice.
+ *
+ * @param least numbers, and one more, that the tables have
+ */
+export function testPage(
+  page: string,
+  checks: Readonly<Record<string, (document: FormatDocument) => Promise<void>>>,
+  least = 0,
+): void {
+  for (const [title, check] of Object.entries(checks)) {
+    test.serial(title, async (t) => {
+      await t.notThrowsAsync(check(new FormatDocument(page)))
+    })
+  }
+
+  test.serial('a wrong number anywhere in the tables is noticed', async (t) => {
+    t.timeout(600_000)
+    const unnoticed: string[] = []
+    let count = 0
+    for (const { at, number, line } of numbersOf(page)) {
+      const wrong = new FormatDocument(`${page.slice(0, at)}${changed(number)}${page.slice(at + number.length)}`)
+      const isRight = async () => {
+        for (const check of Object.values(checks)) await check(wrong)
+        return true
+      }
+      if (await isRight().catch(() => false)) unnoticed.push(`${number} in ${line}`)
+      count++
+    }
+    t.log(`${count} numbers`)
+    t.true(count > least)
+    t.deepEqual(unnoticed, [])
+  })
+}
