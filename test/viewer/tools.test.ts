@@ -323,10 +323,13 @@ testInBrowser('another slide is compared at the same place, beside the first or 
   }
   await page.mouse.move(second.x + 200, second.y + 300)
   await page.mouse.down()
-  await page.mouse.move(second.x + 100, second.y + 300, { steps: 4 })
+  await page.mouse.move(second.x + 150, second.y + 300, { steps: 2 })
+  // Whoever holds still in between goes on with the same drag.
+  await setTimeout(500)
+  await page.mouse.move(second.x + 100, second.y + 300, { steps: 2 })
   await drawAnew(page)
   await page.mouse.up()
-  await becomes(t, 'moved by 100', async () => Math.abs((await view(page)).x - 800) < 60)
+  await becomes(t, 'moved by 100', async () => Math.abs((await view(page)).x - 800) < 40)
   await page.getByRole('button', { name: 'Stop' }).click()
   t.false(await page.locator('#second').isVisible())
 })

@@ -20,8 +20,10 @@ export class Compare implements Guest {
   #first: Stage | null = null
   #second: Stage | null = null
   #loading = new AbortController()
-  /** The stage that the pointer moves; the other follows. Null: the first. */
-  #leader: Stage | null = null
+  /** Whether the pointer last moved the second; the first follows it then. */
+  #isSecondLeading = false
+  /** Where the first was put or seen last: if it is elsewhere it was moved by a key, a button or the pointer. */
+  #placed: View | null = null
 
   constructor(shelf: Shelf, colours: Colours) {
     this.#shelf = shelf
@@ -71,6 +73,7 @@ export class Compare implements Guest {
     if (this.#second) this.#colours.clear(this.#second)
     this.#second?.close()
     this.#second = null
+    this.#isSecondLeading = false
     this.#choice.value = ''
     this.#arrange()
   }
@@ -121,28 +124,27 @@ export class Compare implements Guest {
   #follow(stage: Stage): void {
     for (const event of ['canvas-press', 'canvas-scroll'] as const) {
       stage.on(event, () => {
-        this.#leader = stage
+        this.#isSecondLeading = stage === this.#second
       })
     }
-    // Keys and buttons move the first.
-    stage.onRest(() => {
-      if (this.#leader === stage) this.#leader = null
-    })
     stage.on('resize', () => this.#sync(this.#first))
-    stage.onDraw(() => this.#sync(this.#leader ?? this.#first, stage))
+    stage.onDraw(() => {
+      if (stage !== this.#first) {
+        if (this.#isSecondLeading) this.#sync(stage)
+      } else if (!this.#placed || !isSame(stage.view(true), this.#placed)) {
+        this.#isSecondLeading = false
+        this.#sync(stage)
+      }
+    })
   }
 
-  /** Moves the other stage where `leader` is, unless it was `drawn` because it had to follow. */
-  #sync(leader: Stage | null, drawn = leader): void {
+  /** Moves the other stage where `leader` is. */
+  #sync(leader: Stage | null): void {
     const follower = leader === this.#first ? this.#second : this.#first
-    if (!leader || !follower || drawn !== leader) return
-    const view = mapped(leader.view(true), leader, follower)
-    const now = follower.view(true)
-    const distance = Math.hypot(view.x - now.x, view.y - now.y) * now.zoom
-    // Less than a tenth of a pixel is no reason to draw again.
-    if (distance > 0.1 || Math.abs(view.zoom / now.zoom - 1) > 1e-4 || view.rotation !== now.rotation) {
-      follower.setView(view, true)
-    }
+    if (!leader || !follower) return
+    const wanted = mapped(leader.view(true), leader, follower)
+    if (!isSame(wanted, follower.view(true))) follower.setView(wanted, true)
+    this.#placed = this.#first?.view(true) ?? null
   }
 
   #arrange(): void {
@@ -155,6 +157,12 @@ export class Compare implements Guest {
     element('second').hidden = layout === null
     element('second-name').hidden = layout === null
   }
+}
+
+/** Less than a tenth of a pixel is no reason to draw again. */
+function isSame(one: View, other: View): boolean {
+  const distance = Math.hypot(one.x - other.x, one.y - other.y) * other.zoom
+  return distance <= 0.1 && Math.abs(one.zoom / other.zoom - 1) <= 1e-4 && one.rotation === other.rotation
 }
 
 /**
