@@ -97,7 +97,7 @@ type EncodedTile = StoredTile | OmittedTile
 
 /**
  * `none`: tiles are stored as the network encodes them. `sample`: each tile's error is known, and what the network does
- * badly is stored another way; every 16th tile is also decoded from its bytes alone. `full`: every tile is.
+ * badly is stored another way; one of 64 tiles is also decoded from its bytes alone. `full`: every tile is.
  */
 export const CHECK_MODES = ['none', 'sample', 'full'] as const
 export type CheckMode = (typeof CHECK_MODES)[number]
