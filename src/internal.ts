@@ -20,7 +20,7 @@ export { gainsAt } from './codec/gain.js'
 export { costOf } from './codec/rate.js'
 export { TileCodec } from './codec/tile-codec.js'
 export { type CollectionSlide, findSlides } from './collection/find-slides.js'
-export { type ManifestRow, manifestTable } from './collection/manifest.js'
+export { type ManifestRow, manifestTableHead, manifestTableLine } from './collection/manifest.js'
 export {
   compressOne,
   failedRow,

@@ -1,5 +1,8 @@
 /** The commands `cleric farm ...`: a package of their own, as cleric itself needs neither them nor Redis. */
-import { writeFile } from 'node:fs/promises'
+import { createWriteStream } from 'node:fs'
+import { extname } from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import {
   type ArchiveOptionValues,
   archiveOptions,
@@ -9,13 +12,15 @@ import {
   codecOptions,
   duration,
   integerFrom,
-  manifestTable,
+  type ManifestRow,
+  manifestTableHead,
+  manifestTableLine,
   type Session,
 } from 'cleric/internal'
 import { type Command, InvalidArgumentError } from 'commander'
 import { WorkerMetrics } from './metrics.js'
 import { DEFAULT_REDIS, FarmQueues, type Place } from './queue.js'
-import { countsOf, type FarmStatus, manifestOf, statusOf } from './status.js'
+import { countsOf, type FarmStatus, MOST_FAILURES, manifestOf, statusOf } from './status.js'
 import { submit } from './submit.js'
 import { serveMetrics, serveStatus } from './web.js'
 import { work } from './worker.js'
@@ -129,17 +134,23 @@ function lineOf(event: Parameters<Parameters<typeof work>[0]['onEvent']>[0]): st
 }
 
 function addStatus(cli: Cli): void {
-  cli.add<Place & { port?: number; host: string }>(
+  cli.add<Place & { failuresFrom: number; port?: number; host: string }>(
     'farm status',
     'How far the farm is; with --port, as a page that keeps itself up to date',
     (command) =>
       placeOptions(command)
-        .option('--port <port>', 'serve a page there, until Ctrl-C', PORT)
+        .option(
+          '--failures-from <number>',
+          `which ${MOST_FAILURES} failures to tell: from this one on, 0 being the latest`,
+          integerFrom(0, Number.MAX_SAFE_INTEGER),
+          0,
+        )
+        .option('--port <port>', 'serve a page there, until Ctrl-C; and figures for Prometheus, at /metrics', PORT)
         .option('--host <address>', 'on which address', '127.0.0.1'),
-    async (session, { port, host, ...place }) => {
+    async (session, { failuresFrom, port, host, ...place }) => {
       if (port !== undefined) return serve(session, place, { port, host })
       await using queues = await FarmQueues.open(place)
-      const json = await statusOf(queues)
+      const json = await statusOf(queues, failuresFrom)
       return { json, text: textOf(json) }
     },
     'cleric farm status',
@@ -162,8 +173,10 @@ async function serve(session: Session, place: Place, listening: { port: number; 
 }
 
 function textOf(status: FarmStatus): string {
-  const { counts, isPaused, workers, active, failures, sourceBytes, bytes, throughput, secondsLeft, deletions } = status
+  const { counts, isPaused, workers, active, failures, failuresFrom, deletions } = status
+  const { sourceBytes, bytes, throughput, secondsLeft } = status
   const { waiting, delayed, done, failed } = counts
+  const more = failed - failuresFrom - failures.length
   const pace = throughput === null ? [] : [`${byteSize(throughput)} of slides a second`]
   const left = secondsLeft ? [`about ${duration(secondsLeft)} left`] : []
   const removed = deletions.done + deletions.waiting + deletions.failed > 0
@@ -180,24 +193,44 @@ function textOf(status: FarmStatus): string {
       ({ source, progress, worker }) => `  ${(100 * progress).toFixed(0).padStart(3)} % ${source} (${worker ?? '?'})`,
     ),
     ...failures.map(({ source, attempts, reason }) => `  failed after ${attempts} tries: ${source}: ${reason}`),
+    ...(more > 0 ? [`  and ${more} more failures: --failures-from ${failuresFrom + failures.length}`] : []),
   ].join('\n')
 }
 
 function addManifest(cli: Cli): void {
   cli.add<Place & { output: string }>(
     'farm manifest',
-    'Write what became of each slide: a table (.csv) or JSON lines',
-    (command) => placeOptions(command).requiredOption('-o, --output <file>', 'file to write, .csv or .jsonl'),
+    'Write what became of each slide: a table (.csv), JSON (.json) or JSON lines (.jsonl)',
+    (command) => placeOptions(command).requiredOption('-o, --output <file>', 'file to write: .csv, .json or .jsonl'),
     async (_, { output, ...place }) => {
-      if (!/\.(csv|jsonl)$/i.test(output)) throw new InvalidArgumentError('Expected a file .csv or .jsonl.')
+      const form = FORMS[extname(output).toLowerCase()]
+      if (!form) throw new InvalidArgumentError('Expected a file .csv, .json or .jsonl.')
       await using queues = await FarmQueues.open(place)
-      const rows = await manifestOf(queues)
-      const lines = () => rows.map((row) => `${JSON.stringify(row)}\n`).join('')
-      await writeFile(output, /\.csv$/i.test(output) ? manifestTable(rows) : lines())
-      return { json: { output, slides: rows.length }, text: `${output}: ${rows.length} slides` }
+      let slides = 0
+      async function* text({ head, line, foot }: ManifestForm) {
+        yield head
+        for await (const row of manifestOf(queues)) yield line(row, slides++)
+        yield foot
+      }
+      await pipeline(Readable.from(text(form)), createWriteStream(output))
+      return { json: { output, slides }, text: `${output}: ${slides} slides` }
     },
     'cleric farm manifest -o slides.csv',
   )
+}
+
+/** How a manifest is written, by the ending of its file. */
+interface ManifestForm {
+  readonly head: string
+  /** @param number of the row, from 0 */
+  readonly line: (row: ManifestRow, number: number) => string
+  readonly foot: string
+}
+
+const FORMS: Readonly<Record<string, ManifestForm>> = {
+  '.csv': { head: manifestTableHead(), line: manifestTableLine, foot: '' },
+  '.json': { head: '[', line: (row, number) => `${number > 0 ? ',' : ''}\n${JSON.stringify(row)}`, foot: '\n]\n' },
+  '.jsonl': { head: '', line: (row) => `${JSON.stringify(row)}\n`, foot: '' },
 }
 
 /** Commands without options of their own. */

@@ -1,5 +1,6 @@
-/** Figures of a worker and of its queue for Prometheus. */
+/** Figures for Prometheus: of a worker, and of a whole farm. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { FarmStatus } from './status.js'
 import type { WorkerEvent } from './worker.js'
 
 /** Seconds that a slide takes: a small one on a GPU to a large one on two cores. */
@@ -58,5 +59,34 @@ export class WorkerMetrics {
 
   #counter(name: string, help: string, labelNames: string[] = []): Counter {
     return new Counter({ name, help, labelNames, registers: [this.registry] })
+  }
+}
+
+/** What is told of a whole farm, by names. Sums begin with 0 when the farm does, and last as long as Redis. */
+const OF_THE_FARM: Readonly<Record<string, readonly [help: string, of: (status: FarmStatus) => number]>> = {
+  cleric_farm_all_source_bytes: ['Bytes of all slides that are done', ({ sourceBytes }) => sourceBytes],
+  cleric_farm_all_archive_bytes: ['Bytes of their archives', ({ bytes }) => bytes],
+  cleric_farm_all_tiles: ['Tiles of their archives', ({ tiles }) => tiles],
+  cleric_farm_workers: ['Workers that are connected', ({ workers }) => workers.length],
+  cleric_farm_paused: ['1 while no slide is begun', ({ isPaused }) => Number(isPaused)],
+}
+
+/** The figures of a whole farm. */
+export class FarmMetrics {
+  readonly registry = new Registry()
+  readonly #jobs = new Gauge({
+    name: 'cleric_farm_jobs',
+    help: 'Slides by their state',
+    labelNames: ['state'],
+    registers: [this.registry],
+  })
+  readonly #others = Object.entries(OF_THE_FARM).map(([name, [help, of]]) => {
+    return { gauge: new Gauge({ name, help, registers: [this.registry] }), of }
+  })
+
+  /** Takes over how far the farm is now. */
+  note(status: FarmStatus): void {
+    for (const [state, count] of Object.entries(status.counts)) this.#jobs.set({ state }, count)
+    for (const { gauge, of } of this.#others) gauge.set(of(status))
   }
 }

@@ -94,10 +94,10 @@ export function jobId(archive: string): string {
 export class FarmQueues implements AsyncDisposable {
   readonly slides: SlideQueue
   readonly deletions: DeletionQueue
-  readonly #client: Redis
+  readonly client: Redis
 
   private constructor(client: Redis, name: string) {
-    this.#client = client
+    this.client = client
     const options = { connection: client, prefix: PREFIX }
     this.slides = new Queue(name, options)
     this.deletions = new Queue(deletionsOf(name), options)
@@ -118,7 +118,7 @@ export class FarmQueues implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.slides.close(), this.deletions.close()])
-    this.#client.disconnect()
+    this.client.disconnect()
   }
 }
 

@@ -3,6 +3,7 @@
 import type { JobState } from 'bullmq'
 import type { ManifestRow } from 'cleric/internal'
 import type { FarmQueues } from './queue.js'
+import { type Finished, recentlyFinished, totalsOf } from './totals.js'
 
 /** A slide at work. */
 export interface ActiveSlide {
@@ -34,11 +35,13 @@ export interface FarmStatus {
   }
   readonly workers: readonly string[]
   readonly active: readonly ActiveSlide[]
-  /** The latest, at most 100. */
+  /** At most {@link MOST_FAILURES}, the latest first, from number `failuresFrom` on; `counts.failed` is of all. */
   readonly failures: readonly FailedSlide[]
+  readonly failuresFrom: number
   /** Of the slides that are done. */
   readonly sourceBytes: number
   readonly bytes: number
+  readonly tiles: number
   /** Source bytes a second, over the last ten minutes in which slides were finished; null before two were. */
   readonly throughput: number | null
   /** Slides a second, likewise. */
@@ -50,7 +53,8 @@ export interface FarmStatus {
 
 const PAGE = 1000
 const WINDOW_MS = 600_000
-const MOST_FAILURES = 100
+/** Failures that are told at once. */
+export const MOST_FAILURES = 100
 
 /** Of all jobs in these states, a page at a time. */
 async function* jobsIn(queues: FarmQueues, states: JobState[]) {
@@ -80,22 +84,23 @@ export async function countsOf({ slides }: FarmQueues): Promise<Pick<FarmStatus,
   }
 }
 
-export async function statusOf(queues: FarmQueues): Promise<FarmStatus> {
-  const { slides, deletions } = queues
-  const [known, workers, active, failed, removals] = await Promise.all([
+/**
+ * How far the farm is. It takes no longer however many slides are done or have failed.
+ *
+ * @param failuresFrom which failures are told: from this one on, 0 being the latest
+ */
+export async function statusOf(queues: FarmQueues, failuresFrom = 0): Promise<FarmStatus> {
+  const { slides, deletions, client } = queues
+  const [known, workers, active, failed, removals, totals, finished] = await Promise.all([
     countsOf(queues),
     slides.getWorkers(),
     slides.getActive(),
-    slides.getFailed(0, MOST_FAILURES - 1),
+    slides.getFailed(failuresFrom, failuresFrom + MOST_FAILURES - 1),
     deletions.getJobCounts('waiting', 'active', 'delayed', 'completed', 'failed'),
+    totalsOf(client, slides),
+    recentlyFinished(client, slides),
   ])
-  let [sourceBytes, bytes] = [0, 0]
-  const finished: { readonly at: number; readonly bytes: number }[] = []
-  for await (const { returnvalue, finishedOn = 0 } of jobsIn(queues, ['completed'])) {
-    sourceBytes += returnvalue.sourceBytes
-    bytes += returnvalue.result?.bytes ?? 0
-    finished.push({ at: finishedOn, bytes: returnvalue.sourceBytes })
-  }
+  const { sourceBytes, bytes, tiles } = totals
   const pace = paceOf(finished)
   const { waiting, active: atWork, delayed } = known.counts
   const left = waiting + atWork + delayed
@@ -114,8 +119,10 @@ export async function statusOf(queues: FarmQueues): Promise<FarmStatus> {
       attempts: attemptsMade,
       reason: failedReason,
     })),
+    failuresFrom,
     sourceBytes,
     bytes,
+    tiles,
     throughput: pace?.bytes ?? null,
     slidesPerSecond: pace?.slides ?? null,
     secondsLeft: pace && left > 0 ? left / pace.slides : left === 0 ? 0 : null,
@@ -128,18 +135,21 @@ export async function statusOf(queues: FarmQueues): Promise<FarmStatus> {
 }
 
 /** Slides and source bytes a second, between the first and the last slide of the last ten minutes of work. */
-function paceOf(finished: { readonly at: number; readonly bytes: number }[]) {
+function paceOf(finished: readonly Finished[]) {
   const last = finished.reduce((most, { at }) => Math.max(most, at), 0)
   const recent = finished.filter(({ at }) => at > last - WINDOW_MS).sort((a, b) => a.at - b.at)
   const [first, ...others] = recent
   const seconds = first === undefined ? 0 : (last - first.at) / 1000
   if (others.length === 0 || seconds <= 0) return null
-  return { slides: others.length / seconds, bytes: others.reduce((sum, slide) => sum + slide.bytes, 0) / seconds }
+  const bytes = others.reduce((sum, { sourceBytes }) => sum + sourceBytes, 0)
+  return { slides: others.length / seconds, bytes: bytes / seconds }
 }
 
-/** What became of every slide of the farm, in the order in which they were queued; those not begun are left out. */
-export async function manifestOf(queues: FarmQueues): Promise<ManifestRow[]> {
-  const rows: ManifestRow[] = []
+/**
+ * What became of every slide of the farm, those that are done first; those not begun are left out. One at a time, as a
+ * farm may have more than memory holds.
+ */
+export async function* manifestOf(queues: FarmQueues): AsyncGenerator<ManifestRow> {
   for await (const { data, returnvalue, failedReason } of jobsIn(queues, [
     'completed',
     'failed',
@@ -148,14 +158,11 @@ export async function manifestOf(queues: FarmQueues): Promise<ManifestRow[]> {
     'waiting',
     'prioritized',
   ])) {
-    if (returnvalue) rows.push(returnvalue)
+    if (returnvalue) yield returnvalue
     else if (data.begun) {
       const [, code = 'ERR_INTERNAL', message = failedReason] =
         /^(ERR_\w+|E[A-Z]+): (.*)$/s.exec(failedReason ?? '') ?? []
-      rows.push(
-        failedReason ? { ...data.begun, state: 'failed', error: { code, message: message as string } } : data.begun,
-      )
+      yield failedReason ? { ...data.begun, state: 'failed', error: { code, message: message as string } } : data.begun
     }
   }
-  return rows
 }

@@ -14,10 +14,12 @@ import {
   settingsOf,
   slideVersionOf,
 } from 'cleric/internal'
+import type { Redis } from 'ioredis'
 import { validateThenDelete } from './deletion.js'
 import {
   connectForEver,
   type DeletionJob,
+  type DeletionQueue,
   type DeletionResult,
   deletionsOf,
   JOB_OPTIONS,
@@ -25,7 +27,9 @@ import {
   type Place,
   PREFIX,
   type SlideJob,
+  type SlideQueue,
 } from './queue.js'
+import { countSlide } from './totals.js'
 
 export interface WorkerOptions extends Place, CodecChoice {
   /** Slides at work at the same time. */
@@ -65,11 +69,9 @@ export async function work(options: WorkerOptions): Promise<void> {
   const connection = connectForEver(redis)
   const trouble = (error: Error) => onEvent({ kind: 'trouble', message: error.message })
   connection.on('error', trouble)
-  const deletions = new Queue<DeletionJob, DeletionResult, 'deletion'>(deletionsOf(queue), {
-    connection,
-    prefix: PREFIX,
-  })
-  deletions.on('error', () => {})
+  const deletions: DeletionQueue = new Queue(deletionsOf(queue), { connection, prefix: PREFIX })
+  const queues = { slides: new Queue(queue, { connection, prefix: PREFIX }), deletions }
+  for (const each of Object.values(queues)) each.on('error', () => {})
   const shared = {
     connection,
     prefix: PREFIX,
@@ -78,7 +80,7 @@ export async function work(options: WorkerOptions): Promise<void> {
     stalledInterval: leaseMs,
     maxStalledCount: MOST_DEATHS,
   }
-  const station = { ...options, codec, name, deletions }
+  const station = { ...options, ...queues, codec, name, connection }
   const slides = new Worker<SlideJob, ManifestRow, 'slide'>(queue, (job, token) => workOn(job, token, station), {
     ...shared,
     concurrency,
@@ -94,7 +96,7 @@ export async function work(options: WorkerOptions): Promise<void> {
     await aborted(signal)
   } finally {
     await Promise.all([slides.close(), validations.close()])
-    await deletions.close()
+    await Promise.all(Object.values(queues).map((each) => each.close()))
     connection.disconnect()
     if (!options.codec) (codec as { close?: () => void }).close?.()
   }
@@ -103,7 +105,9 @@ export async function work(options: WorkerOptions): Promise<void> {
 interface Station extends WorkerOptions {
   readonly codec: PayloadCodec
   readonly name: string
-  readonly deletions: Queue<DeletionJob, DeletionResult, 'deletion'>
+  readonly connection: Redis
+  readonly slides: Pick<SlideQueue, 'toKey'>
+  readonly deletions: DeletionQueue
 }
 
 async function workOn(job: Job<SlideJob, ManifestRow, 'slide'>, token: string | undefined, station: Station) {
@@ -131,6 +135,7 @@ async function workOn(job: Job<SlideJob, ManifestRow, 'slide'>, token: string | 
       if (error.code !== 'ERR_RESUME_MISMATCH') throw error
       return compress(false)
     })
+    await countSlide(station.connection, station.slides, job.id as string, done)
     if (thenDelete)
       await station.deletions.add('deletion', { row: done, madeBy: name }, { ...JOB_OPTIONS, jobId: jobId(archive) })
     onEvent({ kind: 'done', source, row: done })

@@ -7,15 +7,17 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
+import { Queue, Worker } from 'bullmq'
 import { type ArchiveFacts, compressCollection, type ManifestRow, openArchive, validateArchive } from 'cleric'
 import { run } from '../../test/cli/run.js'
 import { nanoModelFile } from '../../test/network/golden.js'
 import { losslessCodec } from '../../test/payload-codec.js'
 import { TYPESCRIPT } from '../../test/typescript.js'
 import { validateThenDelete } from '../src/deletion.js'
-import { FarmQueues } from '../src/queue.js'
-import { manifestOf, statusOf } from '../src/status.js'
+import { connectForEver, FarmQueues, PREFIX, type SlideJob, type SlideQueue } from '../src/queue.js'
+import { countsOf, manifestOf, statusOf } from '../src/status.js'
 import { submit } from '../src/submit.js'
+import { countSlide } from '../src/totals.js'
 import { serveStatus } from '../src/web.js'
 import { type WorkerEvent, work } from '../src/worker.js'
 import { hasRedis, TestRedis } from './redis.js'
@@ -64,6 +66,12 @@ async function workUntil(queue: string, isOver: (events: readonly WorkerEvent[])
   return events
 }
 
+async function rowsOf(queues: FarmQueues): Promise<ManifestRow[]> {
+  const rows: ManifestRow[] = []
+  for await (const row of manifestOf(queues)) rows.push(row)
+  return rows
+}
+
 const ended = (events: readonly WorkerEvent[]) =>
   events.filter((event) => event.kind === 'done' || (event.kind === 'failed' && event.isLast)).length
 
@@ -86,7 +94,7 @@ testWithRedis(
     t.regex(status.failures[0]?.reason as string, /^ERR_UNSUPPORTED_SLIDE: .*broken\.svs/)
     t.is(status.failures[0]?.attempts, 3)
     t.is(status.secondsLeft, 0)
-    const rows = await manifestOf(queues)
+    const rows = await rowsOf(queues)
     t.deepEqual(rows.map(({ state }) => state).sort(), ['done', 'done', 'failed'])
     t.is(rows.find(({ state }) => state === 'failed')?.error?.code, 'ERR_UNSUPPORTED_SLIDE')
     for (const { archive, result } of rows.filter(({ state }) => state === 'done')) {
@@ -99,6 +107,9 @@ testWithRedis(
     const table = await farm('manifest', '-o', at('few.csv'))
     t.like(table.json(), { slides: 3 })
     t.is(readFileSync(at('few.csv'), 'utf8').split('\r\n').length, 5)
+    t.like((await farm('manifest', '-o', at('few.json'))).json(), { slides: 3 })
+    t.deepEqual(JSON.parse(readFileSync(at('few.json'), 'utf8')), rows)
+    t.is((await farm('manifest', '-o', at('few.txt'))).status, 2)
     t.like((await farm('pause')).json(), { isPaused: true })
     t.like((await farm('retry')).json(), { failed: 0, waiting: 1, isPaused: true })
     t.like((await farm('resume')).json(), { isPaused: false })
@@ -108,6 +119,12 @@ testWithRedis(
     const response = await fetch(`${server.listeningOrigin}/status`)
     t.like(await response.json(), { counts: { done: 2 } })
     t.regex(await (await fetch(server.listeningOrigin)).text(), /<title>cleric farm<\/title>/)
+    t.is((await fetch(`${server.listeningOrigin}/status?failuresFrom=-1`)).status, 400)
+    const figures = await (await fetch(`${server.listeningOrigin}/metrics`)).text()
+    const tiles = rows.reduce((sum, { result }) => sum + (result?.tiles ?? 0), 0)
+    for (const line of ['cleric_farm_jobs{state="done"} 2', `cleric_farm_all_tiles ${tiles}`]) {
+      t.true(figures.split('\n').includes(line), line)
+    }
     await server.close()
   },
 )
@@ -187,6 +204,69 @@ test('a slide that could not be read everywhere is never removed', async (t) => 
   t.false(existsSync(slide))
 })
 
+testWithRedis(
+  'the status looks at no slide that is done, counts each once, and tells failures by the page',
+  async (t) => {
+    const connection = connectForEver(redis.url)
+    const queue: SlideQueue = new Queue('many', { connection, prefix: PREFIX })
+    const data: SlideJob = { source: 'a.svs', archive: 'a', options: OPTIONS, begun: null, thenDelete: false }
+    const add = (count: number, fails: boolean) =>
+      queue.addBulk(
+        Array.from({ length: count }, () => ({
+          name: 'slide' as const,
+          data: { ...data, source: fails ? 'bad' : 'a' },
+        })),
+      )
+    const row = { sourceBytes: 1000, result: { bytes: 10, tiles: 3 }, archive: 'x'.repeat(1000) } as ManifestRow
+    const worker = new Worker<SlideJob, ManifestRow>(
+      'many',
+      async (job) => {
+        if (job.data.source === 'bad') throw new Error('poison')
+        const id = job.id as string
+        t.deepEqual(
+          [await countSlide(connection, queue, id, row), await countSlide(connection, queue, id, row)],
+          [true, false],
+        )
+        return row
+      },
+      { connection, prefix: PREFIX, concurrency: 20, drainDelay: 1 },
+    )
+    await using queues = await FarmQueues.open(place('many'))
+    const until = async (done: number, failed: number) => {
+      for (;;) {
+        const { counts } = await countsOf(queues)
+        if (counts.done === done && counts.failed === failed) return
+        await sleep(20)
+      }
+    }
+    const sent = async () => Number(/total_net_output_bytes:(\d+)/.exec(await queues.client.info('stats'))?.[1])
+    const costOf = async (work: () => Promise<unknown>) => {
+      const before = await sent()
+      await work()
+      return (await sent()) - before
+    }
+    await add(5, false)
+    await until(5, 0)
+    const few = await costOf(() => statusOf(queues))
+    await add(300, false)
+    await add(130, true)
+    await until(305, 130)
+    await worker.close()
+    t.like(await statusOf(queues), { sourceBytes: 305_000, bytes: 3050, tiles: 915, failuresFrom: 0 })
+    const none = await costOf(() => statusOf(queues, 130))
+    // What it keeps of when slides were finished: some 20 bytes each, of at most a thousand.
+    t.true(none < few + 300 * 40, `${few} bytes with 5 slides done, ${none} with 305`)
+    const pages = await Promise.all([0, 100, 200].map(async (from) => (await statusOf(queues, from)).failures.length))
+    t.deepEqual(pages, [100, 30, 0])
+    t.regex(
+      (await run('farm', 'status', '--redis', redis.url, '--queue', 'many')).stdout,
+      /and 30 more failures: --failures-from 100/,
+    )
+    await queue.close()
+    connection.disconnect()
+  },
+)
+
 testWithRedis('where no Redis answers the command says so, without a password', async (t) => {
   const { status, stderr } = await run('farm', 'status', '--redis', 'redis://me:secret@127.0.0.1:1')
   t.is(status, 1)
@@ -260,7 +340,7 @@ testWithRedis('workers and Redis are killed at random: every slide is done once,
   }
 
   await using queues = await FarmQueues.open(farm)
-  const rows = await manifestOf(queues)
+  const rows = await rowsOf(queues)
   t.is(new Set(rows.map(({ archive }) => archive)).size, SLIDES)
   t.deepEqual(
     readdirSync(to).sort(),

@@ -175,8 +175,21 @@ const COLUMNS: Readonly<Record<string, (row: ManifestRow) => string | number | n
 
 /** The table (CSV) of a manifest, as RFC 4180 has it. */
 export function manifestTable(rows: readonly ManifestRow[]): string {
-  const lines = [Object.keys(COLUMNS), ...rows.map((row) => Object.values(COLUMNS).map((column) => column(row) ?? ''))]
-  return lines.map((line) => `${line.map((value) => cell(String(value))).join(',')}\r\n`).join('')
+  return [manifestTableHead(), ...rows.map(manifestTableLine)].join('')
+}
+
+/** The line of such a table that names its columns. */
+export function manifestTableHead(): string {
+  return tableLine(Object.keys(COLUMNS))
+}
+
+/** The line of a slide. */
+export function manifestTableLine(row: ManifestRow): string {
+  return tableLine(Object.values(COLUMNS).map((column) => column(row) ?? ''))
+}
+
+function tableLine(values: readonly (string | number)[]): string {
+  return `${values.map((value) => cell(String(value))).join(',')}\r\n`
 }
 
 /** A name that begins as a formula does is no formula to a spreadsheet behind a quote. */
