@@ -21,16 +21,20 @@ import {
   ENCODE_CHECKS,
   type EncodeOptions,
   type ImageInput,
+  LATENT_CHECKS,
+  type LatentOptions,
 } from './codec/arguments.js'
 import type { CheckedTile, Codec } from './codec/codec.js'
 import { lend } from './codec/default-codec.js'
 import type { DeviceList } from './codec/devices.js'
+import type { Latents } from './codec/latents.js'
 import type { Image } from './image/image.js'
 
 export { type Archive, type ArchiveOptions, openArchive } from './archive/archive.js'
 export type { ArchiveLevel } from './archive/archive-level.js'
 export { type GeotiffModule, type GeotiffOptions, registerWithGeotiff } from './archive/geotiff.js'
 export type { Layout } from './archive/head-writer.js'
+export type { RegionLatents } from './archive/latents.js'
 export type { CheckSummary, TileCheck } from './archive/tile-checks.js'
 export {
   type BadTile,
@@ -46,11 +50,14 @@ export type {
   DeviceKind,
   EncodeOptions,
   ImageInput,
+  LatentOptions,
+  MissingLatents,
   PayloadCheck,
 } from './codec/arguments.js'
 export type { PayloadKind } from './codec/bitstream.js'
-export type { CheckedPayload, CheckedTile, Codec, PayloadCodec } from './codec/codec.js'
+export type { CheckedPayload, CheckedTile, Codec, LatentCodec, PayloadCodec } from './codec/codec.js'
 export type { DeviceDescription, DeviceList } from './codec/devices.js'
+export type { Latents } from './codec/latents.js'
 export {
   type CollectionOptions,
   type CollectionResult,
@@ -133,6 +140,10 @@ const DECODE_TILE_CHECKS: OptionChecks<DecodeOptions & TileCodecChoice> = {
   ...codecUseChecks(['decodeTile']),
   ...DECODE_CHECKS,
 }
+const TILE_LATENT_CHECKS: OptionChecks<LatentOptions & TileCodecChoice> = {
+  ...codecUseChecks(['decodeLatents']),
+  ...LATENT_CHECKS,
+}
 
 /**
  * Compresses one tile, 1 x 1 to 1024 x 1024 pixels, RGB or RGBA (alpha is ignored), 8 bit, interleaved. The codec is
@@ -185,4 +196,22 @@ export async function decodeTile(bytes: Uint8Array, options: DecodeOptions & Til
   const { signal, ...choice } = checkOptions(options, DECODE_TILE_CHECKS)
   using loan = await lend({ ...choice, signal })
   return await loan.codec.decodeTile(checked, { signal })
+}
+
+/**
+ * The latents y_hat of a tile that {@link encodeTile} or {@link encodeCheckedTile} made, without the synthesis of its
+ * pixels (docs/latents.md): float32, channels x height / 16 x width / 16.
+ *
+ * @throws CorruptDataError ERR_CORRUPT_TILE; UnsupportedError ERR_MODEL_MISMATCH; TypeError; DeviceError; AbortedError
+ * @example
+ * const { data, channels, width, height } = await decodeLatents(bytes)
+ */
+export async function decodeLatents(
+  bytes: Uint8Array,
+  options: LatentOptions & TileCodecChoice = {},
+): Promise<Latents> {
+  const checked = checkTileBytes(bytes, 'bytes')
+  const { missing, signal, ...choice } = checkOptions(options, TILE_LATENT_CHECKS)
+  using loan = await lend({ ...choice, signal })
+  return await loan.codec.decodeLatents(checked, { missing, signal })
 }

@@ -32,6 +32,7 @@ test('it exports what the documentation says', (t) => {
     'compareSlides',
     'compressCollection',
     'compressSlide',
+    'decodeLatents',
     'decodeTile',
     'encodeCheckedTile',
     'encodeTile',

@@ -8,9 +8,10 @@ import {
   outOfRange,
   wrongType,
 } from '../arguments.js'
-import { type CodecChoice, codecUseChecks } from '../codec/arguments.js'
-import type { PayloadCodec } from '../codec/codec.js'
+import { type CodecChoice, codecUseChecks, LATENT_CHECKS, type LatentOptions } from '../codec/arguments.js'
+import type { LatentCodec, PayloadCodec } from '../codec/codec.js'
 import { type Loan, lend } from '../codec/default-codec.js'
+import type { Latents } from '../codec/latents.js'
 import { modelMismatch } from '../codec/model-mismatch.js'
 import { TimeSlice } from '../concurrency/give-way.js'
 import { ClericError, CorruptDataError, throwIfAborted, UnsupportedError } from '../errors.js'
@@ -28,6 +29,7 @@ import type { Description } from './description.js'
 import { type OpenedHead, readHead } from './head-reader.js'
 import type { ChecksummedImage, Layout } from './head-writer.js'
 import { type Hole, type HoledImage, NothingButHoles } from './holes.js'
+import { type LatentSource, latentWindow, type RegionLatents, readWindow } from './latents.js'
 import { type BadBytes, type Batch, badBytesOf, batchesOf, CHANGED_BYTES, isIntact, partsOf } from './parts.js'
 import { type CheckSummary, decodeCheck, summarise, type TileCheck } from './tile-checks.js'
 import { bytesOf, type LevelWindow, onlyColour, unreadableWithin } from './tile-window.js'
@@ -102,6 +104,7 @@ export class Archive implements SlideSource, Disposable {
   readonly #head: OpenedHead
   readonly #options: ArchiveOptions
   readonly #tiles: TileSpace
+  readonly #latents: TileSpace<Latents | null>
   readonly #colours: ShownColours
   /** Undefined until it is asked for. */
   #checks: CheckSummary | null | undefined
@@ -121,6 +124,7 @@ export class Archive implements SlideSource, Disposable {
     this.#head = head
     this.#options = options
     this.#tiles = cache.space()
+    this.#latents = cache.space()
     this.#colours = colours
     this.levels = head.description.levels.map((level, i) => archiveLevel(level, head.indexes[i] as TileIndex))
     this.associatedImages = head.images.map(({ name }) => name)
@@ -183,6 +187,56 @@ export class Archive implements SlideSource, Disposable {
   /** @throws CorruptDataError ERR_CORRUPT_TILE naming the tile; UnsupportedError ERR_MODEL_MISMATCH */
   readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
     return this.#region(region, (level, column, row) => this.#storedTile(level, column, row, signal), signal)
+  }
+
+  /**
+   * The latents y_hat of a region, a vector for every 16 x 16 pixels, without the synthesis of pixels (docs/latents.md).
+   * The region is grown to whole places of the level's grid of 16 x 16 pixels, and may reach outside the slide.
+   *
+   * @returns float32, channels x height x width, with the place where they begin; a colour profile changes nothing
+   * @throws as {@link readRegion}; RangeError for a region of more than 2^19 places
+   * @example
+   * const { data, channels, width, height } = await archive.readLatents({ x: 0, y: 0, level: 0, width: 512, height: 512 })
+   */
+  async readLatents(region: Region, options: LatentOptions = {}): Promise<RegionLatents> {
+    checkRegion(region, this.levels.length)
+    const { missing = 'analyse', signal = NEVER } = checkOptions(options, LATENT_CHECKS)
+    const { downsample } = this.levels[region.level] as ArchiveLevel
+    const left = levelPosition(region.x, downsample)
+    const top = levelPosition(region.y, downsample)
+    const window = latentWindow({ ...region, left, top })
+    throwIfAborted(signal)
+    this.#mustBeOpen()
+    using loan = await this.#lend(signal)
+    const source = this.#latentSource(region.level, loan)
+    return await readWindow(source, window, missing, signal)
+  }
+
+  #latentSource(level: number, { codec, tilesInFlight }: Loan): LatentSource {
+    const index = this.#head.indexes[level] as TileIndex
+    const { columns, tileWidth, tileHeight } = index
+    const { quality } = this
+    return {
+      index,
+      size: this.levels[level] as ArchiveLevel,
+      background: this.#head.description.background,
+      quality,
+      codec: givesLatents(codec),
+      tilesInFlight,
+      space: this.#latents,
+      key: `${level}`,
+      stored: async (at, signal) => {
+        try {
+          const payload = await this.#payload(index, at, signal)
+          const tile = { width: tileWidth, height: tileHeight, quality }
+          const latents = await givesLatents(codec).decodePayloadLatents(payload, tile, { missing: 'nan', signal })
+          return latents.stored[0] === 1 ? latents : null
+        } catch (error) {
+          throw atPlace(error, this.#place(level, at % columns, Math.floor(at / columns)))
+        }
+      },
+      pixels: (at, signal) => this.#storedTile(level, at % columns, Math.floor(at / columns), signal),
+    }
   }
 
   /**
@@ -404,6 +458,7 @@ export class Archive implements SlideSource, Disposable {
   close(): void {
     this.#closed = true
     this.#tiles.clear()
+    this.#latents.clear()
     this.#bytes.close()
   }
 
@@ -417,13 +472,19 @@ export class Archive implements SlideSource, Disposable {
     size: { width: number; height: number },
     signal: AbortSignal,
   ): Promise<Image> {
+    const payload = await this.#payload(index, at, signal)
+    using loan = await this.#lend(signal)
+    const tile = { width: index.tileWidth, height: index.tileHeight, quality: this.quality }
+    return cropImage(await loan.codec.decodePayload(payload, tile, signal), size.width, size.height)
+  }
+
+  /** The bytes of a tile. */
+  async #payload(index: TileIndex, at: number, signal: AbortSignal): Promise<Uint8Array> {
     const payload = await this.#bytes.read(index.offset[at] as number, index.length[at] as number, signal)
     if (this.hasChecksums && !isIntact(payload, index.checksum[at] as number)) {
       throw new CorruptDataError('ERR_CORRUPT_TILE', CHANGED_BYTES)
     }
-    using loan = await this.#lend(signal)
-    const tile = { width: index.tileWidth, height: index.tileHeight, quality: this.quality }
-    return cropImage(await loan.codec.decodePayload(payload, tile, signal), size.width, size.height)
+    return payload
   }
 
   async #lend(signal: AbortSignal | undefined): Promise<Loan> {
@@ -487,6 +548,17 @@ const UNREAD = 'the slide could not be read there'
 const UNREADABLE: readonly number[] = [TILE.unreadable, TILE.partlyUnreadable]
 function storedColours({ iccProfile, description }: OpenedHead): ShownColours {
   return { toSrgb: null, background: description.background, profile: iccProfile }
+}
+
+/** A signal that never fires. */
+const NEVER = new AbortController().signal
+
+/** @throws TypeError for an open codec that only has pixels */
+function givesLatents(codec: PayloadCodec & Partial<LatentCodec>): PayloadCodec & LatentCodec {
+  if (typeof codec.decodePayloadLatents !== 'function' || typeof codec.encodeLatents !== 'function') {
+    throw wrongType('an open codec that gives latents', 'codec', codec)
+  }
+  return codec as PayloadCodec & LatentCodec
 }
 
 /** Key of a tile in the cache. */

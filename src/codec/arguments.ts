@@ -92,6 +92,19 @@ export interface DecodeOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** What becomes of the places of which a file has no latents, as they are stored by a classic codec, or not at all. */
+export const MISSING_LATENTS = ['analyse', 'nan'] as const
+export type MissingLatents = (typeof MISSING_LATENTS)[number]
+
+export interface LatentOptions {
+  /**
+   * "analyse" (default): they are those that the network would have stored of the pixels, at the file's quality. "nan":
+   * they are NaN, and nothing is computed for them.
+   */
+  readonly missing?: MissingLatents | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
 /** Facts of a tile that its payload doesn't hold. */
 export interface PayloadTile {
   readonly width: number
@@ -113,6 +126,12 @@ export const CODEC_CHECKS: OptionChecks<CodecOptions> = { ...CHOICE_CHECKS, sign
 
 /** The options of `decodeTile`. */
 export const DECODE_CHECKS: OptionChecks<DecodeOptions> = { signal: checkSignal }
+
+/** The options of `decodeLatents`. */
+export const LATENT_CHECKS: OptionChecks<LatentOptions> = {
+  missing: (value, name) => checkOneOf(value, name, MISSING_LATENTS),
+  signal: checkSignal,
+}
 
 /** The options of `encodeTile`. */
 export const ENCODE_CHECKS: OptionChecks<EncodeOptions> = {

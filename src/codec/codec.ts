@@ -23,6 +23,8 @@ import {
   ENCODE_CHECKS,
   type EncodeOptions,
   type ImageInput,
+  LATENT_CHECKS,
+  type LatentOptions,
   type PayloadCheck,
   type PayloadTile,
   payloadChecks,
@@ -32,6 +34,7 @@ import type { Candidate } from './candidate.js'
 import { bestLossless, choose, networkCandidate } from './choice.js'
 import { openBackend } from './devices.js'
 import { DEFAULT_QUALITY } from './gain.js'
+import { type Latents, noLatents } from './latents.js'
 import { modelMismatch } from './model-mismatch.js'
 import type { SeenTile } from './seen-tiles.js'
 import { type EncodedTile, TileCodec } from './tile-codec.js'
@@ -80,6 +83,21 @@ export interface Codec extends Disposable {
   encodeCheckedPayload(image: ImageInput, quality: number, check?: PayloadCheck): Promise<CheckedPayload>
   /** The inverse of {@link encodePayload} and {@link encodeCheckedPayload}. */
   decodePayload(payload: Uint8Array, tile: PayloadTile, signal?: AbortSignal): Promise<Image>
+  /** Channels M of its latents. */
+  readonly latentChannels: number
+  /**
+   * The latents of a tile, without the synthesis of its pixels (docs/latents.md).
+   *
+   * @throws as {@link decodeTile}
+   */
+  decodeLatents(bytes: Uint8Array, options?: LatentOptions): Promise<Latents>
+  /** The latents of what {@link encodePayload} and {@link encodeCheckedPayload} made. */
+  decodePayloadLatents(payload: Uint8Array, tile: PayloadTile, options?: LatentOptions): Promise<Latents>
+  /**
+   * The latents that the network would store an image as: what {@link decodeLatents} gives of the bytes of
+   * {@link encodeTile}. g_a is floating point, so that another device may round a value the other way.
+   */
+  encodeLatents(image: ImageInput, options?: EncodeOptions): Promise<Latents>
   /** Frees the device; calls that run or wait reject with ERR_CLOSED. */
   close(): void
 }
@@ -107,6 +125,9 @@ export type PayloadCodec = Pick<
   Codec,
   'model' | 'device' | 'tilesInFlight' | 'encodePayload' | 'encodeCheckedPayload' | 'decodePayload'
 >
+
+/** The part of a codec by which archives give latents. */
+export type LatentCodec = Pick<Codec, 'latentChannels' | 'decodePayloadLatents' | 'encodeLatents'>
 
 /**
  * Opens a model on a device.
@@ -144,17 +165,19 @@ class QueuedCodec implements Codec {
   readonly model: Codec['model']
   readonly device: Codec['device']
   readonly tilesInFlight: number
+  readonly latentChannels: number
   readonly #tissueErrors: TissueErrors
   readonly #backend: Backend
   readonly #tiles: TileCodec
   readonly #turns: Turns
   #closed = false
 
-  constructor({ name, hash, tissueErrors }: Model, backend: Backend, tiles: TileCodec) {
+  constructor({ name, hash, config, tissueErrors }: Model, backend: Backend, tiles: TileCodec) {
     this.model = { name, hash }
     this.#tissueErrors = tissueErrors
     this.device = { kind: backend.kind, name: backend.name }
     this.tilesInFlight = backend.tilesInFlight * (backend.tilesTogether ?? 1)
+    this.latentChannels = config.M
     this.#backend = backend
     this.#tiles = tiles
     this.#turns = new Turns(this.tilesInFlight)
@@ -184,11 +207,27 @@ class QueuedCodec implements Codec {
   async decodeTile(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Image> {
     const checked = checkTileBytes(bytes, 'bytes')
     const { signal } = checkOptions(options, DECODE_CHECKS)
-    const { head, payload } = readTile(checked)
-    if (head.modelId !== modelId(this.model.hash)) {
-      throw modelMismatch('The tile', { id: head.modelId }, this.model)
-    }
+    const { head, payload } = this.#readTile(checked)
     return this.#decode(payload, head, signal)
+  }
+
+  async decodeLatents(bytes: Uint8Array, options: LatentOptions = {}): Promise<Latents> {
+    const checked = checkTileBytes(bytes, 'bytes')
+    checkOptions(options, LATENT_CHECKS)
+    const { head, payload } = this.#readTile(checked)
+    return this.#decodeLatents(payload, head, options)
+  }
+
+  async decodePayloadLatents(payload: Uint8Array, tile: PayloadTile, options: LatentOptions = {}): Promise<Latents> {
+    const bytes = checkTileBytes(payload, 'payload')
+    checkPayloadTile(tile)
+    return this.#decodeLatents(bytes, tile, checkOptions(options, LATENT_CHECKS))
+  }
+
+  async encodeLatents(input: ImageInput, options: EncodeOptions = {}): Promise<Latents> {
+    const image = checkImage(input)
+    const { quality = DEFAULT_QUALITY, signal } = checkOptions(options, ENCODE_CHECKS)
+    return this.#encodeLatents(image, quality, signal)
   }
 
   async encodePayload(input: ImageInput, quality: number, signal?: AbortSignal): Promise<Uint8Array> {
@@ -261,6 +300,26 @@ class QueuedCodec implements Codec {
   #decode(payload: Uint8Array, tile: PayloadTile, signal: AbortSignal | undefined): Promise<Image> {
     const stored = Math.fround(tile.quality)
     return this.#queue(() => this.#tiles.decode(payload, tile, stored, signal), signal)
+  }
+
+  async #decodeLatents(payload: Uint8Array, tile: PayloadTile, options: LatentOptions): Promise<Latents> {
+    const { missing = 'analyse', signal } = options
+    const stored = Math.fround(tile.quality)
+    const latents = await this.#queue(() => this.#tiles.decodeLatents(payload, tile, stored, signal), signal)
+    if (latents) return latents
+    if (missing === 'nan') return noLatents(this.latentChannels, tile)
+    return this.#encodeLatents(await this.#decode(payload, tile, signal), tile.quality, signal)
+  }
+
+  #encodeLatents(image: Image, quality: number, signal: AbortSignal | undefined): Promise<Latents> {
+    const stored = Math.fround(quality)
+    return this.#queue(() => this.#tiles.encodeLatents(image, stored, signal), signal)
+  }
+
+  #readTile(bytes: Uint8Array): ReturnType<typeof readTile> {
+    const tile = readTile(bytes)
+    if (tile.head.modelId === modelId(this.model.hash)) return tile
+    throw modelMismatch('The tile', { id: tile.head.modelId }, this.model)
   }
 
   #queue<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {

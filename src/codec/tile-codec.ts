@@ -4,7 +4,7 @@
 import { crc32c } from '../entropy/crc32c.js'
 import { type CdfTables, RansDecoder, RansEncoder, RansTables, type TableIndexes } from '../entropy/rans.js'
 import { CorruptDataError, DeviceError } from '../errors.js'
-import { cropImage, type Image, padImage } from '../image/image.js'
+import { cropImage, type Image, padImage, type Size } from '../image/image.js'
 import type { Model } from '../model/model.js'
 import {
   checkParameters,
@@ -12,8 +12,13 @@ import {
   decoderGraph,
   type EncoderGraph,
   encoderGraph,
+  type LatentDecoderGraph,
+  type LatentEncoderGraph,
+  latentDecoderGraph,
+  latentEncoderGraph,
   PAD_MULTIPLE,
   type Reconstruction,
+  type SymbolPorts,
 } from '../network/cleric.js'
 import type { ModelConfig } from '../network/config.js'
 import type { Backend, Parameters, PortData, Tensor } from '../network/graph.js'
@@ -23,6 +28,7 @@ import { decodeClassic } from './classic.js'
 import { channelIndexes } from './coding-order.js'
 import { ExecutablePool } from './executable-pool.js'
 import { gainsAt } from './gain.js'
+import { type Latents, latentsOf } from './latents.js'
 import { Recent } from './recent.js'
 
 /** Executables kept: a slide needs one a tile in flight and one for the tiles at its edge. */
@@ -58,6 +64,8 @@ export class TileCodec implements Disposable {
   readonly #encoders = new Recent<Sized<EncoderGraph>>(KEPT_SIZES)
   readonly #reconstructing = new Recent<Sized<EncoderGraph>>(KEPT_SIZES)
   readonly #decoders = new Recent<Sized<DecoderGraph>>(KEPT_SIZES)
+  readonly #latentEncoders = new Recent<Sized<LatentEncoderGraph>>(KEPT_SIZES)
+  readonly #latentDecoders = new Recent<Sized<LatentDecoderGraph>>(KEPT_SIZES)
 
   /** @throws CorruptDataError ERR_MODEL_CORRUPT if the model's tables are unsound, or its parameters don't fit */
   constructor(model: Model, backend: Backend, observe: ObserveCoding = (work) => work()) {
@@ -97,10 +105,10 @@ export class TileCodec implements Disposable {
     return { payload, decoded: cropImage({ ...padded, data }, image.width, image.height) }
   }
 
-  /** The stage "encode": the symbols of an image whose sides are multiples of 64. */
+  /** The first stage of an encoder graph, for an image whose sides are multiples of 64. */
   #analyse(
     executable: Runner,
-    plan: EncoderGraph,
+    plan: Pick<EncoderGraph, 'image' | 'gain'>,
     { data }: Image,
     quality: number,
     signal: AbortSignal | undefined,
@@ -131,31 +139,59 @@ export class TileCodec implements Disposable {
    *
    * @throws CorruptDataError ERR_CORRUPT_TILE if the payload is not what an encoder wrote
    */
-  async decode(
-    payload: Uint8Array,
-    size: { readonly width: number; readonly height: number },
-    quality: number,
-    signal?: AbortSignal,
-  ): Promise<Image> {
+  async decode(payload: Uint8Array, size: Size, quality: number, signal?: AbortSignal): Promise<Image> {
     const read = readPayload(payload)
     if (read.kind !== 'cleric') return decodeClassic(read.kind, read.stream, size)
-    const height = Math.ceil(size.height / PAD_MULTIPLE) * PAD_MULTIPLE
-    const width = Math.ceil(size.width / PAD_MULTIPLE) * PAD_MULTIPLE
-    const sized = this.#sized(this.#decoders, decoderGraph, height, width)
-    const data = await this.#batches.use(sized.plan.graph, (executable) =>
-      this.#decodeOn(executable, sized, read, quality, signal),
-    )
-    return cropImage({ data, width, height, channels: 3 }, size.width, size.height)
+    const padded = paddedSize(size)
+    const sized = this.#sized(this.#decoders, decoderGraph, padded.height, padded.width)
+    const { plan } = sized
+    const data = await this.#batches.use(plan.graph, async (executable) => {
+      const inputs = await this.#decodeSymbols(executable, sized, read, signal)
+      const gains = gainsAt(this.#model, quality)
+      if (plan.gain && gains) inputs.set(plan.gain, gains.inverse)
+      const outputs = await executable.run(plan.halves.length, inputs, signal)
+      return outputs.get(plan.image) as Uint8Array
+    })
+    return cropImage({ data, ...padded, channels: 3 }, size.width, size.height)
   }
 
-  /** Pixels of the padded tile. */
-  async #decodeOn(
+  /**
+   * The latents of a payload of the network; null for one of a classic codec, which has none.
+   *
+   * @throws CorruptDataError ERR_CORRUPT_TILE if the payload is not what an encoder wrote
+   */
+  async decodeLatents(payload: Uint8Array, size: Size, quality: number, signal?: AbortSignal): Promise<Latents | null> {
+    const read = readPayload(payload)
+    if (read.kind !== 'cleric') return null
+    const padded = paddedSize(size)
+    const sized = this.#sized(this.#latentDecoders, latentDecoderGraph, padded.height, padded.width)
+    const { plan } = sized
+    const yHat = await this.#batches.use(plan.graph, async (executable) => {
+      const inputs = await this.#decodeSymbols(executable, sized, read, signal)
+      const outputs = await executable.run(plan.halves.length, inputs, signal)
+      return outputs.get(plan.yHat) as Float32Array
+    })
+    return latentsOf(yHat, padded, size, gainsAt(this.#model, quality)?.inverse ?? null, true)
+  }
+
+  /** The latents that {@link decodeLatents} would give of the payload that {@link encode} makes of an image. */
+  async encodeLatents(image: Image, quality: number, signal?: AbortSignal): Promise<Latents> {
+    const padded = padImage(image, PAD_MULTIPLE)
+    const { plan } = this.#sized(this.#latentEncoders, latentEncoderGraph, padded.height, padded.width)
+    const outputs = await this.#batches.use(plan.graph, (executable) =>
+      this.#analyse(executable, plan, padded, quality, signal),
+    )
+    const yHat = outputs.get(plan.yHat) as Float32Array
+    return latentsOf(yHat, padded, image, gainsAt(this.#model, quality)?.inverse ?? null, false)
+  }
+
+  /** Runs a decoder graph up to its last stage; the inputs of that. */
+  async #decodeSymbols(
     executable: Runner,
-    { plan, channelOfZ }: Sized<DecoderGraph>,
+    { plan, channelOfZ }: Sized<SymbolPorts>,
     { crc: expected, stream }: Payload,
-    quality: number,
     signal: AbortSignal | undefined,
-  ): Promise<Uint8Array> {
+  ): Promise<Map<Tensor, PortData>> {
     using decoder = new RansDecoder(stream)
     const z = await this.#observe(() => decoder.decode(channelOfZ, this.#zTables))
     let crc = crcOfSymbols(z, 0)
@@ -171,10 +207,7 @@ export class TileCodec implements Disposable {
     if (crc !== expected) {
       throw new CorruptDataError('ERR_CORRUPT_TILE', 'The tile is damaged: the checksum of its symbols does not agree')
     }
-    const gains = gainsAt(this.#model, quality)
-    if (plan.gain && gains) inputs.set(plan.gain, gains.inverse)
-    const outputs = await executable.run(plan.halves.length, inputs, signal)
-    return outputs.get(plan.image) as Uint8Array
+    return inputs
   }
 
   /** Frees the executables, not the backend. */
@@ -202,6 +235,11 @@ export class TileCodec implements Disposable {
 
 function reconstructingGraph(config: ModelConfig, parameters: Parameters, height: number, width: number): EncoderGraph {
   return encoderGraph(config, parameters, height, width, true)
+}
+
+function paddedSize({ width, height }: Size): Size {
+  const padded = (side: number) => Math.ceil(side / PAD_MULTIPLE) * PAD_MULTIPLE
+  return { width: padded(width), height: padded(height) }
 }
 
 function checkedTables(tables: CdfTables): RansTables {

@@ -1,12 +1,12 @@
 /**
- * The two graphs of a tile: encoding in one stage, and one more for what a decoder will show; decoding in stages
- * between which the host decodes symbols.
+ * The graphs of a tile: encoding in one stage, and one more for what a decoder will show; decoding in stages
+ * between which the host decodes symbols. Each of the two may end in y_hat instead of pixels and symbols.
  */
 
 import { GraphBuilder } from './builder.js'
 import type { ModelConfig } from './config.js'
 import { EntropyModel } from './entropy.js'
-import type { Graph, Half, Parameters, Tensor } from './graph.js'
+import type { Graph, Half, Parameters, Shape, Tensor } from './graph.js'
 import { analysis, hyperAnalysis, hyperSynthesis, synthesis } from './transforms.js'
 
 /** Inputs are padded to a multiple of this. */
@@ -35,15 +35,37 @@ export interface EncoderGraph {
   readonly reconstruction: Reconstruction | null
 }
 
-/** Host side of a decoder graph: stages "hyper", then two a slice, the last of which, "synthesis", ends in the image. */
-export interface DecoderGraph extends Reconstruction {
-  readonly graph: Graph
+/** The ports through which the host gives a decoder its symbols: those of the stage "hyper", then of two a slice. */
+export interface SymbolPorts {
   /** int16, Z x H/64 x W/64: input of stage 0. */
   readonly z: Tensor
   /**
    * In coding order; `indexes` comes out of stage n, `symbols` goes into stage n + 1. That half of d x H/16 x W/16.
    */
   readonly halves: readonly { readonly half: Half; readonly indexes: Tensor; readonly symbols: Tensor }[]
+}
+
+/** Host side of a decoder graph: the last stage, "synthesis", ends in the image. */
+export interface DecoderGraph extends SymbolPorts, Reconstruction {
+  readonly graph: Graph
+}
+
+/** Host side of a decoder graph without g_s: the last stage, "latent", ends in y_hat. */
+export interface LatentDecoderGraph extends SymbolPorts {
+  readonly graph: Graph
+  /** float, M x H/16 x W/16, before the inverse gain: multiples of 1/64, the same on every device. */
+  readonly yHat: Tensor
+}
+
+/** Host side of an encoder graph that gives no symbols but the y_hat that a decoder makes of them: the stage "latent". */
+export interface LatentEncoderGraph {
+  readonly graph: Graph
+  /** rgb8, 3 x H x W. */
+  readonly image: Tensor
+  /** float, M x 1 x 1, what y is multiplied by; null for a model of one rate. */
+  readonly gain: Tensor | null
+  /** As in {@link LatentDecoderGraph}. */
+  readonly yHat: Tensor
 }
 
 const HALF_FORMATS = { anchor: 'anchors', nonAnchor: 'nonAnchors' } as const
@@ -62,6 +84,53 @@ export function encoderGraph(
   isReconstructing = false,
 ): EncoderGraph {
   const g = new GraphBuilder(parameters)
+  const slices: { symbols: Tensor; indexes: Tensor }[] = []
+  const join = (i: number, a: CodedHalf, n: CodedHalf) => {
+    const symbols = g.add(`r.${i}`, a.symbols, n.symbols)
+    slices.push({ symbols, indexes: g.add(`index.${i}`, a.indexes, n.indexes) })
+  }
+  const { image, gain, z, mem } = quantise(g, config, { height, width }, isReconstructing, join)
+  const coded = slices.flatMap(({ symbols, indexes }) => [symbols, indexes])
+  g.endStage('encode', [
+    { tensor: z, format: 'int16' },
+    ...coded.map((tensor) => ({ tensor, format: 'halves' }) as const),
+  ])
+  const reconstruction = isReconstructing ? reconstruct(g, config, mem) : null
+  return { graph: g.finish(), image, gain, z, slices, reconstruction }
+}
+
+/** See {@link encoderGraph}. */
+export function latentEncoderGraph(
+  config: ModelConfig,
+  parameters: Parameters,
+  height: number,
+  width: number,
+): LatentEncoderGraph {
+  const g = new GraphBuilder(parameters)
+  const { image, gain, mem } = quantise(g, config, { height, width }, true)
+  const yHat = endInLatent(g, mem)
+  return { graph: g.finish(), image, gain, yHat }
+}
+
+/** What one half of a slice is coded as. */
+interface CodedHalf {
+  readonly symbols: Tensor
+  readonly indexes: Tensor
+}
+
+/**
+ * An image to its symbols, slice by slice.
+ *
+ * @param isComplete whether the last slice's y_hat is made too, which no other symbols need
+ * @param onSlice hears of the symbols of each slice
+ */
+function quantise(
+  g: GraphBuilder,
+  config: ModelConfig,
+  { height, width }: Omit<Shape, 'channels'>,
+  isComplete: boolean,
+  onSlice = (_slice: number, _anchors: CodedHalf, _others: CodedHalf) => {},
+) {
   const image = g.input('x', { channels: 3, height, width }, 'rgb8')
   const gain = config.levels > 0 ? g.input('gain', { channels: config.M, height: 1, width: 1 }, 'float') : null
   const transformed = analysis(g, config, image)
@@ -70,7 +139,7 @@ export function encoderGraph(
   g.expectChannels(z, config.Z)
   const mem = new EntropyModel(g, config, hyperSynthesis(g, z))
 
-  const slices = Array.from({ length: config.slices }, (_, i) => {
+  for (let i = 0; i < config.slices; i++) {
     const code = (half: Half, params: Tensor) => {
       const indexes = g.scaleIndex(`index.${i} ${half}`, params, half)
       return { indexes, symbols: g.quantise(`r.${i} ${half}`, y, i * mem.width, params, indexes, half) }
@@ -80,22 +149,17 @@ export function encoderGraph(
     const anchors = mem.decodeHalf(a.symbols, paramsA, 'anchor', null)
     const paramsN = mem.nonAnchorParams(anchors)
     const n = code('nonAnchor', paramsN)
-    // Only the pixels need the last slice's y_hat.
-    if (i < config.slices - 1 || isReconstructing) {
-      mem.endSlice(mem.decodeHalf(n.symbols, paramsN, 'nonAnchor', anchors))
-    }
-    return {
-      symbols: g.add(`r.${i}`, a.symbols, n.symbols),
-      indexes: g.add(`index.${i}`, a.indexes, n.indexes),
-    }
-  })
-  const coded = slices.flatMap(({ symbols, indexes }) => [symbols, indexes])
-  g.endStage('encode', [
-    { tensor: z, format: 'int16' },
-    ...coded.map((tensor) => ({ tensor, format: 'halves' }) as const),
-  ])
-  const reconstruction = isReconstructing ? reconstruct(g, config, mem) : null
-  return { graph: g.finish(), image, gain, z, slices, reconstruction }
+    if (i < config.slices - 1 || isComplete) mem.endSlice(mem.decodeHalf(n.symbols, paramsN, 'nonAnchor', anchors))
+    onSlice(i, a, n)
+  }
+  return { image, gain, z, mem }
+}
+
+/** The end of a stage "latent", and of its graph. */
+function endInLatent(g: GraphBuilder, mem: EntropyModel): Tensor {
+  const yHat = mem.latent()
+  g.endStage('latent', [{ tensor: yHat, format: 'float' }])
+  return yHat
 }
 
 /** The stage "synthesis": the pixels of y_hat. */
@@ -110,6 +174,30 @@ function reconstruct(g: GraphBuilder, config: ModelConfig, mem: EntropyModel): R
 /** See {@link encoderGraph}. */
 export function decoderGraph(config: ModelConfig, parameters: Parameters, height: number, width: number): DecoderGraph {
   const g = new GraphBuilder(parameters)
+  const { mem, ...ports } = dequantise(g, config, { height, width })
+  const { gain, image } = reconstruct(g, config, mem)
+  return { graph: g.finish(), ...ports, gain, image }
+}
+
+/** See {@link encoderGraph}. */
+export function latentDecoderGraph(
+  config: ModelConfig,
+  parameters: Parameters,
+  height: number,
+  width: number,
+): LatentDecoderGraph {
+  const g = new GraphBuilder(parameters)
+  const { mem, ...ports } = dequantise(g, config, { height, width })
+  const yHat = endInLatent(g, mem)
+  return { graph: g.finish(), ...ports, yHat }
+}
+
+/** Symbols from the host to y_hat; the stage that the last of them begin isn't ended. */
+function dequantise(
+  g: GraphBuilder,
+  config: ModelConfig,
+  { height, width }: Omit<Shape, 'channels'>,
+): SymbolPorts & { readonly mem: EntropyModel } {
   const z = g.input('z_hat', { channels: config.Z, height: height / 64, width: width / 64 }, 'int16')
   const mem = new EntropyModel(g, config, hyperSynthesis(g, z))
   const shape = { channels: mem.width, height: height / 16, width: width / 16 }
@@ -132,9 +220,7 @@ export function decoderGraph(config: ModelConfig, parameters: Parameters, height
     const paramsN = mem.nonAnchorParams(anchors)
     mem.endSlice(mem.decodeHalf(receive('nonAnchor', paramsN), paramsN, 'nonAnchor', anchors))
   }
-
-  const { gain, image } = reconstruct(g, config, mem)
-  return { graph: g.finish(), z, gain, halves, image }
+  return { z, halves, mem }
 }
 
 /**

@@ -10,9 +10,16 @@
 import './dispose.js'
 import { type Archive, type ArchiveOptions, openArchive as openAnyArchive } from '../archive/archive.js'
 import { checkOptions, checkSignal, type OptionChecks } from '../arguments.js'
-import { checkTileBytes, codecUseChecks, type DecodeOptions } from '../codec/arguments.js'
+import {
+  checkTileBytes,
+  codecUseChecks,
+  type DecodeOptions,
+  LATENT_CHECKS,
+  type LatentOptions,
+} from '../codec/arguments.js'
 import { type Codec, openCodec as openAnyCodec } from '../codec/codec.js'
 import { lend } from '../codec/default-codec.js'
+import type { Latents } from '../codec/latents.js'
 import type { Image } from '../image/image.js'
 import { checkSource, located, MODEL_CHECK, type ModelChoice } from './locate.js'
 import { WORKER_NAME } from './slide-worker.js'
@@ -20,6 +27,9 @@ import { serveInWorker, type WorkerScope } from './worker.js'
 
 export type { Archive } from '../archive/archive.js'
 export type { ArchiveLevel } from '../archive/archive-level.js'
+export type { RegionLatents } from '../archive/latents.js'
+export type { LatentOptions, MissingLatents } from '../codec/arguments.js'
+export type { Latents } from '../codec/latents.js'
 export {
   AbortedError,
   ClericError,
@@ -55,6 +65,11 @@ const CODEC_CHECKS: OptionChecks<DecoderOptions> = { ...MODEL_CHECK, signal: che
 const DECODE_CHECKS: OptionChecks<DecodeOptions & DecoderChoice> = {
   ...CODEC_CHECKS,
   codec: codecUseChecks(['decodeTile']).codec as OptionChecks<DecoderChoice>['codec'],
+}
+const LATENT_TILE_CHECKS: OptionChecks<LatentOptions & DecoderChoice> = {
+  ...MODEL_CHECK,
+  ...LATENT_CHECKS,
+  codec: codecUseChecks(['decodeLatents']).codec as OptionChecks<DecoderChoice>['codec'],
 }
 
 /**
@@ -99,6 +114,22 @@ export async function decodeTile(bytes: Uint8Array, options: DecodeOptions & Dec
   if (codec) return codec.decodeTile(checked, { signal })
   using loan = await lend<Codec>({ ...located({ model }), signal })
   return await loan.codec.decodeTile(checked, { signal })
+}
+
+/**
+ * The latents y_hat of a tile, without the synthesis of its pixels (docs/latents.md): float32, channels x height / 16 x
+ * width / 16.
+ *
+ * @throws as {@link decodeTile}
+ * @example
+ * const { data, channels, width, height } = await decodeLatents(new Uint8Array(await file.arrayBuffer()))
+ */
+export async function decodeLatents(bytes: Uint8Array, options: LatentOptions & DecoderChoice = {}): Promise<Latents> {
+  const checked = checkTileBytes(bytes, 'bytes')
+  const { codec, signal, model, missing } = checkOptions(options, LATENT_TILE_CHECKS)
+  if (codec) return codec.decodeLatents(checked, { missing, signal })
+  using loan = await lend<Codec>({ ...located({ model }), signal })
+  return await loan.codec.decodeLatents(checked, { missing, signal })
 }
 
 // A worker that SlideWorker has started runs this same file.
