@@ -11,8 +11,9 @@ export const FOR_BROWSERS = {
   minify: true,
   // Stack traces of errors that users report.
   keepNames: true,
+  // With the sources in it, as the package has none of those that it is made from.
   sourcemap: 'linked',
-  sourcesContent: false,
+  sourcesContent: true,
   logLevel: 'warning',
 } as const satisfies BuildOptions
 

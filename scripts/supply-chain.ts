@@ -79,7 +79,7 @@ node_modules. Parts of openseadragon and @noble/hashes are in the bundles in dis
 @img/sharp-libvips-* are under licences of their own, which these packages list; they are linked dynamically.
 
 OpenSlide (LGPL-2.1) is loaded from the system where it is installed, and is no part of this package. Neither are
-PyTorch and what else the training uses.
+the package webgpu, by which GPUs are used, and PyTorch and what else the training uses.
 
 The package lists are made from package-lock.json by \`npm run notice\`.`
 

@@ -26,7 +26,7 @@ import {
 } from './codec/arguments.js'
 import type { CheckedTile, Codec } from './codec/codec.js'
 import { lend } from './codec/default-codec.js'
-import type { DeviceList } from './codec/devices.js'
+import type { DeviceList } from './codec/device-list.js'
 import type { Latents } from './codec/latents.js'
 import type { Image } from './image/image.js'
 
@@ -56,7 +56,7 @@ export type {
 } from './codec/arguments.js'
 export type { PayloadKind } from './codec/bitstream.js'
 export type { CheckedPayload, CheckedTile, Codec, LatentCodec, PayloadCodec } from './codec/codec.js'
-export type { DeviceDescription, DeviceList } from './codec/devices.js'
+export type { DeviceDescription, DeviceList } from './codec/device-list.js'
 export type { Latents } from './codec/latents.js'
 export {
   type CollectionOptions,

@@ -6,7 +6,6 @@ import { Command, CommanderError } from 'commander'
 import type { ArchiveOptions } from '../archive/archive.js'
 import type { CodecChoice } from '../codec/arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
-import { closeIdleCodecs } from '../codec/default-codec.js'
 import { failureOf } from './failure.js'
 import { oneLine, printable, printableJson } from './printable.js'
 import { Progress } from './progress.js'
@@ -88,9 +87,10 @@ export type Action<Options> = (session: Session, options: Options, ...positional
 export class Cli {
   readonly #io: Io
   readonly #program: Command
-  /** Groups whose commands aren't declared yet, each with the function that declares them. */
-  readonly #later = new Map<string, () => Promise<void>>()
+  /** Commands, and groups of them, that aren't declared yet. */
+  readonly #later = new Map<string, { readonly declare: () => Promise<void>; readonly about: string | undefined }>()
   #status = 0
+  #hasRun = false
 
   constructor(io: Io, version: string) {
     this.#io = io
@@ -122,6 +122,7 @@ export class Cli {
     command.action(async (...parameters: unknown[]) => {
       // The last may be a list, as in `<file> [more...]`.
       const positional = parameters.slice(0, -2).flat() as string[]
+      this.#hasRun = true
       const { json = false, quiet = false, ...options } = command.opts<{ json?: boolean; quiet?: boolean }>()
       try {
         const outcome = await action(new Session(this.#io, { json, quiet }), options as Options, ...positional)
@@ -135,10 +136,26 @@ export class Cli {
     })
   }
 
-  /** A group whose commands `declare` adds when one of them, or help on them, is asked for. */
-  addLater(group: string, about: string, declare: () => Promise<void>): void {
-    this.#program.command(group).description(about)
-    this.#later.set(group, declare)
+  /**
+   * A command that `declare` adds when it, or help on it, is asked for.
+   *
+   * @param about of a group of commands: the line by which it is listed until then
+   */
+  addLater(name: string, declare: () => Promise<void>, about?: string): void {
+    this.#later.set(name, { declare, about })
+  }
+
+  /** Declares the command that these arguments are for; if they name none, as those that ask for help, all of them. */
+  async #declare(name: string | undefined): Promise<void> {
+    if (name === '--version' || name === '-V') return
+    const isNamed = name !== undefined && this.#later.has(name)
+    for (const [each, { declare, about }] of this.#later) {
+      if (isNamed && each !== name) continue
+      if (about !== undefined) this.#group(each).description(about)
+      if (about !== undefined && !isNamed) continue
+      await declare()
+      this.#later.delete(each)
+    }
   }
 
   #group(name: string): Command {
@@ -164,12 +181,11 @@ export class Cli {
     // What follows "--" is not ours.
     const end = argv.indexOf('--')
     const json = (end < 0 ? argv : argv.slice(0, end)).includes('--json')
-    const group = (argv[0] === 'help' ? argv[1] : argv[0]) ?? ''
+    const name = argv[0] === 'help' ? argv[1] : argv[0]
     try {
-      await this.#later.get(group)?.()
-      this.#later.delete(group)
+      await this.#declare(name)
     } catch (error) {
-      this.#fail(error, json, group)
+      this.#fail(error, json, name ?? '')
       return this.#status
     }
     try {
@@ -178,9 +194,15 @@ export class Cli {
       if (!(error instanceof CommanderError)) throw error
       if (error.exitCode !== 0) this.#fail(error, json, null)
     }
-    closeIdleCodecs()
+    if (this.#hasRun) await closeIdleCodecs()
     return this.#status
   }
+}
+
+/** Frees the devices that commands ran on, without which the process would live on for a while. */
+async function closeIdleCodecs(): Promise<void> {
+  const codecs = await import('../codec/default-codec.js')
+  codecs.closeIdleCodecs()
 }
 
 /** The option of commands that read pixels of image files. */

@@ -1,35 +1,31 @@
 import { readFileSync } from 'node:fs'
 import { Cli, type Io } from './cli.js'
-import { addCompare } from './compare.js'
-import { addCompress } from './compress.js'
-import { addConvertWeights } from './convert-weights.js'
-import { addDecode } from './decode.js'
-import { addDevices } from './devices.js'
-import { addEncode } from './encode.js'
-import { addExport } from './export.js'
-import { addInfo } from './info.js'
 import { addPackage, PACKAGES } from './packages.js'
-import { addRegion } from './region.js'
-import { addServe } from './serve.js'
-import { addStatic } from './static.js'
-import { addValidate } from './validate.js'
+
+/**
+ * The commands by name, in the order of the help. Each is loaded when it is asked for: none has to wait for what only
+ * another needs, and `cleric --version` for nothing.
+ */
+const COMMANDS: Readonly<Record<string, () => Promise<(cli: Cli) => void>>> = {
+  compress: async () => (await import('./compress.js')).addCompress,
+  info: async () => (await import('./info.js')).addInfo,
+  region: async () => (await import('./region.js')).addRegion,
+  export: async () => (await import('./export.js')).addExport,
+  encode: async () => (await import('./encode.js')).addEncode,
+  decode: async () => (await import('./decode.js')).addDecode,
+  compare: async () => (await import('./compare.js')).addCompare,
+  validate: async () => (await import('./validate.js')).addValidate,
+  serve: async () => (await import('./serve.js')).addServe,
+  static: async () => (await import('./static.js')).addStatic,
+  devices: async () => (await import('./devices.js')).addDevices,
+  'convert-weights': async () => (await import('./convert-weights.js')).addConvertWeights,
+}
 
 /** The whole command line. */
 export function createCli(io: Io): Cli {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
   const cli = new Cli(io, version)
-  addCompress(cli)
-  addInfo(cli)
-  addRegion(cli)
-  addExport(cli)
-  addEncode(cli)
-  addDecode(cli)
-  addCompare(cli)
-  addValidate(cli)
-  addServe(cli)
-  addStatic(cli)
-  addDevices(cli)
-  addConvertWeights(cli)
+  for (const [name, load] of Object.entries(COMMANDS)) cli.addLater(name, async () => (await load())(cli))
   for (const commands of PACKAGES) addPackage(cli, commands)
   return cli
 }

@@ -26,9 +26,9 @@ import {
   oneOf,
   positiveNumber,
   rateText,
-  tileSide,
 } from './quantities.js'
 import { slideOptions, warnOf } from './slide-options.js'
+import { tileSide } from './tile-side.js'
 
 /** Values of {@link archiveOptions}. */
 export interface ArchiveOptionValues {

@@ -4,8 +4,8 @@ import type { SlideChoice } from '../slide/choice.js'
 import { openSlide } from '../slide/open.js'
 import { type Cli, cacheDirOption, codecOptions } from './cli.js'
 import { compressOutcome, compressWithProgress, qualityOptions } from './compress.js'
-import { tileSide } from './quantities.js'
 import { slideOptions } from './slide-options.js'
+import { tileSide } from './tile-side.js'
 
 interface Options extends CodecChoice, SlideChoice {
   readonly output?: string

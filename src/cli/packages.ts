@@ -25,7 +25,7 @@ export function addPackage(
   load: (name: string) => Promise<Commands> = (name) => import(name),
 ): void {
   const name = `@cleric/${folder}`
-  cli.addLater(folder, about, async () => {
+  const declare = async () => {
     try {
       const { addCommands } = await load(name)
       addCommands(cli)
@@ -36,5 +36,6 @@ export function addPackage(
         `; ${name} comes with a clone of the repository, in ${folder}/: run it there, after scripts/setup`,
       )
     }
-  })
+  }
+  cli.addLater(folder, declare, about)
 }

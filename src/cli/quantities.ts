@@ -1,7 +1,5 @@
 /** Formats numbers for people, and parses those of a command line. */
 import { InvalidArgumentError } from 'commander'
-import { MAX_TILE_SIDE } from '../codec/bitstream.js'
-import { TILE_MULTIPLE } from '../tiff/tile-index.js'
 import { oneLine } from './printable.js'
 
 /** 1536 -> "1.5 KB". Powers of 1000, as disks and file managers count. */
@@ -98,13 +96,6 @@ export function integerFrom(min: number, max: number): (text: string) => number 
     }
     return Number(text)
   }
-}
-
-/** Parses an option's value as the side of a tile. */
-export function tileSide(text: string): number {
-  const side = integerFrom(TILE_MULTIPLE, MAX_TILE_SIDE)(text)
-  if (side % TILE_MULTIPLE !== 0) throw new InvalidArgumentError(`Expected a multiple of ${TILE_MULTIPLE}.`)
-  return side
 }
 
 /** Parses an option's value as one of some words. */

@@ -18,28 +18,12 @@ import {
   pickAdapter,
 } from '../webgpu/adapters.js'
 import { WebGpuBackend } from '../webgpu/backend.js'
+import { howToInstallDawn, isDawnInstalled } from '../webgpu/dawn.js'
 import { checkFits } from '../webgpu/plan.js'
 import type { DeviceKind } from './arguments.js'
 import { MAX_TILE_SIDE } from './bitstream.js'
+import type { DeviceDescription, DeviceList } from './device-list.js'
 import { agreesWithProcessor } from './exactness.js'
-
-/** One line of `cleric devices`. */
-export interface DeviceDescription {
-  readonly kind: 'webgpu' | 'cpu'
-  readonly name: string
-  /** A processor that pretends to be a GPU. */
-  readonly software: boolean
-  /** WebGPU features, or instruction sets, best first. */
-  readonly features: readonly string[]
-  readonly limits: Readonly<Record<string, number>>
-}
-
-export interface DeviceList {
-  /** Name of the device that "auto" picks. */
-  readonly auto: string
-  readonly reason: string
-  readonly devices: readonly DeviceDescription[]
-}
 
 /** The device that "auto" picks: a GPU, or null for the processor. */
 export interface Choice {
@@ -54,9 +38,18 @@ export async function findGpu(): Promise<FoundAdapter | null> {
     const picked = await pickAdapter()
     return picked.description.software ? null : picked
   } catch (error) {
-    if (error instanceof ClericError && error.code === 'ERR_NO_DEVICE') return null
+    if (error instanceof DeviceError && (error.code === 'ERR_NO_DEVICE' || isMissing(error))) return null
     throw error
   }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof DeviceError && error.code === 'ERR_WEBGPU_MISSING'
+}
+
+/** Whether there may be a GPU that nothing is here to use. */
+function lacksDawn(): boolean {
+  return mayHaveGpu() && !isDawnInstalled()
 }
 
 /** Which of an adapter's limits is too small for the largest tile; null if none is. */
@@ -75,6 +68,9 @@ function shortcoming({ limits, software }: AdapterDescription, { config, paramet
 /** Chooses between a GPU that was found, if any, and the processor, for the model to be run. */
 export function choose(gpu: FoundAdapter | null, model: Model | null): Choice {
   if (!gpu) {
+    if (lacksDawn()) {
+      return { gpu, reason: `a GPU takes the package webgpu, which isn't installed (${howToInstallDawn()})` }
+    }
     return { gpu, reason: 'there is no GPU with a driver, and the processor is faster than a software adapter' }
   }
   const lack = model && shortcoming(gpu.description, model)
@@ -118,7 +114,7 @@ export async function openGpu(
 export async function openAuto(found: FoundAdapter | null, model: Model, signal?: AbortSignal): Promise<Backend> {
   const { backend, reason } = await openGpu(found, model, signal)
   if (backend) return backend
-  if (found) process.emitWarning(`cleric runs on the processor: ${reason}`)
+  if (found || lacksDawn()) process.emitWarning(`cleric runs on the processor: ${reason}`)
   return openCpu()
 }
 
@@ -128,7 +124,7 @@ export async function openAuto(found: FoundAdapter | null, model: Model, signal?
  * @param model what will run there, which "auto" considers
  * @param adapter part of a WebGPU adapter's name; with "auto" it asks for WebGPU
  * @param signal looked at between the steps, none of which can be stopped midway
- * @throws ERR_NO_DEVICE, ERR_ADDON_MISSING, ERR_DEVICE_FAILED, ERR_ABORTED; ERR_DEVICE_INEXACT for a GPU that computes other
+ * @throws ERR_NO_DEVICE, ERR_WEBGPU_MISSING, ERR_ADDON_MISSING, ERR_DEVICE_FAILED, ERR_ABORTED; ERR_DEVICE_INEXACT for a GPU that computes other
  * integers
  */
 export async function openBackend(
@@ -153,7 +149,7 @@ export async function listDevices(): Promise<DeviceList> {
   using cpu = await openCpu()
   const clockMHz = cpus()[0]?.speed ?? 0
   const devices: DeviceDescription[] = [
-    ...(await listAdapters()),
+    ...(await listAdapters().catch(noneWithoutDawn)),
     {
       kind: 'cpu',
       name: cpu.name,
@@ -164,4 +160,9 @@ export async function listDevices(): Promise<DeviceList> {
     },
   ]
   return { auto: gpu?.name ?? cpu.name, reason, devices }
+}
+
+function noneWithoutDawn(error: unknown): [] {
+  if (isMissing(error)) return []
+  throw error
 }

@@ -44,7 +44,13 @@ export interface CollectionResult {
 }
 
 /** What every other slide would fail by too, so that the run ends. */
-const OF_THE_RUN: readonly ErrorCode[] = ['ERR_ABORTED', 'ERR_DISK_FULL', 'ERR_NO_DEVICE', 'ERR_MODEL_MISSING']
+const OF_THE_RUN: readonly ErrorCode[] = [
+  'ERR_ABORTED',
+  'ERR_DISK_FULL',
+  'ERR_NO_DEVICE',
+  'ERR_WEBGPU_MISSING',
+  'ERR_MODEL_MISSING',
+]
 
 /**
  * Compresses slides, files and folders of them, into a folder that is made where it isn't there: `scans/a/b.svs` of the

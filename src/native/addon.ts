@@ -1,12 +1,6 @@
-/**
- * Loads the C++ addon and gives its exports their types.
- *
- * The addon is `build/Release/cleric.node` under the package root. The environment
- * variable CLERIC_ADDON names another file: the sanitizer build, for one.
- */
-import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
+/** The C++ addon, with the types of its exports and its errors as ours. */
 import { AbortedError, ClericError, CorruptDataError, DeviceError, type ErrorCode, SlideError } from '../errors.js'
+import { howToBuild, loadAddonFile } from './addon-file.js'
 
 /** Checked cumulative tables inside the addon. Opaque here. */
 export interface NativeTables {
@@ -127,29 +121,17 @@ let loaded: Addon | undefined
 /**
  * The addon, loaded at the first call.
  *
- * @throws ClericError ERR_ADDON_MISSING if it was never built, or was built for
- *   another platform; the message has the cause and the command that builds it. ERR_ADDON_MISMATCH for one of another
- *   version
+ * @throws ClericError ERR_ADDON_MISSING if there is none that loads here; the message has the causes and the command that
+ * builds it. ERR_ADDON_MISMATCH for one of another version
  */
 export function addon(): Addon {
   if (loaded === undefined) {
-    const path = process.env.CLERIC_ADDON || fileURLToPath(new URL('../../build/Release/cleric.node', import.meta.url))
-    let found: Addon
-    try {
-      found = createRequire(import.meta.url)(path) as Addon
-    } catch (cause) {
-      const reason = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause)
-      throw new ClericError(
-        'ERR_ADDON_MISSING',
-        `Can't load the native addon for ${process.platform}-${process.arch}, Node ${process.version}: ${reason}. ` +
-          'Build it with `npm run build:addon` (needs a C++20 compiler and CMake; on Debian: apt-get install g++ cmake make)',
-        { cause },
-      )
-    }
+    const { file, exports } = loadAddonFile()
+    const found = exports as Addon
     const lacking = NEEDED.filter((name) => typeof found[name] !== 'function')
     if (lacking.length > 0) {
-      const what = `The native addon is of another version: it has no ${lacking.join(', ')}`
-      throw new ClericError('ERR_ADDON_MISMATCH', `${what}. Build it anew with \`npm run build:addon\``)
+      const what = `The native addon is of another version: ${file} has no ${lacking.join(', ')}`
+      throw new ClericError('ERR_ADDON_MISMATCH', `${what}. ${howToBuild('Build it anew')}`)
     }
     loaded = found
   }

@@ -5,8 +5,8 @@
  */
 import { existsSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { create } from 'webgpu'
 import { DeviceError } from '../errors.js'
+import { loadDawn } from './dawn.js'
 
 /** The limits that `cleric devices` lists. */
 const LIMITS = [
@@ -84,10 +84,11 @@ export function mayHaveGpu(): boolean {
 }
 
 /** Asks the instance with these options for an adapter. */
-function requestFrom(
+async function requestFrom(
   instanceOptions: readonly string[],
   options?: GPURequestAdapterOptions,
 ): Promise<GPUAdapter | null> {
+  const { create } = await loadDawn()
   return inDriverEnvironment(() => {
     const key = instanceOptions.join(' ')
     const gpu = instances.get(key) ?? create([...instanceOptions])
@@ -141,6 +142,7 @@ async function nativeNames(): Promise<string[]> {
     await requestFrom([`backend=${NATIVE}`, 'adapter=\0'])
     return []
   } catch (error) {
+    if (error instanceof DeviceError) throw error
     const message = error instanceof Error ? error.message : ''
     return [...message.matchAll(/backend: '([^']*)', name: '([^\n]*)'/g)].flatMap(([, backend, name]) =>
       backend === NATIVE && name ? [name] : [],
@@ -148,7 +150,11 @@ async function nativeNames(): Promise<string[]> {
   }
 }
 
-/** Every adapter here, best first. An adapter gives one device; find it anew for another. */
+/**
+ * Every adapter here, best first. An adapter gives one device; find it anew for another.
+ *
+ * @throws DeviceError ERR_WEBGPU_MISSING
+ */
 export async function findAdapters(): Promise<FoundAdapter[]> {
   const found = await request('opengles', { featureLevel: 'compatibility' })
   for (const name of await nativeNames()) {
@@ -166,7 +172,7 @@ export async function listAdapters(): Promise<AdapterDescription[]> {
 
 /**
  * The best adapter, or the best of those whose name contains `name` (any case).
- * Throws DeviceError ERR_NO_DEVICE with what to install.
+ * Throws DeviceError ERR_NO_DEVICE, ERR_WEBGPU_MISSING with what to install.
  */
 export async function pickAdapter(name?: string): Promise<FoundAdapter> {
   if (name === undefined) {

@@ -1,9 +1,7 @@
 /** The command line from arguments to exit status, in this process, with a lossless codec. */
-import { execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import test from 'ava'
 import sharp from 'sharp'
 import { createCli } from '../../src/cli/commands.js'
@@ -17,7 +15,6 @@ import { firstTile } from '../archive/head.js'
 import { dataPath, testWithData } from '../data.js'
 import { losslessCodec } from '../payload-codec.js'
 import { memorySlide } from '../slides.js'
-import { TYPESCRIPT } from '../typescript.js'
 import { makeArchive, run } from './run.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-cli-'))
@@ -321,14 +318,3 @@ testWithData(
     t.regex(validation.stdout, /are sound\nbackground, as the slide could not be read there: level 0, column/)
   },
 )
-
-test('commands wait for no WebGPU implementation but when they need it', async (t) => {
-  const commands = new URL('../../src/cli/commands.ts', import.meta.url).href
-  const list = 'console.log(JSON.stringify(process.report.getReport().sharedObjects))'
-  const script = `await import(${JSON.stringify(commands)}); ${list}`
-  const { stdout } = await promisify(execFile)(process.execPath, [TYPESCRIPT, '--input-type=module', '-e', script])
-  t.deepEqual(
-    (JSON.parse(stdout) as string[]).filter((file) => file.includes('dawn')),
-    [],
-  )
-})

@@ -184,5 +184,5 @@ test('an addon of another version says what it lacks, and how to build it', asyn
   writeFileSync(path, `module.exports = { ...require(${JSON.stringify(own)}), decodeWeights: undefined }`)
   const [code, message] = await firstError(path)
   t.is(code, 'ERR_ADDON_MISMATCH')
-  t.regex(message ?? '', /it has no decodeWeights\..*npm run build:addon/)
+  t.regex(message ?? '', /other\.cjs has no decodeWeights\..*npm run build:addon/)
 })

@@ -57,7 +57,6 @@ const STAND_INS: {
   >
   'slide/to-srgb': Part<typeof import('../../src/slide/to-srgb.js'), typeof import('../../src/web/to-srgb.js')>
   'webgpu/adapters': Part<typeof import('../../src/webgpu/adapters.js'), typeof import('../../src/web/adapters.js')>
-  'webgpu/constants': Part<typeof import('../../src/webgpu/constants.js'), typeof import('../../src/web/constants.js')>
   'webgpu/event-loop': Part<
     typeof import('../../src/webgpu/event-loop.js'),
     typeof import('../../src/web/event-loop.js')
@@ -79,7 +78,6 @@ const STAND_INS: {
   'native/addon': true,
   'slide/to-srgb': true,
   'webgpu/adapters': true,
-  'webgpu/constants': true,
   'webgpu/event-loop': true,
   'webgpu/shader-files': true,
 }
