@@ -21,6 +21,7 @@ const LAYERS = [
     'collection',
     'export',
     'server',
+    'pipe',
     'static',
     'index.ts',
     'cli',

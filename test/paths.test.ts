@@ -5,7 +5,20 @@ import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const FOLDERS = ['bench', 'docs', 'farm', 'models', 'native', 'scripts', 'shaders', 'src', 'test', 'training', 'viewer']
+const FOLDERS = [
+  'bench',
+  'docs',
+  'farm',
+  'models',
+  'native',
+  'python',
+  'scripts',
+  'shaders',
+  'src',
+  'test',
+  'training',
+  'viewer',
+]
 const TEXTS = /\.(ts|mjs|js|md|py|cc|h|c|wgsl|txt)$|(^|\/)[a-z-]+$/
 const NOT_OURS = /(^|\/)(node_modules|dist|build|fixtures|__pycache__|\.[^/]*)(\/|$)/
 

@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(cli: Cli) => void>>> = {
   validate: async () => (await import('./validate.js')).addValidate,
   serve: async () => (await import('./serve.js')).addServe,
   static: async () => (await import('./static.js')).addStatic,
+  pipe: async () => (await import('./pipe.js')).addPipe,
   devices: async () => (await import('./devices.js')).addDevices,
   'convert-weights': async () => (await import('./convert-weights.js')).addConvertWeights,
 }

@@ -1,0 +1,27 @@
+import { readFileSync } from 'node:fs'
+import { PixelMemory } from '../pipe/pixel-memory.js'
+import { servePipe } from '../pipe/serve.js'
+import type { Cli } from './cli.js'
+import { integerFrom } from './quantities.js'
+
+interface Options {
+  readonly memoryFd?: number
+}
+
+export function addPipe(cli: Cli): void {
+  cli.add<Options>(
+    'pipe',
+    'Answer the requests of another program over stdin and stdout, as the Python package does (docs/python.md)',
+    (command) =>
+      command.option('--memory-fd <number>', 'open file that pixels are written to', integerFrom(3, 2 ** 20)),
+    async (session, { memoryFd }) => {
+      const { codec } = session.codec({})
+      const memory = memoryFd === undefined ? undefined : new PixelMemory(memoryFd)
+      const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+      const { stdin: input, stdout: output } = process
+      await servePipe({ input, output, version, memory, codec, signal: session.signal })
+      return null
+    },
+    'cleric pipe < requests > answers',
+  )
+}
