@@ -104,22 +104,47 @@ async function avaWithOpenSlide4(): Promise<Counts> {
   return ava('ava with OpenSlide 4', node, [entry, '--tap', ...OPENSLIDE_TESTS], env)
 }
 
+/** Tests in Python, and the modules without which they can't run. */
+interface PythonTests {
+  readonly what: string
+  readonly folder: string
+  readonly modules: readonly string[]
+}
+
+const PYTHON_TESTS: readonly PythonTests[] = [
+  { what: 'the training', folder: 'training/tests', modules: ['torch', 'torchvision', 'numpy', 'PIL', 'pytest'] },
+  { what: 'the Python package', folder: 'python/tests', modules: ['numpy', 'PIL', 'pytest'] },
+]
+
+interface Reported {
+  readonly counts: Counts
+  /** Prints what was said. */
+  report(): void
+}
+
+/** All of them, one after the other: beside ava there is no room for more. */
+async function allPytests(): Promise<Reported[]> {
+  const reported: Reported[] = []
+  for (const tests of PYTHON_TESTS) reported.push(await pytest(tests))
+  return reported
+}
+
 /**
  * pytest's JUnit report, as its summary line is meant for people. Most of its tests use one thread, so it runs beside ava,
  * and `report` prints what it said once ava is done.
  */
-async function pytest(): Promise<{ counts: Counts; report: () => void }> {
+async function pytest({ what, folder: tests, modules }: PythonTests): Promise<Reported> {
   const debian = '/usr/bin/python3'
   const python = process.env.PYTHON ?? (existsSync(debian) ? debian : 'python3')
-  const lacking = missingModules(python)
+  const lacking = missingModules(python, modules)
   if (lacking !== '' && process.env.CI !== 'true') {
-    const report = () => console.log(`\n${python} has no ${lacking}: the tests of the training are skipped`)
+    const report = () => console.log(`\n${python} has no ${lacking}: the tests of ${what} are skipped`)
     return { counts: { passed: 0, failed: 0, skipped: 1 }, report }
   }
   const folder = mkdtempSync(join(tmpdir(), 'cleric-pytest-'))
   try {
     const file = join(folder, 'report.xml')
-    const argv = ['-m', 'pytest', 'training/tests', '-q', '-p', 'no:cacheprovider', `--junitxml=${file}`]
+    const argv = ['-m', 'pytest', tests, '-q', '-p', 'no:cacheprovider', `--junitxml=${file}`]
     const said: string[] = []
     const status = await run(python, argv, (line) => said.push(line))
     const suite = existsSync(file) ? /<testsuite\s[^>]*>/.exec(readFileSync(file, 'utf8'))?.[0] : undefined
@@ -137,15 +162,14 @@ async function pytest(): Promise<{ counts: Counts; report: () => void }> {
   }
 }
 
-/** What the tests of the training need and this Python doesn't have, by name; empty if it has all. */
-function missingModules(python: string): string {
-  const modules = ['torch', 'torchvision', 'numpy', 'PIL', 'pytest']
+/** Which of the modules this Python doesn't have, by name; empty if it has all. */
+function missingModules(python: string, modules: readonly string[]): string {
   const code = 'import importlib.util as u, sys; print(*(m for m in sys.argv[1:] if u.find_spec(m) is None), sep=", ")'
   const { status, stdout } = spawnSync(python, ['-c', code, ...modules], { encoding: 'utf8' })
   return status === 0 ? stdout.trim() : 'working Python'
 }
 
-const beside = pytest()
+const beside = allPytests()
 // A failure to start it is reported where it is awaited.
 beside.catch(() => {})
 const parts = [
@@ -154,9 +178,10 @@ const parts = [
   await ava('ava', join(bin, 'ava'), ['--tap']),
   await avaWithOpenSlide4(),
 ]
-const { counts, report } = await beside
-report()
-parts.push(counts)
+for (const { counts, report } of await beside) {
+  report()
+  parts.push(counts)
+}
 const sum = (key: keyof Counts) => parts.reduce((total, part) => total + part[key], 0)
 console.log(`\n${sum('passed')} passed, ${sum('failed')} failed, ${sum('skipped')} skipped`)
 process.exitCode = sum('failed') === 0 ? 0 : 1
