@@ -93,6 +93,24 @@ def test_batches_are_the_regions_one_by_one(slide: cleric.OpenSlide, monkeypatch
     assert np.array_equal(slide.read_regions(regions), expected)
 
 
+def test_latents(slide: cleric.OpenSlide, exported: str) -> None:
+    whole = slide.read_latents((0, 0), 0, (700, 500))
+    assert whole.dtype == np.float32
+    assert whole.shape[1:] == (32, 44), "places of 16 x 16 pixels"
+    assert np.isfinite(whole).all() and whole.std() > 0
+    part = slide.read_latents((130, 33), 0, (100, 20))
+    assert np.array_equal(part, whole[:, 2:4, 8:15])
+    assert part.flags.writeable
+    known = slide.read_latents((0, 0), 0, (700, 500), missing="nan")
+    stored = ~np.isnan(known)
+    assert stored.any()
+    assert np.array_equal(known[stored], whole[stored])
+    with pytest.raises(cleric.ArgumentError, match="missing"):
+        slide.read_latents((0, 0), 0, (16, 16), missing="zero")
+    with cleric.OpenSlide(exported) as no_archive, pytest.raises(cleric.UnsupportedError, match="is no archive"):
+        no_archive.read_latents((0, 0), 0, (16, 16))
+
+
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [

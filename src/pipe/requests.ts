@@ -4,6 +4,7 @@
  */
 import type { ArchiveOptions } from '../archive/archive.js'
 import { checkInteger, checkOneOf, checkString, outOfRange, wrongType } from '../arguments.js'
+import { MISSING_LATENTS, type MissingLatents } from '../codec/arguments.js'
 import { ICC_MODES } from '../slide/colour.js'
 import type { OpenSlideOptions } from '../slide/open.js'
 import type { Region } from '../slide/source.js'
@@ -24,6 +25,12 @@ export type Request =
       readonly bytes: number
       /** Where in the shared memory they go, one behind the other; null: into the body of the answer. */
       readonly at: number | null
+    }
+  | {
+      readonly op: 'latents'
+      readonly slide: number
+      readonly region: Region
+      readonly missing: MissingLatents | undefined
     }
   | { readonly op: 'associated'; readonly slide: number; readonly name: string }
   | { readonly op: 'profile'; readonly slide: number }
@@ -62,6 +69,11 @@ const OPS: Readonly<Record<string, (header: Header, memory: number) => Request>>
       throw outOfRange(`regions of at most ${MAX_PIXEL_BYTES} bytes of pixels`, 'regions', bytes)
     const place = at === undefined ? null : checkInteger(at, 'at', 0, memory - bytes)
     return { op: 'regions', slide: slideNumber(slide), regions: parsed, bytes, at: place }
+  },
+  latents: ({ slide, region, missing }) => {
+    const [parsed] = regionList([region]) as [Region]
+    if (missing !== undefined) checkOneOf(missing, 'missing', MISSING_LATENTS)
+    return { op: 'latents', slide: slideNumber(slide), region: parsed, missing: missing as MissingLatents | undefined }
   },
   associated: ({ slide, name }) => ({ op: 'associated', slide: slideNumber(slide), name: checkString(name, 'name') }),
   profile: ({ slide }) => ({ op: 'profile', slide: slideNumber(slide) }),

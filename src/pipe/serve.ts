@@ -9,7 +9,7 @@ import { checkInteger, outOfRange } from '../arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import { LinkedAbort } from '../concurrency/abort.js'
 import { Turns } from '../concurrency/turns.js'
-import { ClericError } from '../errors.js'
+import { ClericError, UnsupportedError } from '../errors.js'
 import type { Image } from '../image/image.js'
 import { inColours } from '../slide/slide-in-colours.js'
 import type { Region, SlideSource } from '../slide/source.js'
@@ -43,7 +43,10 @@ export interface PipeOptions {
   readonly signal: AbortSignal
 }
 
-/** A result, and the pixels that go with it. */
+/** About what is held for latents: 256 floats for 256 pixels, twice, and whether each is stored. */
+const LATENT_BYTES_A_PIXEL = 9
+
+/** A result, and the pixels or latents that go with it. */
 interface Answer {
   readonly result: object
   readonly body?: Uint8Array
@@ -153,6 +156,8 @@ class Pipe {
         return { result: { format: await formatOf(request.path, signal) } }
       case 'regions':
         return this.#regions(request, stop)
+      case 'latents':
+        return this.#latents(request, signal)
       case 'associated': {
         const { width, height, data } = await this.#slide(request.slide).readAssociatedImage(request.name, signal)
         return { result: { width, height }, body: data }
@@ -224,6 +229,20 @@ class Pipe {
     })
   }
 
+  async #latents(
+    { slide: number, region, missing }: Request & { op: 'latents' },
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const slide = this.#slide(number)
+    if (!(slide instanceof Archive)) {
+      throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${slide.path} is no archive: only those have latents`)
+    }
+    return this.#room.with(LATENT_BYTES_A_PIXEL * region.width * region.height, async () => {
+      const { data, stored, ...result } = await slide.readLatents(region, { missing, signal })
+      return { result, body: Buffer.concat([asBytes(data), stored]) }
+    })
+  }
+
   #slide(number: number): SlideSource {
     const slide = this.#slides.get(number)
     if (!slide) throw new ClericError('ERR_CLOSED', `Slide ${number} is closed, or never was open`)
@@ -244,6 +263,10 @@ class Pipe {
     await Promise.all(Array.from(this.#underWay.values(), ({ done }) => done))
     for (const slide of this.#slides.values()) slide.close()
   }
+}
+
+function asBytes({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength)
 }
 
 /** Why a request was stopped, where that says more than that it was; null otherwise. */

@@ -213,6 +213,26 @@ class OpenSlide:
                 raise wrong_argument(f"regions of one size, {width} x {height}", "regions", region)
         return self._read(checked)
 
+    def read_latents(
+        self, location: tuple[int, int], level: int, size: tuple[int, int], missing: str = "analyse"
+    ) -> npt.NDArray[np.float32]:
+        """The latents y_hat of a region of an archive, a vector for every 16 x 16 pixels, without making pixels of them.
+
+        The region, given as for ``read_region``, is grown to whole places of the level's grid of 16 x 16 pixels: the
+        first is at the level's pixel ``16 * floor(location / downsample / 16)``. docs/latents.md says what they are.
+
+        :param missing: what stands where the file has no latents (glass, tiles of a classic codec): "analyse", those that
+            the network makes of the pixels, or "nan"
+        :returns: float32 [M, rows, columns], M being 256 with model "s"
+        :raises UnsupportedError: if it is no archive
+        """
+        region = region_of(location, level, size, self.level_count)
+        process, number = self._handle()
+        frame = process.ask("latents", slide=number, region=tuple(region), missing=missing)
+        shape = tuple(int(frame.header["result"][name]) for name in ("channels", "height", "width"))
+        values = np.frombuffer(frame.body, "<f4", int(np.prod(shape))).reshape(shape)
+        return values.astype(np.float32, copy=False)
+
     def get_thumbnail(self, size: tuple[int, int]) -> Image.Image:
         """The whole slide as an RGB image that fits in a size; transparent places have the background colour."""
         width, height = (integer(each, "size", 1, 1 << 20) for each in size)
