@@ -62,6 +62,7 @@ function platformManifest({ version, license, engines }: Manifest, platform: str
     license,
     engines,
     ...{ os: [os], cpu: [cpu], ...(os === 'linux' && { libc: ['glibc'] }) },
+    type: 'commonjs',
     main: 'cleric.node',
   }
 }
