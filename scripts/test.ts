@@ -86,7 +86,7 @@ async function ava(title: string, command: string, argv: string[], env?: NodeJS.
 /** Tests of what OpenSlide reads, of our own files too. */
 const OPENSLIDE_TESTS = [
   ...['openslide', 'openslide-double', 'formats', 'identity', 'slide'].map((name) => `test/slide/${name}.test.ts`),
-  ...['test/archive/readers.test.ts', 'test/export/export.test.ts'],
+  ...['test/archive/readers.test.ts', 'test/export/export.test.ts', 'test/export/dicom.test.ts'],
 ]
 
 /** These once more, with version 4 of OpenSlide, which scripts/openslide-4 gets. */

@@ -82,6 +82,7 @@ export {
   UnsupportedError,
 } from './errors.js'
 export { type ExportOptions, type ExportResult, exportSlide } from './export/export.js'
+export type { ExportFormat } from './export/formats.js'
 export type { ExportProgress } from './export/progress.js'
 export type { ExportCompression } from './export/tile-codec.js'
 export type { Colour } from './image/draw.js'

@@ -13,6 +13,7 @@ const LAYERS = [
   ...[
     'tiff',
     'slide',
+    'dicom',
     'metrics',
     'codec',
     'archive',

@@ -1,5 +1,6 @@
 import type { CodecChoice } from '../codec/arguments.js'
 import { type ExportOptions, type ExportResult, exportSlide } from '../export/export.js'
+import { EXPORT_FORMATS, type ExportFormat } from '../export/formats.js'
 import { EXPORT_COMPRESSIONS, type ExportCompression } from '../export/tile-codec.js'
 import type { SlideChoice } from '../slide/choice.js'
 import type { IccMode } from '../slide/colour.js'
@@ -10,6 +11,7 @@ import { iccOption } from './write-image.js'
 
 interface Options extends CodecChoice, SlideChoice {
   readonly output: string
+  readonly format: ExportFormat
   readonly codec: ExportCompression
   readonly quality?: number
   readonly label: boolean
@@ -22,14 +24,15 @@ interface Options extends CodecChoice, SlideChoice {
 export function addExport(cli: Cli): void {
   cli.add<Options>(
     'export <file>',
-    'Write an archive as a pyramidal TIFF that OpenSlide, QuPath and libvips open',
+    'Write an archive as a pyramidal TIFF, DICOM or OME-TIFF for OpenSlide, QuPath, PACS and others',
     (command) =>
       codecOptions(
         cacheDirOption(slideOptions(command))
-          .requiredOption('-o, --output <file>', 'TIFF to write')
+          .requiredOption('-o, --output <path>', 'TIFF to write, or folder of DICOM files')
+          .option('--format <name>', 'tiff, dicom or ome', oneOf(EXPORT_FORMATS), 'tiff' as const)
           .option(
             '--codec <name>',
-            'jpeg, webp, or deflate, which loses nothing',
+            'jpeg; of tiff webp; of tiff and ome deflate, of dicom none, which lose nothing',
             oneOf(EXPORT_COMPRESSIONS),
             'jpeg' as const,
           )
@@ -67,8 +70,18 @@ async function exportWithProgress(
   }
 }
 
-function describe({ output, bytes, compression, quality, levels, tiles, associatedImages, seconds }: ExportResult) {
+function describe({
+  output,
+  format,
+  bytes,
+  compression,
+  quality,
+  levels,
+  tiles,
+  associatedImages,
+  seconds,
+}: ExportResult) {
   const how = quality === null ? compression : `${compression} of quality ${quality}`
   const images = associatedImages.length > 0 ? `, with ${associatedImages.join(', ')}` : ''
-  return `${output}: ${byteSize(bytes)}, ${levels.length} levels, ${tiles} tiles of ${how}${images}, in ${duration(seconds)}`
+  return `${output}: ${format}, ${byteSize(bytes)}, ${levels.length} levels, ${tiles} tiles of ${how}${images}, in ${duration(seconds)}`
 }

@@ -1,4 +1,4 @@
-/** Slide to a TIFF that every reader of slides opens. */
+/** Slide to files that other programs open: a TIFF, DICOM, an OME-TIFF. */
 import { Archive } from '../archive/archive.js'
 import { openAny } from '../archive/open-any.js'
 import {
@@ -15,8 +15,6 @@ import {
 import { type CodecChoice, codecUseChecks } from '../codec/arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import { throwIfAborted } from '../errors.js'
-import { checkOutput } from '../files/output.js'
-import { partialNames } from '../files/partial-file.js'
 import { modelPath } from '../model/model-bytes.js'
 import { refuseChoiceOfOpen, SLIDE_CHOICE_CHECKS, type SlideChoice } from '../slide/choice.js'
 import { ICC_MODES, type IccMode } from '../slide/colour.js'
@@ -25,14 +23,20 @@ import { slideFiles } from '../slide/mirax.js'
 import { inColours } from '../slide/slide-in-colours.js'
 import { checkSlide, type Level, type SlideSource, warningsOf } from '../slide/source.js'
 import { UnchangedSlide } from '../slide/unchanged.js'
-import { describeSlide } from './head.js'
+import { EXPORT_FORMATS, type ExportFormat, FORMATS } from './formats.js'
 import type { ExportProgress } from './progress.js'
-import { type ExportLevel, exportLevels } from './pyramid.js'
+import { exportLevels } from './pyramid.js'
+import { ReadBack } from './read-back.js'
 import { ExportRun } from './run.js'
-import { EXPORT_COMPRESSIONS, type ExportCompression, tileCodec } from './tile-codec.js'
+import { EXPORT_COMPRESSIONS, type ExportCompression, isLossy, tileCodec } from './tile-codec.js'
 
 export interface ExportOptions extends CodecChoice, SlideChoice {
-  /** How tiles are compressed: `jpeg` (default), `webp`, or `deflate`, which loses nothing. */
+  /** `tiff` (default), a pyramidal BigTIFF; `ome`, an OME-TIFF; or `dicom`, a folder of DICOM files. */
+  readonly format?: ExportFormat | undefined
+  /**
+   * How tiles are compressed: `jpeg` (default); of `tiff` also `webp`, of `tiff` and `ome` `deflate`, which loses nothing, as
+   * does the `none` of `dicom`.
+   */
   readonly compression?: ExportCompression | undefined
   /** Quality of JPEG or WebP, an integer from 1 to 100; default 90. */
   readonly quality?: number | undefined
@@ -52,10 +56,12 @@ export interface ExportOptions extends CodecChoice, SlideChoice {
 }
 
 export interface ExportResult {
+  /** The file, or the folder of the files. */
   readonly output: string
+  readonly format: ExportFormat
   readonly bytes: number
   readonly compression: ExportCompression
-  /** Null for `deflate`. */
+  /** Null for what loses nothing. */
   readonly quality: number | null
   /** Those of the slide, and those that were made. */
   readonly levels: readonly Level[]
@@ -74,9 +80,14 @@ const TILE = 512
 const TILES_IN_FLIGHT = 4
 
 const EXPORT_CHECKS: OptionChecks<ExportOptions> = {
-  compression: (value, name) => checkOneOf(value, name, EXPORT_COMPRESSIONS),
-  quality: (value, name, { compression }) => {
-    if (compression === 'deflate') throw outOfRange('none, as deflate loses nothing,', name, value)
+  format: (value, name) => checkOneOf(value, name, EXPORT_FORMATS),
+  compression: (value, name, { format = 'tiff' }) => {
+    const known = EXPORT_FORMATS.find((each) => each === format)
+    checkOneOf(value, name, known ? FORMATS[known].compressions : EXPORT_COMPRESSIONS)
+  },
+  quality: (value, name, { compression = 'jpeg' }) => {
+    const known = EXPORT_COMPRESSIONS.find((each) => each === compression)
+    if (known && !isLossy(known)) throw outOfRange(`none, as ${known} loses nothing,`, name, value)
     checkInteger(value, name, 1, 100)
   },
   label: checkFlag,
@@ -91,20 +102,22 @@ const EXPORT_CHECKS: OptionChecks<ExportOptions> = {
 }
 
 /**
- * Writes a slide or archive as a pyramid of tiles in a BigTIFF that OpenSlide, QuPath, libvips and others open with
- * every level, with resolution, description, ICC profile and associated images. A path is opened and closed again, a
- * slide that is open stays so. The same slide and options give the same bytes.
+ * Writes a slide or archive for other programs, with every level, resolution, ICC profile and associated images: as a
+ * pyramid of tiles in a BigTIFF that OpenSlide, QuPath, libvips and others open; as an OME-TIFF; or as a folder of DICOM files (VL Whole
+ * Slide Microscopy), one a level, which only get their names together. A path is opened and closed again, a slide that is
+ * open stays so. The same slide and options give the same bytes.
  *
  * Levels are added where the slide has none within a factor of 8, and until one is no larger than 1024 pixels: each
  * pixel the mean of 4 x 4.
  *
- * A few tiles of each level are read back through OpenSlide, where it is installed, and compared.
+ * A few tiles of each level are read back and compared: through OpenSlide, where it is installed, an OME-TIFF by cleric.
  *
- * @throws CorruptDataError, SlideError, ClericError ERR_FILE_EXISTS, ERR_DISK_FULL, ERR_EXPORT_FAILED if OpenSlide shows
- * something else than what was written, AbortedError; TypeError and RangeError for
- * wrong options. After a failure nothing is left of the file.
+ * @throws CorruptDataError, SlideError, ClericError ERR_FILE_EXISTS, ERR_DISK_FULL, ERR_EXPORT_FAILED if something else is
+ * read back than what was written, UnsupportedError ERR_IMAGE_UNSUPPORTED for what the format can't hold, AbortedError;
+ * TypeError and RangeError for wrong options. After a failure nothing is left of what was written.
  * @example
  * await exportSlide('slide.cleric.tif', 'slide.tif', { compression: 'jpeg', quality: 85 })
+ * await exportSlide('slide.cleric.tif', 'slide-dicom', { format: 'dicom', label: false })
  */
 export async function exportSlide(
   slide: SlideSource | string,
@@ -121,6 +134,7 @@ export async function exportSlide(
     page,
     series,
     range,
+    format = 'tiff',
     compression = 'jpeg',
     quality: givenQuality = DEFAULT_QUALITY,
     label = true,
@@ -131,12 +145,14 @@ export async function exportSlide(
     onProgress,
     signal = new AbortController().signal,
   } = checkOptions(options, EXPORT_CHECKS)
-  const quality = compression === 'deflate' ? null : givenQuality
+  const quality = isLossy(compression) ? givenQuality : null
   throwIfAborted(signal)
   const choice = { page, series, range }
   if (typeof slide !== 'string') refuseChoiceOfOpen(choice)
   const path = typeof slide === 'string' ? slide : slide.path
-  checkOutput({ names: partialNames(output), reads: [...slideFiles(path), model && modelPath(model)], overwrite })
+  const place = { output, reads: [...slideFiles(path), model && modelPath(model)], overwrite }
+  const { check, tileFit, holds, begin, openBack } = FORMATS[format]
+  await check(place)
   const started = performance.now()
 
   // Each tile of an archive is read once.
@@ -148,26 +164,34 @@ export async function exportSlide(
     const kept = keptOf(coloured, { label, macro })
     const codec = tileCodec(compression, givenQuality)
     const tile = source instanceof Archive ? source.tile : TILE
-    const levels = exportLevels(source.levels, tile, codec.isOpenSlides)
-    const { mpp, objectivePower } = source
-    const description = describeSlide({ properties: kept.properties, mpp, objectivePower }, levels[0] as ExportLevel)
+    const levels = exportLevels(source.levels, tile, tileFit(codec))
     using loan = source instanceof Archive ? await source.lend(signal) : null
     const tilesInFlight = loan?.tilesInFlight ?? TILES_IN_FLIGHT
-    const mustHold = () => unchanged.mustHold()
-    const plan = { ...kept, levels, codec, tilesInFlight, description, overwrite, mustHold, onProgress }
-    const run = new ExportRun(coloured, plan, signal)
+    const run = new ExportRun(
+      coloured,
+      {
+        ...{ levels, codec, tilesInFlight, onProgress },
+        images: kept.images.filter(holds),
+        begin: (pictures) => begin({ ...place, slide: source, kept, levels, codec, compression, signal }, pictures),
+        readBack: new ReadBack(levels, codec, openBack),
+        mustHold: () => unchanged.mustHold(),
+      },
+      signal,
+    )
     const bytes = await run.write(output)
+    const left = kept.images.filter((image) => !holds(image))
     return {
       output,
+      format,
       bytes,
       compression,
       quality,
       levels: levels.map(({ level }) => level),
-      associatedImages: kept.images,
+      associatedImages: kept.images.filter(holds),
       tiles: run.tiles,
       seconds: (performance.now() - started) / 1000,
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
-      warnings: [...warningsOf(source), ...run.warnings],
+      warnings: [...warningsOf(source), ...left.map((image) => `${format} has no place for ${image}`), ...run.warnings],
     }
   } finally {
     if (source !== slide) source.close()

@@ -16,6 +16,14 @@ const MAX_TILES = 2 ** 26
 /** A viewer can show a level of this size at once. */
 const SMALLEST = 1024
 
+/**
+ * How large tiles are where the level is smaller than one. `whole`: as large as all others, as readers of DICOM take levels
+ * together by that. `rounded`: the level's size, rounded up to what TIFF allows. `within`: no larger than the level, or
+ * strips where it is smaller than any tile, as libtiff, by which OpenSlide reads what isn't JPEG, scrambles the tiles of levels
+ * that are narrower or lower than one.
+ */
+export type TileFit = 'whole' | 'rounded' | 'within'
+
 export interface ExportLevel {
   readonly level: Level
   readonly index: TileIndex
@@ -30,13 +38,9 @@ export interface ExportLevel {
  * the one before it, or more, and the last fits on a screen. There are two at least: readers of SVS files take the
  * second image for a thumbnail unless it has tiles.
  *
- * libtiff, by which OpenSlide reads what isn't JPEG, scrambles the tiles of levels that are narrower or lower than one.
- * There, tiles are no larger than the level, or strips where the level is smaller than any tile.
- *
- * @param mayExceed whether tiles may be larger than their level
  * @throws UnsupportedError ERR_IMAGE_UNSUPPORTED for more tiles than can be listed
  */
-export function exportLevels(levels: readonly Level[], tile: number, mayExceed: boolean): ExportLevel[] {
+export function exportLevels(levels: readonly Level[], tile: number, fit: TileFit): ExportLevel[] {
   const tiles = levels.reduce((sum, { width, height }) => sum + (width / tile) * (height / tile), 0)
   if (tiles > MAX_TILES) {
     const what = `${Math.round(tiles)} tiles of ${tile} pixels are more than a TIFF can list, expected up to ${MAX_TILES}`
@@ -46,14 +50,14 @@ export function exportLevels(levels: readonly Level[], tile: number, mayExceed: 
   for (const [number, { width, height, downsample }] of levels.entries()) {
     const level = { width, height, downsample }
     const next = levels[number + 1]
-    all.push({ level, ...placesOf(level, tile, mayExceed), number })
+    all.push({ level, ...placesOf(level, tile, fit), number })
     for (let last = level; isFarFrom(last, next) || (!next && all.length === 1 && largest(last) > 1); ) {
       last = {
         width: Math.ceil(last.width / STEP),
         height: Math.ceil(last.height / STEP),
         downsample: last.downsample * STEP,
       }
-      const places = placesOf(last, tile, mayExceed)
+      const places = placesOf(last, tile, fit)
       if (last.width * places.index.tileHeight * 3 > MAX_ROW_BYTES) break
       all.push({ level: last, ...places, number: null })
     }
@@ -61,8 +65,9 @@ export function exportLevels(levels: readonly Level[], tile: number, mayExceed: 
   return all
 }
 
-function placesOf(level: Size, tile: number, mayExceed: boolean): Pick<ExportLevel, 'index' | 'isStrips'> {
-  if (mayExceed) return { index: emptyIndex(level, tile), isStrips: false }
+function placesOf(level: Size, tile: number, fit: TileFit): Pick<ExportLevel, 'index' | 'isStrips'> {
+  if (fit === 'whole') return { index: indexOf(level, tile, tile), isStrips: false }
+  if (fit === 'rounded') return { index: emptyIndex(level, tile), isStrips: false }
   const within = (side: number) => Math.min(tile, Math.floor(side / TILE_MULTIPLE) * TILE_MULTIPLE)
   const [width, height] = [within(level.width), within(level.height)]
   if (width > 0 && height > 0) return { index: indexOf(level, width, height), isStrips: false }

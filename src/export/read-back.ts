@@ -1,11 +1,10 @@
 /**
- * Reads a few tiles of an export back through OpenSlide, where it is installed, before the file has its name: what
- * other programs show must be what was written.
+ * Reads a few tiles of an export back through OpenSlide, where it is installed and shows such files, before the file has its
+ * name: what other programs show must be what was written.
  */
 import { ClericError, SlideError } from '../errors.js'
 import type { Image } from '../image/image.js'
-import { openOpenSlide } from '../slide/openslide.js'
-import { levelRegion } from '../slide/source.js'
+import { levelRegion, type SlideSource } from '../slide/source.js'
 import type { ExportLevel } from './pyramid.js'
 import type { TileCodec } from './tile-codec.js'
 
@@ -23,14 +22,19 @@ interface Sample {
 /** Mean difference of values where OpenSlide has to interpolate, as a level isn't a whole number of times smaller. */
 const MOST_INTERPOLATED = 24
 
+/** Opens an export; `reader` is the name of what shows it. */
+export type OpenBack = (path: string, signal: AbortSignal) => Promise<{ slide: SlideSource; reader: string }>
+
 export class ReadBack {
   readonly #levels: readonly ExportLevel[]
   readonly #codec: TileCodec
+  readonly #open: OpenBack
   readonly #samples: Sample[] = []
 
-  constructor(levels: readonly ExportLevel[], codec: TileCodec) {
+  constructor(levels: readonly ExportLevel[], codec: TileCodec, open: OpenBack) {
     this.#levels = levels
     this.#codec = codec
+    this.#open = open
   }
 
   /** Takes note of a tile that is written, if it is to be read back. */
@@ -52,35 +56,43 @@ export class ReadBack {
     const tiled = this.#levels.filter(({ isStrips }) => !isStrips)
     if (tiled.length === 0 || this.#levels[0]?.isStrips) return []
     try {
-      await using slide = await openOpenSlide(path, signal)
-      for (const sample of this.#samples) {
-        const { level, isStrips } = this.#levels[sample.level] as ExportLevel
-        if (isStrips) continue
-        const number = slide.levels.findIndex(({ width, height }) => width === level.width && height === level.height)
-        if (number < 0) throw this.#failed(output, slide.libraryVersion, sample, 'does not show')
-        const { tileWidth, tileHeight } = (this.#levels[sample.level] as ExportLevel).index
-        const [left, top] = [sample.column * tileWidth, sample.row * tileHeight]
-        const region = levelRegion(slide, number, left, top, sample.image.width, sample.image.height)
-        const shown = await slide.readRegion(region, signal)
-        const isExact = Number.isInteger(slide.levels[number]?.downsample) || (left === 0 && top === 0)
-        const { largest, mean } = difference(shown, await this.#codec.decode(sample.bytes, sample.image))
-        if (isExact ? largest <= this.#codec.tolerance : mean <= MOST_INTERPOLATED) continue
-        throw this.#failed(output, slide.libraryVersion, sample, 'shows something else than what was written as')
+      const { slide, reader } = await this.#open(path, signal)
+      try {
+        await this.#compare(slide, reader, output, signal)
+      } finally {
+        await slide.close()
       }
       return []
     } catch (error) {
       if (!(error instanceof SlideError || (error instanceof ClericError && error.code === 'ERR_ADDON_MISSING')))
         throw error
       if (error.code === 'ERR_OPENSLIDE_MISSING' || error.code === 'ERR_ADDON_MISSING') return []
-      return [`OpenSlide on this machine can't read it back: ${error.message.replaceAll(path, output)}`]
+      return [`it could not be read back on this machine: ${error.message.replaceAll(path, output)}`]
     }
   }
 
-  #failed(output: string, version: string, { level, column, row }: Sample, what: string): ClericError {
+  async #compare(slide: SlideSource, reader: string, output: string, signal: AbortSignal): Promise<void> {
+    for (const sample of this.#samples) {
+      const { level, isStrips } = this.#levels[sample.level] as ExportLevel
+      if (isStrips) continue
+      const number = slide.levels.findIndex(({ width, height }) => width === level.width && height === level.height)
+      if (number < 0) throw this.#failed(output, reader, sample, 'does not show')
+      const { tileWidth, tileHeight } = (this.#levels[sample.level] as ExportLevel).index
+      const [left, top] = [sample.column * tileWidth, sample.row * tileHeight]
+      const region = levelRegion(slide, number, left, top, sample.image.width, sample.image.height)
+      const shown = await slide.readRegion(region, signal)
+      const isExact = Number.isInteger(slide.levels[number]?.downsample) || (left === 0 && top === 0)
+      const { largest, mean } = difference(shown, await this.#codec.decode(sample.bytes, sample.image))
+      if (isExact ? largest <= this.#codec.tolerance : mean <= MOST_INTERPOLATED) continue
+      throw this.#failed(output, reader, sample, 'shows something else than what was written as')
+    }
+  }
+
+  #failed(output: string, reader: string, { level, column, row }: Sample, what: string): ClericError {
     const place = `level ${level}, tile ${column}, ${row}`
     return new ClericError(
       'ERR_EXPORT_FAILED',
-      `${output}: OpenSlide ${version} ${what} ${place}; nothing is kept: export it with another codec`,
+      `${output}: ${reader} ${what} ${place}; nothing is kept: export it with another codec`,
     )
   }
 }

@@ -1,22 +1,19 @@
 /** One export of a slide: what `exportSlide` does once its options are checked. */
 import { inOrder } from '../concurrency/in-order.js'
 import { throwIfAborted } from '../errors.js'
-import { PartialFile } from '../files/partial-file.js'
 import { growImage, type Image } from '../image/image.js'
 import { JPEG } from '../image/jpeg.js'
 import { fromImage } from '../image/sharp.js'
 import { type Level, levelRegion, type SlideSource } from '../slide/source.js'
-import type { StoredImage } from '../tiff/image-fields.js'
-import { TIFF_HEADER_BYTES } from '../tiff/writer.js'
-import { encodeHead } from './head.js'
+import type { Destination, Picture } from './destination.js'
 import type { ExportProgress } from './progress.js'
 import type { ExportLevel } from './pyramid.js'
-import { ReadBack } from './read-back.js'
+import type { ReadBack } from './read-back.js'
 import { Reducer } from './reducer.js'
 import type { TileCodec } from './tile-codec.js'
 
-/** Most tiles of one colour whose place is remembered, to be used again. */
-const MAX_PLAIN = 1024
+/** Most bytes of tiles of one colour that are kept, to be used again. */
+const MAX_PLAIN_BYTES = 2 ** 24
 
 export interface ExportPlan {
   readonly levels: readonly ExportLevel[]
@@ -25,9 +22,9 @@ export interface ExportPlan {
   readonly tilesInFlight: number
   /** Names of the associated images to keep. */
   readonly images: readonly string[]
-  readonly description: string
-  readonly iccProfile: Uint8Array | null
-  readonly overwrite: boolean
+  /** Begins the files that tiles and associated images go to. */
+  readonly begin: (pictures: readonly Picture[]) => Promise<Destination>
+  readonly readBack: ReadBack
   /** Called when the slide has been read, before the file has its name; throws if it isn't the same slide any more. */
   readonly mustHold: () => void
   readonly onProgress: ((progress: ExportProgress) => void) | undefined
@@ -38,17 +35,12 @@ interface Place {
   readonly row: number
 }
 
-interface Written {
-  readonly offset: number
-  readonly length: number
-}
-
 interface EncodedTile {
   /** Cut to the level. */
   readonly image: Image
   /** Size and colour of a tile of one colour, else null. */
   readonly plain: string | null
-  /** Null if a tile like it is written already. */
+  /** Null if a tile like it is known already. */
   readonly bytes: Uint8Array | null
 }
 
@@ -60,45 +52,36 @@ export class ExportRun {
   readonly warnings: string[] = []
   readonly #slide: SlideSource
   readonly #plan: ExportPlan
-  readonly #plain = new Map<string, Written>()
+  readonly #plain = new Map<string, Uint8Array>()
   readonly #signal: AbortSignal
-  readonly #readBack: ReadBack
-  #file: PartialFile | null = null
-  #position = 0
+  #destination: Destination | null = null
+  #plainBytes = 0
   #pixels = 0
 
   constructor(slide: SlideSource, plan: ExportPlan, signal: AbortSignal) {
     this.#slide = slide
     this.#plan = plan
     this.#signal = signal
-    this.#readBack = new ReadBack(plan.levels, plan.codec)
     this.totalTiles = plan.levels.reduce((sum, { index }) => sum + index.length.length, 0)
     this.totalPixels = plan.levels.reduce((sum, { level }) => sum + level.width * level.height, 0)
   }
 
-  /** Writes the file; returns its size. */
+  /** Writes the files; returns their size. @param output their name, for messages */
   async write(output: string): Promise<number> {
-    const jpegs = await this.#associatedImages()
-    const images = jpegs.map(({ bytes, ...image }): StoredImage => ({ ...image, offset: 0, length: bytes.length }))
-    const contents = { ...this.#plan, mpp: this.#slide.mpp, images }
-    this.#position = encodeHead(contents).length
-    const file = await PartialFile.create(output)
-    this.#file = file
+    const destination = await this.#plan.begin(await this.#associatedImages())
+    this.#destination = destination
     try {
       for (const [i, { number }] of this.#plan.levels.entries()) {
         if (number !== null) await this.#writeLevel(i)
       }
-      const stored: StoredImage[] = []
-      for (const { bytes, ...image } of jpegs) stored.push({ ...image, ...(await this.#append(bytes)) })
       throwIfAborted(this.#signal)
       this.#plan.mustHold()
-      const head = encodeHead({ ...contents, images: stored })
-      await file.publish(head, TIFF_HEADER_BYTES, this.#position, this.#plan.overwrite, async (partial) => {
-        this.warnings.push(...(await this.#readBack.check(partial, output, this.#signal)))
+      await destination.publish(async (path) => {
+        this.warnings.push(...(await this.#plan.readBack.check(path, output, this.#signal)))
       })
-      return this.#position
+      return destination.bytes
     } finally {
-      await file.discard()
+      await destination.discard()
     }
   }
 
@@ -158,15 +141,15 @@ export class ExportRun {
   }
 
   async #store(i: number, column: number, row: number, { image, plain, bytes }: EncodedTile): Promise<void> {
-    const { index } = this.#plan.levels[i] as ExportLevel
+    // Which one it is is decided here, where tiles come in order: the file must not depend on timing.
     const known = plain === null ? undefined : this.#plain.get(plain)
-    // Whether to write it is decided here, where tiles come in order: the file must not depend on timing.
-    const written = known ?? (await this.#append(bytes as Uint8Array))
-    if (bytes) this.#readBack.note({ level: i, column, row, image, bytes })
-    if (plain !== null && this.#plain.size < MAX_PLAIN) this.#plain.set(plain, written)
-    const at = row * index.columns + column
-    index.offset[at] = written.offset
-    index.length[at] = written.length
+    const tile = known ?? (bytes as Uint8Array)
+    await this.#destination?.store(i, column, row, tile)
+    if (bytes) this.#plan.readBack.note({ level: i, column, row, image, bytes })
+    if (plain !== null && !known && this.#plainBytes + tile.length <= MAX_PLAIN_BYTES) {
+      this.#plain.set(plain, tile)
+      this.#plainBytes += tile.length
+    }
     this.tiles++
     this.#pixels += image.width * image.height
     this.#plan.onProgress?.({
@@ -174,19 +157,12 @@ export class ExportRun {
       totalTiles: this.totalTiles,
       pixels: this.#pixels,
       totalPixels: this.totalPixels,
-      bytes: this.#position,
+      bytes: this.#destination?.bytes ?? 0,
     })
   }
 
-  async #append(bytes: Uint8Array): Promise<Written> {
-    const offset = this.#position
-    await this.#file?.write(bytes, offset)
-    this.#position += bytes.length
-    return { offset, length: bytes.length }
-  }
-
-  async #associatedImages() {
-    const jpegs = []
+  async #associatedImages(): Promise<Picture[]> {
+    const jpegs: Picture[] = []
     for (const name of this.#plan.images) {
       const image = await this.#slide.readAssociatedImage(name, this.#signal)
       const bytes = await fromImage(image).jpeg(JPEG.exportedAssociated).toBuffer()

@@ -7,8 +7,8 @@ import { jpegOptions } from '../image/jpeg.js'
 import { fromImage, toImage } from '../image/sharp.js'
 import { COMPRESSION, PHOTOMETRIC } from '../tiff/tags.js'
 
-/** `jpeg` and `webp` lose something, `deflate` nothing. */
-export const EXPORT_COMPRESSIONS = ['jpeg', 'deflate', 'webp'] as const
+/** `jpeg` and `webp` lose something, `deflate` and `none`, pixels as they are, nothing. */
+export const EXPORT_COMPRESSIONS = ['jpeg', 'deflate', 'webp', 'none'] as const
 export type ExportCompression = (typeof EXPORT_COMPRESSIONS)[number]
 
 export interface TileCodec {
@@ -26,7 +26,10 @@ export interface TileCodec {
   readonly tolerance: number
 }
 
-/** @param quality 1 to 100; of no meaning to `deflate` */
+/** Whether a codec loses something, and how much is a matter of quality. */
+export const isLossy = (compression: ExportCompression) => compression === 'jpeg' || compression === 'webp'
+
+/** @param quality 1 to 100; of no meaning to what isn't lossy */
 export function tileCodec(compression: ExportCompression, quality: number): TileCodec {
   const number = COMPRESSION[compression]
   switch (compression) {
@@ -58,6 +61,16 @@ export function tileCodec(compression: ExportCompression, quality: number): Tile
         isOpenSlides: false,
         encode: (tile) => promisify(deflate)(differences(tile)),
         // It loses nothing.
+        decode: async (_, image) => image,
+        tolerance: 0,
+      }
+    case 'none':
+      return {
+        compression: number,
+        photometric: PHOTOMETRIC.rgb,
+        isPredicted: false,
+        isOpenSlides: false,
+        encode: async (tile) => tile.data,
         decode: async (_, image) => image,
         tolerance: 0,
       }

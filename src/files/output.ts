@@ -23,6 +23,11 @@ export function checkOutput({ names, reads, overwrite }: Output): void {
   refuseReading({ names, reads })
   for (const name of names) refuseIrregular(name, output)
   refuseExisting(output, overwrite)
+  mustBeWritable(output)
+}
+
+/** @throws ClericError ERR_NOT_WRITABLE where nothing of that name can be made */
+export function mustBeWritable(output: string): void {
   const folder = dirname(output)
   try {
     if (!statSync(folder).isDirectory()) throw new Error(`${folder} is no folder`)

@@ -140,12 +140,12 @@ export async function writeWhole(path: string, bytes: Uint8Array): Promise<void>
   }
 }
 
-function takenOver(path: string): ClericError {
+export function takenOver(path: string): ClericError {
   return new ClericError('ERR_FILE_EXISTS', `${partialOf(path)} was taken over by another run that writes ${path} too`)
 }
 
 /** Makes a rename last. Not every file system can sync a folder. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r').catch(() => null)
   await folder?.sync().catch(() => {})
   await folder?.close()

@@ -22,3 +22,10 @@ export function fromImage(image: Image): Sharp {
   const raw = { width: image.width, height: image.height, channels: 3 } as const
   return sharp(image.data, { raw, limitInputPixels: false })
 }
+
+/** The ICC profile of sRGB, as libvips has it. */
+export async function srgbProfile(): Promise<Uint8Array> {
+  const pixel = sharp({ create: { width: 1, height: 1, channels: 3, background: 'white' } })
+  const { icc } = await sharp(await pixel.withIccProfile('srgb').png().toBuffer()).metadata()
+  return new Uint8Array(icc as Buffer)
+}

@@ -15,7 +15,7 @@ import { inColours } from './slide-in-colours.js'
 import type { HeldImage, SlideSource } from './source.js'
 import { SyntheticSlide } from './synthetic.js'
 import { type OpenTiff, openTiff, selectOf, TiffSlide } from './tiff/tiff-slide.js'
-import { type Vendor, vendorByName, vendorByTags } from './vendor.js'
+import { type Vendor, vendorByBytes, vendorByName, vendorByTags } from './vendor.js'
 import { VendorSlide, whyUnsafe } from './vendor-slide.js'
 
 /** OpenSlide doesn't know the format, or isn't there. */
@@ -78,8 +78,9 @@ async function openByFormat(path: string, options: Omit<OpenSlideOptions, 'icc'>
     throw new SlideError('ERR_UNSUPPORTED_SLIDE', what)
   }
   if (!existsSync(path)) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} doesn't exist`)
-  const tiff = isTiff(await firstBytes(path)) ? await openTiff(path, signal) : null
-  const vendor = (tiff && vendorByTags(tiff.file)) ?? vendorByName(path)
+  const start = await firstBytes(path)
+  const tiff = isTiff(start) ? await openTiff(path, signal) : null
+  const vendor = (tiff ? vendorByTags(tiff.file) : vendorByBytes(start)) ?? vendorByName(path)
   try {
     const absurd = tiff && (await absurdSize(tiff.file, signal))
     if (absurd !== null) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path}: ${absurd}`)
@@ -149,7 +150,13 @@ function refusedBy(path: string, vendor: Vendor, refused: ClericError, tiff: Ope
   if (!(refused instanceof SlideError)) return refused
   const fault = tiff?.file.fault ? `; ${tiff.file.fault}` : ''
   const reason = withoutName(refused.message, path)
-  const message = `${path} is a slide of ${vendor.name} by ${vendor.by}, which OpenSlide can't open: ${reason}${fault}`
+  // The version is in the reason, where OpenSlide doesn't know the format.
+  const version = Number.parseInt(/OpenSlide (\d+)\./.exec(reason)?.[1] ?? '', 10)
+  const isOld = vendor.openSlide !== undefined && version < vendor.openSlide
+  const hint = isOld
+    ? `; ${vendor.name} needs OpenSlide ${vendor.openSlide}.0 or later (CLERIC_OPENSLIDE names its library)`
+    : ''
+  const message = `${path} is a slide of ${vendor.name} by ${vendor.by}, which OpenSlide can't open: ${reason}${fault}${hint}`
   return new SlideError(refused.code, message, { cause: refused })
 }
 

@@ -17,6 +17,22 @@ export interface Vendor {
   readonly name: string
   /** What tells it, for messages. */
   readonly by: string
+  /** The first version of OpenSlide that reads its slides, where not all do. */
+  readonly openSlide?: number
+}
+
+const DICOM = { name: 'DICOM', openSlide: 4 }
+const DICOM_PREAMBLE_BYTES = 128
+
+/** Whether the first bytes of a file are those of DICOM. */
+export function isDicom(start: Uint8Array): boolean {
+  const mark = start.subarray(DICOM_PREAMBLE_BYTES, DICOM_PREAMBLE_BYTES + 4)
+  return String.fromCharCode(...mark) === 'DICM'
+}
+
+/** The vendor by the first bytes of what is no TIFF; null if they tell none. */
+export function vendorByBytes(start: Uint8Array): Vendor | null {
+  return isDicom(start) ? { ...DICOM, by: 'its first bytes' } : null
 }
 
 /** The vendor by a TIFF's tags; null if it is anybody's. */
@@ -43,5 +59,6 @@ export function vendorByTags(file: TiffFile): Vendor | null {
 export function vendorByName(path: string): Vendor | null {
   const extension = extname(path).toLowerCase()
   const name = EXTENSIONS[extension]
-  return name === undefined ? null : { name, by: `its extension ${extension}` }
+  if (name === undefined) return null
+  return { ...(name === DICOM.name ? DICOM : { name }), by: `its extension ${extension}` }
 }

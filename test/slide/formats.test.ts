@@ -173,7 +173,12 @@ test('DICOM: levels of frames, label and overview, an ICC profile; no version be
   }
   const path = join(series, '0.dcm')
   if ((await majorVersion()) < 4) {
-    await t.throwsAsync(openSlide(path), { code: 'ERR_UNSUPPORTED_SLIDE', message: /0\.dcm/ })
+    const refused = { code: 'ERR_UNSUPPORTED_SLIDE', message: /0\.dcm.* DICOM needs OpenSlide 4\.0 or later/ }
+    await t.throwsAsync(openSlide(path), refused)
+    // Also by another name, as archives of PACS have them: by its bytes it is no image of any other kind.
+    const bare = join(folder, 'IM000001')
+    writeFileSync(bare, readFileSync(path))
+    await t.throwsAsync(openSlide(bare), { ...refused, message: /DICOM by its first bytes.* OpenSlide 4\.0 or later/ })
     return
   }
   await checkSlide(t, path, { format: 'dicom', levels, mpp: 0.25, objectivePower: 40, images: { label, macro } })
