@@ -111,7 +111,8 @@ export const FORMATS: Readonly<Record<ExportFormat, Format>> = {
         ...{ isJpeg: compression === 'jpeg', history: historyOf(slide) },
       })
     },
-    openBack: throughOpenSlide,
+    // OpenSlide 4, too; an older one is told apart there.
+    openBack: async (path, signal) => ({ slide: await openSlide(path, { signal }), reader: 'OpenSlide' }),
   },
 }
 
