@@ -1,6 +1,7 @@
 /** The command line in a process of its own, under limits that a shell can set. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { TYPESCRIPT } from '../typescript.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -30,11 +31,7 @@ export function cleric(
   argv: readonly string[],
   { limit = ':', isBuilt = false, env = {}, onStart }: Surroundings = {},
 ): Promise<Ended> {
-  const command = [
-    process.execPath,
-    ...(isBuilt ? ['dist/cli/main.js'] : ['--import', 'tsx', 'src/cli/main.ts']),
-    ...argv,
-  ]
+  const command = [process.execPath, ...(isBuilt ? ['dist/cli/main.js'] : [TYPESCRIPT, 'src/cli/main.ts']), ...argv]
   const child = spawn('bash', ['-c', `${limit} && exec "$@"`, 'bash', ...command], {
     cwd: ROOT,
     env: { ...process.env, ...env },

@@ -22,7 +22,7 @@ const compress = (output: string) => [
 
 /** Compresses without a limit; returns the archive's bytes. */
 export async function undisturbed(output: string): Promise<Buffer> {
-  const { status, stderr } = await cleric(compress(output))
+  const { status, stderr } = await cleric(compress(output), { isBuilt: true })
   if (status !== 0) throw new Error(stderr)
   return readFileSync(output)
 }
@@ -40,7 +40,7 @@ export async function withMemory(output: string, kilobytes: number, expected: Bu
       return `it says nothing of why it failed: ${ended.stderr}`
     }
     if (!isThere) {
-      const { status, stderr } = await cleric([...compress(output), '--resume'])
+      const { status, stderr } = await cleric([...compress(output), '--resume'], { isBuilt: true })
       if (status !== 0) return `it can't be resumed: ${stderr}`
     }
     return readFileSync(output).equals(expected) ? null : 'another archive'

@@ -1,13 +1,14 @@
 /**
  * The process whose memory is watched while a real codec encodes and decodes many tiles: `cycles.ts
- * JSON`, see `Cycles` in measure.ts. Prints one line of JSON.
+ * JSON`, see `Cycles` in measure.ts. Prints a line of JSON at each look, and one at the end.
  *
  * The tiles are small, and so is the model, as what a call leaves behind doesn't depend on their size.
  */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { openCodec } from '../../src/codec/codec.js'
-import type { CycleMemory, Cycles } from './measure.js'
+import { countResources } from '../webgpu/resource-count.js'
+import type { CycleMeasurement, CycleMemory, Cycles } from './measure.js'
 
 const { cycles, leakBytes, ...choice } = JSON.parse(process.argv[2] as string) as Cycles
 const SIDE = 64
@@ -17,7 +18,8 @@ const LOOKS = 40
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
 
-using codec = await openCodec(choice)
+const resources = countResources()
+const codec = await openCodec(choice)
 const kept: Uint8Array[] = []
 
 async function cycle(number: number): Promise<void> {
@@ -27,10 +29,10 @@ async function cycle(number: number): Promise<void> {
   if (leakBytes > 0) kept.push(new Uint8Array(leakBytes).fill(1))
 }
 
-const looks: CycleMemory[] = []
+const print = (value: CycleMemory | Omit<CycleMeasurement, 'looks'>) => console.log(JSON.stringify(value))
 const started = performance.now()
-for (let begun = 0; looks.length < LOOKS; ) {
-  const end = Math.round(((looks.length + 1) * cycles) / LOOKS)
+for (let [begun, look] = [0, 1]; look <= LOOKS; look++) {
+  const end = Math.round((look * cycles) / LOOKS)
   const worker = async () => {
     while (begun < end) await cycle(begun++)
   }
@@ -38,7 +40,9 @@ for (let begun = 0; looks.length < LOOKS; ) {
   await Promise.all(Array.from({ length: codec.tilesInFlight }, worker))
   collect()
   const { rss, heapUsed } = process.memoryUsage()
-  looks.push({ cycles: end, rssBytes: rss, heapBytes: heapUsed })
+  const { made, alive } = resources
+  print({ cycles: end, rssBytes: rss, heapBytes: heapUsed, gpuMade: made, gpuAlive: alive })
 }
 const seconds = (performance.now() - started) / 1000
-console.log(JSON.stringify({ seconds, device: codec.device.name, looks }))
+codec.close()
+print({ seconds, device: codec.device.name, gpuMade: resources.made, gpuAlive: resources.alive })

@@ -1,5 +1,6 @@
 /** How much memory a command takes, in a process of its own. */
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { CodecChoice } from '../../src/codec/arguments.js'
@@ -54,21 +55,47 @@ export interface CycleMemory {
   readonly rssBytes: number
   /** Bytes of JavaScript's heap. */
   readonly heapBytes: number
+  /** Buffers, textures and query sets that were made on the GPU so far, and those that aren't destroyed. */
+  readonly gpuMade: number
+  readonly gpuAlive: number
 }
 
 export interface CycleMeasurement {
   readonly seconds: number
   /** Name of the device. */
   readonly device: string
+  /** When the codec is closed: what was made on the GPU in all, and what of it isn't destroyed. */
+  readonly gpuMade: number
+  readonly gpuAlive: number
   /** After equal numbers of cycles each. */
   readonly looks: readonly CycleMemory[]
 }
 
-/** @throws if the codec does */
-export async function measureCycles(run: Cycles): Promise<CycleMeasurement> {
+/**
+ * @param onLook is told each look when it is taken, so that a run that is stopped has told something
+ * @throws if the codec does
+ */
+export async function measureCycles(run: Cycles, onLook?: (look: CycleMemory) => void): Promise<CycleMeasurement> {
   const script = fileURLToPath(new URL('cycles.ts', import.meta.url))
-  const { stdout } = await promisify(execFile)(process.execPath, [TYPESCRIPT, script, JSON.stringify(run)])
-  return JSON.parse(stdout)
+  const argv = [TYPESCRIPT, script, JSON.stringify(run)]
+  const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = new Promise<number | NodeJS.Signals | null>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (status, signal) => resolve(signal ?? status))
+  })
+  const looks: CycleMemory[] = []
+  let end: Omit<CycleMeasurement, 'looks'> | null = null
+  for await (const line of createInterface({ input: child.stdout })) {
+    const value = JSON.parse(line)
+    if ('seconds' in value) end = value
+    else {
+      looks.push(value)
+      onLook?.(value)
+    }
+  }
+  const status = await ended
+  if (status !== 0 || end === null) throw new Error(`${argv.join(' ')} ended with ${status}`)
+  return { ...end, looks }
 }
 
 /**

@@ -6,6 +6,7 @@ import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import autocannon from 'autocannon'
+import { TYPESCRIPT } from '../typescript.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -20,7 +21,7 @@ export class RunningServer implements AsyncDisposable {
 
   /** `cleric serve` of a path, on any port. */
   static async start(path: string, ...options: string[]): Promise<RunningServer> {
-    const argv = ['--import=tsx', 'src/cli/main.ts', 'serve', path, '--port', '0', '--json', ...options]
+    const argv = [TYPESCRIPT, 'src/cli/main.ts', 'serve', path, '--port', '0', '--json', ...options]
     const child = spawn(process.execPath, argv, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] })
     const lines = createInterface({ input: child.stdout })
     const [line] = (await Promise.race([once(lines, 'line'), once(child, 'exit')])) as [unknown]
