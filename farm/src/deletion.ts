@@ -47,13 +47,13 @@ export async function validateThenDelete(
   if ((await sha256Of(archive)) !== sha256) {
     throw new ClericError('ERR_FILE_CHANGED', `${archive} is not the file that was made of ${source}`)
   }
-  const { bad } = await badTilesOf(archive, codec, signal)
+  const { bad, counts } = await badTilesOf(archive, codec, signal)
   const [first] = bad
   if (first) {
     const where = `level ${first.level}, column ${first.column}, row ${first.row}`
     throw new CorruptDataError(
       'ERR_CORRUPT_TILE',
-      `${archive} has ${bad.length} bad tiles, the first at ${where}: ${first.reason}`,
+      `${archive} has ${counts.bad} bad tiles, the first at ${where}: ${first.reason}`,
     )
   }
   const entry: DeletionResult = {

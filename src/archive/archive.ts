@@ -30,6 +30,7 @@ import { type OpenedHead, readHead } from './head-reader.js'
 import type { ChecksummedImage, Layout } from './head-writer.js'
 import { type Hole, type HoledImage, NothingButHoles } from './holes.js'
 import { type LatentSource, latentWindow, type RegionLatents, readWindow } from './latents.js'
+import type { Listed } from './listed.js'
 import { type BadBytes, type Batch, badBytesOf, batchesOf, CHANGED_BYTES, isIntact, partsOf } from './parts.js'
 import { type CheckSummary, decodeCheck, summarise, type TileCheck } from './tile-checks.js'
 import { bytesOf, type LevelWindow, onlyColour, unreadableWithin } from './tile-window.js'
@@ -404,7 +405,7 @@ export class Archive implements SlideSource, Disposable {
   }
 
   /** @internal The bytes behind the head that are no part. */
-  badBytes(signal: AbortSignal): Promise<BadBytes[]> {
+  badBytes(signal: AbortSignal): Promise<Listed<BadBytes>> {
     return badBytesOf(this.#head, this.bytes, signal)
   }
 

@@ -18,13 +18,18 @@ export interface HoledImage {
   readonly holes: readonly Hole[]
 }
 
+/** Reasons in one message: a region may have a million tiles. */
+const MOST_TOLD = 10
+
 /** There is nothing to be seen in a region but holes. */
 export class NothingButHoles extends CorruptDataError {
   readonly holes: readonly Hole[]
 
   /** @param holes at least one */
   constructor(holes: readonly Hole[]) {
-    super('ERR_CORRUPT_TILE', holes.map(({ reason }) => reason).join('; '))
+    const told = holes.slice(0, MOST_TOLD).map(({ reason }) => reason)
+    if (holes.length > MOST_TOLD) told.push(`and ${holes.length - MOST_TOLD} more tiles`)
+    super('ERR_CORRUPT_TILE', told.join('; '))
     this.holes = holes
   }
 

@@ -7,6 +7,7 @@ import { crc32c } from '../entropy/crc32c.js'
 import { throwIfAborted } from '../errors.js'
 import type { TileIndex, TilePlace } from '../tiff/tile-index.js'
 import type { OpenedHead } from './head-reader.js'
+import { Listed } from './listed.js'
 
 /** A part of the file. A tile that isn't stored is a part of length 0. */
 export interface Part {
@@ -84,12 +85,12 @@ export function* batchesOf(parts: Iterable<Part>, size: number): Generator<Batch
 const MAX_PARTS = 4096
 
 /** Bytes behind the head that belong to no part: an archive has none, and no checksum would cover them. */
-export async function badBytesOf(head: OpenedHead, fileLength: number, signal: AbortSignal): Promise<BadBytes[]> {
-  const bad: BadBytes[] = []
+export async function badBytesOf(head: OpenedHead, fileLength: number, signal: AbortSignal): Promise<Listed<BadBytes>> {
+  const bad = new Listed<BadBytes>()
   let end = head.headLength
   const goOn = (offset: number, name: string) => {
     if (offset === end) return
-    bad.push({ offset: end, length: offset - end, reason: `nothing is known of the bytes before ${name}` })
+    bad.add({ offset: end, length: offset - end, reason: `nothing is known of the bytes before ${name}` })
   }
   const slice = new TimeSlice()
   for (const { name, offset, length } of partsOf(head)) {

@@ -3,9 +3,16 @@ import { inOrder } from '../concurrency/in-order.js'
 import { ClericError, type ErrorCode } from '../errors.js'
 import type { TilePlace } from '../tiff/tile-index.js'
 import { Archive } from './archive.js'
+import { Listed } from './listed.js'
 import { type BadBytes, CHANGED_BYTES, isIntact, overviewName, type Part } from './parts.js'
 
 export interface BadTile extends TilePlace {
+  readonly code: ErrorCode
+  readonly reason: string
+}
+
+export interface BadImage {
+  readonly name: string
   readonly code: ErrorCode
   readonly reason: string
 }
@@ -14,12 +21,15 @@ export interface Validation {
   readonly ok: boolean
   /** Tiles checked, blank ones included. */
   readonly tiles: number
+  /** The first 1000, as of each list below; {@link counts} has how many there are. */
   readonly bad: BadTile[]
   /** Tiles that are as they were written, but could not be read from the slide then: background. */
   readonly unreadable: TilePlace[]
-  readonly badImages: { readonly name: string; readonly code: ErrorCode; readonly reason: string }[]
+  readonly badImages: BadImage[]
   /** Bytes that belong to no tile or image. */
   readonly badBytes: BadBytes[]
+  /** Lengths of the four lists, if they weren't cut. */
+  readonly counts: { readonly [list in 'bad' | 'unreadable' | 'badImages' | 'badBytes']: number }
   /**
    * Whether the archive has checksums of all that it holds. An old one has none: damage to its overview and associated
    * images may go unnoticed, and with `quick` its tiles aren't checked.
@@ -75,9 +85,9 @@ class ValidationRun {
   readonly #signal: AbortSignal
   readonly #onProgress: ValidateOptions['onProgress']
   readonly #total: number
-  readonly #bad: BadTile[] = []
-  readonly #unreadable: TilePlace[] = []
-  readonly #badImages: Validation['badImages'] = []
+  readonly #bad = new Listed<BadTile>()
+  readonly #unreadable = new Listed<TilePlace>()
+  readonly #badImages = new Listed<BadImage>()
   #tiles = 0
 
   constructor(archive: Archive, signal: AbortSignal, onProgress: ValidateOptions['onProgress']) {
@@ -106,12 +116,12 @@ class ValidationRun {
     for (const [level, { length }] of archive.overview.entries()) {
       for (const at of length.keys()) {
         const fault = await faultOf(() => archive.readOverviewTile(level, at, this.#signal))
-        if (fault) this.#badImages.push({ name: overviewName(level, at), ...fault })
+        if (fault) this.#badImages.add({ name: overviewName(level, at), ...fault })
       }
     }
     for (const name of archive.associatedImages) {
       const fault = await faultOf(() => archive.readAssociatedImage(name, this.#signal))
-      if (fault) this.#badImages.push({ name, ...fault })
+      if (fault) this.#badImages.add({ name, ...fault })
     }
   }
 
@@ -127,7 +137,7 @@ class ValidationRun {
           const start = part.length === 0 ? 0 : part.offset - offset
           const fault = this.#faultOf(part, bytes.subarray(start, start + part.length))
           if (part.place) this.#note(part.place, fault)
-          else if (fault) this.#badImages.push({ name: part.name, ...fault })
+          else if (fault) this.#badImages.add({ name: part.name, ...fault })
         }
       },
       this.#signal,
@@ -138,12 +148,18 @@ class ValidationRun {
     const [bad, unreadable, badImages] = [this.#bad, this.#unreadable, this.#badImages]
     const badBytes = await this.#archive.badBytes(this.#signal)
     return {
-      ok: bad.length + badImages.length + badBytes.length === 0,
+      ok: bad.count + badImages.count + badBytes.count === 0,
       tiles: this.#tiles,
-      bad,
-      unreadable,
-      badImages,
-      badBytes,
+      bad: bad.first,
+      unreadable: unreadable.first,
+      badImages: badImages.first,
+      badBytes: badBytes.first,
+      counts: {
+        bad: bad.count,
+        unreadable: unreadable.count,
+        badImages: badImages.count,
+        badBytes: badBytes.count,
+      },
       checksums: this.#archive.hasChecksums,
     }
   }
@@ -156,8 +172,8 @@ class ValidationRun {
 
   #note(place: TilePlace, fault: Fault | null): void {
     const { level, column, row } = place
-    if (fault) this.#bad.push({ level, column, row, ...fault })
-    if (this.#archive.isUnreadable(level, column, row)) this.#unreadable.push({ level, column, row })
+    if (fault) this.#bad.add({ level, column, row, ...fault })
+    if (this.#archive.isUnreadable(level, column, row)) this.#unreadable.add({ level, column, row })
     this.#tiles++
     this.#onProgress?.(this.#tiles, this.#total)
   }

@@ -47,20 +47,29 @@ export async function validate(session: Session, file: string, { quick, ...optio
   }
 }
 
-function describe({ ok, tiles, bad, unreadable, badImages, badBytes }: Validation): string {
+function describe({ ok, tiles, bad, unreadable, badImages, badBytes, counts }: Validation): string {
   const places = unreadable.map(({ level, column, row }) => `level ${level}, column ${column}, row ${row}`)
   const missing = places.map((place) => `background, as the slide could not be read there: ${place}`)
+  missing.push(...more(unreadable, counts.unreadable, 'tiles that are background'))
   const sound = tiles > 0 ? `All ${tiles} tiles are sound` : 'Head, overview and associated images are sound'
   if (ok) return [sound, ...missing].join('\n')
   const rows = bad.map(({ level, column, row, reason }) => [String(level), String(column), String(row), reason])
   const images = badImages.map(({ name, reason }) => oneLine(`image ${name}: ${reason}`))
   const bytes = badBytes.map(({ offset, length, reason }) => `bytes ${offset} to ${offset + length}: ${reason}`)
-  const heading = `${bad.length} of ${tiles} tiles are bad`
+  const heading = `${counts.bad} of ${tiles} tiles are bad`
   return [
     heading,
     ...(bad.length > 0 ? [table([['level', 'column', 'row', 'reason'], ...rows])] : []),
+    ...more(bad, counts.bad, 'bad tiles'),
     ...images,
+    ...more(badImages, counts.badImages, 'bad images'),
     ...bytes,
+    ...more(badBytes, counts.badBytes, 'such ranges of bytes'),
     ...missing,
   ].join('\n')
+}
+
+/** A line for what isn't listed, if there is any. */
+function more(listed: readonly unknown[], count: number, what: string): string[] {
+  return count > listed.length ? [`and ${count - listed.length} more ${what}`] : []
 }

@@ -157,7 +157,9 @@ test('export writes a TIFF that is as good as the archive, and says what is in i
 
 test('validate: status 0 for a sound archive, 1 and the place for a damaged one', async (t) => {
   const path = await archive('validate.cleric.tif', '--background', 'keep')
-  const sound = { ok: true, tiles: 12, bad: [], unreadable: [], badImages: [], badBytes: [], checksums: true }
+  const lists = { bad: [], unreadable: [], badImages: [], badBytes: [] }
+  const counts = { bad: 0, unreadable: 0, badImages: 0, badBytes: 0 }
+  const sound = { ok: true, tiles: 12, ...lists, counts, checksums: true }
   t.deepEqual((await run('validate', path, '--json')).json(), sound)
   t.deepEqual((await run('validate', path, '--quick', '--json')).json(), sound)
   const bytes = readFileSync(path)

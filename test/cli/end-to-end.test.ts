@@ -35,6 +35,7 @@ test.serial('compress, validate, compare and region with a model on a device', a
     unreadable: [],
     badImages: [],
     badBytes: [],
+    counts: { bad: 0, unreadable: 0, badImages: 0, badBytes: 0 },
     checksums: true,
   })
   const { levels, bpp } = await cleric('compare', slide, archive, '--model', MODEL)
