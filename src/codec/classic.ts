@@ -3,9 +3,11 @@
  * decode, JPEGs as the slide had them (`source-tiles.ts`), and a form of our own for few colours (`palette.ts`).
  *
  * Their bytes come from files, so what a native decoder sees is checked first: that it is the format that the tile
- * names, as sharp takes many others, and of exactly the tile's size, so that no header can ask for more memory.
+ * names, as sharp takes many others, and of exactly the tile's size, so that no header can ask for more memory, and that it
+ * goes over the pixels a bounded number of times.
  */
 import type { Image, Size } from '../image/image.js'
+import { hasManyScans, MAX_SCANS } from '../image/jpeg-scans.js'
 import { corruptTile, type PayloadKind } from './bitstream.js'
 import { decodePalette } from './palette.js'
 import { decodePicture, type PictureKind } from './picture.js'
@@ -20,15 +22,17 @@ export type ClassicKind = Exclude<PayloadKind, 'cleric'>
  */
 export async function decodeClassic(kind: ClassicKind, stream: Uint8Array, size: Size): Promise<Image> {
   if (kind === 'palette') return decodePalette(stream, size)
-  if (kind === 'source') return decodeSourceTiles(stream, size, (jpeg, part) => decodeStream('jpeg', jpeg, part))
+  if (kind === 'source') return decodeSourceTiles(stream, size, (jpeg, part) => decodeStream('jpeg', jpeg, part, 1))
   return decodeStream(kind, stream, size)
 }
 
-async function decodeStream(kind: PictureKind, stream: Uint8Array, size: Size): Promise<Image> {
+async function decodeStream(kind: PictureKind, stream: Uint8Array, size: Size, scans = MAX_SCANS): Promise<Image> {
   const { name, headerSize } = STREAMS[kind]
   const stated = headerSize(stream)
   if (!stated) throw corruptTile(`it is no ${name}`)
   checkSize(name, stated === 'unknown' ? size : stated, size)
+  if (kind === 'jpeg' && hasManyScans(stream, scans))
+    throw corruptTile(`its JPEG has more than ${scans} scan${scans > 1 ? 's' : ''}`)
   try {
     const image = await decodePicture(kind, stream, size)
     checkSize(name, image, size)

@@ -12,7 +12,7 @@ import { DecodedCopy, type DecodedCopyOptions } from './decoded-copy.js'
 import { deepImage, deepRange } from './deep-image.js'
 import { type ImageFacts, imageFacts } from './image-facts.js'
 import type { Range } from './range.js'
-import { inspectTiff, refuseAbsurdImage } from './size-limits.js'
+import { inspectTiff, refuseAbsurdImage, refuseManyScans } from './size-limits.js'
 import { checkRegion, type Level, type Region, type SlideSource } from './source.js'
 import { storedRectangle, turned } from './tiff/orientation.js'
 
@@ -100,6 +100,7 @@ export class ImageFile implements SlideSource, Disposable {
       if (await inspectTiff(path)) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} is a TIFF, and no image file`)
       const metadata = await sharp(path, OPTIONS).metadata()
       refuseAbsurdImage(path, metadata, Number(stats.size))
+      await refuseManyScans(path, metadata)
       const { choice = {}, keepBytes = KEEP_BYTES } = options
       const facts = await imageFacts(path, metadata, choice)
       const { width, height } = facts.contents[0] as Size

@@ -1,7 +1,9 @@
 /** Files that ask for absurd amounts of memory are refused before a decoder written in C sees more than their header. */
+import { createReadStream } from 'node:fs'
 import type { Metadata } from 'sharp'
 import { SlideError } from '../errors.js'
 import { openBytes } from '../files/byte-source.js'
+import { MAX_SCANS, ScanCounter } from '../image/jpeg-scans.js'
 import { isTiff, TiffFile } from '../tiff/file.js'
 import { absurdSize, HARMLESS_BYTES, MAX_RATIO } from '../tiff/segment-sizes.js'
 
@@ -26,6 +28,23 @@ export async function inspectTiff(path: string, signal?: AbortSignal): Promise<T
   } finally {
     source.close()
   }
+}
+
+/**
+ * Judges a JPEG by its scans.
+ *
+ * @throws SlideError ERR_UNSUPPORTED_SLIDE for one whose decoder would go over it too often
+ */
+export async function refuseManyScans(path: string, { format, isProgressive }: Metadata): Promise<void> {
+  // sharp calls every JPEG of several scans progressive.
+  if (format !== 'jpeg' || !isProgressive) return
+  const counter = new ScanCounter()
+  for await (const piece of createReadStream(path, { highWaterMark: 2 ** 20 })) {
+    counter.push(piece)
+    if (counter.isAtEnd || counter.scans > MAX_SCANS) break
+  }
+  if (counter.scans <= MAX_SCANS) return
+  throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} is a JPEG of more than ${MAX_SCANS} scans`)
 }
 
 /** Formats that are read. Other decoders that sharp has (SVG runs programs, in a way) are more for a hostile file to aim at. */

@@ -1,10 +1,12 @@
 /** JPEGs that archives store, decoded by the browser, in place of `src/image/stored-jpeg.ts`. */
 import type { Image, Size } from '../image/image.js'
+import { hasManyScans } from '../image/jpeg-scans.js'
 import { decodePicture } from './picture.js'
 
 export async function decodeJpeg(bytes: Uint8Array, size: Size): Promise<Image> {
   const stated = frameSize(bytes)
   if (!stated) throw new Error('is no JPEG')
+  if (hasManyScans(bytes, 1)) throw new Error('is a progressive JPEG, expected a baseline one')
   if (stated.width !== size.width || stated.height !== size.height) {
     throw new Error(`is of ${stated.width} x ${stated.height} pixels`)
   }

@@ -5,10 +5,12 @@ import sharp from 'sharp'
 import { type ClassicKind, decodeClassic } from '../../src/codec/classic.js'
 import { encodeLossless, encodeLossy } from '../../src/codec/classic-encoder.js'
 import { decodePalette, encodePalette } from '../../src/codec/palette.js'
+import { packSourceTiles } from '../../src/codec/source-tiles.js'
 import { cropImage, type Image } from '../../src/image/image.js'
 import { hash } from '../../src/image/noise.js'
 import { fromImage } from '../../src/image/sharp.js'
 import { psnr } from '../../src/metrics/psnr.js'
+import { manyScans } from '../image/many-scans.js'
 
 function shades(width: number, height: number): Image {
   const data = new Uint8Array(width * height * 3)
@@ -137,4 +139,16 @@ test('hostile lists of colours are refused', async (t) => {
   // Other sizes need more, or less, than there is.
   await refused(stream, { ...picture, height: 16 })
   await refused(stream, { ...picture, height: 14 })
+})
+
+test('a JPEG goes over the pixels a bounded number of times', async (t) => {
+  const size = { width: 64, height: 64 }
+  const grey = await decodeClassic('jpeg', manyScans(size, 64), size)
+  t.true(grey.data.every((value) => value === 128))
+  const refused = { code: 'ERR_CORRUPT_TILE', message: /its JPEG has more than 64 scans/ }
+  await t.throwsAsync(decodeClassic('jpeg', manyScans(size, 65), size), refused)
+  // Those of slides have one scan.
+  const source = packSourceTiles({ columns: 1, rows: 1, jpegs: [manyScans(size, 2)] })
+  const more = { code: 'ERR_CORRUPT_TILE', message: /its JPEG has more than 1 scan/ }
+  await t.throwsAsync(decodeClassic('source', source, size), more)
 })

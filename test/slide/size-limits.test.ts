@@ -12,6 +12,7 @@ import { ImageFile } from '../../src/slide/image-file.js'
 import { openSlide } from '../../src/slide/open.js'
 import { openOpenSlide } from '../../src/slide/openslide.js'
 import { run } from '../cli/run.js'
+import { manyScans } from '../image/many-scans.js'
 import { losslessCodec } from '../payload-codec.js'
 import { memorySlide } from '../slides.js'
 import { barePng } from './bare-png.js'
@@ -206,6 +207,15 @@ for (const [what, [make, message]] of Object.entries(IMAGES)) {
     t.true(performance.now() - started < 5000, 'it would take longer to allocate')
   })
 }
+
+test('a JPEG goes over its pixels a bounded number of times', async (t) => {
+  const read = async (scans: number) => {
+    using image = await ImageFile.open(write(manyScans({ width: 200, height: 100 }, scans), '.jpg'))
+    return await image.readRegion({ x: 0, y: 0, level: 0, width: 10, height: 10 })
+  }
+  t.true((await read(64)).data.every((value) => value === 128))
+  await t.throwsAsync(read(65), { code: 'ERR_UNSUPPORTED_SLIDE', message: /is a JPEG of more than 64 scans/ })
+})
 
 test('blank images of a few bytes are read', async (t) => {
   // Packed it has more bytes than are harmless.

@@ -6,6 +6,7 @@
 import { promisify } from 'node:util'
 import { inflate } from 'node:zlib'
 import sharp from 'sharp'
+import { hasManyScans, MAX_SCANS } from '../../image/jpeg-scans.js'
 import type { StoredTiffImage } from '../../tiff/stored-image.js'
 import { TAGS, type Tag } from '../../tiff/tags.js'
 import { encodeTiff, type Field, long, long8, short, undefinedBytes } from '../../tiff/writer.js'
@@ -88,6 +89,7 @@ async function decodeJpeg(bytes: Uint8Array, image: StoredTiffImage, shape: Segm
   if (width !== shape.width || height < shape.rows || height > Math.max(image.segmentHeight, shape.rows)) {
     throw new SegmentFault(`its JPEG data have ${width} x ${height} pixels, not ${shape.width} x ${shape.rows}`)
   }
+  if (hasManyScans(bytes)) throw new SegmentFault(`its JPEG data have more than ${MAX_SCANS} scans`)
   const tables = image.directory.bytes(TAGS.JPEGTables)
   const isSingle = shape.channels === 1
   const [first] = components

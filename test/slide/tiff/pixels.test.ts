@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import test from 'ava'
 import { openSlide } from '../../../src/slide/open.js'
+import { repeatedScans } from '../../image/many-scans.js'
 import type { Drawing, DrawnImage } from '../../tiff/draw-tiff.js'
 import { type Colours, drawn, isAs, refusalOf, whole, withSlide, written } from './slides.js'
 
@@ -327,6 +328,27 @@ test('what can not be decoded is an error that names the place, never a colour',
   await withSlide([{ ...RGB, rows: 16, damage: shortened }], async (slide) => {
     await t.throwsAsync(whole(slide), { message: /the strip with row 16.*1800 bytes of pixels where 3600 are due/ })
   })
+})
+
+test('a JPEG in a tile or strip goes over its pixels a bounded number of times', async (t) => {
+  for (const [layout, size] of [
+    [{ tile: [32, 16] }, { width: 32, height: 16 }],
+    [{ rows: 16 }, { width: 75, height: 16 }],
+  ] as const) {
+    const withScans = (scans: number) => {
+      const damage = (bytes: Buffer, number: number) => (number === 0 ? Buffer.from(repeatedScans(size, scans)) : bytes)
+      return { ...RGB, ...layout, compression: 'jpeg', photometric: 6, damage, tags: [[530, 3, [1, 1]]] } as const
+    }
+    const region = { x: 0, y: 0, level: 0, width: 30, height: 10 }
+    await withSlide([withScans(64)], async (slide) => {
+      const { data } = await slide.readRegion(region)
+      t.true(data.every((value) => value === 128))
+    })
+    await withSlide([withScans(65)], async (slide) => {
+      const refused = { code: 'ERR_UNSUPPORTED_SLIDE', message: /more than 64 scans/ }
+      await t.throwsAsync(slide.readRegion(region), refused)
+    })
+  }
 })
 
 test('a TIFF that is replaced while it is open is refused', async (t) => {
