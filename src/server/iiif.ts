@@ -61,7 +61,7 @@ export function parseImageRequest(full: Size, address: ImageAddress): ImageReque
   const canonical = [
     isFull ? 'full' : [region.x, region.y, region.width, region.height].join(','),
     isMax ? 'max' : `${isUpscaled ? '^' : ''}${size.width},${size.height}`,
-    `${isMirrored ? '!' : ''}${rotation}`,
+    `${isMirrored ? '!' : ''}${plain(rotation)}`,
     `${quality === 'color' ? 'default' : quality}.${format}`,
   ].join('/')
   return { region, size, rotation, isMirrored, quality, format, canonical }
@@ -180,6 +180,12 @@ function parseRotation(text: string): { rotation: number; isMirrored: boolean } 
   return { rotation: Number(degrees) % 360, isMirrored }
 }
 
+/** A number as an address may have it: JavaScript writes small ones with an exponent. */
+function plain(number: number): string {
+  return number.toFixed(MOST_DECIMALS).replace(/\.?0+$/, '')
+}
+
+const MOST_DECIMALS = 10
 const INTEGER = /^\d{1,10}$/
 const DECIMAL = /^(\d{1,10}(\.\d{0,10})?|\.\d{1,10})$/
 

@@ -9,6 +9,8 @@ export interface Target {
   /** Parses; an error with one of the codes is a right answer. */
   parse(bytes: Uint8Array<ArrayBuffer>): Promise<unknown> | unknown
   readonly codes: RegExp
+  /** Whether an error without a code is a right answer. */
+  readonly isRefusal?: (error: unknown) => boolean
   /** Longest input in bytes; default 16 KiB. */
   readonly most?: number
   /** Sources whose lines the target is to reach. */
@@ -59,7 +61,8 @@ export async function fuzz(target: Target, seed: number, isDone: (executions: nu
       if (!isSeed && inputs.length < MOST_KEPT && draw(16) === 0) inputs.push(bytes)
     } catch (error) {
       const code = error instanceof ClericError ? error.code : ''
-      if (!target.codes.test(code)) throw new Finding(`It fails with ${error}`, bytes, error)
+      if (!target.codes.test(code) && !target.isRefusal?.(error))
+        throw new Finding(`It fails with ${error}`, bytes, error)
     }
     const { user, system } = process.cpuUsage(before)
     slowestMs = Math.max(slowestMs, (user + system) / 1000)

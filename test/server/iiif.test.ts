@@ -163,6 +163,7 @@ test('canonical addresses', (t) => {
   t.is(canonical('pct:0,0,50,50', '250,', '360', 'gray.png'), '0,0,500,300/250,150/0/gray.png')
   t.is(canonical('square', '!100,200', '!90.0', 'default.jpg'), '200,0,600,600/100,100/!90/default.jpg')
   t.is(canonical('full', '^2000,', '22.5', 'bitonal.webp'), 'full/^2000,1200/22.5/bitonal.webp')
+  t.is(canonical('full', 'max', '.0000001', 'default.jpg'), 'full/max/0.0000001/default.jpg')
   t.is(canonical('900,500,500,500', 'max', '0', 'default.jpg'), '900,500,100,100/max/0/default.jpg')
 })
 
