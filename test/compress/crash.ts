@@ -2,10 +2,13 @@
  * Kills a compression with SIGKILL at a random moment, resumes it, perhaps kills it again, and so on until the archive
  * is there; then compares it with that of a run that nothing disturbed.
  */
-import { spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { recordPosition } from '../../src/compress/journal.js'
 import { TYPESCRIPT } from '../typescript.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -40,7 +43,7 @@ export async function crashTest(crash: CrashTest): Promise<Round[]> {
   const argv = [...program, 'compress', slide, '-o', output, '--json', '--quiet', ...options]
   await remove(output)
   const started = performance.now()
-  await run(argv)
+  const { tiles } = (await run(argv)) as Ended
   const duration = performance.now() - started
   const expected = readFileSync(output)
   const results: Round[] = []
@@ -51,12 +54,19 @@ export async function crashTest(crash: CrashTest): Promise<Round[]> {
     let resumedTiles = 0
     for (let isDone = false; !isDone; ) {
       const isFirst = killedAfter.length === 0
-      // The first run of a round is killed, if it is not done before; then most of the others. Little happens in the
-      // first fifth: Node.js starts.
-      const deadline = isFirst || random() < 0.75 ? (0.2 + 0.85 * random()) * duration : null
-      const result = await run(isFirst ? argv : [...argv, '--resume'], deadline)
+      // The first run of a round is killed, if it is not done before; then most of the others: half of them at any time,
+      // where little happens in the first fifth, as Node.js starts; half when so much is done, as on a busy machine time
+      // says little of that.
+      const journal = `${output}.journal`
+      const moments: readonly Moment[] = [
+        { after: (0.2 + 0.85 * random()) * duration, journal, records: 0 },
+        { after: (random() * duration) / tiles, journal, records: Math.floor(random() * (tiles + 1)) },
+      ]
+      const moment = moments[random() < 0.5 ? 0 : 1] as Moment
+      const began = performance.now()
+      const result = await run(isFirst ? argv : [...argv, '--resume'], isFirst || random() < 0.75 ? moment : null)
       if (result) resumedTiles = result.resumedTiles
-      else killedAfter.push(deadline as number)
+      else killedAfter.push(performance.now() - began)
       // Killed between the rename and its own end, a run has done its work.
       isDone = existsSync(output)
     }
@@ -72,26 +82,39 @@ async function remove(output: string): Promise<void> {
   for (const suffix of ['', '.partial', '.journal']) await rm(output + suffix, { force: true })
 }
 
-/** Runs Node.js; null if it was killed after `deadline` milliseconds. */
-function run(argv: readonly string[], deadline: number | null = null): Promise<{ resumedTiles: number } | null> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, argv, {
-      cwd: ROOT,
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    const timer = deadline === null ? undefined : setTimeout(() => child.kill('SIGKILL'), deadline)
-    let stdout = ''
-    child.stdout.on('data', (text) => {
-      stdout += text
-    })
-    child.on('error', reject)
-    child.on('close', (status, signal) => {
-      clearTimeout(timer)
-      if (signal === 'SIGKILL') resolve(null)
-      else if (status === 0) resolve(JSON.parse(stdout))
-      else reject(new Error(`${argv.join(' ')} ended with status ${status}`))
-    })
+interface Ended {
+  readonly tiles: number
+  readonly resumedTiles: number
+}
+
+/** When a run is killed: so many milliseconds after its journal has so many records, or after its start. */
+interface Moment {
+  readonly after: number
+  readonly journal: string
+  readonly records: number
+}
+
+/** Runs Node.js; null if it was killed. */
+async function run(argv: readonly string[], moment: Moment | null = null): Promise<Ended | null> {
+  const child = spawn(process.execPath, argv, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] })
+  let stdout = ''
+  child.stdout.on('data', (text) => {
+    stdout += text
   })
+  const ended = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
+  if (moment) await killAt(child, moment)
+  const [status, signal] = await ended
+  if (signal === 'SIGKILL') return null
+  if (status === 0) return JSON.parse(stdout)
+  throw new Error(`${argv.join(' ')} ended with status ${status}`)
+}
+
+async function killAt(child: ChildProcess, { after, journal, records }: Moment): Promise<void> {
+  const size = recordPosition(records)
+  const hasEnded = () => child.exitCode !== null || child.signalCode !== null
+  while (records > 0 && !hasEnded() && (statSync(journal, { throwIfNoEntry: false })?.size ?? 0) < size) await sleep(2)
+  const timer = setTimeout(() => child.kill('SIGKILL'), after)
+  child.once('exit', () => clearTimeout(timer))
 }
 
 /** Mulberry32: the same numbers from the same seed. */
