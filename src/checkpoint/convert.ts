@@ -1,5 +1,5 @@
 /**
- * Converts a checkpoint of the training to a model file. The checkpoint is read here, where nothing in it is executed.
+ * Converts a checkpoint of the training, or of MLIC++ (`mlicpp.ts`), to a model file. The checkpoint is read here, where nothing in it is executed.
  * The training's exporter, in Python, gets the plain numbers and makes a model of them: coding tables, rounding,
  * calibration.
  */
@@ -12,7 +12,8 @@ import { fileURLToPath } from 'node:url'
 import { ClericError, CorruptDataError, throwIfAborted, UnsupportedError } from '../errors.js'
 import { PartialFile } from '../files/partial-file.js'
 import { parseModel } from '../model/model.js'
-import { Checkpoint } from './checkpoint.js'
+import { Checkpoint, type Weights } from './checkpoint.js'
+import { fromMlicpp, isMlicpp, isWeight } from './mlicpp.js'
 import type { PickleValue } from './pickle.js'
 
 const TRAINING = fileURLToPath(new URL('../../training', import.meta.url))
@@ -98,39 +99,86 @@ async function run(
 }
 
 /**
- * Writes a checkpoint's averaged weights as float32 with configuration and counts, for `checkpoint.load` of the
- * training.
+ * Writes a checkpoint's weights as float32 with configuration and counts, for `checkpoint.load` of the training.
+ *
+ * @returns how many tensors and weights there are
+ * @throws CorruptDataError, UnsupportedError
  */
-async function writeWeights(path: string, output: string, signal: AbortSignal) {
+export async function writeWeights(path: string, output: string, signal: AbortSignal) {
   const checkpoint = await Checkpoint.open(path)
   try {
     const root = dictionary(checkpoint.root, 'it')
-    const config = root.get('config')
-    if (typeof config !== 'string') throw unsupported('it has no configuration, so it is not of a training of cleric')
-    const average = [...dictionary(root.get('ema'), 'its entry "ema"')]
-    const counts: Record<string, number> = {}
-    for (const [name, count] of dictionary(root.get('counts'), 'its entry "counts"')) {
-      if (typeof name === 'string' && typeof count === 'number') counts[name] = count
-    }
-    const header: Record<string, object> = {
-      __metadata__: { format: 'cleric-weights/1', config, counts: JSON.stringify(counts) },
-    }
-    const tensors: Float32Array[] = []
+    const { config, counts, tensors } =
+      typeof root.get('config') === 'string'
+        ? await trainedHere(checkpoint, root, signal)
+        : await trainedAsMlicpp(checkpoint, root, signal)
+    const header: Record<string, object> = { __metadata__: { format: 'cleric-weights/1', config, counts } }
     let weights = 0
-    for (const [name, value] of average) {
-      throwIfAborted(signal)
-      if (typeof name !== 'string' || name in header) throw corrupt('a name of a tensor is none, or there twice')
-      const { shape, data } = await checkpoint.tensor(value, name)
+    for (const [name, { shape, data }] of tensors) {
       header[name] = { dtype: 'F32', shape, data_offsets: [4 * weights, 4 * (weights + data.length)] }
-      tensors.push(data)
       weights += data.length
-      if (weights > MAX_WEIGHTS) throw unsupported(`it has more than ${MAX_WEIGHTS} weights`)
     }
-    await writeSafetensors(output, header, tensors)
-    return { tensors: tensors.length, weights }
+    const data = Array.from(tensors.values(), (tensor) => tensor.data)
+    await writeSafetensors(output, header, data)
+    return { tensors: tensors.size, weights }
   } finally {
     await checkpoint.close()
   }
+}
+
+interface Trained {
+  readonly config: string
+  /** JSON: how long it was trained, as far as that is known. */
+  readonly counts: string
+  readonly tensors: ReadonlyMap<string, Weights>
+}
+
+/** The averaged weights of a training of this project. */
+async function trainedHere(checkpoint: Checkpoint, root: Dictionary, signal: AbortSignal): Promise<Trained> {
+  const average = dictionary(root.get('ema'), 'its entry "ema"')
+  const counts: Record<string, number> = {}
+  for (const [name, count] of dictionary(root.get('counts'), 'its entry "counts"')) {
+    if (typeof name === 'string' && typeof count === 'number') counts[name] = count
+  }
+  const tensors = await read(checkpoint, namesOf(average), signal)
+  return { config: root.get('config') as string, counts: JSON.stringify(counts), tensors }
+}
+
+/** The weights of MLIC++: of its training, of CompressAI or PyTorch as they are, of DataParallel with a prefix. */
+async function trainedAsMlicpp(checkpoint: Checkpoint, root: Dictionary, signal: AbortSignal): Promise<Trained> {
+  const nested = root.get('state_dict')
+  const state = namesOf(nested instanceof Map ? nested : root)
+  const named = new Map(Array.from(state, ([name, value]) => [name.replace(/^module\./, ''), value]))
+  if (!isMlicpp(named.keys())) {
+    throw unsupported("it has no configuration, so it is not of a training of cleric, nor has it MLIC++'s layers")
+  }
+  const kept = new Map([...named].filter(([name]) => isWeight(name)))
+  const { config, tensors } = fromMlicpp(await read(checkpoint, kept, signal))
+  return { config: JSON.stringify(config), counts: '{}', tensors }
+}
+
+/** Reads tensors, within the bound of all weights. */
+async function read(checkpoint: Checkpoint, values: ReadonlyMap<string, PickleValue>, signal: AbortSignal) {
+  const tensors = new Map<string, Weights>()
+  let weights = 0
+  for (const [name, value] of values) {
+    throwIfAborted(signal)
+    const tensor = await checkpoint.tensor(value, name)
+    tensors.set(name, tensor)
+    weights += tensor.data.length
+    if (weights > MAX_WEIGHTS) throw unsupported(`it has more than ${MAX_WEIGHTS} weights`)
+  }
+  return tensors
+}
+
+/** A dictionary of tensors by name. */
+function namesOf(dictionary: Dictionary): Map<string, PickleValue> {
+  const names = new Map<string, PickleValue>()
+  for (const [name, value] of dictionary) {
+    if (typeof name !== 'string' || name === '__metadata__') throw corrupt('a name of a tensor is none')
+    names.set(name, value)
+  }
+  return names
 }
 
 async function writeSafetensors(path: string, header: object, tensors: readonly Float32Array[]): Promise<void> {
@@ -148,7 +196,9 @@ async function writeSafetensors(path: string, header: object, tensors: readonly 
   }
 }
 
-function dictionary(value: PickleValue | undefined, what: string): Map<PickleValue, PickleValue> {
+type Dictionary = ReadonlyMap<PickleValue, PickleValue>
+
+function dictionary(value: PickleValue | undefined, what: string): Dictionary {
   if (value instanceof Map) return value
   throw unsupported(`${what} is no dictionary, so it is not of a training of cleric`)
 }

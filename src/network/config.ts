@@ -25,6 +25,8 @@ export interface ModelConfig {
   readonly drb: boolean
   /** Learned lifting scheme; off: MLIC++'s transforms. */
   readonly ls: boolean
+  /** Whether g_s narrows in its first block instead of the second, as MLIC++ of 2023 does. */
+  readonly narrow?: boolean
   /** Hidden widths of the channel context, the entropy parameters and the latent residual prediction. */
   readonly chan: readonly number[]
   readonly ep: readonly number[]
@@ -83,6 +85,7 @@ export function parseConfig(json: string): ModelConfig {
     iters: fields.r2b === false ? 1 : integer('iters', 1, 16),
     drb: flag('drb'),
     ls: flag('ls'),
+    ...(fields.narrow !== undefined && { narrow: flag('narrow') }),
     chan: widths('chan'),
     ep: widths('ep'),
     lrp: widths('lrp'),

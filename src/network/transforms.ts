@@ -122,7 +122,7 @@ export function analysis(g: GraphBuilder, config: ModelConfig, x: Tensor): Tenso
 export function synthesis(g: GraphBuilder, config: ModelConfig, yHat: Tensor): Tensor {
   let x = yHat
   for (const [i, width] of [config.deep, config.N, config.N].entries()) {
-    x = r2b(g, `g_s.net.${2 * i}`, x, config.iters)
+    x = r2b(g, `g_s.net.${2 * i}`, x, config.iters, i === 0 && config.narrow ? width : x.shape.channels)
     x = drbu(g, config, `g_s.net.${2 * i + 1}`, x, width)
   }
   if (!config.ls) {

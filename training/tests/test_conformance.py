@@ -53,6 +53,15 @@ def test_deep_is_written_only_where_it_differs():
     assert Config.from_json(PRESETS["nano"].to_json()).width8 == PRESETS["nano"].N
 
 
+def test_what_mlicpp_of_2023_does_otherwise_is_written_only_where_it_is():
+    config = replace(PRESETS["paper"], ls=False, drb=False, r2b=False, iters=1, narrow=True, taper=True, hyper=320, lrp=(272, 192, 112))
+    assert Config.from_json(config.to_json()) == config
+    assert not any(name in PRESETS["paper"].to_json() for name in ("narrow", "taper", "hyper"))
+    assert config.lrp_widths(0) == (272, 192, 112) and PRESETS["paper"].lrp_widths(3) == (224, 128)
+    # Counted in the authors' own code, which has three quantiles a channel more.
+    assert parameters(Cleric(config)) + 3 * config.Z == 116_716_928
+
+
 def test_shortcuts_are_written_only_where_they_are_and_cost_three_per_cent():
     config = replace(PRESETS["s"], shortcuts=True)
     assert "shortcuts" not in PRESETS["s"].to_json() and Config.from_json(config.to_json()) == config

@@ -12,7 +12,7 @@ from cleric_training.network.config import PRESETS
 from cleric_training.network.dcn import SAMPLERS, DeformConv, default_sampler
 from cleric_training.network.lifting import Lifting
 from cleric_training.network.model import Cleric
-from cleric_training.network.prior import dead_zone_round
+from cleric_training.network.prior import Factorized, dead_zone_round
 from cleric_training.train.stage import has_bf16
 
 
@@ -211,6 +211,15 @@ def test_anchors_do_not_depend_on_later_values(nano):
     for name in ("y_hat.0", "params_a.1", "y_hat_a.1", "params_n.1"):
         assert torch.equal(traces[0][name], traces[1][name]), name
     assert not torch.equal(traces[0]["y_hat.1"], traces[1]["y_hat.1"])
+
+
+def test_the_middle_of_a_density_has_its_mass():
+    prior = Factorized(1)
+    with torch.no_grad():
+        for layer in range(prior.layers):
+            getattr(prior, f"b{layer}").zero_()  # symmetric about zero
+        masses = prior.likelihood(torch.arange(-200.0, 201)[None, None, None])
+    assert abs(float(masses.sum()) - 1) < 1e-4 and int(masses.argmax()) == 200
 
 
 def test_gains_interpolate_their_logs(nano):

@@ -29,6 +29,9 @@ class Config:
     ep: tuple[int, ...] = (320, 256, 128)  # hidden widths of the entropy-parameter nets
     lrp: tuple[int, ...] = (224, 128)  # hidden widths of latent residual prediction
     levels: int = 0  # gain levels; 0 is a model of one rate
+    hyper: int = 0  # inner width of the hyper-decoder; 0 is M in the paper's model, M / 2 in the small ones
+    narrow: bool = False  # g_s narrows in its first block instead of the second (MLIC++ as released in 2023)
+    taper: bool = False  # latent residual prediction narrows by quarters, whatever `lrp` says (likewise)
     shortcuts: bool = False  # linear shortcuts beside g_a's nonlinear branches (not in the paper), see blocks.DRBS
 
     @property
@@ -48,8 +51,13 @@ class Config:
 
     @property
     def hyper_width(self) -> int:
-        """Inner width of the hyper-decoder: M in the paper's model, M / 2 in the small ones."""
-        return self.M if self.N >= 192 else self.M // 2
+        """Inner width of the hyper-decoder."""
+        return self.hyper or (self.M if self.N >= 192 else self.M // 2)
+
+    def lrp_widths(self, i: int) -> tuple[int, ...]:
+        """Hidden widths of the latent residual prediction of slice `i`."""
+        wide = self.M + self.d * (i + 1)
+        return tuple(wide - (wide - self.d) * k // 4 for k in (1, 2, 3)) if self.taper else self.lrp
 
     def to_json(self) -> str:
         """The `config` string of a model file (the hash covers exactly these bytes)."""
@@ -57,7 +65,8 @@ class Config:
             "preset": self.preset, "N": self.N, **({"deep": self.width8} if self.width8 != self.N else {}), "M": self.M, "Z": self.Z, "slices": self.slices,
             "lift": self.lift, "iters": self.rounds, "drb": self.drb, "ls": self.ls, "r2b": self.r2b,
             "chan": list(self.chan), "ep": list(self.ep), "lrp": list(self.lrp), "levels": self.levels,
-            **({"shortcuts": True} if self.shortcuts else {}),
+            **({"hyper": self.hyper} if self.hyper else {}),
+            **{name: True for name in ("narrow", "taper", "shortcuts") if getattr(self, name)},
         }
         return json.dumps(values, separators=(",", ":"))
 

@@ -44,8 +44,8 @@ class MEM(nn.Module):
 
         self.ep_a = nn.ModuleList([ep(6 * d if i else 0) for i in range(n)])
         self.ep_n = nn.ModuleList([ep(10 * d if i else 2 * d) for i in range(n)])
-        self.lrp_a = nn.ModuleList([stack(c.M + d * (i + 1), *c.lrp, d) for i in range(n)])
-        self.lrp_n = nn.ModuleList([stack(c.M + d * (i + 1), *c.lrp, d) for i in range(n)])
+        self.lrp_a = nn.ModuleList([stack(c.M + d * (i + 1), *c.lrp_widths(i), d) for i in range(n)])
+        self.lrp_n = nn.ModuleList([stack(c.M + d * (i + 1), *c.lrp_widths(i), d) for i in range(n)])
 
     def forward(self, y: torch.Tensor, hyper: torch.Tensor, noisy: bool,
                 trace: Optional[Trace] = None) -> tuple[torch.Tensor, torch.Tensor]:

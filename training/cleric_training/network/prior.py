@@ -45,8 +45,8 @@ class Factorized(nn.Module):
         b, c, h, w = z.shape
         x = z.permute(1, 0, 2, 3).reshape(c, 1, -1)
         low, high = self.logits(x - 0.5), self.logits(x + 0.5)
-        # Both tails are computed on the side where sigmoid does not saturate.
-        sign = -torch.sign(low + high).detach()
+        # Both tails are computed on the side where sigmoid does not saturate; right in the middle on either.
+        sign = torch.where(low + high > 0, -1.0, 1.0)
         p = (torch.sigmoid(sign * high) - torch.sigmoid(sign * low)).abs()
         return lower_bound(p, LIKELIHOOD_MIN).reshape(c, b, h, w).permute(1, 0, 2, 3)
 

@@ -51,7 +51,8 @@ class Synthesis(nn.Module):
     def __init__(self, c: Config) -> None:
         super().__init__()
         self.ls = c.ls
-        ups = [R2B(c.M, c.M, c.rounds), DRBU(c.M, c.width8, c.drb), R2B(c.width8, c.width8, c.rounds),
+        first = c.width8 if c.narrow else c.M
+        ups = [R2B(c.M, first, c.rounds), DRBU(first, c.width8, c.drb), R2B(c.width8, c.width8, c.rounds),
                DRBU(c.width8, c.N, c.drb), R2B(c.N, c.N, c.rounds), DRBU(c.N, c.N, c.drb)]
         if c.ls:
             self.net = nn.Sequential(*ups, conv3(c.N, 12))
