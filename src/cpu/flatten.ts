@@ -1,9 +1,10 @@
 /**
  * A graph as plain numbers, for the addon: `native/cpu/graph/plan.h` is the other side.
  *
- * Two things are decided on the way: the layout of every tensor (`layouts.ts`), where a node that wants another one
- * has a `convert` node put before it; and which half of the checkerboard an integer convolution's result is looked at
- * (`needed.ts`): the other half is not computed.
+ * Three things are decided on the way: the layout of every tensor (`layouts.ts`), where a node that wants another one
+ * has a `convert` node put before it; and, both in `needed.ts`, which half of the checkerboard an integer convolution's
+ * result is looked at, as the other half is not computed, and whether nothing but pixels follows from a convolution's
+ * result, as that may be computed in a quicker way whose last bits differ.
  */
 import type { CpuNumbering } from '../native/addon.js'
 import type { Graph, Half, Node, Parameters, Port, Stage, Tensor } from '../network/graph.js'
@@ -12,7 +13,7 @@ import { describe, type OpName, ops } from '../network/ops/index.js'
 import type { Layout, ParameterUse } from '../network/ops/op.js'
 import { HALVES } from '../network/tensor.js'
 import { Layouts } from './layouts.js'
-import { neededHalves } from './needed.js'
+import { neededHalves, pixelTensors } from './needed.js'
 
 /** What `CpuBackend.compile` takes. */
 export interface FlatPlan {
@@ -70,6 +71,7 @@ class Flattener {
   readonly #parameters: Parameters
   readonly #layouts: Layouts
   readonly #needed: ReadonlyMap<Tensor, Half>
+  readonly #pixels: ReadonlySet<Tensor>
   /** Tensors of the plan: the graph's, then converted ones. */
   readonly #tensors: { shape: Tensor['shape']; layout: Layout }[]
   readonly #converted = new Map<string, number>()
@@ -83,6 +85,7 @@ class Flattener {
     this.#parameters = parameters
     this.#layouts = new Layouts(graph)
     this.#needed = neededHalves(graph)
+    this.#pixels = pixelTensors(graph)
     this.#tensors = graph.tensors.map((tensor) => ({ shape: tensor.shape, layout: this.#layouts.of(tensor) }))
   }
 
@@ -120,7 +123,11 @@ class Flattener {
         inputs: inputs.map((input) => this.#inLayout(input.tensor, this.#layouts.read(input, output), nodes)),
         outputs: outputs.map(({ id }) => id),
         parameters: description.parameters(shapeOf).map((use) => this.#parameter(use)),
-        integers: description.integers({ neededHalf: this.#needed.get(output) ?? null, shapeOf }),
+        integers: description.integers({
+          neededHalf: this.#needed.get(output) ?? null,
+          isForPixels: outputs.every((tensor) => this.#pixels.has(tensor)),
+          shapeOf,
+        }),
         reals,
       })
       nodes.push(node)

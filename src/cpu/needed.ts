@@ -1,5 +1,5 @@
 /**
- * Which half of the checkerboard the readers of a tensor look at.
+ * What the readers of a tensor need of it: half of the checkerboard or all, every bit or as much as pixels show.
  *
  * The entropy model's networks run on whole tensors, but a slice's anchor parameters are read at anchors only, and
  * so on back through every layer that looks at one position alone. What nobody reads need not be computed.
@@ -23,4 +23,22 @@ export function neededHalves(graph: Graph): Map<Tensor, Half> {
     }
   }
   return new Map([...needs].filter((entry): entry is [Tensor, Half] => entry[1] !== 'all'))
+}
+
+/**
+ * The tensors from which pixels follow and nothing else: the synthesis. All others may decide what is coded, and keep
+ * every bit.
+ */
+export function pixelTensors(graph: Graph): Set<Tensor> {
+  const exact = new Set<Tensor>()
+  const found = new Set<Tensor>()
+  for (const stage of [...graph.stages].reverse()) {
+    for (const { tensor, format } of stage.outputs) (format === 'rgb8' ? found : exact).add(tensor)
+    for (const node of [...stage.nodes].reverse()) {
+      const { inputs, outputs } = describe(node)
+      const isExact = outputs.some((tensor) => exact.has(tensor) || !found.has(tensor))
+      for (const { tensor } of inputs) (isExact ? exact : found).add(tensor)
+    }
+  }
+  return new Set([...found].filter((tensor) => !exact.has(tensor)))
 }

@@ -4,7 +4,7 @@
  */
 import test from 'ava'
 import { instructionSets, openCpu } from '../../src/cpu/backend.js'
-import type { ConvNode, DeformNode, Node, PortData, Tensor } from '../../src/network/graph.js'
+import type { ConvNode, DeformNode, Graph, Node, PortData, Tensor } from '../../src/network/graph.js'
 import { relativeError } from '../network/golden.js'
 import { interpreter } from '../network/interpreter.js'
 import { Fixture, noise, randomInputs } from './random-graph.js'
@@ -80,6 +80,39 @@ const convs: [string, Parameters<typeof conv> extends [Fixture, ...infer Rest] ?
   ['conv3x3, no padding', [[5], 3, [4, 6], { padding: 0 }]],
 ]
 for (const [title, args] of convs) check(title, (f) => ({ nodes: [conv(f, ...args)] }))
+
+/** Where only pixels follow, a conv3x3 goes another way: its last bits may differ, what is shown may not. */
+const forPixels: [string, Parameters<typeof conv> extends [Fixture, ...infer Rest] ? Rest : never][] = [
+  ['one tile, two rows', [[3], 9, [2, 4]]],
+  ['whole registers, GELU', [[16], 48, [9, 20], { activation: 'gelu' }]],
+  ['channels that divide by nothing, residual', [[19], 33, [5, 12], { residual: someTensor }]],
+  ['several strips and blocks of rows', [[6], 7, [37, 132]]],
+  ['many channels', [[48], 200, [3, 8]]],
+  ['a width that its tiles do not divide', [[5], 6, [4, 10]]],
+]
+for (const [title, args] of forPixels) {
+  test(`conv3x3 for pixels, ${title}`, async (t) => {
+    const fixture = new Fixture()
+    const node = conv(fixture, ...args)
+    const graph = fixture.graph([node])
+    const [stage] = graph.stages as [Graph['stages'][0]]
+    const outputs = stage.outputs.map(({ tensor }) => ({ tensor, format: 'rgb8' as const }))
+    const shown = { ...graph, stages: [{ ...stage, outputs }] }
+    // Sums of some tenths, whatever the number of channels.
+    const channels = node.inputs.reduce((sum, { shape }) => sum + shape.channels, 0)
+    const inputs = randomInputs(graph, new Map(node.inputs.map((tensor) => [tensor, 1 / Math.sqrt(channels)])))
+    const expected = (await (await interpreter().compile(shown, fixture)).run(0, inputs)).get(node.output) as Uint8Array
+    t.true(new Set(expected).size > 10)
+    for (const isa of instructionSets()) {
+      using backend = await openCpu({ isa, threads: 2 })
+      const pixels = (await (await backend.compile(shown, fixture)).run(0, inputs)).get(node.output) as Uint8Array
+      const differences = expected.map((value, i) => Math.abs(value - (pixels[i] as number)))
+      // A sum that is nearly between two values may be rounded either way.
+      t.true(Math.max(...differences) <= 1, isa)
+      t.true(differences.filter((difference) => difference > 0).length <= 1 + expected.length / 1000, isa)
+    }
+  })
+}
 
 function deform(
   f: Fixture,

@@ -14,7 +14,10 @@ import {
   type Tensor,
 } from 'cleric/internal'
 
-/** Multiply-adds of a node's products, over all of its output. */
+/**
+ * Multiply-adds of a node's products, over all of its output, as its definition has them: a device that gets by with
+ * fewer (Winograd's convolutions) may seem to do more than it can.
+ */
 export function multiplyAdds(node: Node, parameters: Parameters): number {
   const out = nodeOutputs(node)[0] as Tensor
   const area = out.shape.height * out.shape.width

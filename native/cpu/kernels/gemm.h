@@ -156,6 +156,16 @@ static CLERIC_INLINE void blocks(const Product& product, const Pass& pass, Piece
 }
 
 template <int R>
+static CLERIC_INLINE void all_blocks(const Product& product, const Pass& pass, Piece piece, const float* start,
+                                     ptrdiff_t start_step, float* partial) {
+  blocks<pixels_of(R), R>(product, pass, piece, start, start_step, partial);
+  if constexpr (pixels_of(R) > 8) blocks<8, R>(product, pass, piece, start, start_step, partial);
+  blocks<4, R>(product, pass, piece, start, start_step, partial);
+  blocks<2, R>(product, pass, piece, start, start_step, partial);
+  blocks<1, R>(product, pass, piece, start, start_step, partial);
+}
+
+template <int R>
 static void panel_row(const Product& product, const Run* runs, int run_count, const Piece& whole) {
   Pass pass{runs, 0, product.panel.weights, false};
   while (!pass.last) {
@@ -168,15 +178,9 @@ static void panel_row(const Product& product, const Run* runs, int run_count, co
     }
     pass.last = pass.runs + pass.count == runs + run_count;
     // Every pass takes the same blocks, so it finds its sums where the one before left them.
-    Piece piece = whole;
-    float* partial = product.partial;
-    const float* start = first ? product.m.bias + product.panel.first_lane : partial;
+    const float* start = first ? product.m.bias + product.panel.first_lane : product.partial;
     const ptrdiff_t step = first ? 0 : R * kWidth;
-    blocks<pixels_of(R), R>(product, pass, piece, start, step, partial);
-    if constexpr (pixels_of(R) > 8) blocks<8, R>(product, pass, piece, start, step, partial);
-    blocks<4, R>(product, pass, piece, start, step, partial);
-    blocks<2, R>(product, pass, piece, start, step, partial);
-    blocks<1, R>(product, pass, piece, start, step, partial);
+    all_blocks<R>(product, pass, whole, start, step, product.partial);
     pass.runs += pass.count;
     pass.weights += depth * R * kWidth;
   }

@@ -98,6 +98,27 @@ struct MatrixArgs {
   CLERIC_INLINE std::ptrdiff_t scratch() const { return std::ptrdiff_t{width} * kPanelLanes; }
 };
 
+/// A conv3x3 of stride 1 by Winograd's minimal filtering along rows, F(4, 3): four outputs for six products in place of
+/// twelve. Depth of the matrix: points, rows of taps, channels.
+struct WinogradArgs {
+  View input;
+  /// Its runs are not used. The width divides by kOutputs.
+  MatrixArgs matrix;
+
+  /// Outputs that are made together, and the points at which their polynomials are evaluated, also inputs for them.
+  static constexpr int kOutputs = 4;
+  static constexpr int kPoints = 6;
+
+  CLERIC_INLINE int tiles() const { return matrix.width / kOutputs; }
+  /// Tiles that an item works on at a time: what is transformed should fit into the second-level cache.
+  CLERIC_INLINE int strip() const { return tiles() < 16 ? tiles() : 16; }
+  /// Points of a strip of the item's rows of inputs and of sums.
+  CLERIC_INLINE std::ptrdiff_t scratch() const {
+    return kPoints * std::ptrdiff_t{strip()} *
+           ((matrix.rows.per_item + 2) * input.pixel + matrix.rows.per_item * kPanelLanes);
+  }
+};
+
 struct DeformArgs {
   View input;
   View offsets;
@@ -290,6 +311,7 @@ struct PeakArgs {
 /// them one by one derives from this list: their declarations, the table and what each instruction set puts into it.
 #define CLERIC_KERNELS(KERNEL)                     \
   KERNEL(matrix, MatrixArgs)                       \
+  KERNEL(winograd, WinogradArgs)                   \
   KERNEL(deform, DeformArgs)                       \
   KERNEL(gdn, GdnArgs)                             \
   KERNEL(lift, LiftArgs)                           \

@@ -14,6 +14,18 @@ constexpr double kItemWork = 2e7;
 constexpr int kRowBlocks = 32;
 /// How many floats of gathered samples an item has: they should fit into the second-level cache beside the weights.
 constexpr std::ptrdiff_t kColumnFloats = 24 << 10;
+/// Rows of an item of a Winograd convolution: few make many items, but each item transforms two more.
+constexpr int kWinogradRows[] = {4, 8};
+
+/// A row of three taps at a point of Winograd's F(4, 3): 0, 1, -1, 2, -2 and infinity.
+float at_point(const float* taps, std::size_t point) {
+  const double a = taps[0];
+  const double b = taps[1];
+  const double c = taps[2];
+  const double values[WinogradArgs::kPoints] = {
+      a / 4, -(a + b + c) / 6, -(a - b + c) / 6, (a + 2 * b + 4 * c) / 24, (a - 2 * b + 4 * c) / 24, c};
+  return static_cast<float>(values[point]);
+}
 
 }  // namespace
 
@@ -68,8 +80,44 @@ std::shared_ptr<const Packed> StepBuilder::pack_conv(const std::vector<int>& spl
   });
 }
 
+/// Depth runs over points, rows of taps and channels.
+std::shared_ptr<const Packed> StepBuilder::pack_winograd(int inputs, const View& out) {
+  const auto inner = static_cast<std::size_t>(inputs);
+  const auto channels = static_cast<std::size_t>(out.channels);
+  const Values<float> weight = reals(0, channels * inner * 9);
+  const Values<float> bias = reals(1, channels);
+  const std::string key = conv_key("winograd:" + weight.key + ":" + bias.key, {inputs}, 3, 1, out.channels);
+  return cache_.get<Packed>(key, [&] {
+    return pack_matrix(
+        kernels_, static_cast<int>(out.pixel), WinogradArgs::kPoints * 3 * inner,
+        [&](int lane, std::size_t k) {
+          const auto c = static_cast<std::size_t>(lane);
+          if (c >= channels) return 0.0f;
+          const std::size_t row = k / inner % 3;
+          return at_point(weight.data + ((c * inner + k % inner) * 3 + row) * 3, k / inner / 3);
+        },
+        [&](int lane) {
+          const auto c = static_cast<std::size_t>(lane);
+          return c < channels ? bias.data[c] : 0.0f;
+        });
+  });
+}
+
+std::unique_ptr<Step> StepBuilder::winograd(const MatrixArgs& placed) {
+  WinogradArgs args;
+  args.input = input(0);
+  MatrixArgs& matrix = args.matrix;
+  matrix = placed;
+  const auto packed = pack_winograd(args.input.channels, matrix.epilogue.out);
+  use(matrix, *packed);
+  // The weights of one point at a time pass by all rows of an item.
+  matrix.panels_per_item = fitting_panels(packed->panel_bytes / WinogradArgs::kPoints, packed->panels.size());
+  matrix.rows.per_item = std::clamp(matrix.rows.count / kRowBlocks, kWinogradRows[0], kWinogradRows[1]);
+  return kernel_step(kernels_.winograd, args, matrix.panel_blocks() * matrix.rows.items(), args.scratch(), {packed});
+}
+
 std::unique_ptr<Step> StepBuilder::conv() {
-  require(!node_->inputs.empty() && node_->integers.size() == 6, "a convolution lacks inputs or integers");
+  require(!node_->inputs.empty() && node_->integers.size() == 7, "a convolution lacks inputs or integers");
   const int kernel = integer(0, 1, 3);
   const int stride = integer(1, 1, 2);
   const int padding = integer(2, 0, 1);
@@ -77,7 +125,8 @@ std::unique_ptr<Step> StepBuilder::conv() {
   const int shuffle = integer(4, 1, 2);
   // The residual is the last input.
   const bool with_residual = integer(5, 0, 1) == 1;
-  arity(node_->inputs.size(), 1, 2, 6, 0);
+  const bool for_pixels = integer(6, 0, 1) == 1;
+  arity(node_->inputs.size(), 1, 2, 7, 0);
   require(kernel != 2, "the kernel of a convolution");
 
   MatrixArgs matrix;
@@ -100,6 +149,8 @@ std::unique_ptr<Step> StepBuilder::conv() {
     splits.push_back(in.channels);
     append_runs(*runs, in, {kernel, stride, padding}, 1);
   }
+  const bool is_plain = kernel == 3 && stride == 1 && padding == 1 && shuffle == 1 && parts == 1;
+  if (for_pixels && is_plain && matrix.width % WinogradArgs::kOutputs == 0) return winograd(matrix);
   const auto packed = pack_conv(splits, kernel, out, shuffle);
   use(matrix, *packed);
   matrix.runs = runs->data();

@@ -84,6 +84,9 @@ class StepBuilder {
   template <typename Element>
   bool fits(const BasicView<Element>& in, std::size_t i, const Geometry& geometry, int height, int width) const;
   std::shared_ptr<const Packed> pack_conv(const std::vector<int>& splits, int kernel, const View& out, int shuffle);
+  std::shared_ptr<const Packed> pack_winograd(int inputs, const View& out);
+  /// A conv3x3 of stride 1 of one input. @param placed what `place` and the node set of it
+  std::unique_ptr<Step> winograd(const MatrixArgs& placed);
   std::shared_ptr<const PackedIntegers> pack_integers(const std::vector<int>& splits, int kernel, int channels,
                                                       int shuffle);
 

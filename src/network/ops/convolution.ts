@@ -114,13 +114,14 @@ export const convolutions: Ops<ConvolutionNode> = {
       const outputs = shape.channels * shuffle ** 2
       return [floats(weight, [outputs, channelsOf(inputs), kernel, kernel]), floats(bias, [outputs])]
     },
-    integers: ({ kernel, stride, padding, activation, shuffle, residual }) => [
+    integers: ({ kernel, stride, padding, activation, shuffle, residual }, { isForPixels }) => [
       kernel,
       stride,
       padding,
       activationNumber(activation),
       shuffle,
       residual ? 1 : 0,
+      isForPixels ? 1 : 0,
     ],
   },
   deform: {

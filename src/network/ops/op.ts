@@ -48,6 +48,8 @@ export interface ParameterUse {
 export interface AttributeContext {
   /** The half of the node's output that is looked at; null for all of it. */
   readonly neededHalf: Half | null
+  /** Whether nothing but pixels follows from the node's output, so that its last bits do no harm: no symbol does. */
+  readonly isForPixels: boolean
   readonly shapeOf: (parameter: string) => readonly number[]
 }
 
