@@ -9,6 +9,7 @@ const TITLES: Record<Metric, string> = { psnr: 'PSNR, dB (RGB)', msSsim: 'MS-SSI
 /** A codec keeps its colour whichever others are drawn. CLERIC stands out; the others are Tableau's ten colours. */
 const COLOURS: Readonly<Record<string, string>> = {
   cleric: '#000000',
+  'cleric-checked': '#b6992d',
   jpeg: '#e15759',
   mozjpeg: '#ff9da7',
   jpeg2000: '#4e79a7',
