@@ -9,7 +9,7 @@
  */
 import { type Candidate, priced, type WantedTile } from './candidate.js'
 import { ClassicSearch } from './classic-search.js'
-import { type Look, lookOf, type SeenTile, seenTile, verdictOf } from './seen-tiles.js'
+import { BETTER, type Look, lookOf, type SeenTile, seenTile, verdictOf } from './seen-tiles.js'
 import type { EncodedTile } from './tile-codec.js'
 
 /**
@@ -21,8 +21,6 @@ const NEAR = 1.12
 const USUAL_GAIN = 0.93
 /** The search goes on if AVIF at its usual effort is this near. */
 const STILL_NEAR = 1
-/** What a classic codec must cost at most, as a share of the network: tissue isn't to change codec from tile to tile. */
-const BETTER = 0.98
 /**
  * AVIF of the usual effort that costs less than this, as a share of the network, is worth more effort; where the network
  * wasn't tried, as a share of the quick AVIF.
@@ -70,9 +68,13 @@ export async function choose(
   const free = [source, palette].filter((candidate) => candidate !== null)
 
   let network: Candidate | null = null
-  if (free.length === 0 && verdictOf(look(null), seen) === 'network') {
+  // The slide's own JPEGs are out of the question where they are finer than wanted: a JPEG of these costs less.
+  const mayBeTissue = free.every(({ kind, cost }) => kind === 'source' && cost > jpeg.cost)
+  const isBest = (candidate: Candidate) =>
+    !isPoor(tile, candidate) && free.every(({ cost }) => cost >= BETTER * candidate.cost)
+  if (mayBeTissue && verdictOf(look(null), seen) === 'network') {
     network = await encode()
-    if (!isPoor(tile, network)) return { best: network, seen: null }
+    if (isBest(network)) return { best: network, seen: null }
   }
   const quick = await search.quickAvif()
   const known = look(quick) as Look & { avif: number }
@@ -82,7 +84,7 @@ export async function choose(
     return { best: leastOf(await classics(search, tile, free, null)), seen: null }
   }
   network ??= await encode()
-  if (free.length === 0 && !isPoor(tile, network) && quick.cost > NEAR * network.cost) {
+  if (mayBeTissue && isBest(network) && quick.cost > NEAR * network.cost) {
     return { best: network, seen: seenTile(known, network.cost, USUAL_GAIN * quick.cost) }
   }
   const found = await classics(search, tile, free, network)

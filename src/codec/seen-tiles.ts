@@ -1,6 +1,6 @@
 /**
- * What was learnt from the tiles of a slide that were stored before: where those that look alike were all stored best by
- * the network, or all by classic codecs, the next one that looks alike need not try the other way.
+ * What was learnt from the tiles of a slide that were stored before: where those that look alike were all stored by the
+ * network, or were all better off by far with classic codecs, the next one that looks alike need not try the other way.
  *
  * Tiles look alike if a plain JPEG and a quick AVIF cost about as much for them. All is in whole numbers, so that what
  * is learnt can be written down and the same decisions be made of it by a run that is resumed.
@@ -34,8 +34,17 @@ const [JPEG_UNIT, BITS_UNIT, UNIT] = [16, 64, 128]
 const [JPEG_NEAR, BITS_NEAR, AVIF_NEAR] = [JPEG_UNIT * Math.log2(1.5), BITS_UNIT / 8, UNIT * Math.log2(1.1)]
 /** Alike tiles that must agree. */
 const ENOUGH = 3
-/** By how much the one must be better in each of them. */
-const AHEAD = { network: UNIT * Math.log2(1.02), classic: UNIT * Math.log2(1.05) } as const
+/**
+ * What a classic codec must cost at most, as a share of the network, to be taken: tissue isn't to change codec from tile
+ * to tile.
+ */
+export const BETTER = 0.98
+/**
+ * Up to what the network's cost settles it for the network in each of them, and from what on for classic codecs. On
+ * tissue both cost the same within a few per cent, and trying AVIF takes as long as half of the network: so as long as
+ * the network was always taken, it is taken.
+ */
+const SETTLES = { network: -UNIT * Math.log2(BETTER), classic: UNIT * Math.log2(1.05) } as const
 
 /** @param jpegBits bits of the plain JPEG; costs are bits + lambda * error */
 export function lookOf(jpegBits: number, jpegCost: number, avifCost: number | null, pixels: number): Look {
@@ -52,7 +61,7 @@ export function seenTile(look: Look & { readonly avif: number }, networkCost: nu
 }
 
 /**
- * What all tiles that look alike were stored best by; null if they don't agree, or are too few. By the JPEG
+ * What all tiles that look alike settle it for; null if they don't agree, or are too few. By the JPEG
  * alone, as long as the AVIF wasn't tried.
  */
 export function verdictOf({ jpeg, bits, avif }: Look, seen: readonly SeenTile[]): 'network' | 'classic' | null {
@@ -63,8 +72,8 @@ export function verdictOf({ jpeg, bits, avif }: Look, seen: readonly SeenTile[])
       (avif === null || Math.abs(tile.avif - avif) <= AVIF_NEAR),
   )
   if (alike.length < ENOUGH) return null
-  if (alike.every(({ network }) => network <= -AHEAD.network)) return 'network'
-  if (alike.every(({ network }) => network >= AHEAD.classic)) return 'classic'
+  if (alike.every(({ network }) => network <= SETTLES.network)) return 'network'
+  if (alike.every(({ network }) => network >= SETTLES.classic)) return 'classic'
   return null
 }
 

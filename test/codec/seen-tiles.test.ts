@@ -11,6 +11,7 @@ const scan: SeenTile = { jpeg: 44, bits: 30, avif: -90, network: 90 }
 
 test('tiles that look alike and were all stored best one way settle it', (t) => {
   t.is(verdictOf(tissue, Array(3).fill(tissue)), 'network')
+  t.is(verdictOf(tissue, Array(3).fill({ ...tissue, network: 3 })), 'network', 'AVIF was not enough better')
   t.is(verdictOf(scan, Array(3).fill(scan)), 'classic')
   t.is(verdictOf({ ...tissue, avif: null }, Array(3).fill(tissue)), 'network', 'before an AVIF is tried, too')
   t.is(verdictOf(tissue, [...Array(3).fill(tissue), ...Array(3).fill(scan)]), 'network', 'others do not count')
@@ -20,7 +21,7 @@ test('too few, too unlike, not agreed or not by enough settle nothing', (t) => {
   t.is(verdictOf(tissue, []), null)
   t.is(verdictOf(tissue, [tissue, tissue]), null)
   t.is(verdictOf(tissue, [tissue, tissue, tissue, { ...tissue, network: 10 }]), null)
-  t.is(verdictOf(tissue, Array(9).fill({ ...tissue, network: -3 })), null)
+  t.is(verdictOf(tissue, Array(9).fill({ ...tissue, network: 4 })), null, 'a classic codec was taken')
   t.is(verdictOf(tissue, Array(9).fill({ ...tissue, network: 8 })), null)
   for (const other of [{ jpeg: 41 }, { bits: 50 }, { avif: -30 }]) {
     t.is(verdictOf({ ...tissue, ...other }, Array(9).fill(tissue)), null)
