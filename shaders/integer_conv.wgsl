@@ -18,7 +18,10 @@
 #for i in 1..SOURCES
 @group(0) @binding(${7 + i}) var source${i}: texture_2d_array<f32>;
 #end
-#define SEE 0 // where the source counts, as in checkerboard.wgsl; of a kernel of 1
+#define PARTS 1 // or, of a kernel of 1, tensors each of which makes as many of the blocks, by its own weights
+#for i in 1..PARTS
+@group(0) @binding(${7 + i}) var source${i}: texture_2d_array<f32>;
+#end
 
 struct Params {
   width: i32, // of the result before the shuffle
@@ -38,6 +41,12 @@ struct Params {
 #end
 #for i in 1..SOURCES
   begin${i}: i32, // group where each further source begins
+#end
+#if PARTS > 1
+  partBlocks: i32, // blocks of a part; those of an invocation are all of one
+#for i in 0..PARTS
+  see${i}: i32, // where the source counts, as in checkerboard.wgsl
+#end
 #end
 }
 
@@ -80,6 +89,18 @@ fn finish(sum: vec4i, scalars: Scalars, x: i32, y: i32, block: i32) {
 #end
 }
 
+#if PARTS > 1
+// Four input channels of a part at a place of its texture; zero where they don't count.
+fn partAt(part: i32, at: vec2i, position: vec2i, c: i32) -> vec4f {
+#for i in 1..PARTS
+  if (part == ${i}) {
+    return select(vec4f(0.0), textureLoad(source${i}, at, c, 0), isKept(p.see${i}, position.x, position.y));
+  }
+#end
+  return select(vec4f(0.0), textureLoad(source, at, c, 0), isKept(p.see0, position.x, position.y));
+}
+#end
+
 // Four input channels at a place of the texture.
 fn inputAt(x: i32, y: i32, c: i32) -> vec4f {
 #if SOURCE_FOLDS > 1
@@ -104,8 +125,8 @@ fn integerConv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups
 #end
     for (var c = first + share; c < min(first + p.exact, p.groups); c += ${SPLIT}) {
 #for j in 0..TX * TY
-#if SEE
-      let i${j} = select(vec4f(0.0), inputAt(px + ${j % TX * S}, py + ${j / TX * S}, c), isKept(${SEE}, t.x + ${j % TX}, t.y + ${j / TX}));
+#if PARTS > 1
+      let i${j} = partAt(t.block / p.partBlocks, vec2i(px + ${j % TX}, py + ${j / TX}), vec2i(t.x + ${j % TX}, t.y + ${j / TX}), c);
 #else
       let i${j} = inputAt(px + ${j % TX * S}, py + ${j / TX * S}, c);
 #end

@@ -12,6 +12,8 @@ struct Params {
   height: i32,
   headGroups: i32, // channels / heads / 4
   keep: i32, // positions that count
+  keyLayer: i32, // where keys and values begin
+  valueLayer: i32,
 }
 
 #include "integer.wgsl"
@@ -27,7 +29,7 @@ fn linearAttentionContext(
   let lane = i32(local.x);
   let i4 = i32(workgroup.y);
   let j4 = beginTile(workgroup.z, workgroups); // of all channels
-  let keyLayer = j4 / p.headGroups * p.headGroups + i4;
+  let keyLayer = p.keyLayer + j4 / p.headGroups * p.headGroups + i4;
   let positions = p.width * p.height;
   var top = vec4i(-2048);
   for (var at = lane; at < positions; at += ${GROUP}) {
@@ -52,7 +54,7 @@ fn linearAttentionContext(
     let y = at / p.width;
     let e = vec4u(entries(exponentials, top - loadSmall(key, x, y, keyLayer)));
     let k = select(vec4i(0), vec4i(((e << vec4u(17u)) + (divisor >> vec4u(1u))) / divisor), isKept(p.keep, x, y));
-    let v = loadSmall(value, x, y, j4);
+    let v = loadSmall(value, x, y, p.valueLayer + j4);
 #for i in 0..4
     c${i} += k.${xyzw(i)} * v;
 #end

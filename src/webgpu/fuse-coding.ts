@@ -55,7 +55,7 @@ function encodedHalf(index: ScaleIndexNode, stage: Stage, uses: Uses): FoundHalf
   const half = { index, indexes, quantise, symbols }
   if (!dequantise) return { ...half, members }
   if (dequantise.params !== index.params || dequantise.keep !== index.keep) return null
-  if (!isKnownBefore(dequantise.base, index, stage, uses)) return null
+  if (dequantise.base && !uses.isMadeBefore(dequantise.base, index, stage)) return null
   members.push(dequantise)
   return withActivations({ ...half, dequantise, members }, stage, uses)
 }
@@ -98,12 +98,4 @@ function codedPort(
   if (!port || 'op' in port || port.format !== 'halves' || rest.length > 0 || !outputs.includes(port)) return null
   const { channels, height, width } = tensor.shape
   return { port, first: half === 'anchor' ? 0 : (channels * height * width) / 2, members: [use, port] }
-}
-
-/** Whether a tensor, if there is one, is there before a node of the stage. */
-function isKnownBefore(tensor: Tensor | null, node: Node, { nodes }: Stage, uses: Uses): boolean {
-  const maker = tensor && uses.makerOf(tensor)
-  if (!maker || !('op' in maker)) return true
-  const at = nodes.indexOf(maker)
-  return at < nodes.indexOf(node)
 }

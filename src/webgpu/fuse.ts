@@ -2,13 +2,14 @@
  * Nodes that are computed together: what follows itself in the network becomes one dispatch where a kernel can do it
  * all, with the same results. The graph is as it was; nobody but the plan knows.
  */
-import type { Graph, IntegerConvNode, Node, Port, RequantiseNode, Stage, Tensor } from '../network/graph.js'
+import type { Graph, Node, Port, RequantiseNode, Stage, Tensor } from '../network/graph.js'
 import { type Action, groupsOf, type KernelContext, wideScratch } from './dispatch.js'
+import { projectedAttentions } from './fuse-attention.js'
 import { codedHalves } from './fuse-coding.js'
 import { liftGroups } from './fuse-lifting.js'
 import { integerWindowAttention } from './kernels/attention.js'
 import { actionsOf } from './kernels/index.js'
-import { type ConvExtras, gatheredConv, integerConv } from './kernels/integer-conv.js'
+import { type ConvExtras, gatheredConv, integerConv, isPointwise } from './kernels/integer-conv.js'
 import { fitsWorkgroup, MOST_CHAIN_SOURCES, MOST_LAYERS, pointwiseChain } from './kernels/pointwise-chain.js'
 import { pack, unpack } from './kernels/ports.js'
 import { type Group, isOp, Uses } from './uses.js'
@@ -33,17 +34,17 @@ export function fusedActions(graph: Graph, context: KernelContext): Action[][] {
   })
 }
 
-function groupsOfStage(stage: Stage, uses: Uses, { software }: KernelContext): Group[] {
+function groupsOfStage(stage: Stage, uses: Uses, { software, maxLayers }: KernelContext): Group[] {
   const taken = new Set<Node>()
   const groups: Group[] = codedHalves(stage, uses)
   // Of the shapes of kernels that a software adapter likes there are few, as each takes seconds to compile.
   if (software) return groups
-  groups.push(...liftGroups(stage.nodes, uses))
+  groups.push(...liftGroups(stage.nodes, uses), ...projectedAttentions(stage, uses, maxLayers))
   for (const member of groups.flatMap(({ members }) => members)) if ('op' in member) taken.add(member)
   for (const node of stage.nodes) {
     if (taken.has(node)) continue
     const free = new Set(stage.nodes.filter((each) => !taken.has(each)))
-    const group = windowsAndConv(node, uses, free) ?? chain(node, uses, free) ?? convAndNeighbours(node, uses, free)
+    const group = windowsAndConv(node, uses, free) ?? chain(node, uses, free) ?? convAndActivations(node, uses, free)
     if (!group) continue
     groups.push(group)
     for (const member of group.members) if ('op' in member) taken.add(member)
@@ -84,10 +85,6 @@ function chain(node: Node, uses: Uses, free: ReadonlySet<Node>): Group | null {
   return { members: [...layers, ...(activations ? [activations] : [])], actions }
 }
 
-function isPointwise({ kernel, stride, shuffle }: IntegerConvNode): boolean {
-  return kernel === 1 && stride === 1 && shuffle === 1
-}
-
 /** What makes activations of a result. */
 function activationsOf(result: Tensor, uses: Uses, free: ReadonlySet<Node>): RequantiseNode | null {
   const isFree = (use: Node | Port): use is RequantiseNode => isOp(use, 'requantise') && free.has(use)
@@ -100,14 +97,8 @@ function made(activations: RequantiseNode | null, { parameters }: KernelContext)
   return { activation: { output: activations.output, shift } }
 }
 
-/** A convolution with the mask before it, and the activations that are made of its result. */
-function convAndNeighbours(node: Node, uses: Uses, free: ReadonlySet<Node>): Group | null {
-  if (node.op === 'mask') {
-    const conv = uses.onlyReader(node.output, 'integerConv')
-    if (!conv || !free.has(conv) || conv.kernel !== 1 || conv.inputs.length !== 1) return null
-    const unmasked: IntegerConvNode = { ...conv, inputs: [node.input] }
-    return { members: [node, conv], actions: (context) => integerConv(unmasked, context, { see: node.keep }) }
-  }
+/** A convolution, and the activations that are made of its result. */
+function convAndActivations(node: Node, uses: Uses, free: ReadonlySet<Node>): Group | null {
   if (node.op !== 'integerConv' || node.kernel === 5) return null
   const activations = activationsOf(node.output, uses, free)
   if (!activations) return null

@@ -1,5 +1,5 @@
 /** Who makes and who reads the tensors of a graph, and nodes that are computed together. */
-import type { Graph, Node, Port, Tensor } from '../network/graph.js'
+import type { Graph, Node, Port, Stage, Tensor } from '../network/graph.js'
 import { nodeInputs, nodeOutputs } from '../network/graph.js'
 import type { Action, KernelContext } from './dispatch.js'
 
@@ -26,6 +26,18 @@ export class Uses {
 
   makerOf(tensor: Tensor): Node | Port | undefined {
     return this.#makers.get(tensor)
+  }
+
+  /** The maker of a tensor, if that is an op of this name. */
+  madeBy<Name extends Node['op']>(tensor: Tensor, name: Name): Extract<Node, { op: Name }> | null {
+    const maker = this.makerOf(tensor)
+    return maker && isOp(maker, name) ? maker : null
+  }
+
+  /** Whether a tensor is there before a node of the stage. */
+  isMadeBefore(tensor: Tensor, node: Node, { nodes }: Stage): boolean {
+    const maker = this.makerOf(tensor)
+    return !maker || !('op' in maker) || nodes.indexOf(maker) < nodes.indexOf(node)
   }
 
   readersOf(tensor: Tensor): readonly (Node | Port)[] {

@@ -40,6 +40,8 @@ export interface RandomNetwork {
 /**
  * `layers` layers on a height x width latent, each reading what some before it made; all that nobody reads comes out.
  * The channels of a head are a multiple of `headUnit`.
+ *
+ * @param attentions more layers: linear attentions with their projections, as the entropy model has them
  */
 export function randomNetwork(
   seed: number,
@@ -47,8 +49,9 @@ export function randomNetwork(
   height: number,
   width: number,
   headUnit = 1,
+  attentions = 0,
 ): RandomNetwork {
-  return new NetworkGenerator(seed, height, width, headUnit).run(layers)
+  return new NetworkGenerator(seed, height, width, headUnit).run(layers, attentions)
 }
 
 class NetworkGenerator {
@@ -96,7 +99,7 @@ class NetworkGenerator {
     for (const tensor of [...this.#wide]) this.#requantise(tensor)
   }
 
-  run(layers: number): RandomNetwork {
+  run(layers: number, attentions: number): RandomNetwork {
     const kinds = [
       () => this.#conv({}),
       () => this.#conv({}),
@@ -110,6 +113,7 @@ class NetworkGenerator {
       () => this.#entropy(),
     ]
     for (let i = 0; i < layers; i++) this.#dice.of(kinds)()
+    for (let i = 0; i < attentions; i++) this.#projected(i % 2 === 1)
     this.#g.endStage(
       'all',
       [...this.#unread].map((tensor) => ({ tensor, format: 'float' })),
@@ -161,7 +165,14 @@ class NetworkGenerator {
     f.integerValues(`${name}.table`, [1], this.#dice.list(1, 0, 2))
   }
 
-  #conv(fixed: { channels?: number; wide?: boolean; inputs?: Tensor[]; half?: Half | null }): Tensor {
+  #conv(fixed: {
+    channels?: number
+    wide?: boolean
+    /** Whether it has neither a table nor a residual. */
+    plain?: boolean
+    inputs?: Tensor[]
+    half?: Half | null
+  }): Tensor {
     const name = this.#name()
     const { dice } = { dice: this.#dice }
     const inputs = fixed.inputs ?? Array.from({ length: dice.next(1, 3) }, () => this.#activation())
@@ -173,11 +184,12 @@ class NetworkGenerator {
     const alike = [...this.#activations, ...(dice.chance(0.3) ? this.#wide : [])].filter(
       ({ shape }) => shape.channels === outputs && shape.height === this.#shape.height,
     )
-    const residual = alike.length > 0 && dice.chance(0.5) ? this.#read(dice.of(alike)) : undefined
+    const isPlain = fixed.plain ?? false
+    const residual = !isPlain && alike.length > 0 && dice.chance(0.5) ? this.#read(dice.of(alike)) : undefined
     const keep = fixed.half === undefined && dice.chance(0.3) ? dice.of(['anchor', 'nonAnchor'] as const) : undefined
     return this.#made(
       this.#g.integerConv(name, inputs, kernel, {
-        table: dice.chance(0.5),
+        table: !isPlain && dice.chance(0.5),
         range: wide ? 'wide' : 'activation',
         ...(residual ? { residual } : {}),
         ...(keep ? { keep } : {}),
@@ -248,6 +260,29 @@ class NetworkGenerator {
     const name = this.#name()
     this.#softmax(name, this.#dice.next(11, 18))
     this.#made(this.#g.integerLinearAttention(name, parts, heads, this.#dice.chance(0.5)))
+  }
+
+  /** A linear attention as the entropy model has it: projections of the same tensors, or of one each, perhaps masked. */
+  #projected(isApart: boolean): void {
+    const heads = this.#dice.of([1, 2])
+    const channels = heads * this.#headWidth([1, 4, 16])
+    const [a, b] = [this.#activation(), this.#activation()]
+    const project = (inputs: Tensor[]) => {
+      const conv = this.#conv({ channels, wide: false, plain: true, inputs, half: null })
+      const name = this.#name()
+      this.#sums(name, channels, [channels, 1, 3, 3])
+      return this.#read(this.#g.integerDepthwise(name, this.#read(conv), false))
+    }
+    const parts = isApart
+      ? ([
+          project([this.#g.mask(a, 'nonAnchor')]),
+          project([this.#g.mask(a, 'anchor')]),
+          project([this.#dice.chance(0.7) ? a : b]),
+        ] as const)
+      : ([project([a, b]), project([a, b]), project([a, b])] as const)
+    const name = this.#name()
+    this.#softmax(name, this.#dice.next(11, 18))
+    this.#made(this.#g.integerLinearAttention(name, parts, heads, isApart))
   }
 
   #move(): void {

@@ -2,7 +2,7 @@
 import type { ExecutionContext } from 'ava'
 import type { PortData } from '../../src/network/graph.js'
 import type { WebGpuBackend } from '../../src/webgpu/backend.js'
-import { randomNetwork } from '../cpu/random-integers.js'
+import { type RandomNetwork, randomNetwork } from '../cpu/random-integers.js'
 import { interpreter } from '../network/interpreter.js'
 import { onEachAdapter, withOtherTiles } from './adapters.js'
 
@@ -14,18 +14,27 @@ for (const [seed, [height, width]] of (
   ] as const
 ).entries()) {
   const title = `a random network on ${height} x ${width}`
-  const check = async (t: ExecutionContext, backend: WebGpuBackend): Promise<void> => {
-    const { graph, parameters, inputs } = randomNetwork(seed + 1, 16, height, width, 4)
-    const expected = await (await interpreter().compile(graph, parameters)).run(0, inputs)
-    const executable = await backend.compile(graph, parameters)
-    const outputs = await executable.run(0, inputs)
-    executable.close()
-    for (const [tensor, data] of expected) {
-      const actual = outputs.get(tensor) as PortData
-      const at = data.findIndex((value, i) => value !== actual[i])
-      t.is(at, -1, `${tensor.name} at ${at}: ${actual[at]}, expected ${data[at]}`)
-    }
-  }
+  const check = (t: ExecutionContext, backend: WebGpuBackend) =>
+    checkNetwork(t, backend, randomNetwork(seed + 1, 16, height, width, 4))
   onEachAdapter(title, check)
   withOtherTiles(title, check)
+}
+
+// Which have a GPU's kernels alone.
+withOtherTiles('projections side by side', (t, backend) => checkNetwork(t, backend, randomNetwork(4, 0, 5, 7, 8, 4)))
+
+async function checkNetwork(
+  t: ExecutionContext,
+  backend: WebGpuBackend,
+  { graph, parameters, inputs }: RandomNetwork,
+): Promise<void> {
+  const expected = await (await interpreter().compile(graph, parameters)).run(0, inputs)
+  const executable = await backend.compile(graph, parameters)
+  const outputs = await executable.run(0, inputs)
+  executable.close()
+  for (const [tensor, data] of expected) {
+    const actual = outputs.get(tensor) as PortData
+    const at = data.findIndex((value, i) => value !== actual[i])
+    t.is(at, -1, `${tensor.name} at ${at}: ${actual[at]}, expected ${data[at]}`)
+  }
 }

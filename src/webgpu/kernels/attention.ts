@@ -60,11 +60,20 @@ export function integerWindowAttention(
   ]
 }
 
-/** Both softmaxes, and the products around them. Shapes: query, key, value and output C x H x W. */
-function integerLinearAttention(node: IntegerLinearAttentionNode, context: KernelContext): Dispatch[] {
-  const { query, key, value, output, heads } = node
-  const { channels, height, width } = query.shape
-  const headGroups = headGroupsOf(query, channels, heads)
+/**
+ * Both softmaxes, and the products around them. Shapes: query, key, value and output C x H x W.
+ *
+ * @param projected 3 C x H x W: queries, keys and values after each other, in place of the node's own tensors
+ */
+export function integerLinearAttention(
+  node: IntegerLinearAttentionNode,
+  context: KernelContext,
+  projected?: Tensor,
+): Dispatch[] {
+  const { output, heads } = node
+  const { channels, height, width } = output.shape
+  const [query, key, value] = projected ? [projected, projected, projected] : [node.query, node.key, node.value]
+  const headGroups = headGroupsOf(output, channels, heads)
   const groups = groupsOf(channels)
   const matrix = context.scratch(`${output.name} context`, { channels, height: 1, width: channels / heads })
   const exponentials = tableWeights(node.exp, context)
@@ -76,7 +85,10 @@ function integerLinearAttention(node: IntegerLinearAttentionNode, context: Kerne
       constants: { GROUP },
       reads: { key, value, exponentials },
       writes: { output: matrix },
-      params: { width, height, headGroups, keep: halfNumber(node.split ? 'anchor' : null) },
+      params: {
+        ...{ width, height, headGroups, keep: halfNumber(node.split ? 'anchor' : null) },
+        ...(projected ? { keyLayer: groups, valueLayer: 2 * groups } : { keyLayer: 0, valueLayer: 0 }),
+      },
       invocations: [GROUP, headGroups, groups],
       cost: (64 + 16 * 4) * channels * headGroups * height * width,
     },
@@ -92,5 +104,5 @@ function integerLinearAttention(node: IntegerLinearAttentionNode, context: Kerne
 
 export const attentionKernels: Kernels<'integerWindowAttention' | 'integerLinearAttention'> = {
   integerWindowAttention: (node, context) => integerWindowAttention(node, context),
-  integerLinearAttention,
+  integerLinearAttention: (node, context) => integerLinearAttention(node, context),
 }

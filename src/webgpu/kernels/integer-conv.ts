@@ -95,11 +95,23 @@ export function roundingBias(bias: Int32Array, shift: Int32Array): Int32Array {
 
 /** What a convolution does beside its own work, in place of dispatches before and after it. */
 export interface ConvExtras {
-  /** Where its input counts, which is zero elsewhere. Of a kernel of 1 and one input. */
-  readonly see?: Half
+  /**
+   * Tensors each of which makes as many of the outputs, by its own rows of the weight, in place of the inputs. Of a
+   * kernel of 1, where a part fills whole pairs of blocks.
+   */
+  readonly parts?: readonly ConvPart[]
   /** The tensor of the result's activations, and the shift that makes them. */
   readonly activation?: { readonly output: Tensor; readonly shift: number }
 }
+
+/** What makes a part of the outputs: a tensor, and the half on which it counts, being zero elsewhere; null: both. */
+export interface ConvPart {
+  readonly source: Tensor
+  readonly see: Half | null
+}
+
+/** Outputs that a part is a multiple of. */
+export const PART_UNIT = 8
 
 /** Tensors that a convolution may read one after the other. */
 const MOST_SOURCES = 8
@@ -114,6 +126,7 @@ export function integerConv(node: IntegerConvNode, context: KernelContext, extra
   const product = convProduct(node)
   const weight = { name: node.weight, data: context.parameters.integers(node.weight).data }
   const isWhole = inputs.slice(0, -1).every(({ shape }) => shape.channels % 4 === 0)
+  if (extras.parts) return [convolve(node, [], product, weight, context, extras)]
   if (!context.software && kernel !== 5 && inputs.length <= MOST_SOURCES && isWhole) {
     return [convolve(node, inputs, product, weight, context, extras)]
   }
@@ -139,25 +152,25 @@ function convolve(
   product: Product,
   weight: { readonly name: string; readonly data: Int32Array },
   context: KernelContext,
-  { see, activation }: ConvExtras,
+  { parts, activation }: ConvExtras,
 ): Dispatch {
   const { output, residual, table, keep } = node
   const grid = convGrid(product, context.software)
   const { layers } = grid
   const { taps, groups } = exactRun(weight.data, product)
-  const further = sources.slice(1)
+  const all = parts ? parts.map(({ source }) => source) : sources
+  const further = all.slice(1)
   const named = (prefix: string, value: (i: number) => number) =>
     Object.fromEntries(further.map((_, i) => [`${prefix}${i + 1}`, value(i + 1)]))
   const dispatch = tileDispatch(grid, {
     shader: 'integer_conv',
     constants: {
       ...{ T: taps, TABLE: table === null ? 0 : 1 },
-      ...(see ? { SEE: halfNumber(see) } : {}),
       ...(activation ? { ACTIVATION: 1 } : {}),
-      ...(further.length > 0 ? { SOURCES: sources.length } : {}),
+      ...(further.length > 0 ? { [parts ? 'PARTS' : 'SOURCES']: all.length } : {}),
     },
     reads: {
-      source: sources[0] as Tensor,
+      source: all[0] as Tensor,
       ...Object.fromEntries(further.map((source, i) => [`source${i + 1}`, source])),
       weights: convWeights(weight.name, weight.data, product, grid),
       scalars: scalarTexels(node, product, layers, context),
@@ -171,10 +184,19 @@ function convolve(
       ...rangeOf(node),
       zero: 0,
       ...(activation ? { activationShift: activation.shift } : {}),
-      ...named('begin', (i) => channelsOf(sources.slice(0, i)) / 4),
+      ...(parts ? partParams(parts, grid.params.blocks) : named('begin', (i) => channelsOf(all.slice(0, i)) / 4)),
     },
   })
   return activation ? { ...dispatch, writes: { ...dispatch.writes, activation: activation.output } } : dispatch
+}
+
+export function isPointwise({ kernel, stride, shuffle }: IntegerConvNode): boolean {
+  return kernel === 1 && stride === 1 && shuffle === 1
+}
+
+function partParams(parts: readonly ConvPart[], blocks: number): Record<string, number> {
+  const sees = parts.map(({ see }, i) => [`see${i}`, halfNumber(see)])
+  return { partBlocks: blocks / parts.length, ...Object.fromEntries(sees) }
 }
 
 /** Biases and shifts of the outputs of a layer. */
@@ -201,7 +223,7 @@ export function rangeOf({ range }: IntegerConvNode): { readonly least: number; r
 }
 
 /** 3x3, one filter a channel. Shapes: C x H x W. */
-function integerDepthwise(node: IntegerDepthwiseNode, context: KernelContext): Dispatch[] {
+export function integerDepthwise(node: IntegerDepthwiseNode, context: KernelContext): Dispatch[] {
   const { input, output, table } = node
   const { channels } = input.shape
   const weight = context.parameters.integers(node.weight).data
