@@ -1,6 +1,7 @@
 // Convolution as register tiles, see conv_tile.wgsl. GDN = 1: the 1x1 sum over squares that divides (or multiplies) the
 // input instead.
 @group(0) @binding(0) var source: texture_2d_array<f32>; // input channels / 4
+#define PARTS 1 // into how many the channels are divided, each convolved by itself
 #include "conv_weights.wgsl" // binding 1: weights
 @group(0) @binding(2) var bias: texture_2d_array<f32>; // output blocks x 1
 @group(0) @binding(3) var residual: texture_2d_array<f32>; // shape of output; or unused
@@ -16,6 +17,9 @@ struct Params {
   run: i32, // tiles between one block and the next in the order of invocations
   shuffle: i32,
   inverse: i32, // GDN: multiply
+#if PARTS > 1
+  partBlocks: i32, // output blocks of a part; those of an invocation are all of one
+#end
 }
 
 #define GDN 0
@@ -50,17 +54,23 @@ fn finish(sum: vec4f, scalars: Scalars, x: i32, y: i32, block: i32) {
 @compute @workgroup_size(${GROUP})
 fn conv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
 #include "conv_begin.wgsl"
+#if PARTS > 1
+  let part = min(t.block, p.blocks - 1) / p.partBlocks * p.groups;
+#else
+  let part = 0;
+#end
   for (var c = share; c < p.groups; c += ${SPLIT}) {
+    let layer = part + c;
 #for y in 0..TY * S - S + K
 #for x in 0..TX * S - S + K
 #if GDN
-    let r${y}_${x} = textureLoad(source, vec2i(px + ${x}, py + ${y}), c, 0);
+    let r${y}_${x} = textureLoad(source, vec2i(px + ${x}, py + ${y}), layer, 0);
     let i${y}_${x} = r${y}_${x} * r${y}_${x};
 #else
 #if SOURCE_FOLDS > 1
-    let i${y}_${x} = foldedTexel(px + ${x}, py + ${y}, c);
+    let i${y}_${x} = foldedTexel(px + ${x}, py + ${y}, layer);
 #else
-    let i${y}_${x} = textureLoad(source, vec2i(px + ${x}, py + ${y}), c, 0);
+    let i${y}_${x} = textureLoad(source, vec2i(px + ${x}, py + ${y}), layer, 0);
 #end
 #end
 #end

@@ -1,6 +1,6 @@
 // DCNv2's samples: sigmoid(m_k) x(s p + tap_k + (dy_k, dx_k)) for each of the nine taps; a 1x1 convolution sums them.
 @group(0) @binding(0) var source: texture_2d_array<f32>; // channels / 4
-@group(0) @binding(1) var offsets: texture_2d_array<f32>; // 27 channels: dy, dx, logit, nine of each
+@group(0) @binding(1) var offsets: texture_2d_array<f32>; // 27 channels: dy, dx, logit, nine of each; of each part
 @group(0) @binding(2) var<uniform> p: Params;
 @group(0) @binding(3) var output: texture_storage_2d_array<rgba32float, write>; // 9 x channels / 4: groups of tap 0, tap 1 ...
 
@@ -9,8 +9,9 @@ struct Params {
   height: i32,
   sourceWidth: i32,
   sourceHeight: i32,
-  groups: i32,
+  groups: i32, // of a part
   stride: i32,
+  offsetChannels: i32, // of a part
 }
 
 #include "tensor.wgsl"
@@ -21,11 +22,14 @@ fn offset(x: i32, y: i32, channel: i32) -> f32 {
 }
 
 fn run(at: vec3i) {
-  let tap = at.z;
-  let mask = 1.0 / (1.0 + exp(-clamp(offset(at.x, at.y, 18 + tap), -80.0, 80.0)));
+  let tap = at.z % 9;
+  let part = at.z / 9;
+  let first = part * p.offsetChannels;
+  let logit = offset(at.x, at.y, first + 18 + tap);
+  let mask = 1.0 / (1.0 + exp(-clamp(logit, -80.0, 80.0)));
   // Any sample a texel or more outside is zero, so far ones may be drawn nearer: the integer conversion stays in range.
-  let row = clamp(f32(at.y * p.stride + tap / 3 - 1) + offset(at.x, at.y, tap), -2.0, f32(p.sourceHeight) + 1.0);
-  let column = clamp(f32(at.x * p.stride + tap % 3 - 1) + offset(at.x, at.y, 9 + tap), -2.0, f32(p.sourceWidth) + 1.0);
+  let row = clamp(f32(at.y * p.stride + tap / 3 - 1) + offset(at.x, at.y, first + tap), -2.0, f32(p.sourceHeight) + 1.0);
+  let column = clamp(f32(at.x * p.stride + tap % 3 - 1) + offset(at.x, at.y, first + 9 + tap), -2.0, f32(p.sourceWidth) + 1.0);
   let y = i32(floor(row));
   let x = i32(floor(column));
   let fy = row - floor(row);
@@ -40,8 +44,9 @@ fn run(at: vec3i) {
   let cx = clamp(x, -1, p.sourceWidth);
   let cy = clamp(y, -1, p.sourceHeight);
   for (var c = 0; c < p.groups; c++) {
-    let v = w00 * load(source, cx, cy, c) + w01 * load(source, cx + 1, cy, c)
-      + w10 * load(source, cx, cy + 1, c) + w11 * load(source, cx + 1, cy + 1, c);
-    store(output, at.x, at.y, tap * p.groups + c, v);
+    let layer = part * p.groups + c;
+    let v = w00 * load(source, cx, cy, layer) + w01 * load(source, cx + 1, cy, layer)
+      + w10 * load(source, cx, cy + 1, layer) + w11 * load(source, cx + 1, cy + 1, layer);
+    store(output, at.x, at.y, at.z * p.groups + c, v);
   }
 }

@@ -13,7 +13,8 @@ import type {
 import { type Action, groupsOf, type KernelContext } from './dispatch.js'
 import { JoinedParameters } from './joined-parameters.js'
 import { integerLinearAttention } from './kernels/attention.js'
-import { type ConvPart, integerConv, integerDepthwise, isPointwise, PART_UNIT } from './kernels/integer-conv.js'
+import { PART_UNIT } from './kernels/conv-tiles.js'
+import { type ConvPart, integerConv, integerDepthwise, isPointwise } from './kernels/integer-conv.js'
 import type { Group, Uses } from './uses.js'
 
 /** What makes queries, keys or values: perhaps a mask, a 1x1 convolution, a depthwise one. */

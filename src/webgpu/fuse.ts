@@ -5,6 +5,7 @@
 import type { Graph, Node, Port, RequantiseNode, Stage, Tensor } from '../network/graph.js'
 import { type Action, groupsOf, type KernelContext, wideScratch } from './dispatch.js'
 import { projectedAttentions } from './fuse-attention.js'
+import { twinBranches } from './fuse-branches.js'
 import { codedHalves } from './fuse-coding.js'
 import { liftGroups } from './fuse-lifting.js'
 import { integerWindowAttention } from './kernels/attention.js'
@@ -39,7 +40,11 @@ function groupsOfStage(stage: Stage, uses: Uses, { software, maxLayers }: Kernel
   const groups: Group[] = codedHalves(stage, uses)
   // Of the shapes of kernels that a software adapter likes there are few, as each takes seconds to compile.
   if (software) return groups
-  groups.push(...liftGroups(stage.nodes, uses), ...projectedAttentions(stage, uses, maxLayers))
+  groups.push(
+    ...liftGroups(stage.nodes, uses),
+    ...projectedAttentions(stage, uses, maxLayers),
+    ...twinBranches(stage, uses, maxLayers),
+  )
   for (const member of groups.flatMap(({ members }) => members)) if ('op' in member) taken.add(member)
   for (const node of stage.nodes) {
     if (taken.has(node)) continue

@@ -7,6 +7,7 @@ const known = new WeakMap<Parameters, JoinedParameters>()
 export class JoinedParameters implements Parameters {
   readonly #parameters: Parameters
   readonly #joined = new Map<string, IntegerParameter>()
+  readonly #stacked = new Map<string, Parameter>()
 
   private constructor(parameters: Parameters) {
     this.#parameters = parameters
@@ -20,7 +21,7 @@ export class JoinedParameters implements Parameters {
   }
 
   get(name: string): Parameter {
-    return this.#parameters.get(name)
+    return this.#stacked.get(name) ?? this.#parameters.get(name)
   }
 
   integers(name: string): IntegerParameter {
@@ -37,5 +38,31 @@ export class JoinedParameters implements Parameters {
       this.#joined.set(joined, { shape: [first, ...(parts[0]?.shape.slice(1) ?? [])], data })
     }
     return joined
+  }
+
+  /**
+   * The name of parameters of floats joined along their first dimension, the first two of each padded.
+   *
+   * @param outputs what the first dimension of each is padded to
+   * @param inputs and the second, if they have one
+   * @param none what they are padded with
+   */
+  stack(names: readonly string[], outputs: number, inputs: number, none = 0): string {
+    const stacked = `${names.join(' / ')} by ${outputs}`
+    if (!this.#stacked.has(stacked)) {
+      const parts = names.map((name) => this.#parameters.get(name))
+      const [, , ...kernel] = parts[0]?.shape ?? []
+      const taps = kernel.reduce((product, size) => product * size, 1)
+      const columns = (parts[0]?.shape.length ?? 0) > 1 ? inputs : 1
+      const data = new Float32Array(names.length * outputs * columns * taps).fill(none)
+      for (const [i, part] of parts.entries()) {
+        const row = (part.shape.length > 1 ? (part.shape[1] as number) : 1) * taps
+        for (let o = 0; o < (part.shape[0] as number); o++) {
+          data.set(part.data.subarray(o * row, (o + 1) * row), (i * outputs + o) * columns * taps)
+        }
+      }
+      this.#stacked.set(stacked, { shape: [names.length * outputs, columns, ...kernel], data })
+    }
+    return stacked
   }
 }

@@ -29,7 +29,7 @@ testWithModel([], 'a tile of the model that ships takes few dispatches, the same
     const counts = [encoderGraph, decoderGraph].map((build) =>
       countActions(build(config, parameters, side, side).graph, parameters, { software: false, limits }),
     )
-    t.deepEqual(counts, [206, 198])
+    t.deepEqual(counts, [181, 198])
   }
 })
 

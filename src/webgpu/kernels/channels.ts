@@ -66,6 +66,13 @@ function joins(inputs: readonly Tensor[], output: Tensor): Dispatch[] {
   )
 }
 
+/** Up to four parts into so many layers of the output from one on, zero beyond their channels. */
+export function joinAt(parts: readonly Tensor[], output: Tensor, layer: number, layers: number): Dispatch {
+  const joined = join(parts, output)
+  const [width, height] = joined.invocations
+  return { ...joined, params: { ...joined.params, first: layer }, invocations: [width, height, layers] }
+}
+
 /** Up to four parts, from a layer of the output on; `layer`: they are of whole layers. */
 function join(parts: readonly Tensor[], output: Tensor, layer?: number): Dispatch {
   const { height, width } = output.shape

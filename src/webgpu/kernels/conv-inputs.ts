@@ -15,10 +15,10 @@ export function joined(inputs: readonly Tensor[], output: Tensor, context: Kerne
 }
 
 /** The sizes of a product over gathered taps. */
-export function tapsAsChannels(samples: Tensor, output: Tensor, shuffle: 1 | 2): Product {
-  const { channels: inputs, height, width } = samples.shape
+export function tapsAsChannels(samples: Tensor, output: Tensor, shuffle: 1 | 2, parts = 1): Product {
+  const { channels, height, width } = samples.shape
   const outputs = output.shape.channels * shuffle * shuffle
-  return { kernel: 1, stride: 1, padding: 0, shuffle, inputs, outputs, height, width }
+  return { kernel: 1, stride: 1, padding: 0, shuffle, inputs: channels / parts, outputs, height, width, parts }
 }
 
 /** Weights outputs x channels x taps as outputs x taps x (channels padded to fours). */

@@ -15,7 +15,15 @@ export interface Product {
   /** Rows and columns of the result before the shuffle. */
   readonly height: number
   readonly width: number
+  /**
+   * Into how many the channels are divided, each part's outputs being made of its own inputs; default: 1. Then `inputs`
+   * are those of a part, and the outputs of each fill whole pairs of blocks.
+   */
+  readonly parts?: number
 }
+
+/** Outputs that a part is a multiple of: those of the blocks of an invocation, which all are of one part. */
+export const PART_UNIT = 8
 
 /** How conv_tile.wgsl divides a product, as constants of the shaders. */
 interface Tile {
@@ -63,7 +71,7 @@ function convTile(software: boolean, { kernel, stride, height, width, inputs, ou
 
 /** How conv_tile.wgsl divides a product among invocations. */
 export function convGrid(product: Product, software: boolean) {
-  const { kernel, stride, padding, shuffle, inputs, outputs, height, width } = product
+  const { kernel, stride, padding, shuffle, inputs, outputs, height, width, parts = 1 } = product
   const tile = convTile(software, product)
   const { TX, TY, TO, SPLIT } = tile
   const blocks = blocksOf(outputs, shuffle)
@@ -72,10 +80,13 @@ export function convGrid(product: Product, software: boolean) {
   const tiles = Math.ceil(width / TX) * Math.ceil(height / TY)
   const run = tileRun(tiles, TX * TY * stride * stride, groups)
   return {
-    constants: { K: kernel, S: stride, ...tile },
+    constants: { K: kernel, S: stride, ...tile, ...(parts > 1 ? { PARTS: parts } : {}) },
     /** Output blocks that weights are padded to. */
     layers: rounds * TO,
-    params: { width, height, blocks, groups, origin: 2 - padding, run, shuffle },
+    params: {
+      ...{ width, height, blocks, groups, origin: 2 - padding, run, shuffle },
+      ...(parts > 1 ? { partBlocks: blocks / parts } : {}),
+    },
     invocations: [Math.ceil(tiles / run) * run * rounds * SPLIT, 1, 1] as const,
     cost: width * height * outputs * inputs * kernel * kernel,
   }
@@ -154,24 +165,28 @@ function tileRun(tiles: number, tileTexels: number, groups: number): number {
 }
 
 /** The sizes of a convolution. */
-export function convProduct({
-  inputs,
-  output,
-  kernel,
-  stride,
-  padding,
-  shuffle,
-}: ConvGeometry & {
-  readonly inputs: readonly Tensor[]
-  readonly output: Tensor
-  readonly shuffle: 1 | 2
-}): Product {
+export function convProduct(
+  {
+    inputs,
+    output,
+    kernel,
+    stride,
+    padding,
+    shuffle,
+  }: ConvGeometry & {
+    readonly inputs: readonly Tensor[]
+    readonly output: Tensor
+    readonly shuffle: 1 | 2
+  },
+  parts = 1,
+): Product {
   return {
     kernel,
     stride,
     padding,
     shuffle,
-    inputs: channelsOf(inputs),
+    parts,
+    inputs: channelsOf(inputs) / parts,
     outputs: output.shape.channels * shuffle ** 2,
     ...convolvedSize((inputs[0] as Tensor).shape, { kernel, stride, padding }),
   }

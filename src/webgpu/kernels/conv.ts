@@ -7,9 +7,11 @@ import { blockValues, convGrid, convProduct, convWeights, type Product, tileDisp
 /**
  * y = residual + act(conv(inputs) + bias). Several inputs are first joined.
  * Shapes: inputs C_i x H x W, output O / shuffle^2 x shuffle H' x shuffle W'.
+ *
+ * @param parts see {@link Product}; of one input
  */
-function conv(node: ConvNode, context: KernelContext): Action[] {
-  const product = convProduct(node)
+export function conv(node: ConvNode, context: KernelContext, parts = 1): Action[] {
+  const product = convProduct(node, parts)
   const weight = context.parameters.get(node.weight).data
   const [source, before] = joined(node.inputs, node.output, context)
   return [...before, convolve(node, source, product, { name: node.weight, data: weight }, context)]
@@ -50,6 +52,8 @@ function convolve(
 /**
  * The matrix product over gathered taps: a 1x1 convolution whose inputs run over taps, then channels.
  * Shapes: samples taps x (channels padded to fours) x H x W, weight outputs x channels x taps.
+ *
+ * @param channels of a part
  */
 export function tapProduct(
   node: Epilogue & Pick<ConvNode, 'weight' | 'shuffle'>,
@@ -57,11 +61,12 @@ export function tapProduct(
   channels: number,
   taps: number,
   context: KernelContext,
+  parts = 1,
 ): Dispatch {
-  const product = tapsAsChannels(samples, node.output, node.shuffle)
+  const product = tapsAsChannels(samples, node.output, node.shuffle, parts)
   const { data } = context.parameters.get(node.weight)
   const weight = { name: `${node.weight}|taps first`, data: tapsFirst(data, channels, taps) }
   return convolve(node, samples, product, weight, context)
 }
 
-export const convKernels: Kernels<'conv'> = { conv }
+export const convKernels: Kernels<'conv'> = { conv: (node, context) => conv(node, context) }

@@ -2,13 +2,17 @@ import type { GdnNode } from '../../network/graph.js'
 import type { Dispatch, KernelContext, Kernels } from '../dispatch.js'
 import { convGrid, convWeights, type Product, tileDispatch } from './conv-tiles.js'
 
-/** GDN as a 1x1 convolution over squares; beta and gamma are squared here, as float32. Shapes: C x H x W. */
-function gdn(node: GdnNode, context: KernelContext): Dispatch[] {
+/**
+ * GDN as a 1x1 convolution over squares; beta and gamma are squared here, as float32. Shapes: C x H x W.
+ *
+ * @param parts see {@link Product}
+ */
+export function gdn(node: GdnNode, context: KernelContext, parts = 1): Dispatch[] {
   const { input, output, residual } = node
   const { channels, height, width } = input.shape
   const beta = context.parameters.get(node.beta).data
   const gamma = context.parameters.get(node.gamma).data
-  const sizes = { inputs: channels, outputs: channels, height, width }
+  const sizes = { inputs: channels / parts, outputs: channels, height, width, parts }
   const product: Product = { kernel: 1, stride: 1, padding: 0, shuffle: 1, ...sizes }
   const grid = convGrid(product, context.software)
   const { layers } = grid
@@ -36,4 +40,4 @@ function gdn(node: GdnNode, context: KernelContext): Dispatch[] {
   ]
 }
 
-export const gdnKernels: Kernels<'gdn'> = { gdn }
+export const gdnKernels: Kernels<'gdn'> = { gdn: (node, context) => gdn(node, context) }

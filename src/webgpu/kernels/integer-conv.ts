@@ -110,9 +110,6 @@ export interface ConvPart {
   readonly see: Half | null
 }
 
-/** Outputs that a part is a multiple of. */
-export const PART_UNIT = 8
-
 /** Tensors that a convolution may read one after the other. */
 const MOST_SOURCES = 8
 
@@ -126,7 +123,9 @@ export function integerConv(node: IntegerConvNode, context: KernelContext, extra
   const product = convProduct(node)
   const weight = { name: node.weight, data: context.parameters.integers(node.weight).data }
   const isWhole = inputs.slice(0, -1).every(({ shape }) => shape.channels % 4 === 0)
-  if (extras.parts) return [convolve(node, [], product, weight, context, extras)]
+  if (extras.parts) {
+    return [convolve(node, [], { ...product, parts: extras.parts.length }, weight, context, extras)]
+  }
   if (!context.software && kernel !== 5 && inputs.length <= MOST_SOURCES && isWhole) {
     return [convolve(node, inputs, product, weight, context, extras)]
   }
@@ -167,7 +166,7 @@ function convolve(
     constants: {
       ...{ T: taps, TABLE: table === null ? 0 : 1 },
       ...(activation ? { ACTIVATION: 1 } : {}),
-      ...(further.length > 0 ? { [parts ? 'PARTS' : 'SOURCES']: all.length } : {}),
+      ...(further.length > 0 && !parts ? { SOURCES: all.length } : {}),
     },
     reads: {
       source: all[0] as Tensor,
@@ -184,7 +183,7 @@ function convolve(
       ...rangeOf(node),
       zero: 0,
       ...(activation ? { activationShift: activation.shift } : {}),
-      ...(parts ? partParams(parts, grid.params.blocks) : named('begin', (i) => channelsOf(all.slice(0, i)) / 4)),
+      ...(parts ? seesOf(parts) : named('begin', (i) => channelsOf(all.slice(0, i)) / 4)),
     },
   })
   return activation ? { ...dispatch, writes: { ...dispatch.writes, activation: activation.output } } : dispatch
@@ -194,9 +193,8 @@ export function isPointwise({ kernel, stride, shuffle }: IntegerConvNode): boole
   return kernel === 1 && stride === 1 && shuffle === 1
 }
 
-function partParams(parts: readonly ConvPart[], blocks: number): Record<string, number> {
-  const sees = parts.map(({ see }, i) => [`see${i}`, halfNumber(see)])
-  return { partBlocks: blocks / parts.length, ...Object.fromEntries(sees) }
+function seesOf(parts: readonly ConvPart[]): Readonly<Record<string, number>> {
+  return Object.fromEntries(parts.map(({ see }, i) => [`see${i}`, halfNumber(see)]))
 }
 
 /** Biases and shifts of the outputs of a layer. */
