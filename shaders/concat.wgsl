@@ -1,10 +1,11 @@
 // Up to four tensors, one after another along the channels.
+#include "tensor.wgsl"
 @group(0) @binding(0) var part0: texture_2d_array<f32>;
 @group(0) @binding(1) var part1: texture_2d_array<f32>; // or unused, as the ones below
 @group(0) @binding(2) var part2: texture_2d_array<f32>;
 @group(0) @binding(3) var part3: texture_2d_array<f32>;
 @group(0) @binding(4) var<uniform> p: Params;
-@group(0) @binding(5) var output: texture_storage_2d_array<rgba32float, write>;
+@group(0) @binding(5) var output: texture_storage_2d_array<rgba${32 - 16 * HALF}float, write>;
 
 struct Params {
   width: i32,
@@ -17,7 +18,6 @@ struct Params {
 }
 
 #define WHOLE 0 // 1: all parts but the last are of whole layers
-#include "tensor.wgsl"
 #include "positions.wgsl"
 
 fn channel(x: i32, y: i32, c: i32) -> f32 {

@@ -1,12 +1,13 @@
 // Convolution as register tiles, see conv_tile.wgsl. GDN = 1: the 1x1 sum over squares that divides (or multiplies) the
 // input instead.
+#include "tensor.wgsl"
 @group(0) @binding(0) var source: texture_2d_array<f32>; // input channels / 4
 #define PARTS 1 // into how many the channels are divided, each convolved by itself
 #include "conv_weights.wgsl" // binding 1: weights
 @group(0) @binding(2) var bias: texture_2d_array<f32>; // output blocks x 1
 @group(0) @binding(3) var residual: texture_2d_array<f32>; // shape of output; or unused
 @group(0) @binding(4) var<uniform> p: Params;
-@group(0) @binding(5) var output: texture_storage_2d_array<rgba32float, write>;
+@group(0) @binding(5) var output: texture_storage_2d_array<rgba${32 - 16 * HALF}float, write>;
 
 struct Params {
   width: i32, // of the result before the shuffle

@@ -1,8 +1,9 @@
 // DCNv2's samples: sigmoid(m_k) x(s p + tap_k + (dy_k, dx_k)) for each of the nine taps; a 1x1 convolution sums them.
+#include "tensor.wgsl"
 @group(0) @binding(0) var source: texture_2d_array<f32>; // channels / 4
 @group(0) @binding(1) var offsets: texture_2d_array<f32>; // 27 channels: dy, dx, logit, nine of each; of each part
 @group(0) @binding(2) var<uniform> p: Params;
-@group(0) @binding(3) var output: texture_storage_2d_array<rgba32float, write>; // 9 x channels / 4: groups of tap 0, tap 1 ...
+@group(0) @binding(3) var output: texture_storage_2d_array<rgba${32 - 16 * HALF}float, write>; // 9 x channels / 4: groups of tap 0, tap 1 ...
 
 struct Params {
   width: i32, // of the output
@@ -14,7 +15,6 @@ struct Params {
   offsetChannels: i32, // of a part
 }
 
-#include "tensor.wgsl"
 #include "positions.wgsl"
 
 fn offset(x: i32, y: i32, channel: i32) -> f32 {

@@ -7,6 +7,7 @@
 #define PAD 2
 #define OUTPUT_FOLDS 1
 #define BATCH 1 // tiles of a batch
+#define HALF 0 // 1: what is stored is half floats
 
 #if BATCH > 1
 var<private> tile: i32; // which of the batch
@@ -41,7 +42,12 @@ fn loadAt(t: texture_2d_array<f32>, at: vec3i) -> vec4f {
   return load(t, at.x, at.y, at.z);
 }
 
-fn store(t: texture_storage_2d_array<rgba32float, write>, x: i32, y: i32, layer: i32, value: vec4f) {
+fn store(t: texture_storage_2d_array<rgba${32 - 16 * HALF}float, write>, x: i32, y: i32, layer: i32, v: vec4f) {
+#if HALF
+  let value = clamp(v, vec4f(-65504.0), vec4f(65504.0)); // what they reach to
+#else
+  let value = v;
+#end
   let row = y + ${PAD} + tileStart(textureDimensions(t).y);
 #if OUTPUT_FOLDS > 1
   let layers = i32(textureNumLayers(t));

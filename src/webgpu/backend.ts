@@ -19,26 +19,36 @@ export class WebGpuBackend implements Backend, Disposable {
   readonly tilesInFlight: number
   readonly tilesTogether: number
   readonly adapter: AdapterDescription
+  readonly #halfFloats: boolean
   readonly #device: Device
   readonly #pipelines: PipelineCache
   readonly #weights: WeightCache
   readonly #host = new HostClock()
   readonly #executables = new Set<Executable>()
 
-  private constructor(adapter: AdapterDescription, device: Device) {
+  private constructor(adapter: AdapterDescription, device: Device, halfFloats: boolean) {
     this.name = adapter.name
     // A software adapter's threads are busy with one tile already, and a second would only take memory of the process.
     this.tilesInFlight = adapter.software ? 1 : 3
     this.tilesTogether = adapter.software ? 1 : BATCHES[0]
     this.adapter = adapter
+    this.#halfFloats = halfFloats
     this.#device = device
     this.#pipelines = new PipelineCache(device)
     this.#weights = new WeightCache(device)
   }
 
-  /** Opens a device on a found adapter, which must not have been opened before. */
-  static async open({ description, adapter }: FoundAdapter): Promise<WebGpuBackend> {
-    return new WebGpuBackend(description, await Device.open(adapter, description.software))
+  /**
+   * Opens a device on a found adapter, which must not have been opened before.
+   *
+   * @param options.halfFloats whether the encoder's transforms keep their tensors as half floats; default: on a GPU,
+   *   which waits for its memory; a software adapter would only spend time on converting
+   */
+  static async open(
+    { description, adapter }: FoundAdapter,
+    { halfFloats = !description.software }: { readonly halfFloats?: boolean } = {},
+  ): Promise<WebGpuBackend> {
+    return new WebGpuBackend(description, await Device.open(adapter, description.software), halfFloats)
   }
 
   /**
@@ -47,7 +57,7 @@ export class WebGpuBackend implements Backend, Disposable {
    */
   batchOf(graph: Graph, parameters: Parameters): number {
     if (this.adapter.software) return 1
-    const fitting = { software: false, limits: this.#device.gpu.limits }
+    const fitting = { software: false, halfFloats: this.#halfFloats, limits: this.#device.gpu.limits }
     return fittingBatch(graph, parameters, fitting, BATCHES, MOST_BATCH_BYTES) ?? 1
   }
 
@@ -64,6 +74,7 @@ export class WebGpuBackend implements Backend, Disposable {
       pipelines: this.#pipelines,
       weights: this.#weights,
       software: this.adapter.software,
+      halfFloats: this.#halfFloats,
       host: this.#host,
     }
     const executable = await GraphExecutable.compile(graph, parameters, resources, batch)

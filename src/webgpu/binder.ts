@@ -9,6 +9,7 @@ import {
   isCopy,
   isPortBuffer,
   isTensor,
+  type LaidShape,
   type PortBuffer,
   type Weights,
 } from './dispatch.js'
@@ -18,7 +19,7 @@ import { checkLimit } from './limits.js'
 import type { Pipeline, PipelineCache } from './pipelines.js'
 import type { Plan } from './plan.js'
 import { packParams } from './shader.js'
-import { arrayView, createTexture, type TextureSize, tensorSize } from './textures.js'
+import { arrayView, createTexture, tensorFormat, tensorSize } from './textures.js'
 import type { WeightCache } from './weights.js'
 
 /** Offsets of uniform bindings are multiples of this on every device. */
@@ -71,6 +72,7 @@ export interface BackendResources {
   readonly pipelines: PipelineCache
   readonly weights: WeightCache
   readonly software: boolean
+  readonly halfFloats: boolean
   readonly host: HostClock
 }
 
@@ -117,13 +119,14 @@ export class PlanBinder {
     const { TEXTURE_BINDING, STORAGE_BINDING, COPY_SRC, COPY_DST } = GPUTextureUsage
     const usage = TEXTURE_BINDING | STORAGE_BINDING | COPY_SRC | COPY_DST
     const names = new Map([...planned.slotOf].map(([tensor, slot]) => [slot, tensor.name]))
-    const slot = (name: string, size: TextureSize) => {
-      const texture = createTexture(backend.device, scopes, name, size, usage)
+    const slot = (name: string, shape: LaidShape) => {
+      const size = tensorSize(shape, this.#batch)
+      const texture = createTexture(backend.device, scopes, name, size, usage, tensorFormat(shape))
       resources.push(texture)
       return { texture, view: arrayView(scopes, texture) }
     }
-    this.#slots = planned.slots.map((shape, i) => slot(names.get(i) ?? `slot ${i}`, tensorSize(shape, this.#batch)))
-    this.#unused = slot('unused', tensorSize({ channels: 1, height: 1, width: 1 }, this.#batch)).view
+    this.#slots = planned.slots.map((shape, i) => slot(names.get(i) ?? `slot ${i}`, shape))
+    this.#unused = slot('unused', { channels: 1, height: 1, width: 1 }).view
     const count = planned.stages.reduce((sum, stage) => sum + stage.length, 0)
     this.#uniforms = this.#buffer('params', count * UNIFORM_STEP, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST)
   }

@@ -77,16 +77,21 @@ export interface KernelContext {
   readonly maxLayers: number
   /** Tiles that are computed together. Kernels describe one tile's work; `plan` makes it that of all. */
   readonly batch: number
+  /** Whether a tensor's values are half floats: see half-floats.ts. */
+  isHalf(tensor: Tensor): boolean
   /** A tensor that only this node's dispatches see. */
-  scratch(name: string, shape: Shape): Tensor
+  scratch(name: string, shape: LaidShape): Tensor
 }
 
-/** The shape of a tensor whose layers lie beside each other in `folds` columns of its texture (shaders/tensor.wgsl). */
-export interface FoldedShape extends Shape {
+/** A shape, and how a texture holds tensors of it (shaders/tensor.wgsl). */
+export interface LaidShape extends Shape {
+  /** Columns in which layers lie beside each other; default: 1. */
   readonly folds?: number
+  /** Whether values are half floats; default: no. */
+  readonly half?: boolean
 }
 
-export function foldsOf({ shape }: { readonly shape: FoldedShape }): number {
+export function foldsOf({ shape }: { readonly shape: LaidShape }): number {
   return shape.folds ?? 1
 }
 
@@ -94,10 +99,9 @@ export function foldsOf({ shape }: { readonly shape: FoldedShape }): number {
  * A scratch tensor that may have more channels than a texture has layers for: then it is folded. Only for tensors that
  * are written by `store` of tensor.wgsl with OUTPUT_FOLDS, and read as the source of register tiles.
  */
-export function wideScratch(context: KernelContext, name: string, shape: Shape): Tensor {
+export function wideScratch(context: KernelContext, name: string, shape: LaidShape): Tensor {
   const folds = Math.ceil(groupsOf(shape.channels) / context.maxLayers)
-  const folded: FoldedShape = folds > 1 ? { ...shape, folds } : shape
-  return context.scratch(name, folded)
+  return context.scratch(name, folds > 1 ? { ...shape, folds } : shape)
 }
 
 /** The constants of a shader that writes `output` by `store` of tensor.wgsl. */

@@ -57,8 +57,9 @@ export class GraphExecutable implements Executable {
     backend: BackendResources,
     batch: number,
   ): Promise<GraphExecutable> {
-    const { device, software, host } = backend
-    const planned = plan(graph, { parameters, software, maxLayers: device.gpu.limits.maxTextureArrayLayers, batch })
+    const { device, software, halfFloats, host } = backend
+    const maxLayers = device.gpu.limits.maxTextureArrayLayers
+    const planned = plan(graph, { parameters, software, halfFloats, maxLayers, batch })
     const scopes = device.scopes()
     const resources: { destroy(): void }[] = []
     try {

@@ -101,8 +101,9 @@ class Twins {
     const both = { ...context, parameters }
     const stacks = new Map<Tensor, Tensor>([[this.#end.inputs[0] as Tensor, this.#end.output]])
     const stack = (first: Tensor): Tensor => {
-      const channels = 2 * partChannels([first, this.#tensors.get(first) as Tensor])
-      const known = stacks.get(first) ?? context.scratch(`${first.name} and twin`, { ...first.shape, channels })
+      const pair = [first, this.#tensors.get(first) as Tensor]
+      const shape = { ...first.shape, channels: 2 * partChannels(pair), half: pair.every(context.isHalf) }
+      const known = stacks.get(first) ?? context.scratch(`${first.name} and twin`, shape)
       stacks.set(first, known)
       return known
     }

@@ -24,7 +24,10 @@ function layoutEntry(kind: BindingKind): Omit<GPUBindGroupLayoutEntry, 'binding'
     case 'integerTexture':
       return { texture: { sampleType: 'sint', viewDimension: '2d-array' } }
     case 'storageTexture':
-      return { storageTexture: { format: 'rgba32float', access: 'write-only', viewDimension: '2d-array' } }
+    case 'halfStorageTexture': {
+      const format = kind === 'storageTexture' ? 'rgba32float' : 'rgba16float'
+      return { storageTexture: { format, access: 'write-only', viewDimension: '2d-array' } }
+    }
     case 'uniform':
       return { buffer: { type: 'uniform' } }
     case 'storageRead':

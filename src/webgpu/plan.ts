@@ -4,41 +4,57 @@
  */
 
 import { checkShapes } from '../network/check.js'
-import type { Graph, Parameters, Shape, Tensor } from '../network/graph.js'
+import type { Graph, Parameters, Tensor } from '../network/graph.js'
 import {
   type Action,
-  type FoldedShape,
   foldsOf,
   groupsOf,
   isCopy,
   isTensor,
   type KernelContext,
+  type LaidShape,
   operandsOf,
 } from './dispatch.js'
 import { fusedActions } from './fuse.js'
-import { checkLimits, tensorSize, textureBytes } from './textures.js'
+import { halfTensors } from './half-floats.js'
+import { checkLimits, tensorBytes, tensorSize } from './textures.js'
 import { checkWeights, type WeightLimits } from './weights.js'
 
 export interface Plan {
   /** Actions of each stage: inputs unpacked, nodes, outputs packed. */
   readonly stages: readonly (readonly Action[])[]
   /** Shapes of the slots. */
-  readonly slots: readonly Shape[]
+  readonly slots: readonly LaidShape[]
   /** Slot of each tensor, scratch ones included. */
   readonly slotOf: ReadonlyMap<Tensor, number>
 }
 
+/** What a graph is planned for. */
+export interface PlanContext extends Omit<KernelContext, 'scratch' | 'isHalf'> {
+  /** Whether tensors may be of half floats, where half-floats.ts allows it; default: no. */
+  readonly halfFloats?: boolean
+}
+
 /** What a graph is to fit. */
-export interface Fitting {
-  readonly software: boolean
+export interface Fitting extends Pick<PlanContext, 'software' | 'halfFloats'> {
   readonly limits: WeightLimits
 }
 
-function stageActions(graph: Graph, context: Omit<KernelContext, 'scratch'>): Action[][] {
+function stageActions(graph: Graph, isHalf: (tensor: Tensor) => boolean, context: PlanContext): Action[][] {
   let id = graph.tensors.length
-  const full: KernelContext = { ...context, scratch: (name, shape) => ({ id: id++, name, shape }) }
+  const full: KernelContext = { ...context, isHalf, scratch: (name, shape) => ({ id: id++, name, shape }) }
   for (const { nodes } of graph.stages) for (const node of nodes) checkShapes(node, context.parameters)
-  return fusedActions(graph, full).map((actions) => actions.map((action) => forBatch(action, context.batch)))
+  return fusedActions(graph, full).map((actions) =>
+    actions.map((action) => forBatch(inFormat(action, isHalf), context.batch)),
+  )
+}
+
+/** An action that writes half floats, told so: a shader names the format of what it stores. */
+function inFormat(action: Action, isHalf: (tensor: Tensor) => boolean): Action {
+  const tensors = operandsOf(action).writes.filter(isTensor)
+  if (isCopy(action) || !tensors.some(isHalf)) return action
+  if (!tensors.every(isHalf)) throw new RangeError(`${action.shader} writes floats and half floats`)
+  return { ...action, constants: { ...action.constants, HALF: 1 } }
 }
 
 /** A tile's action as that of a batch: see tensor.wgsl. Textures are copied with all the tiles that are in them. */
@@ -55,19 +71,22 @@ function forBatch(action: Action, batch: number): Action {
  * @throws CorruptDataError ERR_MODEL_CORRUPT for shapes that don't fit
  * @throws RangeError for a tensor that is read before it is written
  */
-export function plan(graph: Graph, context: Omit<KernelContext, 'scratch'>): Plan {
-  const stages = stageActions(graph, context)
+export function plan(graph: Graph, context: PlanContext): Plan {
+  const halves = context.halfFloats ? halfTensors(graph) : new Set<Tensor>()
+  const laid = (tensor: Tensor): LaidShape => (halves.has(tensor) ? { ...tensor.shape, half: true } : tensor.shape)
+  const stages = stageActions(graph, (tensor) => laid(tensor).half === true, context)
   const order = stages.flat()
   const lastUse = new Map<Tensor, number>()
   order.forEach((action, i) => {
     const { reads, writes } = operandsOf(action)
     for (const source of [...reads, ...writes]) if (source && isTensor(source)) lastUse.set(source, i)
   })
-  const slots: Shape[] = []
+  const slots: LaidShape[] = []
   const slotOf = new Map<Tensor, number>()
   const free = new Map<string, number[]>()
   // Only tensors of exactly one shape share a slot, as all of them need the same border to have stayed zero.
-  const key = (shape: FoldedShape) => `${groupsOf(shape.channels)} ${shape.height} ${shape.width} ${foldsOf({ shape })}`
+  const key = (shape: LaidShape) =>
+    `${groupsOf(shape.channels)} ${shape.height} ${shape.width} ${foldsOf({ shape })} ${shape.half === true}`
   order.forEach((action, i) => {
     const { reads, writes } = operandsOf(action)
     for (const source of reads) {
@@ -78,11 +97,12 @@ export function plan(graph: Graph, context: Omit<KernelContext, 'scratch'>): Pla
     }
     for (const target of writes) {
       if (!isTensor(target) || slotOf.has(target)) continue
-      slotOf.set(target, free.get(key(target.shape))?.pop() ?? slots.push(target.shape) - 1)
+      const shape = laid(target)
+      slotOf.set(target, free.get(key(shape))?.pop() ?? slots.push(shape) - 1)
     }
     for (const tensor of new Set([...reads, ...writes])) {
       if (!tensor || !isTensor(tensor) || lastUse.get(tensor) !== i) continue
-      const name = key(tensor.shape)
+      const name = key(laid(tensor))
       const list = free.get(name) ?? []
       list.push(slotOf.get(tensor) ?? 0)
       free.set(name, list)
@@ -99,16 +119,15 @@ export function plan(graph: Graph, context: Omit<KernelContext, 'scratch'>): Pla
 export function fittingBatch(
   graph: Graph,
   parameters: Parameters,
-  { software, limits }: Fitting,
+  { limits, ...kind }: Fitting,
   batches: readonly number[],
   bytes: number,
 ): number | null {
   const maxLayers = limits.maxTextureArrayLayers
-  const { slots } = plan(graph, { parameters, software, maxLayers, batch: 1 })
+  const { slots } = plan(graph, { parameters, ...kind, maxLayers, batch: 1 })
   const fits = (batch: number) => {
-    const sizes = slots.map((shape) => tensorSize(shape, batch))
-    const isWithin = sizes.every(({ height }) => height <= limits.maxTextureDimension2D)
-    return isWithin && sizes.reduce((sum, size) => sum + textureBytes(size), 0) <= bytes
+    const isWithin = slots.every((shape) => tensorSize(shape, batch).height <= limits.maxTextureDimension2D)
+    return isWithin && slots.reduce((sum, shape) => sum + tensorBytes(shape, batch), 0) <= bytes
   }
   return batches.find(fits) ?? null
 }

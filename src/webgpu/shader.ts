@@ -6,7 +6,14 @@
 import { expand } from './preprocessor.js'
 import { readShader } from './shader-files.js'
 
-export type BindingKind = 'texture' | 'integerTexture' | 'storageTexture' | 'uniform' | 'storageRead' | 'storageWrite'
+export type BindingKind =
+  | 'texture'
+  | 'integerTexture'
+  | 'storageTexture'
+  | 'halfStorageTexture'
+  | 'uniform'
+  | 'storageRead'
+  | 'storageWrite'
 
 export interface Binding {
   readonly index: number
@@ -30,7 +37,8 @@ export interface Shader {
 function bindingKind(space: string | undefined, type: string): BindingKind {
   if (space?.startsWith('uniform')) return 'uniform'
   if (space?.startsWith('storage')) return space.includes('write') ? 'storageWrite' : 'storageRead'
-  if (type.startsWith('texture_storage_2d_array')) return 'storageTexture'
+  if (type.startsWith('texture_storage_2d_array<rgba32float')) return 'storageTexture'
+  if (type.startsWith('texture_storage_2d_array<rgba16float')) return 'halfStorageTexture'
   if (type === 'texture_2d_array<i32>') return 'integerTexture'
   if (type === 'texture_2d_array<f32>') return 'texture'
   throw new SyntaxError(`no such binding: ${space ?? ''} ${type}`)

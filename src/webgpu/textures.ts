@@ -1,6 +1,6 @@
 /** Texture arrays: the layout of a tensor or of constants, and the check of the device's limits. */
 import type { Device, ErrorScopes } from './device.js'
-import { type FoldedShape, foldsOf, groupsOf, type Weights } from './dispatch.js'
+import { foldsOf, groupsOf, type LaidShape, type Weights } from './dispatch.js'
 import { checkLimit } from './limits.js'
 
 /** Zero texels on each side of a tensor: as far as a 5x5 kernel reaches. Also in tensor.wgsl. */
@@ -29,7 +29,7 @@ function unevenSize(size: number): number {
  * The texture of a tensor: four channels a texel, a zero border, room for the last tile's reads; all of that in each
  * fold, and below each other for each tile of a batch.
  */
-export function tensorSize(shape: FoldedShape, batch = 1): TextureSize {
+export function tensorSize(shape: LaidShape, batch = 1): TextureSize {
   const { channels, height, width } = shape
   const beyond = 2 * PAD + OVERHANG
   const folds = foldsOf({ shape })
@@ -45,8 +45,14 @@ export function weightsSize({ width, height, layers }: Weights): TextureSize {
   return { width: unevenSize(width), height: unevenSize(height), layers }
 }
 
-export function textureBytes({ width, height, layers }: TextureSize): number {
-  return width * height * layers * 16
+/** The format of a tensor's texture. */
+export function tensorFormat({ half }: LaidShape): 'rgba16float' | 'rgba32float' {
+  return half ? 'rgba16float' : 'rgba32float'
+}
+
+export function tensorBytes(shape: LaidShape, batch: number): number {
+  const { width, height, layers } = tensorSize(shape, batch)
+  return width * height * layers * (shape.half ? 8 : 16)
 }
 
 /** The limits that textures are held to. */
@@ -67,7 +73,7 @@ export function createTexture(
   label: string,
   size: TextureSize,
   usage: GPUTextureUsageFlags,
-  format: NonNullable<Weights['format']> = 'rgba32float',
+  format: NonNullable<Weights['format']> | 'rgba16float' = 'rgba32float',
   undo?: () => void,
 ): GPUTexture {
   checkLimits(label, size, device.gpu.limits)

@@ -10,7 +10,7 @@ test('every adapter rounds to symbols, and meets the golden vectors', async (t) 
   t.true(adapters.length > 0, 'no WebGPU adapter: scripts/setup installs a software one')
   for (const found of adapters) {
     t.log(found.description.name)
-    const backend = await WebGpuBackend.open(found)
+    const backend = await WebGpuBackend.open(found, { halfFloats: false })
     try {
       await checkSymbols(t, backend)
       await checkNetwork(t, backend)
@@ -22,10 +22,11 @@ test('every adapter rounds to symbols, and meets the golden vectors', async (t) 
 
 test("a GPU's kernels meet them too, or a software adapter's on a GPU", async (t) => {
   const { description, adapter } = await pickAdapter()
-  const backend = await WebGpuBackend.open({
-    description: { ...description, software: !description.software },
-    adapter,
-  })
+  // In floats throughout, as they are to meet PyTorch's.
+  const backend = await WebGpuBackend.open(
+    { description: { ...description, software: !description.software }, adapter },
+    { halfFloats: false },
+  )
   try {
     await checkNetwork(t, backend)
   } finally {

@@ -35,7 +35,8 @@ function concat(node: ConcatNode, context: KernelContext): Action[] {
 export function concatInto(inputs: readonly Tensor[], output: Tensor, context: KernelContext): Action[] {
   const { height, width } = output.shape
   if (inputs.slice(0, -1).every(({ shape }) => shape.channels % 4 === 0)) {
-    return context.software && foldsOf(output) === 1 ? copies(inputs, output) : joins(inputs, output)
+    const isAlike = inputs.every((input) => context.isHalf(input) === context.isHalf(output))
+    return context.software && isAlike && foldsOf(output) === 1 ? copies(inputs, output) : joins(inputs, output)
   }
   const actions: Action[] = []
   let parts = inputs

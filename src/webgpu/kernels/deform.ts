@@ -22,7 +22,12 @@ export function deform(node: DeformNode, context: KernelContext, parts = 1): Act
   const { height, width } = offsets.shape
   const groups = groupsOf(channels)
   const padded = 4 * groups
-  const samples = wideScratch(context, `${output.name} samples`, { channels: parts * 9 * padded, height, width })
+  const samples = wideScratch(context, `${output.name} samples`, {
+    channels: parts * 9 * padded,
+    height,
+    width,
+    half: context.isHalf(input),
+  })
   const gather: Dispatch = {
     shader: 'deform_gather',
     constants: outputFolds(samples),
