@@ -42,9 +42,18 @@ fn loadAt(t: texture_2d_array<f32>, at: vec3i) -> vec4f {
   return load(t, at.x, at.y, at.z);
 }
 
+#if HALF
+// The nearest half float. The device's own conversion may cut off instead, which makes everything a little smaller, layer
+// by layer, and costs rate.
+fn nearestHalf(v: vec4f) -> vec4f {
+  let bits = bitcast<vec4u>(clamp(v, vec4f(-65504.0), vec4f(65504.0)));
+  return bitcast<vec4f>((bits + 0xfffu + ((bits >> vec4u(13u)) & vec4u(1u))) & vec4u(0xffffe000u));
+}
+#end
+
 fn store(t: texture_storage_2d_array<rgba${32 - 16 * HALF}float, write>, x: i32, y: i32, layer: i32, v: vec4f) {
 #if HALF
-  let value = clamp(v, vec4f(-65504.0), vec4f(65504.0)); // what they reach to
+  let value = nearestHalf(v);
 #else
   let value = v;
 #end

@@ -113,10 +113,18 @@ test('rates and shares are what seconds and work make them', (t) => {
     { best: 0.1, median: 0.25, runs: 3 },
     25e9,
     { gflops: 400, kernel: 'a layer' },
-    { hostMilliseconds: 1.5, dispatches: 200 },
+    { hostMilliseconds: 1.5, dispatches: 200, tensorBytes: 2 ** 20 },
   )
   t.deepEqual(speed.megapixelsPerSecond, { best: 2.5, median: 1 })
-  t.like(speed, { ...facts, gmacs: 25, gflops: 200, shareOfPeak: 0.5, hostMilliseconds: 1.5, dispatches: 200 })
+  t.like(speed, {
+    ...facts,
+    gmacs: 25,
+    gflops: 200,
+    shareOfPeak: 0.5,
+    hostMilliseconds: 1.5,
+    dispatches: 200,
+    tensorBytes: 2 ** 20,
+  })
   t.deepEqual(timing([3, 1, 2, 10]), { best: 1, median: 2.5, runs: 4 })
   t.deepEqual(timing([5]), { best: 5, median: 5, runs: 1 })
   t.deepEqual([1, 2, 3, 8, 12].map(threadCounts), [[1], [1, 2], [1, 2, 3], [1, 2, 4, 8], [1, 2, 4, 8, 12]])
@@ -280,8 +288,9 @@ test.serial('bench speed writes JSON and figures, and prints the same JSON', asy
       [128, 'decode'],
     ],
   )
-  for (const { device, megapixelsPerSecond, shareOfPeak, hostMilliseconds, dispatches } of report.tiles) {
+  for (const { device, megapixelsPerSecond, shareOfPeak, hostMilliseconds, dispatches, tensorBytes } of report.tiles) {
     t.is(dispatches === null, device === 'cpu')
+    t.is(tensorBytes === null, device === 'cpu')
     t.is(hostMilliseconds === null, device === 'cpu', `${device}: ${hostMilliseconds}`)
     t.true(hostMilliseconds === null || (hostMilliseconds > 0 && hostMilliseconds < 1e4))
     t.true(megapixelsPerSecond.best >= megapixelsPerSecond.median && megapixelsPerSecond.median > 0)
@@ -308,7 +317,7 @@ test.serial('a part runs alone, as text', async (t) => {
   const { status, stdout, stderr } = await cli('--parts', 'tiles', '--tiles', '64', '--seconds', '0.01')
   t.is(status, 0, stderr)
   t.regex(stdout, /model cleric-nano/)
-  t.regex(stdout, /GFLOP\/s {2}of peak {2}host ms {2}dispatches\ncpu {5}encode {4}64/)
+  t.regex(stdout, /GFLOP\/s {2}of peak {2}host ms {2}dispatches {2}MiB\ncpu {5}encode {4}64/)
   t.notRegex(stdout, /Table 3|in flight/)
 })
 

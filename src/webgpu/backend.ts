@@ -5,7 +5,7 @@ import { Device } from './device.js'
 import { GraphExecutable } from './executable.js'
 import { HostClock } from './host-clock.js'
 import { PipelineCache } from './pipelines.js'
-import { countActions, fittingBatch } from './plan.js'
+import { fittingBatch, type GraphWork, workOf } from './plan.js'
 import { WeightCache } from './weights.js'
 
 /** Tiles that may be computed at once. */
@@ -61,10 +61,10 @@ export class WebGpuBackend implements Backend, Disposable {
     return fittingBatch(graph, parameters, fitting, BATCHES, MOST_BATCH_BYTES) ?? 1
   }
 
-  /** Dispatches that a graph takes, and copies between textures, for a batch of any size. */
-  countActions(graph: Graph, parameters: Parameters): number {
+  /** What the device is handed for a graph. */
+  workOf(graph: Graph, parameters: Parameters): GraphWork {
     const { software } = this.adapter
-    return countActions(graph, parameters, { software, limits: this.#device.gpu.limits })
+    return workOf(graph, parameters, { software, halfFloats: this.#halfFloats, limits: this.#device.gpu.limits })
   }
 
   async compile(graph: Graph, parameters: Parameters, batch = 1): Promise<Executable> {

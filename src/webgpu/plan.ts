@@ -17,7 +17,7 @@ import {
 } from './dispatch.js'
 import { fusedActions } from './fuse.js'
 import { halfTensors } from './half-floats.js'
-import { checkLimits, tensorBytes, tensorSize } from './textures.js'
+import { checkLimits, tensorBytes, tensorSize, texelBytes } from './textures.js'
 import { checkWeights, type WeightLimits } from './weights.js'
 
 export interface Plan {
@@ -145,10 +145,29 @@ export function checkFits(graph: Graph, parameters: Parameters, { software, limi
   }
 }
 
-/** How many dispatches (and for a software adapter copies) a graph takes, for a batch of any size. */
-export function countActions(graph: Graph, parameters: Parameters, { software, limits }: Fitting): number {
-  const maxLayers = limits.maxTextureArrayLayers
-  return plan(graph, { parameters, software, maxLayers, batch: 1 }).stages.reduce((sum, stage) => sum + stage.length, 0)
+/** What a device is handed for a graph. */
+export interface GraphWork {
+  /** Dispatches, and for a software adapter copies, for a batch of any size. */
+  readonly actions: number
+  /** Bytes of a tile's tensors that they read and write, a tensor once for each action. */
+  readonly bytes: number
+}
+
+export function workOf(graph: Graph, parameters: Parameters, { limits, ...kind }: Fitting): GraphWork {
+  const { stages, slots, slotOf } = plan(graph, {
+    parameters,
+    ...kind,
+    maxLayers: limits.maxTextureArrayLayers,
+    batch: 1,
+  })
+  const actions = stages.flat()
+  const bytesOf = (tensor: Tensor) => texelBytes(slots[slotOf.get(tensor) as number] as LaidShape)
+  const bytes = actions.reduce((sum, action) => {
+    const { reads, writes } = operandsOf(action)
+    const tensors = new Set([...reads, ...writes].filter((operand) => operand !== null && isTensor(operand)))
+    return sum + [...tensors].reduce((own, tensor) => own + bytesOf(tensor as Tensor), 0)
+  }, 0)
+  return { actions: actions.length, bytes }
 }
 
 /** Cuts a stage into runs of actions that cost up to `budget` each, or a single one beyond it. */

@@ -50,6 +50,11 @@ export function tensorFormat({ half }: LaidShape): 'rgba16float' | 'rgba32float'
   return half ? 'rgba16float' : 'rgba32float'
 }
 
+/** Bytes of a tile's values, four channels a texel, without the border. */
+export function texelBytes({ channels, height, width, half }: LaidShape): number {
+  return groupsOf(channels) * height * width * (half ? 8 : 16)
+}
+
 export function tensorBytes(shape: LaidShape, batch: number): number {
   const { width, height, layers } = tensorSize(shape, batch)
   return width * height * layers * (shape.half ? 8 : 16)

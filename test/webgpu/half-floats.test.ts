@@ -71,7 +71,7 @@ for (const software of [false, true]) {
     )
     const all = expected?.length ?? 0
     const others = expected?.filter((symbol, i) => symbol !== actual?.[i]).length ?? all
-    // 20 of 1056, as one symbol that is another makes those after it predicted a little differently.
-    t.true(all > 1000 && others > 0 && others < all / 25, `${others} of ${all} symbols differ from the processor's`)
+    // None, or a few of 1056, as one symbol that is another makes those after it predicted a little differently.
+    t.true(all > 1000 && others < all / 25, `${others} of ${all} symbols differ from the processor's`)
   })
 }

@@ -46,7 +46,7 @@ export function describeSpeed(report: SpeedReport): string {
 function tilesText(tiles: readonly TileSpeed[]): string {
   const rows = tiles.map((entry) => {
     const { device, tile, direction, seconds, megapixelsPerSecond, gflops, shareOfPeak } = entry
-    const { hostMilliseconds, dispatches } = entry
+    const { hostMilliseconds, dispatches, tensorBytes } = entry
     return [
       device,
       direction,
@@ -59,9 +59,13 @@ function tilesText(tiles: readonly TileSpeed[]): string {
       percent(shareOfPeak),
       hostMilliseconds === null ? '-' : hostMilliseconds.toFixed(2),
       dispatches === null ? '-' : String(dispatches),
+      tensorBytes === null ? '-' : (tensorBytes / 2 ** 20).toFixed(0),
     ]
   })
-  const head = ['device', '', 'tile', 'Mpx/s', 'best', 'ms', 'runs', 'GFLOP/s', 'of peak', 'host ms', 'dispatches']
+  const head = [
+    ...['device', '', 'tile', 'Mpx/s', 'best', 'ms', 'runs', 'GFLOP/s', 'of peak'],
+    ...['host ms', 'dispatches', 'MiB'],
+  ]
   return `One tile at a time, entropy coder included; medians\n${table([head, ...rows])}`
 }
 

@@ -26,6 +26,8 @@ export interface TileSpeed {
   readonly hostMilliseconds: number | null
   /** What the network is handed to a WebGPU device as: dispatches, and copies between textures; else null. */
   readonly dispatches: number | null
+  /** Bytes of tensors that those read and write, a tensor once for each; else null. */
+  readonly tensorBytes: number | null
 }
 
 export interface DevicePeak extends Peak {
@@ -38,7 +40,7 @@ export function tileSpeed(
   seconds: Timing,
   multiplyAdds: number,
   peak: Peak,
-  host: Pick<TileSpeed, 'hostMilliseconds' | 'dispatches'>,
+  host: Pick<TileSpeed, 'hostMilliseconds' | 'dispatches' | 'tensorBytes'>,
 ): TileSpeed {
   const pixels = megapixels(facts.tile)
   const gflops = (2 * multiplyAdds) / seconds.median / 1e9
@@ -97,14 +99,15 @@ async function bothDirections(
   ] as const) {
     note(`${direction} ${tile} x ${tile} on ${device}`)
     if (direction === 'decode') await call()
-    const host = () => (backend.hostSeconds === undefined ? null : backend.hostSeconds + coding.seconds)
-    const before = host()
+    const hostSeconds = () => (backend.hostSeconds === undefined ? null : backend.hostSeconds + coding.seconds)
+    const before = hostSeconds()
     const time = await measure(call, seconds, signal, true)
-    const after = host()
+    const after = hostSeconds()
     const hostMilliseconds = before === null || after === null ? null : (1000 * (after - before)) / time.runs
-    const dispatches = backend instanceof WebGpuBackend ? backend.countActions(graph, parameters) : null
+    const handed = backend instanceof WebGpuBackend ? backend.workOf(graph, parameters) : null
     const work = necessaryMultiplyAdds(graph, parameters)
-    speeds.push(tileSpeed({ device, tile, direction }, time, work, peak, { hostMilliseconds, dispatches }))
+    const host = { hostMilliseconds, dispatches: handed?.actions ?? null, tensorBytes: handed?.bytes ?? null }
+    speeds.push(tileSpeed({ device, tile, direction }, time, work, peak, host))
   }
   return speeds
 }
