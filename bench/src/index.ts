@@ -1,6 +1,7 @@
 /** The commands `cleric bench ...`: a package of their own, as cleric itself needs neither them nor what they need. */
 import type { Cli } from 'cleric/internal'
 import { addFallbackBench } from './commands/fallback.js'
+import { addLatentsBench } from './commands/latents.js'
 import { addQualityBenches } from './commands/quality.js'
 import { addSpeedBench } from './commands/speed.js'
 
@@ -8,5 +9,6 @@ import { addSpeedBench } from './commands/speed.js'
 export function addCommands(cli: Cli): void {
   addQualityBenches(cli)
   addFallbackBench(cli)
+  addLatentsBench(cli)
   addSpeedBench(cli)
 }

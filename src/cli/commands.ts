@@ -10,6 +10,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(cli: Cli) => void>>> = {
   compress: async () => (await import('./compress.js')).addCompress,
   info: async () => (await import('./info.js')).addInfo,
   region: async () => (await import('./region.js')).addRegion,
+  latents: async () => (await import('./latents.js')).addLatents,
   export: async () => (await import('./export.js')).addExport,
   encode: async () => (await import('./encode.js')).addEncode,
   decode: async () => (await import('./decode.js')).addDecode,

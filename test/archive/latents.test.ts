@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 import { type Archive, openArchive } from '../../src/archive/archive.js'
 import type { RegionLatents } from '../../src/archive/latents.js'
+import { createCli } from '../../src/cli/commands.js'
 import { type Codec, openCodec } from '../../src/codec/codec.js'
 import type { Latents } from '../../src/codec/latents.js'
 import { compressSlide } from '../../src/compress/compress.js'
@@ -200,6 +201,28 @@ test('arguments are checked, signals heard, and a closed archive reads nothing',
   await t.throwsAsync(reading, { code: 'ERR_ABORTED' })
   other.close()
   await t.throwsAsync(other.readLatents(region), { code: 'ERR_CLOSED' })
+})
+
+test('the command writes them as NumPy reads them', async (t) => {
+  const output = join(folder, 'region.npy')
+  let stdout = ''
+  const io = { stdout: { write: (text: string) => (stdout += text) }, stderr: { write: () => {} }, codec }
+  const at = ['--x', '20', '--y', '-5', '--width', '60', '--height', '40']
+  t.is(await createCli(io).run(['latents', path, '-o', output, ...at, '--missing', 'nan', '--json']), 0)
+  const region = { x: 20, y: -5, level: 0, width: 60, height: 40 }
+  const expected = await archive.readLatents(region, { missing: 'nan' })
+  const shape = [expected.channels, expected.height, expected.width]
+  t.like(JSON.parse(stdout), { output, shape, left: 16, top: -16, level: 0, stored: 9 / 16 })
+  const bytes = readFileSync(output)
+  t.is(bytes.toString('latin1', 0, 8), '\x93NUMPY\x01\x00')
+  const end = 10 + bytes.readUInt16LE(8)
+  t.is(end % 64, 0)
+  t.regex(
+    bytes.toString('latin1', 10, end),
+    /^\{'descr': '<f4', 'fortran_order': False, 'shape': \(32, 4, 4\), \} *\n$/,
+  )
+  t.deepEqual(new Float32Array(new Uint8Array(bytes.subarray(end)).buffer), expected.data)
+  t.is(await createCli(io).run(['latents', path, '-o', 'x.png', ...at]), 2)
 })
 
 test('a codec without latents is refused by name', async (t) => {
