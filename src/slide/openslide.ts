@@ -12,6 +12,7 @@ import { ClericError, SlideError, throwIfAborted } from '../errors.js'
 import { type Colour, WHITE } from '../image/draw.js'
 import type { Image } from '../image/image.js'
 import { addon, asClericError, type NativePixels, type NativeSlide, type NativeSlideInfo } from '../native/addon.js'
+import { absurdDicom } from './dicom.js'
 import { absurdMirax, slideBytes } from './mirax.js'
 import { sensible } from './resolution.js'
 import { inspectTiff } from './size-limits.js'
@@ -166,7 +167,7 @@ export async function openOpenSlide(path: string, signal?: AbortSignal): Promise
   checkString(path, 'path')
   throwIfAborted(checkSignal(signal))
   await inspectTiff(path, signal)
-  const what = absurdMirax(path)
+  const what = absurdMirax(path) ?? (await absurdDicom(path, signal))
   if (what !== null) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path}: ${what}`)
   const native = new (addon().Slide)()
   const opening = native.open(path, process.env.CLERIC_OPENSLIDE ?? '')

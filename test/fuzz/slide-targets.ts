@@ -1,4 +1,6 @@
 import { openBytes } from '../../src/files/byte-source.js'
+import { fill } from '../../src/image/draw.js'
+import { absurdInstance } from '../../src/slide/dicom.js'
 import { primariesOf, withoutText } from '../../src/slide/icc-profile.js'
 import { select } from '../../src/slide/tiff/contents.js'
 import { isOme, readOme } from '../../src/slide/tiff/ome.js'
@@ -6,6 +8,7 @@ import { isTiff, TiffFile } from '../../src/tiff/file.js'
 import { absurdSize } from '../../src/tiff/segment-sizes.js'
 import { TAGS } from '../../src/tiff/tags.js'
 import { type BareDirectory, bareTiff, FORMS } from '../slide/bare-tiff.js'
+import { dicomFile } from '../slide/dicom.js'
 import { displayP3 } from '../slide/display-p3.js'
 import type { Target } from './fuzz.js'
 
@@ -73,5 +76,48 @@ export const iccTarget: Target = {
   parse(bytes) {
     primariesOf(bytes)
     withoutText(bytes)
+  },
+}
+
+export const dicomTarget: Target = {
+  codes: /^never$/,
+  covers: ['src/slide/dicom.ts'],
+  async seeds() {
+    const image = fill(20, 12, { red: 1, green: 2, blue: 3 })
+    const facts = {
+      image,
+      flavour: 'VOLUME',
+      tile: 8,
+      spacing: [0.001, 0.001],
+      objectivePower: 20,
+      instance: 1,
+    } as const
+    const native = dicomFile({ ...facts, iccProfile: displayP3() })
+    // Two frames of four bytes with their table in place of the pixels, and an extended table before them.
+    const item = (...bytes: number[]) => [0xfe, 0xff, 0, 0xe0, bytes.length, 0, 0, 0, ...bytes]
+    const extended = [
+      0xe0,
+      0x7f,
+      1,
+      0,
+      0x4f,
+      0x56,
+      0,
+      0,
+      16,
+      0,
+      0,
+      0,
+      ...new Array(8).fill(0),
+      12,
+      ...new Array(7).fill(0),
+    ]
+    const pixels = [0xe0, 0x7f, 0x10, 0, 0x4f, 0x42, 0, 0, 0xff, 0xff, 0xff, 0xff, ...item(0, 0, 0, 0, 12, 0, 0, 0)]
+    const frames = [...item(1, 2, 3, 4), ...item(5, 6, 7, 8), 0xfe, 0xff, 0xdd, 0xe0, 0, 0, 0, 0]
+    const head = native.subarray(0, native.indexOf(Buffer.from([0xe0, 0x7f, 0x10, 0])))
+    return [native, Buffer.concat([head, Buffer.from([...extended, ...pixels, ...frames])])]
+  },
+  async parse(bytes) {
+    await absurdInstance(await openBytes(new Blob([bytes])))
   },
 }

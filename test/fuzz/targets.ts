@@ -4,12 +4,13 @@ import type { Target } from './fuzz.js'
 import { modelTarget, pickleTarget, safetensorsTarget, zipTarget } from './model-targets.js'
 import { requestsTarget } from './requests-target.js'
 import { hostsTarget, iiifTarget } from './server-targets.js'
-import { iccTarget, omeTarget, tiffTarget } from './slide-targets.js'
+import { dicomTarget, iccTarget, omeTarget, tiffTarget } from './slide-targets.js'
 import { journalTarget, jsonTarget, rangesTarget, tileTarget } from './small-targets.js'
 
 export const TARGETS: Readonly<Record<string, Target>> = {
   archive: archiveTarget,
   description: jsonTarget,
+  dicom: dicomTarget,
   hosts: hostsTarget,
   icc: iccTarget,
   iiif: iiifTarget,
