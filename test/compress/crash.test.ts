@@ -18,7 +18,7 @@ const MODEL = ['--model', local('test/fixtures/nano.safetensors'), '--device', '
 test.serial('runs that are killed at random moments resume to the same bytes', async (t) => {
   t.timeout(280_000)
   const rounds = await crashTest({
-    slide: 'synthetic:450x350:2',
+    slide: 'synthetic:300x240:2',
     output: join(folder, 'killed.cleric.tif'),
     options: [...MODEL, '--tile', '64'],
     kills: 5,

@@ -7,21 +7,20 @@ import { openCodec } from '../../src/codec/codec.js'
 import { nanoModelFile } from '../network/golden.js'
 import { type Job, type Made, tileOf, work } from './thread-work.js'
 
+/** A thread has no loader of TypeScript unless it gets one. */
+const LOADER = new URL('../../scripts/typescript/register.mjs', import.meta.url).href
 const THREADS = 4
 const CALLS = 64
 
 function onThread(jobs: readonly Job[]): Promise<Made[]> {
-  // A thread has no loader of TypeScript unless it is told so.
   const code = `
     const { workerData } = require('node:worker_threads')
-    import(workerData.tsx).then(({ tsImport }) => tsImport(workerData.file, workerData.file))
-      .then(({ runInThread }) => runInThread())`
+    import(workerData.loader).then(() => import(workerData.file)).then(({ runInThread }) => runInThread())`
   const file = new URL('./thread-work.ts', import.meta.url).href
-  const tsx = import.meta.resolve('tsx/esm/api')
   const worker = new Worker(code, {
     eval: true,
     execArgv: [],
-    workerData: { file, tsx, jobs, model: fileURLToPath(nanoModelFile) },
+    workerData: { file, loader: LOADER, jobs, model: fileURLToPath(nanoModelFile) },
   })
   return new Promise((resolve, reject) => {
     worker.once('message', resolve)
@@ -50,14 +49,12 @@ test.serial('a thread that dies at work leaves the others as they were', async (
   const alone = await work(codec, job)
   const code = `
     const { workerData } = require('node:worker_threads')
-    import(workerData.tsx).then(({ tsImport }) => tsImport(workerData.file, workerData.file))
-      .then(({ dieAtWork }) => dieAtWork())`
+    import(workerData.loader).then(() => import(workerData.file)).then(({ dieAtWork }) => dieAtWork())`
   const file = new URL('./thread-work.ts', import.meta.url).href
-  const tsx = import.meta.resolve('tsx/esm/api')
   const worker = new Worker(code, {
     eval: true,
     execArgv: [],
-    workerData: { file, tsx, jobs: [], model: fileURLToPath(nanoModelFile) },
+    workerData: { file, loader: LOADER, jobs: [], model: fileURLToPath(nanoModelFile) },
   })
   const ended = new Promise<Error>((resolve) => worker.once('error', resolve))
   const beside = await Promise.all([work(codec, job), work(codec, job)])
