@@ -9,7 +9,7 @@
  */
 import { type Candidate, priced, type WantedTile } from './candidate.js'
 import { ClassicSearch } from './classic-search.js'
-import { BETTER, type Look, lookOf, type SeenTile, seenTile, verdictOf } from './seen-tiles.js'
+import { BETTER, expectedGain, type Look, lookOf, type SeenTile, seenTile, verdictOf } from './seen-tiles.js'
 import type { EncodedTile } from './tile-codec.js'
 
 /**
@@ -19,6 +19,8 @@ import type { EncodedTile } from './tile-codec.js'
 const NEAR = 1.12
 /** What AVIF's best costs on tissue, as a share of its quick one. */
 const USUAL_GAIN = 0.93
+/** Where tiles that look alike say what AVIF's best costs, it must be less than this share of the network to be searched. */
+const WORTH = 0.95
 /** The search goes on if AVIF at its usual effort is this near. */
 const STILL_NEAR = 1
 /**
@@ -84,14 +86,18 @@ export async function choose(
     return { best: leastOf(await classics(search, tile, free, null)), seen: null }
   }
   network ??= await encode()
-  if (mayBeTissue && isBest(network) && quick.cost > NEAR * network.cost) {
-    return { best: network, seen: seenTile(known, network.cost, USUAL_GAIN * quick.cost) }
+  const gain = expectedGain(known, seen)
+  const isFar = quick.cost > NEAR * network.cost
+  const isIdle = gain !== null && gain * quick.cost > WORTH * network.cost
+  if (mayBeTissue && isBest(network) && (isFar || isIdle)) {
+    const expected = (gain ?? USUAL_GAIN) * quick.cost
+    return { best: network, seen: seenTile(known, network.cost, expected, quick.cost) }
   }
   const found = await classics(search, tile, free, network)
   const best = leastOf(found)
   // A tile that may not be stored as the network has it is so dear that any other is better.
   const isBetter = best.cost < (isPoor(tile, network) ? 1 : BETTER) * network.cost
-  return { best: isBetter ? best : network, seen: seenTile(known, network.cost, best.cost) }
+  return { best: isBetter ? best : network, seen: seenTile(known, network.cost, best.cost, quick.cost) }
 }
 
 function isPoor(tile: WantedTile, { mse }: Candidate): boolean {

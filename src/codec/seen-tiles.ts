@@ -21,10 +21,12 @@ export interface SeenTile extends Look {
   readonly avif: number
   /** 128 times the binary logarithm of what the network costs, over the best classic codec. */
   readonly network: number
+  /** 128 times the binary logarithm of what the best classic codec costs, over the quick AVIF. */
+  readonly gain: number
 }
 
 /** Numbers of a seen tile, and bytes that each takes. */
-const FIELDS = ['jpeg', 'bits', 'avif', 'network'] as const
+const FIELDS = ['jpeg', 'bits', 'avif', 'network', 'gain'] as const
 export const SEEN_BYTES = 2 * FIELDS.length
 /** Of a tile of which not both are known. */
 const UNSEEN = new Uint8Array(SEEN_BYTES)
@@ -55,26 +57,50 @@ export function lookOf(jpegBits: number, jpegCost: number, avifCost: number | nu
   }
 }
 
-/** @param classicCost of the best classic codec, found or expected */
-export function seenTile(look: Look & { readonly avif: number }, networkCost: number, classicCost: number): SeenTile {
-  return { ...look, network: clamp(UNIT * Math.log2(networkCost / classicCost)) }
+/**
+ * @param classicCost of the best classic codec, found or expected
+ * @param quickCost of the quick AVIF
+ */
+export function seenTile(
+  look: Look & { readonly avif: number },
+  networkCost: number,
+  classicCost: number,
+  quickCost: number,
+): SeenTile {
+  const gain = clamp(UNIT * Math.log2(classicCost / quickCost))
+  return { ...look, network: clamp(UNIT * Math.log2(networkCost / classicCost)), gain }
 }
 
 /**
  * What all tiles that look alike settle it for; null if they don't agree, or are too few. By the JPEG
  * alone, as long as the AVIF wasn't tried.
  */
-export function verdictOf({ jpeg, bits, avif }: Look, seen: readonly SeenTile[]): 'network' | 'classic' | null {
-  const alike = seen.filter(
-    (tile) =>
-      Math.abs(tile.jpeg - jpeg) <= JPEG_NEAR &&
-      Math.abs(tile.bits - bits) <= BITS_NEAR &&
-      (avif === null || Math.abs(tile.avif - avif) <= AVIF_NEAR),
-  )
+export function verdictOf(look: Look, seen: readonly SeenTile[]): 'network' | 'classic' | null {
+  const alike = seen.filter((tile) => isAlike(tile, look))
+  if (alike.length >= ENOUGH && alike.every(({ network }) => network <= SETTLES.network)) return 'network'
+  const isClassic = ({ network }: SeenTile) => network >= SETTLES.classic
+  // Where AVIF was less far ahead of the JPEG and yet better than the network, it is here too: on glass, and on drawings.
+  const { avif } = look
+  const clearer =
+    avif === null
+      ? []
+      : seen.filter((tile) => isAlike(tile, { ...look, avif: null }) && tile.avif > avif + AVIF_NEAR && isClassic(tile))
+  return alike.length + clearer.length >= ENOUGH && alike.every(isClassic) ? 'classic' : null
+}
+
+/** What the best classic codec costs on tiles that look alike, as a share of the quick AVIF; null if they are too few. */
+export function expectedGain(look: Look & { readonly avif: number }, seen: readonly SeenTile[]): number | null {
+  const alike = seen.filter((tile) => isAlike(tile, look))
   if (alike.length < ENOUGH) return null
-  if (alike.every(({ network }) => network <= SETTLES.network)) return 'network'
-  if (alike.every(({ network }) => network >= SETTLES.classic)) return 'classic'
-  return null
+  return 2 ** (alike.reduce((sum, { gain }) => sum + gain, 0) / alike.length / UNIT)
+}
+
+function isAlike(tile: SeenTile, { jpeg, bits, avif }: Look): boolean {
+  return (
+    Math.abs(tile.jpeg - jpeg) <= JPEG_NEAR &&
+    Math.abs(tile.bits - bits) <= BITS_NEAR &&
+    (avif === null || Math.abs(tile.avif - avif) <= AVIF_NEAR)
+  )
 }
 
 /** As little-endian int16. Zeros stand for a tile that isn't seen: no JPEG costs one bit a pixel with no bits. */
@@ -89,13 +115,14 @@ export function encodeSeen(tile: SeenTile | null): Uint8Array {
 export function decodeSeen(bytes: Uint8Array): SeenTile | null {
   if (bytes.every((byte) => byte === 0)) return null
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  const [jpeg, bits, avif, network] = FIELDS.map((_, i) => view.getInt16(2 * i, true)) as [
-    number,
-    number,
-    number,
-    number,
-  ]
-  return { jpeg, bits, avif, network }
+  const field = (name: (typeof FIELDS)[number]) => view.getInt16(2 * FIELDS.indexOf(name), true)
+  return {
+    jpeg: field('jpeg'),
+    bits: field('bits'),
+    avif: field('avif'),
+    network: field('network'),
+    gain: field('gain'),
+  }
 }
 
 function clamp(value: number): number {

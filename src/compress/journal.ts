@@ -2,10 +2,10 @@
  * The journal beside a file that is being written: which tiles are in it already, so that an interrupted run can go on.
  * All numbers little-endian.
  *
- *     head (48 bytes): "CLERICJ" 2, u8[32] fingerprint of the run, u32 tiles in all, u32 CRC-32C of the bytes before
+ *     head (48 bytes): "CLERICJ" 3, u8[32] fingerprint of the run, u32 tiles in all, u32 CRC-32C of the bytes before
  *     a record (40 bytes) a tile, in the order written: u32 number of the tile, u32 length, u64 offset in the file,
- *       u8[4] colour and kind, u32 CRC-32C of the tile's bytes, u8[2] PSNR and codec, u8[8] what was learnt of it
- *       (`codec/seen-tiles.ts`), u16 0, u32 CRC-32C of the bytes before
+ *       u8[4] colour and kind, u32 CRC-32C of the tile's bytes, u8[2] PSNR and codec, u8[10] what was learnt of it
+ *       (`codec/seen-tiles.ts`), u32 CRC-32C of the bytes before
  *
  * Nothing is synced: a record counts only if the tile's bytes in the file agree with its checksum, whatever reached the
  * disk first. Each record has its place, so that two runs that go on from the same journal write the same bytes to it.
@@ -14,7 +14,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { crc32c } from '../entropy/crc32c.js'
 import { isStoredKind, TILE } from '../tiff/tile-index.js'
 
-const MAGIC = new TextEncoder().encode('CLERICJ\u0002')
+const MAGIC = new TextEncoder().encode('CLERICJ\u0003')
 export const FINGERPRINT_BYTES = 32
 const HEAD_BYTES = 48
 const RECORD_BYTES = 40
@@ -32,7 +32,7 @@ export interface TileRecord {
   readonly crc: number
   /** PSNR and what stores it, as in the archive's index. */
   readonly check: Uint8Array
-  /** What was learnt of it, for the tiles after it: eight bytes, zeros for nothing. */
+  /** What was learnt of it, for the tiles after it: ten bytes, zeros for nothing. */
   readonly seen: Uint8Array
 }
 
@@ -75,7 +75,7 @@ function decodeRecord(bytes: Uint8Array, number: number): TileRecord | null {
     colour: bytes.slice(16, 20),
     crc: view.getUint32(20, true),
     check: bytes.slice(24, 26),
-    seen: bytes.slice(26, 34),
+    seen: bytes.slice(26, CRC_AT),
   }
   return isSound(record) ? record : null
 }

@@ -2,12 +2,22 @@
 import test from 'ava'
 import type { Candidate } from '../../src/codec/candidate.js'
 import { choose, networkCandidate } from '../../src/codec/choice.js'
-import { decodeSeen, encodeSeen, lookOf, type SeenTile, seenTile, verdictOf } from '../../src/codec/seen-tiles.js'
+import { ClassicSearch } from '../../src/codec/classic-search.js'
+import { lambdaAt } from '../../src/codec/rate.js'
+import {
+  decodeSeen,
+  encodeSeen,
+  expectedGain,
+  lookOf,
+  type SeenTile,
+  seenTile,
+  verdictOf,
+} from '../../src/codec/seen-tiles.js'
 import type { Image } from '../../src/image/image.js'
 import { fractal, random } from '../../src/image/noise.js'
 
-const tissue: SeenTile = { jpeg: 30, bits: 32, avif: -60, network: -60 }
-const scan: SeenTile = { jpeg: 44, bits: 30, avif: -90, network: 90 }
+const tissue: SeenTile = { jpeg: 30, bits: 32, avif: -60, network: -60, gain: -12 }
+const scan: SeenTile = { jpeg: 44, bits: 30, avif: -90, network: 90, gain: -12 }
 
 test('tiles that look alike and were all stored best one way settle it', (t) => {
   t.is(verdictOf(tissue, Array(3).fill(tissue)), 'network')
@@ -15,6 +25,21 @@ test('tiles that look alike and were all stored best one way settle it', (t) => 
   t.is(verdictOf(scan, Array(3).fill(scan)), 'classic')
   t.is(verdictOf({ ...tissue, avif: null }, Array(3).fill(tissue)), 'network', 'before an AVIF is tried, too')
   t.is(verdictOf(tissue, [...Array(3).fill(tissue), ...Array(3).fill(scan)]), 'network', 'others do not count')
+})
+
+test('where AVIF is further ahead of the JPEG than where it was better than the network, it is better too', (t) => {
+  const glass = { ...scan, avif: -90 - 40 }
+  t.is(verdictOf(glass, Array(3).fill(scan)), 'classic')
+  t.is(verdictOf({ ...scan, avif: -90 + 40 }, Array(3).fill(scan)), null, 'where it is less far ahead it need not be')
+  t.is(verdictOf(glass, Array(3).fill({ ...scan, network: -60 })), null, 'nor does the network win by that')
+  t.is(verdictOf(glass, [...Array(3).fill(scan), { ...glass, network: 0 }]), null, 'nor against one that looks alike')
+})
+
+test('what AVIF at its best gains is the mean of tiles that look alike', (t) => {
+  const seen = [-8, -12, -16].map((gain) => ({ ...tissue, gain }))
+  t.is(expectedGain(tissue, seen), 2 ** (-12 / 128))
+  t.is(expectedGain(tissue, [...seen, { ...scan, gain: 99 }]), 2 ** (-12 / 128))
+  t.is(expectedGain(tissue, seen.slice(1)), null)
 })
 
 test('too few, too unlike, not agreed or not by enough settle nothing', (t) => {
@@ -29,9 +54,9 @@ test('too few, too unlike, not agreed or not by enough settle nothing', (t) => {
 })
 
 test('it is written in whole numbers and read back', (t) => {
-  for (const tile of [tissue, scan, seenTile(lookOf(1e9, 1e12, 3e-9, 1) as SeenTile, 1e30, 1e-30)]) {
+  for (const tile of [tissue, scan, seenTile(lookOf(1e9, 1e12, 3e-9, 1) as SeenTile, 1e30, 1e-30, 1)]) {
     t.deepEqual(decodeSeen(encodeSeen(tile)), tile)
-    t.is(encodeSeen(tile).length, 8)
+    t.is(encodeSeen(tile).length, 10)
   }
   t.is(decodeSeen(encodeSeen(null)), null)
 })
@@ -81,4 +106,19 @@ test('a floor holds whatever was learnt', async (t) => {
   t.true(best.mse <= 2)
   const poor = await chosen(20_000, [])
   t.true((await chosen(20_000, Array(3).fill(poor.seen), 2)).best.mse <= 2)
+})
+
+test('AVIF at its best is not looked for where tiles that look alike say that it gains too little', async (t) => {
+  const search = new ClassicSearch(tile, undefined)
+  const [jpeg, quick] = [await search.plainJpeg(), await search.quickAvif()]
+  // A network 5 % ahead of the quick AVIF, and tiles that settle nothing.
+  const bytes = Math.round((0.95 * quick.cost - lambdaAt(60) * 9 * SIDE * SIDE) / 8)
+  const look = lookOf(8 * jpeg.payload.length, jpeg.cost, quick.cost, SIDE * SIDE) as SeenTile
+  const undecided = (gain: number) => [-20, 0, 7].map((network) => ({ ...look, network, gain }))
+  const tried = await chosen(bytes, [])
+  t.not((tried.seen as SeenTile).gain, 0)
+  const spared = await chosen(bytes, undecided(0))
+  t.is(spared.best.kind, 'cleric')
+  t.is((spared.seen as SeenTile).gain, 0, 'what was expected, as nothing was tried')
+  t.deepEqual((await chosen(bytes, undecided(-40))).seen, tried.seen, 'where it may gain enough it is looked for')
 })

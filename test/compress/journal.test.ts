@@ -17,7 +17,11 @@ import { crc32c } from '../../src/entropy/crc32c.js'
 const FINGERPRINT = Uint8Array.from({ length: 32 }, (_, i) => 200 + i)
 /** Beyond 4 GiB, so that the whole of an offset counts. */
 const record = (number: number): TileRecord => {
-  const place = { offset: 2 ** 40 + number, length: 3 * number, seen: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, number & 255) }
+  const place = {
+    offset: 2 ** 40 + number,
+    length: 3 * number,
+    seen: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9, number & 255),
+  }
   if (number === 0) return { ...place, colour: Uint8Array.of(9, 2, 3, 1), crc: 0, check: new Uint8Array(2) }
   return { ...place, colour: Uint8Array.of(0, 0, 0, 3), crc: 0xdeadbeef, check: Uint8Array.of(140, (number % 5) + 1) }
 }
@@ -43,7 +47,7 @@ const recordsIn = async (file: FileHandle) => {
 test('head and record have their bytes where the format says', (t) => {
   const head = Buffer.from(encodeJournalHead(FINGERPRINT, 70_000))
   t.is(head.length, 48)
-  t.is(head.toString('latin1', 0, 8), 'CLERICJ\u0002')
+  t.is(head.toString('latin1', 0, 8), 'CLERICJ\u0003')
   t.deepEqual(new Uint8Array(head.subarray(8, 40)), FINGERPRINT)
   t.is(head.readUInt32LE(40), 70_000)
   t.is(head.readUInt32LE(44), crc32c(head.subarray(0, 44)))
@@ -53,7 +57,7 @@ test('head and record have their bytes where the format says', (t) => {
   t.is(bytes.readBigUInt64LE(8), 2n ** 40n + 300n)
   t.deepEqual([...bytes.subarray(16, 20)], [44, 2, 3, 1])
   t.is(bytes.readUInt32LE(20), 0xdeadbeef)
-  t.deepEqual([...bytes.subarray(24, 36)], [140, 1, 1, 2, 3, 4, 5, 6, 7, 44, 0, 0])
+  t.deepEqual([...bytes.subarray(24, 36)], [140, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 44])
   t.is(bytes.readUInt32LE(36), crc32c(bytes.subarray(0, 36)))
   t.is(recordPosition(0), 48)
   t.is(recordPosition(3), 48 + 3 * 40)
