@@ -19,7 +19,7 @@ from typing import Any, Callable
 import numpy as np
 import openslide
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 import cleric
 
@@ -32,7 +32,7 @@ class Archive:
     name = "cleric"
 
     def __init__(self, path: str, size: int, is_cached: bool) -> None:
-        self.slide = cleric.OpenSlide(path, **({} if is_cached else {"cache_bytes": 0}))
+        self.slide = cleric.OpenSlide(path, cache_bytes=None if is_cached else 0)
         self.size = (size, size)
 
     def one(self, place: Place) -> Any:
@@ -77,7 +77,7 @@ class Patches(IterableDataset):  # type: ignore[type-arg]
         self.reader, self.batch = reader, batch
 
     def __iter__(self) -> Iterator[torch.Tensor]:
-        info = torch.utils.data.get_worker_info()
+        info: Any = get_worker_info()  # type: ignore[no-untyped-call]
         # Files that a parent opened have one position for all of its children.
         if isinstance(self.reader, Exported):
             self.reader.open()
@@ -138,7 +138,10 @@ def main() -> None:
     parser.add_argument("--modes", nargs="*", default=list(MODES), choices=list(MODES))
     options = parser.parse_args()
     arguments = (options.size, not options.no_cache)
-    readers = (Archive(options.archive, *arguments), Exported(options.exported, *arguments))
+    readers: tuple[Archive | Exported, ...] = (
+        Archive(options.archive, *arguments),
+        Exported(options.exported, *arguments),
+    )
     for reader in readers:
         reader.one((0, 0))
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors, patches a second")

@@ -19,7 +19,7 @@ def test_patches_of_tissue(archive: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
     import cleric
 
-    monkeypatch.setattr(tissue_patches.cleric, "open_slide", lambda path: cleric.OpenSlide(path, **ON_CPU))
+    monkeypatch.setattr(cleric, "open_slide", lambda path: cleric.OpenSlide(path, **ON_CPU))
     # What the untrained network makes of a slide has other colours than tissue: its mask is tested below.
     monkeypatch.setattr(tissue_patches, "tissue_mask", lambda thumbnail: np.indices(thumbnail.shape[:2])[1] > 300)
     patches = tissue_patches.TissuePatches([archive, archive], 12, 64)

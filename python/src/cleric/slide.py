@@ -216,13 +216,13 @@ class OpenSlide:
     def read_latents(
         self, location: tuple[int, int], level: int, size: tuple[int, int], missing: str = "analyse"
     ) -> npt.NDArray[np.float32]:
-        """The latents y_hat of a region of an archive, a vector for every 16 x 16 pixels, without making pixels of them.
+        """The latents y_hat of a region of an archive, a vector for every 16 x 16 pixels, without making pixels.
 
         The region, given as for ``read_region``, is grown to whole places of the level's grid of 16 x 16 pixels: the
         first is at the level's pixel ``16 * floor(location / downsample / 16)``. docs/latents.md says what they are.
 
-        :param missing: what stands where the file has no latents (glass, tiles of a classic codec): "analyse", those that
-            the network makes of the pixels, or "nan"
+        :param missing: what stands where the file has no latents (glass, tiles of a classic codec): "analyse", those
+            that the network makes of the pixels, or "nan"
         :returns: float32 [M, rows, columns], M being 256 with model "s"
         :raises UnsupportedError: if it is no archive
         """
