@@ -44,6 +44,7 @@ const CALLS: Record<string, readonly [call: (options: unknown) => unknown, missp
   encodeTile: [(o) => cleric.encodeTile(image, wrong(o)), 'qualty', 'quality'],
   encodeCheckedTile: [(o) => cleric.encodeCheckedTile(image, wrong(o)), 'losless', 'lossless'],
   decodeTile: [(o) => cleric.decodeTile(new Uint8Array(9), wrong(o)), 'adaptor', 'adapter'],
+  decodeLatents: [(o) => cleric.decodeLatents(new Uint8Array(9), wrong(o)), 'modle', 'model'],
   compareSlides: [(o) => cleric.compareSlides(slide, slide, wrong(o)), 'onprogress', 'onProgress'],
   registerWithGeotiff: [(o) => cleric.registerWithGeotiff(geotiff, wrong(o)), 'modell', 'model'],
   validateArchive: [
