@@ -5,7 +5,8 @@
  *                                  [--qualities 20,50,80] [--model FILE]
  *
  * First whether the GPU computes what the processor does: drawn tiles of several sizes and qualities, one by one and in
- * batches, encoded on each and decoded on the other. Then `bench speed` of this checkout and of the one in DIR, which
+ * batches, encoded on each and decoded on the other. Then what half floats between the layers of the analysis gain and cost: the same tiles
+ * encoded with them and without, by turns. Then `bench speed` of this checkout and of the one in DIR, which
  * must be built too (`scripts/setup && npm run build`), by turns: here, there, here. Prints a line of JSON for each step, and exits
  * with 1 if anything differs that must not. A bench that would outlast the minutes is ended and said to be.
  */
@@ -16,6 +17,7 @@ import { parseArgs, promisify } from 'node:util'
 import { TileCodec } from '../src/codec/tile-codec.js'
 import { openCpu } from '../src/cpu/backend.js'
 import type { Image } from '../src/image/image.js'
+import { meanSquaredError, psnrAt } from '../src/metrics/psnr.js'
 import { loadModel } from '../src/model/model.js'
 import { SyntheticSlide } from '../src/slide/synthetic.js'
 import { pickAdapter } from '../src/webgpu/adapters.js'
@@ -94,6 +96,32 @@ async function checkExactness(backend: WebGpuBackend): Promise<void> {
   }
 }
 
+/** How fast tiles are encoded with half floats or without, and at what rate and error. */
+async function checkHalfFloats(): Promise<void> {
+  const model = await loadModel(options.model)
+  const [smallest = 512] = sides
+  const tiles = (await drawnTiles()).filter(({ width, height }) => width === smallest && height === smallest)
+  for (const halfFloats of [true, false, true]) {
+    using backend = await WebGpuBackend.open(await pickAdapter(options.adapter), { halfFloats })
+    using codec = new TileCodec(model, backend)
+    const checked = await Promise.all(tiles.map((tile) => codec.encodeChecked(tile, 50)))
+    const bytes = checked.reduce((sum, { payload }) => sum + payload.length, 0)
+    const errors = checked.map(({ decoded }, i) => meanSquaredError(tiles[i] as Image, decoded, decoded))
+    const pixels = tiles.length * smallest ** 2
+    const until = Date.now() + 3000 * Number(options.seconds)
+    let count = 0
+    const began = Date.now()
+    const encode = async () => {
+      while (Date.now() < until) await codec.encode(tiles[count++ % tiles.length] as Image, 50)
+    }
+    await Promise.all(Array.from({ length: backend.tilesInFlight * backend.tilesTogether }, encode))
+    const seconds = (Date.now() - began) / 1000
+    const megapixelsPerSecond = (count * smallest ** 2) / 1e6 / seconds
+    const psnr = psnrAt(errors.reduce((sum, error) => sum + error, 0) / errors.length)
+    say('half floats', { halfFloats, tile: smallest, megapixelsPerSecond, bpp: (8 * bytes) / pixels, psnr })
+  }
+}
+
 /** The report of `bench speed` of a checkout, without what doesn't change. */
 async function speed(folder: string, device: string, label: string): Promise<void> {
   const left = end - Date.now()
@@ -124,6 +152,7 @@ say('device', { name, api, software, limits })
   using backend = await WebGpuBackend.open(found)
   await checkExactness(backend)
 }
+await checkHalfFloats()
 say('checked', { isRight, seconds: (Date.now() - began) / 1000 })
 const root = fileURLToPath(new URL('..', import.meta.url))
 await speed(root, name, 'after')
