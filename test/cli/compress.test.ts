@@ -8,6 +8,7 @@ import { createCli } from '../../src/cli/commands.js'
 import { openCodec } from '../../src/codec/codec.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { losslessCodec } from '../payload-codec.js'
+import { drawn } from '../slide/tiff/slides.js'
 import { makeArchive, run } from './run.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-cli-compress-'))
@@ -167,4 +168,42 @@ test('--layout strict puts the levels first; the archive of an archive has the s
   const info = (await run('info', strict, '--json')).json()
   t.like(info, { layout: 'strict', mpp: { x: 0.5, y: 0.5 }, associatedImages: ['label', 'macro'] })
   t.like((await run('compare', 'synthetic:400x300:5', strict, '--json')).json().levels[0], { maxError: 0 })
+})
+
+test('--keep-source-tiles says whether the slide’s own JPEGs are offered, or kept whatever they cost', async (t) => {
+  const sample = (x: number, y: number, channel: number) => (3 * x + 5 * y + 40 * channel) & 0xff
+  const page = { width: 128, height: 64, sample, samples: 3, photometric: 6, tile: [64, 64] } as const
+  const slide = await drawn([{ ...page, compression: 'jpeg' }])
+  const offered = async (...options: string[]) => {
+    const codec = losslessCodec()
+    const given: unknown[] = []
+    const encodeChecked = codec.encodeCheckedPayload.bind(codec)
+    codec.encodeCheckedPayload = (image, quality, check) => {
+      given.push(check?.source ? [check.source.length > 0, check.keepSource] : null)
+      return encodeChecked(image, quality, check)
+    }
+    const io = { stdout: { write: () => {} }, stderr: { write: () => {} }, codec }
+    const status = await createCli(io).run(['compress', slide, '-o', at('kept.cleric.tif'), '--overwrite', ...options])
+    t.is(status, 0, options.join(' '))
+    return given
+  }
+  t.deepEqual(await offered(), [[true, false]])
+  t.deepEqual(await offered('--keep-source-tiles', 'auto'), [[true, false]])
+  t.deepEqual(await offered('--keep-source-tiles', 'always'), [[true, true]])
+  t.deepEqual(await offered('--keep-source-tiles', 'never'), [null])
+
+  const without = await run(
+    'compress',
+    'synthetic:128x64',
+    '-o',
+    at('none.cleric.tif'),
+    '--keep-source-tiles',
+    'always',
+  )
+  t.not(without.status, 0)
+  t.regex(without.stderr, /JPEG/)
+  t.false(existsSync(at('none.cleric.tif')))
+  const unknown = await run('compress', slide, '-o', at('none.cleric.tif'), '--keep-source-tiles', 'sometimes')
+  t.not(unknown.status, 0)
+  t.regex(unknown.stderr, /auto.*always.*never|auto.*never.*always/s)
 })
