@@ -56,9 +56,9 @@ export class Session {
     return new Progress(label, this.#quiet ? null : this.#io.stderr)
   }
 
-  /** A line for people before the end. */
+  /** Lines for people before the end. */
   note(text: string): void {
-    if (!this.#quiet && !this.#json) this.#io.stdout.write(`${oneLine(text)}\n`)
+    if (!this.#quiet && !this.#json) this.#io.stdout.write(`${printable(text)}\n`)
   }
 
   /** A line about what went wrong without being a failure, on stderr. */

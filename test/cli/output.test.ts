@@ -1,5 +1,6 @@
 /** What people read: progress and quantities. */
 import test from 'ava'
+import { createCli } from '../../src/cli/commands.js'
 import { Progress } from '../../src/cli/progress.js'
 import { byteCount, byteSize, decibels, duration, levelList, rateText, table } from '../../src/cli/quantities.js'
 
@@ -89,4 +90,21 @@ test('lists of levels', (t) => {
   t.is(levelList('all'), 'all')
   t.deepEqual(levelList('0,2'), [0, 2])
   for (const text of ['', '0,', '-1', 'some']) t.throws(() => levelList(text))
+})
+
+test('what is said before the end may have several lines, and no other control characters', async (t) => {
+  const [stdout, stderr] = [stream(false), stream(false)]
+  const cli = createCli({ stdout, stderr })
+  cli.add(
+    'say',
+    'Says something',
+    (command) => command,
+    async (session) => {
+      session.note('two codecs\n\n  one\u001b[2J\n  another')
+      return { json: {}, text: 'done' }
+    },
+    'cleric say',
+  )
+  t.is(await cli.run(['say']), 0)
+  t.is(stdout.text, 'two codecs\n\n  one\\x1b[2J\n  another\ndone\n')
 })
