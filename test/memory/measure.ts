@@ -78,7 +78,10 @@ export interface CycleMeasurement {
 export async function measureCycles(run: Cycles, onLook?: (look: CycleMemory) => void): Promise<CycleMeasurement> {
   const script = fileURLToPath(new URL('cycles.ts', import.meta.url))
   const argv = [TYPESCRIPT, script, JSON.stringify(run)]
-  const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] })
+  // glibc gives threads that meet heaps of their own; how many meet depends on what else the machine does, and each is a
+  // step of some megabytes.
+  const env = { ...process.env, MALLOC_ARENA_MAX: '1' }
+  const child = spawn(process.execPath, argv, { env, stdio: ['ignore', 'pipe', 'inherit'] })
   const ended = new Promise<number | NodeJS.Signals | null>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (status, signal) => resolve(signal ?? status))
