@@ -2,8 +2,8 @@
  * What of cleric its own packages, @cleric/bench and @cleric/farm, use beside the public API, as `cleric/internal`.
  * Unstable: any version may change or remove any of it.
  */
-export { Archive } from './archive/archive.js'
-export { readHead } from './archive/head-reader.js'
+export { Archive, openArchiveOf } from './archive/archive.js'
+export { isArchive, readHead } from './archive/head-reader.js'
 export { openAny } from './archive/open-any.js'
 export { outOfRange } from './arguments.js'
 export { type Cli, codecOptions, type Session } from './cli/cli.js'
@@ -19,24 +19,31 @@ export { findGpu } from './codec/devices.js'
 export { gainsAt } from './codec/gain.js'
 export { costOf } from './codec/rate.js'
 export { TileCodec } from './codec/tile-codec.js'
-export { type CollectionSlide, findSlides } from './collection/find-slides.js'
-export { type ManifestRow, manifestTableHead, manifestTableLine } from './collection/manifest.js'
+export { type CollectionSlide, type FoundSlide, isSlideName, nameArchives, slidesAt } from './collection/find-slides.js'
+export { type ManifestRow, manifestTableHead, manifestTableLine, type SlideVersion } from './collection/manifest.js'
 export {
+  type ArchivePlace,
   compressOne,
+  factsOf,
   failedRow,
+  filePlace,
   isSameVersion,
   rowOf,
   settingsOf,
   sha256Of,
   slideVersionOf,
 } from './collection/one-slide.js'
+export { type ArchiveStore, type ArchiveTarget, otherRun, type StoreOptions } from './compress/archive-store.js'
 export { BusyClock } from './compress/busy-clock.js'
+export { fingerprintIn, recordsIn, type TileRecord } from './compress/journal.js'
 export { Turns } from './concurrency/turns.js'
 export { CpuBackend, CpuExecutable, openCpu } from './cpu/backend.js'
 export { neededHalves } from './cpu/needed.js'
+export { crc32c } from './entropy/crc32c.js'
 export { throwIfAborted } from './errors.js'
-export { openBytes } from './files/byte-source.js'
+export { type ByteSource, openBytes } from './files/byte-source.js'
 export { refuseReading } from './files/output.js'
+export { Sha256 } from './files/sha256.js'
 export { paste } from './image/draw.js'
 export { cropImage } from './image/image.js'
 export { fractal, random, smooth } from './image/noise.js'
@@ -83,6 +90,8 @@ export {
   type Tensor,
 } from './network/graph.js'
 export { slideFiles } from './slide/mirax.js'
+export { openByRanges } from './slide/ranges.js'
+export type { SlideSource } from './slide/source.js'
 export { SyntheticSlide } from './slide/synthetic.js'
 export { findAdapters, pickAdapter } from './webgpu/adapters.js'
 export { openWebGpu, WebGpuBackend } from './webgpu/backend.js'

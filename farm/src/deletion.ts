@@ -1,27 +1,25 @@
 /** Removes a slide once its archive was found whole, and keeps account of it. */
-import { open, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { ClericError, CorruptDataError, openArchive, SlideError, validateArchive } from 'cleric'
-import {
-  isSameVersion,
-  type ManifestRow,
-  type PayloadCodec,
-  sha256Of,
-  slideFiles,
-  slideVersionOf,
-} from 'cleric/internal'
+import { ClericError, CorruptDataError, SlideError, validateArchive } from 'cleric'
+import { isSameVersion, type ManifestRow, type PayloadCodec } from 'cleric/internal'
+import type { Places } from './places.js'
 import type { DeletionResult } from './queue.js'
 
 export interface Validator {
   readonly codec: PayloadCodec
+  readonly places: Places
+  /** Of the job. */
+  readonly id: string
   readonly madeBy: string
   readonly validatedBy: string
   readonly signal: AbortSignal
 }
 
-/** In the folder of each archive; each worker adds to a file of its own, as network file systems mix lines of several. */
+/**
+ * Beside each archive: a file of lines, one for each worker, as network file systems mix lines of several; in a store a
+ * folder of objects.
+ */
 export function ledgerName(worker: string): string {
-  return `cleric-deletions-${worker}.jsonl`
+  return `cleric-deletions-${worker}`
 }
 
 /**
@@ -33,7 +31,7 @@ export function ledgerName(worker: string): string {
  */
 export async function validateThenDelete(
   row: ManifestRow,
-  { codec, madeBy, validatedBy, signal }: Validator,
+  { codec, places, id, madeBy, validatedBy, signal }: Validator,
 ): Promise<DeletionResult> {
   const { source, archive, sourceBytes, result } = row
   if (!result || result.unreadableTiles > 0) {
@@ -41,13 +39,14 @@ export async function validateThenDelete(
     throw new SlideError('ERR_OPENSLIDE_READ', what)
   }
   const { sha256 } = result
-  if (!isSameVersion(row, await slideVersionOf(source, row.settings))) {
+  if (!isSameVersion(row, await places.sourceVersion(source, row.settings))) {
     throw new ClericError('ERR_FILE_CHANGED', `${source} has changed since it was compressed`)
   }
-  if ((await sha256Of(archive)) !== sha256) {
+  if ((await places.sha256(archive)) !== sha256) {
     throw new ClericError('ERR_FILE_CHANGED', `${archive} is not the file that was made of ${source}`)
   }
-  const { bad, counts } = await badTilesOf(archive, codec, signal)
+  using opened = await places.openArchive(archive, { codec, signal })
+  const { bad, counts } = await validateArchive(opened, { signal })
   const [first] = bad
   if (first) {
     const where = `level ${first.level}, column ${first.column}, row ${first.row}`
@@ -60,22 +59,7 @@ export async function validateThenDelete(
     ...{ source, sourceBytes, archive, sha256, madeBy, validatedBy },
     deleted: new Date().toISOString(),
   }
-  await note(join(dirname(archive), ledgerName(validatedBy)), entry)
-  for (const file of slideFiles(source)) await rm(file, { force: true })
+  await places.noteBeside(archive, ledgerName(validatedBy), id, entry)
+  await places.removeSource(source, row)
   return entry
-}
-
-async function badTilesOf(path: string, codec: PayloadCodec, signal: AbortSignal) {
-  using archive = await openArchive(path, { codec, signal })
-  return await validateArchive(archive, { signal })
-}
-
-async function note(ledger: string, entry: DeletionResult): Promise<void> {
-  const file = await open(ledger, 'a')
-  try {
-    await file.appendFile(`${JSON.stringify(entry)}\n`)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
 }

@@ -1,5 +1,6 @@
 /** The commands `cleric farm ...`: a package of their own, as cleric itself needs neither them nor Redis. */
 import { createWriteStream } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { extname } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -53,9 +54,11 @@ function addSubmit(cli: Cli): void {
     ArchiveOptionValues & { to: string; priority?: number; verifyThenDelete?: boolean; overwrite?: boolean }
   cli.add<Options>(
     'farm submit <slide...>',
-    'Queue slides, folders of them, and lists (.txt, a path a line)',
+    'Queue slides, folders of them, prefixes in a store (s3://bucket/prefix), and lists (.txt, one a line)',
     (command) =>
-      archiveOptions(placeOptions(command).requiredOption('--to <folder>', 'where the archives go'))
+      archiveOptions(
+        placeOptions(command).requiredOption('--to <folder>', 'where the archives go: a folder, or s3://bucket/prefix'),
+      )
         .option('--priority <number>', '1 is first; without one, before all that have one', integerFrom(1, 2 ** 20))
         .option('--verify-then-delete', 'remove each slide once another worker has found its archive whole')
         .option('--overwrite', 'replace existing archives'),
@@ -70,7 +73,14 @@ function addSubmit(cli: Cli): void {
 }
 
 function addWork(cli: Cli): void {
-  type Options = Place & CodecChoice & { concurrency: number; lease: number; metricsPort?: number; metricsHost: string }
+  interface Options extends Place, CodecChoice {
+    concurrency: number
+    lease: number
+    scratch: string
+    scratchBytes: number
+    metricsPort?: number
+    metricsHost: string
+  }
   cli.add<Options>(
     'farm work',
     'Work on queued slides until Ctrl-C; as many of these as there are machines and GPUs',
@@ -83,19 +93,28 @@ function addWork(cli: Cli): void {
           integerFrom(1, 3600),
           30,
         )
+        .option('--scratch <folder>', 'where slides of a store are copied to whose readers need a file', tmpdir())
+        .option(
+          '--scratch-bytes <number>',
+          'most bytes of such copies at the same time',
+          integerFrom(0, Number.MAX_SAFE_INTEGER),
+          64 * 2 ** 30,
+        )
         .option('--metrics-port <port>', 'serve figures for Prometheus there, at /metrics', PORT)
         .option('--metrics-host <address>', 'on which address', '127.0.0.1'),
-    async (session, { metricsPort, metricsHost, lease, model, device, adapter, ...options }) => {
-      await using queues = await FarmQueues.open(options)
+    async (session, options) => {
+      const { metricsPort, metricsHost, lease, scratch, scratchBytes, model, device, adapter, ...place } = options
+      await using queues = await FarmQueues.open(place)
       const metrics = new WorkerMetrics(() => queues.slides.getJobCounts())
       const server =
         metricsPort === undefined ? null : await serveMetrics(metrics, { port: metricsPort, host: metricsHost })
       let [done, failed] = [0, 0]
       try {
         await work({
-          ...options,
+          ...place,
           ...session.codec({ model, device, adapter }),
           leaseMs: 1000 * lease,
+          scratch: { folder: scratch, bytes: scratchBytes },
           signal: session.signal,
           onEvent: (event) => {
             metrics.note(event)

@@ -1,12 +1,14 @@
 /** Queues slides. */
 import { readFile, stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { SlideError } from 'cleric'
-import { type CollectionSlide, findSlides } from 'cleric/internal'
+import { type CollectionSlide, type FoundSlide, isSlideName, nameArchives, slidesAt } from 'cleric/internal'
+import { isObject, objectAt, s3Client } from './objects/client.js'
+import { isOneObject, slidesBelow } from './objects/listing.js'
 import { BACKOFF_MS, FarmQueues, JOB_OPTIONS, type JobOptions, jobId, type Place, type SlideJob } from './queue.js'
 
 export interface SubmitOptions extends Place {
-  /** Folder that the archives go to. */
+  /** Folder, or s3://BUCKET/PREFIX, that the archives go to. */
   readonly to: string
   readonly options: JobOptions
   /** 1 (first) to 2^20; default 0, before all of them. */
@@ -29,17 +31,19 @@ const BATCH = 1000
 /**
  * Queues a job for each slide of these files, folders and lists; one that has a job already is left as it is.
  *
- * @param inputs slides, folders of them, and lists of paths (.txt, a path a line, of slides relative to the list)
+ * @param inputs slides, folders of them, addresses of objects and prefixes (s3://BUCKET/PREFIX), and lists of all these
+ * (.txt, one a line; paths are relative to the list)
  * @throws SlideError ERR_UNSUPPORTED_SLIDE if there is none; ClericError ERR_NETWORK; what `findSlides` throws
  */
 export async function submit(inputs: readonly string[], submission: SubmitOptions): Promise<Submission> {
   const { to, options, priority = 0, thenDelete = false, backoffMs: delay = BACKOFF_MS } = submission
+  if (isObject(to)) objectAt(to)
   const slides = await slidesOf(inputs)
   await using queues = await FarmQueues.open(submission)
   const before = await queues.slides.getJobCountByTypes()
   for (let from = 0; from < slides.length; from += BATCH) {
     const jobs = slides.slice(from, from + BATCH).map(({ path, archive }) => {
-      const target = join(resolve(to), archive)
+      const target = isObject(to) ? `${to.replace(/\/*$/, '/')}${archive}` : join(resolve(to), archive)
       const data: SlideJob = { source: sourceOf(path), archive: target, options, begun: null, thenDelete }
       return {
         name: 'slide' as const,
@@ -53,16 +57,49 @@ export async function submit(inputs: readonly string[], submission: SubmitOption
   return { queued, known: slides.length - queued }
 }
 
-/** A drawn slide is no path. */
+/** A drawn slide is no path, and an address in a store the same everywhere. */
 function sourceOf(path: string): string {
-  return path.startsWith('synthetic:') ? path : resolve(path)
+  return isNoPath(path) ? path : resolve(path)
+}
+
+function isNoPath(path: string): boolean {
+  return path.startsWith('synthetic:') || isObject(path)
 }
 
 async function slidesOf(inputs: readonly string[]): Promise<CollectionSlide[]> {
   const lists = await Promise.all(inputs.map((input) => (isList(input) ? listed(input) : [input])))
-  const slides = await findSlides(lists.flat())
+  const all = lists.flat()
+  const found = await slidesAt(all.filter((input) => !isObject(input)))
+  const slides = nameArchives([...found, ...(await objectsAt(all.filter(isObject)))])
   if (slides.length === 0) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `There is no slide in ${inputs.join(', ')}`)
   return slides
+}
+
+/** The slides at these addresses: objects with the ending of one, and those below all other addresses. */
+async function objectsAt(addresses: readonly string[]): Promise<FoundSlide[]> {
+  if (addresses.length === 0) return []
+  const client = s3Client()
+  try {
+    const each = await Promise.all(
+      addresses.map(async (input) => {
+        const address = objectAt(input)
+        if (!isSlideFile(address.key)) return slidesBelow(client, address)
+        if (!isOneObject(address.key)) {
+          const what = 'its slide has many files; mount the bucket, and give the path'
+          throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${input}: ${what}`)
+        }
+        return [{ path: input, name: basename(address.key) }]
+      }),
+    )
+    return each.flat()
+  } finally {
+    client.destroy()
+  }
+}
+
+/** Named outright, an archive and a picture are slides too. */
+function isSlideFile(key: string): boolean {
+  return isSlideName(key) || /\.(tiff?|png|jpe?g|webp)$/i.test(key)
 }
 
 function isList(input: string): boolean {
@@ -74,8 +111,8 @@ async function listed(list: string): Promise<string[]> {
   const paths = lines.filter((line) => line !== '' && !line.startsWith('#'))
   return Promise.all(
     paths.map(async (path) => {
-      const slide = path.startsWith('synthetic:') ? path : resolve(list, '..', path)
-      if (!path.startsWith('synthetic:')) await stat(slide)
+      const slide = isNoPath(path) ? path : resolve(list, '..', path)
+      if (!isNoPath(path)) await stat(slide)
       return slide
     }),
   )

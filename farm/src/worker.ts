@@ -12,10 +12,12 @@ import {
   type PayloadCodec,
   rowOf,
   settingsOf,
-  slideVersionOf,
 } from 'cleric/internal'
 import type { Redis } from 'ioredis'
 import { validateThenDelete } from './deletion.js'
+import { Scratch } from './objects/local-copy.js'
+import type { ObjectStoreOptions } from './objects/object-store.js'
+import { Places } from './places.js'
 import {
   connectForEver,
   type DeletionJob,
@@ -40,6 +42,10 @@ export interface WorkerOptions extends Place, CodecChoice {
   readonly signal: AbortSignal
   /** Time after which a job whose worker no longer answers is another's. */
   readonly leaseMs: number
+  /** For slides in a store whose readers need a file: where copies go, and how many bytes they may have together. */
+  readonly scratch: { readonly folder: string; readonly bytes: number }
+  /** How archives are written into a store. */
+  readonly store?: ObjectStoreOptions | undefined
 }
 
 /** What a worker tells while it works. */
@@ -80,7 +86,8 @@ export async function work(options: WorkerOptions): Promise<void> {
     stalledInterval: leaseMs,
     maxStalledCount: MOST_DEATHS,
   }
-  const station = { ...options, ...queues, codec, name, connection }
+  const places = new Places(new Scratch(options.scratch.folder, options.scratch.bytes), options.store)
+  const station = { ...options, ...queues, codec, name, connection, places }
   const slides = new Worker<SlideJob, ManifestRow, 'slide'>(queue, (job, token) => workOn(job, token, station), {
     ...shared,
     concurrency,
@@ -98,6 +105,7 @@ export async function work(options: WorkerOptions): Promise<void> {
     await Promise.all([slides.close(), validations.close()])
     await Promise.all(Object.values(queues).map((each) => each.close()))
     connection.disconnect()
+    places.close()
     if (!options.codec) (codec as { close?: () => void }).close?.()
   }
 }
@@ -106,17 +114,17 @@ interface Station extends WorkerOptions {
   readonly codec: PayloadCodec
   readonly name: string
   readonly connection: Redis
+  readonly places: Places
   readonly slides: Pick<SlideQueue, 'toKey'>
   readonly deletions: DeletionQueue
 }
 
 async function workOn(job: Job<SlideJob, ManifestRow, 'slide'>, token: string | undefined, station: Station) {
   const { source, archive, options, thenDelete } = job.data
-  const { codec, name, signal, onEvent } = station
+  const { codec, name, places, signal, onEvent } = station
   const settings = settingsOf(options, codec.model.hash)
-  const row = rowOf({ path: source, archive }, await slideVersionOf(source, settings))
-  const { begun } = job.data
-  const isSame = begun !== null && isSameVersion(begun, row)
+  // As far as it is known, should it be out of reach.
+  let row = rowOf({ path: source, archive }, { sourceBytes: 0, sourceModified: 0, settings })
   onEvent({ kind: 'begun', source })
   let last = Number.NEGATIVE_INFINITY
   const onProgress = ({ pixels, totalPixels }: CompressProgress) => {
@@ -125,11 +133,17 @@ async function workOn(job: Job<SlideJob, ManifestRow, 'slide'>, token: string | 
     // Lost progress does no harm.
     job.updateProgress(Math.round((1000 * pixels) / Math.max(1, totalPixels)) / 1000).catch(() => {})
   }
-  const compress = (resume: boolean) =>
-    compressOne(row, archive, { ...options, codec, resume, signal, onProgress }, isSame ? begun : null, (noted) =>
-      job.updateData({ ...job.data, begun: noted }),
-    )
   try {
+    row = rowOf({ path: source, archive }, await places.sourceVersion(source, settings))
+    const { begun } = job.data
+    const before = begun !== null && isSameVersion(begun, row) ? begun : null
+    await using opened = await places.openSource(source, { codec, signal })
+    const compress = (resume: boolean) => {
+      const compressing = { ...options, codec, resume, signal, onProgress }
+      return compressOne(row, opened.slide, places.archive(archive), compressing, before, (noted) =>
+        job.updateData({ ...job.data, begun: noted }),
+      )
+    }
     const done = await compress(true).catch((error: ClericError) => {
       // What another kind of device began can't be gone on with here, as its tiles may differ in the last bit.
       if (error.code !== 'ERR_RESUME_MISMATCH') throw error
@@ -158,13 +172,20 @@ async function removeSlide(
   station: Station,
 ) {
   const { row, madeBy } = job.data
-  const { name, codec, signal, onEvent } = station
+  const { name, codec, places, signal, onEvent } = station
   if (madeBy === name) {
     await job.moveToDelayed(Date.now() + OTHERS_MS, token)
     throw new DelayedError()
   }
   try {
-    const result = await validateThenDelete(row, { codec, madeBy, validatedBy: name, signal })
+    const result = await validateThenDelete(row, {
+      codec,
+      places,
+      id: job.id as string,
+      madeBy,
+      validatedBy: name,
+      signal,
+    })
     onEvent({ kind: 'deleted', source: row.source, result })
     return result
   } catch (error) {

@@ -14,6 +14,8 @@ import { nanoModelFile } from '../../test/network/golden.js'
 import { losslessCodec } from '../../test/payload-codec.js'
 import { TYPESCRIPT } from '../../test/typescript.js'
 import { validateThenDelete } from '../src/deletion.js'
+import { Scratch } from '../src/objects/local-copy.js'
+import { Places } from '../src/places.js'
 import { connectForEver, FarmQueues, PREFIX, type SlideJob, type SlideQueue } from '../src/queue.js'
 import { countsOf, manifestOf, statusOf } from '../src/status.js'
 import { submit } from '../src/submit.js'
@@ -36,6 +38,7 @@ test.after.always(() => redis?.kill())
 
 const at = (...names: string[]) => join(folder, ...names)
 const place = (queue: string) => ({ redis: redis.url, queue })
+const SCRATCH = { folder: at('scratch'), bytes: 2 ** 30 }
 const OPTIONS = { tile: 128, quality: 50 } as const
 
 /** A slide file: a PNG of 300 x 200. */
@@ -57,6 +60,7 @@ async function workUntil(queue: string, isOver: (events: readonly WorkerEvent[])
     codec: losslessCodec(),
     concurrency: 2,
     leaseMs: 30_000,
+    scratch: SCRATCH,
     signal: stop.signal,
     onEvent: (event) => {
       events.push(event)
@@ -142,7 +146,7 @@ testWithRedis('a worker that is stopped gives its slide back, where the next goe
       return slow.encodeCheckedPayload(...parameters)
     },
   }
-  const options = { ...place('stopped'), codec, concurrency: 1, leaseMs: 30_000 }
+  const options = { ...place('stopped'), codec, concurrency: 1, leaseMs: 30_000, scratch: SCRATCH }
   await work({ ...options, signal: stop.signal, onEvent: (event) => events.push(event) })
   t.deepEqual(
     events.map(({ kind }) => kind),
@@ -195,7 +199,8 @@ test('a slide that could not be read everywhere is never removed', async (t) => 
   const archive = at('holes.cleric.tif')
   const codec = losslessCodec()
   const [row] = (await compressCollection([slide], folder, { codec })).rows as [ManifestRow]
-  const validator = { codec, madeBy: 'a', validatedBy: 'b', signal: new AbortController().signal }
+  const places = new Places(new Scratch(folder, 0))
+  const validator = { codec, places, id: '1', madeBy: 'a', validatedBy: 'b', signal: new AbortController().signal }
   const whole = { ...row, archive, result: row.result as ArchiveFacts }
   const holed = { ...whole, result: { ...whole.result, unreadableTiles: 1 } }
   await t.throwsAsync(validateThenDelete(holed, validator), { code: 'ERR_OPENSLIDE_READ' })

@@ -63,13 +63,18 @@ export interface ArchiveOptions extends CodecChoice {
  * const { data } = await archive.readRegion({ x: 1000, y: 800, level: 0, width: 512, height: 512 })
  */
 export async function openArchive(source: string | URL | Blob, options: ArchiveOptions = {}): Promise<Archive> {
+  return openArchiveOf(() => openBytes(source, options.signal), options)
+}
+
+/** The same of bytes from anywhere; they are closed with it. */
+export async function openArchiveOf(open: () => Promise<ByteSource>, options: ArchiveOptions): Promise<Archive> {
   const {
     cacheBytes,
     cache = cacheBytes === undefined ? SHARED : new TileCache(cacheBytes),
     icc = 'keep',
     signal,
   } = checkOptions(options, ARCHIVE_CHECKS)
-  const bytes = await openBytes(source, signal)
+  const bytes = await open()
   try {
     const head = await readHead(bytes, signal)
     const colours = await shownColours(icc, head.iccProfile, head.description.background, bytes.name)

@@ -8,7 +8,16 @@ import type { CompressProgress } from '../compress/progress.js'
 import { ClericError, type ErrorCode, throwIfAborted } from '../errors.js'
 import { type CollectionSlide, findSlides } from './find-slides.js'
 import { MANIFEST_NAME, Manifest, type ManifestRow } from './manifest.js'
-import { compressOne, failedRow, isSameVersion, rowOf, settingsOf, sizeOf, slideVersionOf } from './one-slide.js'
+import {
+  compressOne,
+  failedRow,
+  filePlace,
+  isSameVersion,
+  rowOf,
+  settingsOf,
+  sizeOf,
+  slideVersionOf,
+} from './one-slide.js'
 
 /** Options of `compressSlide` that are of one slide only. */
 type OfOneSlide = 'page' | 'series' | 'range' | 'onProgress' | 'onSearch' | 'onUnreadable'
@@ -99,7 +108,7 @@ export async function compressCollection(
     let end: ManifestRow
     try {
       const options = { ...each, signal, onProgress: report }
-      end = await compressOne(row, path, options, begun, (noted) => manifest.note(noted))
+      end = await compressOne(row, row.source, filePlace(path), options, begun, (noted) => manifest.note(noted))
     } catch (error) {
       if (OF_THE_RUN.includes((error as ClericError).code)) throw error
       end = failedRow(row, error)

@@ -33,7 +33,18 @@ const MAX_DEPTH = 64
  * await findSlides(['scans', 'x.svs']) // [{ path: 'scans/a/b.ndpi', archive: 'a/b.cleric.tif' }, ...]
  */
 export async function findSlides(inputs: readonly string[]): Promise<CollectionSlide[]> {
-  const found = new Map<string, { readonly path: string; readonly name: string }>()
+  return nameArchives(await slidesAt(inputs))
+}
+
+/** A slide, and its name below the folder that was given. */
+export interface FoundSlide {
+  readonly path: string
+  readonly name: string
+}
+
+/** The same without names for archives. */
+export async function slidesAt(inputs: readonly string[]): Promise<FoundSlide[]> {
+  const found = new Map<string, FoundSlide>()
   for (const input of inputs) {
     if (input.startsWith('synthetic:')) found.set(input, { path: input, name: input.replace(/[^\w.-]/g, '-') })
     else if (!(await stat(input)).isDirectory()) found.set(input, { path: input, name: basename(input) })
@@ -41,7 +52,7 @@ export async function findSlides(inputs: readonly string[]): Promise<CollectionS
       for await (const path of slidesIn(input, MAX_DEPTH)) found.set(path, { path, name: relative(input, path) })
     }
   }
-  return named([...found.values()])
+  return [...found.values()]
 }
 
 async function* slidesIn(folder: string, depth: number): AsyncGenerator<string> {
@@ -51,7 +62,7 @@ async function* slidesIn(folder: string, depth: number): AsyncGenerator<string> 
     if (entry.name.startsWith('.')) continue
     const path = join(folder, entry.name)
     if (entry.isDirectory()) yield* slidesIn(path, depth - 1)
-    else if (SLIDE_NAME.test(entry.name) && !ARCHIVE_NAME.test(entry.name) && (await isFile(entry, path))) yield path
+    else if (isSlideName(entry.name) && (await isFile(entry, path))) yield path
   }
 }
 
@@ -64,8 +75,13 @@ async function isFile(entry: Dirent, path: string): Promise<boolean> {
   )
 }
 
+/** Whether a file of that name is taken from a folder. */
+export function isSlideName(name: string): boolean {
+  return SLIDE_NAME.test(name) && !ARCHIVE_NAME.test(name)
+}
+
 /** `a.svs` becomes `a.cleric.tif`; where another slide would too, both keep their endings: `a.svs.cleric.tif`. */
-function named(slides: readonly { readonly path: string; readonly name: string }[]): CollectionSlide[] {
+export function nameArchives(slides: readonly FoundSlide[]): CollectionSlide[] {
   const short = slides.map(({ name }) => join(dirname(name), basename(name).replace(/\.[^.]*$/, '')))
   const counts = new Map<string, number>()
   // Some file systems don't tell A from a.

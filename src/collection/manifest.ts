@@ -18,6 +18,8 @@ export interface SlideVersion {
   readonly sourceBytes: number
   /** Milliseconds since 1970 at which the latest of them was changed. */
   readonly sourceModified: number
+  /** What a store of objects knows the version by (ETag); absent for files. */
+  readonly sourceTag?: string
   /** SHA-256 of the options that the archive's bytes depend on, and of the model. */
   readonly settings: string
 }

@@ -1,12 +1,15 @@
 /** One slide of a collection: whether it is still what its archive was made of, and the making of it. */
 import { createReadStream, readFileSync } from 'node:fs'
-import { mkdir, stat } from 'node:fs/promises'
+import { mkdir, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { openArchive } from '../archive/archive.js'
-import { type CompressOptions, compressSlide } from '../compress/compress.js'
+import { type Archive, openArchive } from '../archive/archive.js'
+import type { ArchiveTarget } from '../compress/archive-store.js'
+import { type CompressOptions, compressTo } from '../compress/compress.js'
+import { archiveNames } from '../compress/file-store.js'
 import { Sha256 } from '../files/sha256.js'
 import { versionOf } from '../files/version.js'
 import { slideFiles } from '../slide/mirax.js'
+import type { SlideSource } from '../slide/source.js'
 import type { CollectionSlide } from './find-slides.js'
 import type { ArchiveFacts, ManifestRow, SlideVersion } from './manifest.js'
 
@@ -26,9 +29,39 @@ export function failedRow(row: ManifestRow, error: unknown): ManifestRow {
   return { ...row, state: 'failed', replaces: null, error: { code, message } }
 }
 
+/** Where an archive goes, and what is known of it there. */
+export interface ArchivePlace {
+  readonly output: string | ArchiveTarget
+  /** Changes when the archive does; null if there is none. */
+  version(): Promise<string | null>
+  /** Makes what must be there before it can be written. */
+  prepare(): Promise<void>
+  /** Removes what a run that was killed once the archive had its name may have left beside it. */
+  tidy(): Promise<void>
+  facts(): Promise<ArchiveFacts>
+}
+
+export function filePlace(path: string): ArchivePlace {
+  return {
+    output: path,
+    version: () => archiveVersion(path),
+    prepare: async () => {
+      await mkdir(dirname(path), { recursive: true })
+    },
+    tidy: async () => {
+      for (const name of archiveNames(path).slice(1)) await rm(name, { force: true })
+    },
+    facts: async () => {
+      using archive = await openArchive(path)
+      return factsOf(archive, await sha256Of(path))
+    },
+  }
+}
+
 /**
- * Compresses a slide into `path`, or goes on with what an earlier run left, if it is of the same slide and options.
+ * Compresses a slide into `place`, or goes on with what an earlier run left, if it is of the same slide and options.
  *
+ * @param slide open, or its path
  * @param begun what that run noted before it began: if it was killed between giving the archive its name and the note
  * that it is done, the archive is whole. Null if there was none, or of something else
  * @param begin notes the row that is given to it; awaited before anything is written
@@ -36,19 +69,21 @@ export function failedRow(row: ManifestRow, error: unknown): ManifestRow {
  */
 export async function compressOne(
   row: ManifestRow,
-  path: string,
+  slide: SlideSource | string,
+  place: ArchivePlace,
   options: CompressOptions,
   begun: ManifestRow | null,
   begin: (row: ManifestRow) => Promise<void>,
 ): Promise<ManifestRow> {
-  const there = await archiveVersion(path)
+  const there = await place.version()
   if (begun !== null && there !== null && there !== begun.replaces) {
-    return { ...row, state: 'done', result: await factsOf(path) }
+    await place.tidy()
+    return { ...row, state: 'done', result: await place.facts() }
   }
   await begin({ ...row, replaces: there })
-  await mkdir(dirname(path), { recursive: true })
-  const { device, seconds, warnings } = await compressSlide(row.source, path, options)
-  return { ...row, state: 'done', device, seconds, warnings, result: await factsOf(path) }
+  await place.prepare()
+  const { device, seconds, warnings } = await compressTo(slide, place.output, options)
+  return { ...row, state: 'done', device, seconds, warnings, result: await place.facts() }
 }
 
 /** @param settings see {@link settingsOf} */
@@ -59,7 +94,9 @@ export async function slideVersionOf(slide: string, settings: string): Promise<S
 }
 
 export function isSameVersion(a: SlideVersion, b: SlideVersion): boolean {
-  return a.sourceBytes === b.sourceBytes && a.sourceModified === b.sourceModified && a.settings === b.settings
+  const isSameTag = (a.sourceTag ?? null) === (b.sourceTag ?? null)
+  const isSameSource = a.sourceBytes === b.sourceBytes && a.sourceModified === b.sourceModified && isSameTag
+  return isSameSource && a.settings === b.settings
 }
 
 /** A hash of the options that an archive's bytes depend on, and of the model's hash. */
@@ -91,8 +128,7 @@ function mapped(psnr: Readonly<Record<string, number>>): Record<string, number |
 }
 
 /** What is known of an archive without decoding it. */
-export async function factsOf(path: string): Promise<ArchiveFacts> {
-  using archive = await openArchive(path)
+export function factsOf(archive: Archive, sha256: string): ArchiveFacts {
   const { bytes, levels, quality, model, checks } = archive
   const sum = (of: (level: (typeof levels)[number]) => number) => levels.reduce((total, level) => total + of(level), 0)
   return {
@@ -104,7 +140,7 @@ export async function factsOf(path: string): Promise<ArchiveFacts> {
     unreadableTiles: sum(({ unreadableTiles }) => unreadableTiles),
     psnr: checks && (mapped(checks.psnr) as ArchiveFacts['psnr']),
     codecs: checks?.codecs ?? {},
-    sha256: await sha256Of(path),
+    sha256,
     model,
   }
 }

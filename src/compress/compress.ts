@@ -30,15 +30,16 @@ import { slideFiles } from '../slide/mirax.js'
 import { checkSlide, type Level, type SlideSource, warningsOf } from '../slide/source.js'
 import { UnchangedSlide } from '../slide/unchanged.js'
 import { TILE_MULTIPLE } from '../tiff/tile-index.js'
+import type { ArchiveTarget } from './archive-store.js'
 import { BACKGROUND_MODES, type BackgroundMode } from './blank.js'
 import { BusyClock } from './busy-clock.js'
+import { archiveNames } from './file-store.js'
 import { CompressionPlan } from './plan.js'
 import type { CompressProgress, UnreadableTile } from './progress.js'
 import { CHECK_MODES, type CheckMode, CompressionRun } from './run.js'
 import { ON_BAD_TILE, type OnBadTile, SlideReader } from './slide-reader.js'
 import { KEEP_SOURCE_TILES, type KeepSourceTiles, mustHaveJpegs, sideFor } from './source-jpegs.js'
 import { qualityForTarget, type SearchProgress } from './target-bpp.js'
-import { archiveNames } from './writer.js'
 
 export interface CompressOptions extends CodecChoice, SlideChoice {
   /** 0 (smallest) to 100 (best), default 60. */
@@ -145,6 +146,15 @@ export async function compressSlide(
 ): Promise<CompressResult> {
   if (typeof slide !== 'string') checkSlide(slide, 'slide')
   checkString(output, 'output')
+  return compressTo(slide, output, options)
+}
+
+/** The same, also to where no path leads. */
+export async function compressTo(
+  slide: SlideSource | string,
+  output: string | ArchiveTarget,
+  options: CompressOptions = {},
+): Promise<CompressResult> {
   const {
     codec,
     model,
@@ -178,7 +188,9 @@ export async function compressSlide(
   const choice = { page, series, range }
   if (typeof slide !== 'string') refuseChoiceOfOpen(choice)
   const path = typeof slide === 'string' ? slide : slide.path
-  checkOutput({ names: archiveNames(output), reads: [...slideFiles(path), model && modelPath(model)], overwrite })
+  if (typeof output === 'string') {
+    checkOutput({ names: archiveNames(output), reads: [...slideFiles(path), model && modelPath(model)], overwrite })
+  }
   const started = performance.now()
 
   const unchanged = new UnchangedSlide(path)
@@ -205,7 +217,7 @@ export async function compressSlide(
         : await qualityForTarget(run, targetBpp, onSearch ?? (() => {}), signal)
     const bytes = await run.write(output, quality, signal)
     return {
-      output,
+      output: typeof output === 'string' ? output : output.name,
       bytes,
       sourceBytes: source.bytes,
       bpp: (8 * bytes) / plan.totalPixels,

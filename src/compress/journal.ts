@@ -91,12 +91,27 @@ function isSound({ length, colour, crc, check }: TileRecord): boolean {
 /** The fingerprint in a journal's head, or null if the head is not whole. */
 export async function readFingerprint(journal: FileHandle): Promise<Uint8Array | null> {
   const { buffer, bytesRead } = await journal.read(new Uint8Array(HEAD_BYTES), 0, HEAD_BYTES, 0)
-  const view = new DataView(buffer.buffer)
+  return fingerprintIn(buffer.subarray(0, bytesRead))
+}
+
+/** The fingerprint in the first bytes of a journal, or null if its head is not whole. */
+export function fingerprintIn(bytes: Uint8Array): Uint8Array | null {
+  if (bytes.length < HEAD_BYTES) return null
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const isWhole =
-    bytesRead === HEAD_BYTES &&
-    MAGIC.every((byte, i) => buffer[i] === byte) &&
-    view.getUint32(44, true) === crc32c(buffer.subarray(0, 44))
-  return isWhole ? buffer.slice(8, 8 + FINGERPRINT_BYTES) : null
+    MAGIC.every((byte, i) => bytes[i] === byte) && view.getUint32(44, true) === crc32c(bytes.subarray(0, 44))
+  return isWhole ? bytes.slice(8, 8 + FINGERPRINT_BYTES) : null
+}
+
+/** The records in a journal that is in memory, up to the first that is not whole. */
+export function recordsIn(journal: Uint8Array): TileRecord[] {
+  const tiles: TileRecord[] = []
+  for (let at = HEAD_BYTES; at + RECORD_BYTES <= journal.length; at += RECORD_BYTES) {
+    const record = decodeRecord(journal.subarray(at, at + RECORD_BYTES), tiles.length)
+    if (!record) break
+    tiles.push(record)
+  }
+  return tiles
 }
 
 /** The records up to the first that is not whole. */

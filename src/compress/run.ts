@@ -14,6 +14,7 @@ import type { Image, Size } from '../image/image.js'
 import { JPEG } from '../image/jpeg.js'
 import { fromImage } from '../image/sharp.js'
 import { TILE, type TileIndex, type TilePlace } from '../tiff/tile-index.js'
+import type { ArchiveTarget } from './archive-store.js'
 import { type BackgroundMode, blankColour } from './blank.js'
 import type { BusyClock } from './busy-clock.js'
 import type { TileRecord } from './journal.js'
@@ -186,7 +187,7 @@ export class CompressionRun {
   }
 
   /** Writes the archive; returns its size. */
-  async write(output: string, quality: number, signal: AbortSignal): Promise<number> {
+  async write(output: string | ArchiveTarget, quality: number, signal: AbortSignal): Promise<number> {
     const { overwrite, resume } = this.#options
     const images = await this.#associatedImages(signal)
     const contents = this.plan.contents(this.#codec.model, quality, images)

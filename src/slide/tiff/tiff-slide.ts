@@ -1,7 +1,7 @@
 /** A TIFF that no vendor's reader has to read, as a slide: plain images, pyramids, OME-TIFF. */
 import { statSync } from 'node:fs'
 import { ClericError, SlideError, throwIfAborted } from '../../errors.js'
-import { openBytes } from '../../files/byte-source.js'
+import { type ByteSource, openBytes } from '../../files/byte-source.js'
 import { changed, versionOf } from '../../files/version.js'
 import { WHITE } from '../../image/draw.js'
 import type { Image, Size } from '../../image/image.js'
@@ -40,16 +40,27 @@ export interface OpenTiff {
   readonly file: TiffFile
   /** Changes when the file does. */
   readonly version: string
+  /** Whether it is still the file that was opened. */
+  isSame(): boolean
   close(): void
 }
 
 /** Opens a file that begins as a TIFF does. */
 export async function openTiff(path: string, signal?: AbortSignal): Promise<OpenTiff> {
   const version = versionOf(statSync(path, { bigint: true }))
-  const source = await openBytes(path, signal)
+  const isSame = () => {
+    const stats = statSync(path, { bigint: true, throwIfNoEntry: false })
+    return stats !== undefined && versionOf(stats) === version
+  }
+  return { ...(await openTiffOf(await openBytes(path, signal), signal)), version, isSame }
+}
+
+/** Opens bytes that begin as a TIFF does, and that fail to be read once they have changed; they are closed with it. */
+export async function openTiffOf(source: ByteSource, signal?: AbortSignal): Promise<OpenTiff> {
   try {
     const file = await TiffFile.open(source, signal)
-    return { path, bytes: source.size, file, version, close: () => source.close() }
+    const { name: path, size: bytes, version } = source
+    return { path, bytes, file, version, isSame: () => true, close: () => source.close() }
   } catch (error) {
     source.close()
     throw error
@@ -67,13 +78,17 @@ export async function selectOf({ file }: OpenTiff, choice: SlideChoice): Promise
   return select(file.pages, ome, choice)
 }
 
+/** What a vendor's file says about its slide, where it isn't said as TIFF has it. */
+export interface VendorFacts extends Pick<SlideSource, 'format' | 'mpp' | 'objectivePower' | 'properties'> {}
+
 export class TiffSlide implements SlideSource, Disposable {
-  readonly format = 'tiff'
+  readonly format: string
   readonly path: string
   readonly bytes: number
   readonly levels: readonly Level[]
   readonly mpp: Resolution | null
-  readonly objectivePower = null
+  readonly objectivePower: number | null
+  readonly version: string
   readonly background = WHITE
   readonly properties: Readonly<Record<string, string>>
   readonly associatedImages: readonly string[]
@@ -89,14 +104,18 @@ export class TiffSlide implements SlideSource, Disposable {
     tiff: OpenTiff,
     { levels, associated, contents, warnings, ome }: Selection,
     facts: { range: Range | null; description: string; profile: Uint8Array | null; warnings: readonly string[] },
+    vendor: VendorFacts | null,
   ) {
     const [base] = levels as [StoredTiffImage]
+    this.format = vendor?.format ?? 'tiff'
+    this.objectivePower = vendor?.objectivePower ?? null
+    this.version = tiff.version
     this.path = tiff.path
     this.bytes = tiff.bytes
     this.#tiff = tiff
     this.levels = levels.map((image) => ({ ...shownSize(image), downsample: downsampleOf(base, image) }))
-    this.mpp = resolution(base, ome, facts.description)
-    this.properties = propertiesOf(base.directory, facts.description, facts.range)
+    this.mpp = vendor ? vendor.mpp : resolution(base, ome, facts.description)
+    this.properties = { ...propertiesOf(base.directory, facts.description, facts.range), ...vendor?.properties }
     this.contents = contents
     this.warnings = [...warnings, ...facts.warnings]
     this.#iccProfile = facts.profile
@@ -111,9 +130,15 @@ export class TiffSlide implements SlideSource, Disposable {
 
   /**
    * @param tiff is closed with the slide, and if it can't be one
+   * @param vendor what its vendor's reader would know of it
    * @throws SlideError ERR_UNSUPPORTED_SLIDE
    */
-  static async open(tiff: OpenTiff, choice: SlideChoice, signal?: AbortSignal): Promise<TiffSlide> {
+  static async open(
+    tiff: OpenTiff,
+    choice: SlideChoice,
+    signal?: AbortSignal,
+    vendor: VendorFacts | null = null,
+  ): Promise<TiffSlide> {
     try {
       const selection = await selectOf(tiff, choice)
       if ('refusal' in selection) throw refused(tiff, selection.refusal)
@@ -127,7 +152,8 @@ export class TiffSlide implements SlideSource, Disposable {
       const bytes = await tiff.file.bytes(base.directory, TAGS.IccProfile, MOST_PROFILE_BYTES, signal)
       const isOfRgb = bytes !== null && new TextDecoder('latin1').decode(bytes.subarray(16, 20)) === 'RGB '
       const warnings = conversions(base, range, bytes !== null && !isOfRgb)
-      return new TiffSlide(tiff, selection, { range, description, profile: isOfRgb ? bytes : null, warnings })
+      const facts = { range, description, profile: isOfRgb ? bytes : null, warnings }
+      return new TiffSlide(tiff, selection, facts, vendor)
     } catch (error) {
       tiff.close()
       throw error
@@ -190,8 +216,7 @@ export class TiffSlide implements SlideSource, Disposable {
     const reading = stored.read(left, top, size, signal)
     // Whether it succeeds or fails: both count only if the file is still the one that was opened.
     await reading.catch(() => {})
-    const stats = statSync(this.path, { bigint: true, throwIfNoEntry: false })
-    if (stats === undefined || versionOf(stats) !== this.#tiff.version) throw changed(this.path)
+    if (!this.#tiff.isSame()) throw changed(this.path)
     return turned(orientation, await reading)
   }
 }
