@@ -1,10 +1,14 @@
 /** Figures for Prometheus, and the example files that run workers: what they name is there. */
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parser } from '@prometheus-io/lezer-promql'
 import test from 'ava'
+import { validate } from 'dockerfile-utils'
+import { parseDocument } from 'yaml'
 import { createCli } from '../../src/cli/commands.js'
-import { WorkerMetrics } from '../src/metrics.js'
+import { FarmMetrics, WorkerMetrics } from '../src/metrics.js'
 import { serveMetrics } from '../src/web.js'
 
 const path = (name: string) => fileURLToPath(new URL(`../deploy/${name}`, import.meta.url))
@@ -39,14 +43,31 @@ test('a worker counts what it did', async (t) => {
   await server.close()
 })
 
-test('the dashboard asks for figures that workers give', async (t) => {
+test('the dashboard asks for figures that workers give, in expressions that Prometheus takes', async (t) => {
   const metrics = new WorkerMetrics(async () => ({}))
-  const given = (await metrics.registry.getMetricsAsJSON()).map(({ name }) => name)
+  const given = [
+    ...(await metrics.registry.getMetricsAsJSON()),
+    ...(await new FarmMetrics().registry.getMetricsAsJSON()),
+  ]
+  const names = given.map(({ name }) => name)
   const { panels } = JSON.parse(read('dashboard.json')) as { panels: { targets: { expr: string }[] }[] }
-  const asked = panels.flatMap(({ targets }) => targets.flatMap(({ expr }) => expr.match(/cleric_\w+/g) ?? []))
+  const expressions = panels.flatMap(({ targets }) => targets.map(({ expr }) => expr))
+  const asked = expressions.flatMap((expr) => expr.match(/cleric_\w+/g) ?? [])
   t.true(asked.length >= panels.length)
-  for (const name of asked) t.true(given.includes(name.replace(/_bucket$/, '')), name)
+  for (const name of asked) t.true(names.includes(name.replace(/_bucket$/, '')), name)
+  for (const expr of expressions) t.true(isPromQl(expr), expr)
+  t.false(isPromQl('sum(rate(x[1h])'))
 })
+
+function isPromQl(expression: string): boolean {
+  let isSound = true
+  parser.parse(expression).iterate({
+    enter: ({ type }) => {
+      if (type.isError) isSound = false
+    },
+  })
+  return isSound
+}
 
 /** Those of the options that `farm work --help` doesn't know; "farm work" itself, if it isn't what is called. */
 async function unknown([group, command, ...options]: readonly string[]): Promise<string[]> {
@@ -69,28 +90,60 @@ test('the unit of systemd is sound', async (t) => {
   t.deepEqual(others, [])
 })
 
-test('the manifest for Kubernetes is YAML, and its workers are called as the command line has it', async (t) => {
-  const script = 'import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))'
-  const { status, stdout } = spawnSync('/usr/bin/python3', ['-c', script], {
-    input: read('kubernetes.yaml'),
-    encoding: 'utf8',
-  })
-  if (status !== 0) return t.log('skipped: no python3-yaml here')
-  const { kind, spec } = JSON.parse(stdout)
+test('the manifest for Kubernetes has the fields that Kubernetes knows, and calls workers as the command line has it', async (t) => {
+  const document = parseDocument(read('kubernetes.yaml'))
+  t.deepEqual([...document.errors, ...document.warnings], [])
+  const manifest = document.toJS()
+  const { kind, spec } = manifest
   t.is(kind, 'Deployment')
   const [worker] = spec.template.spec.containers
   t.deepEqual(await unknown(worker.args), [])
   t.deepEqual(spec.selector.matchLabels, spec.template.metadata.labels)
   const volumes = spec.template.spec.volumes.map(({ name }: { name: string }) => name)
   for (const { name } of worker.volumeMounts) t.true(volumes.includes(name), name)
+  t.deepEqual(faultsOf(manifest), [])
+  const misspelt = structuredClone(manifest)
+  misspelt.spec.template.spec.containers[0].volumeMount = []
+  t.regex(faultsOf(misspelt).join(), /volumeMount/)
 })
 
-test('the Dockerfile copies and installs what is there', (t) => {
-  const lines = read('Dockerfile')
-    .replace(/\\\n/g, ' ')
-    .split('\n')
-    .filter((line) => line !== '' && !line.startsWith('#'))
-  for (const line of lines) t.regex(line, /^(FROM|WORKDIR|COPY|RUN|USER|ENTRYPOINT|CMD) /)
-  for (const [, list = ''] of read('Dockerfile').matchAll(/^(?:ENTRYPOINT|CMD) (.*)$/gm))
-    t.true(Array.isArray(JSON.parse(list)))
+/** What TypeScript says of a deployment that is written down as one of Kubernetes' own types. */
+function faultsOf(manifest: object): string[] {
+  const root = fileURLToPath(new URL('../..', import.meta.url))
+  // In the project, so that the types are found.
+  const folder = mkdtempSync(join(root, 'node_modules', '.cleric-manifest-'))
+  try {
+    const file = join(folder, 'manifest.ts')
+    const code = `import type { Deployment } from 'kubernetes-types/apps/v1'\nexport const it: Deployment = ${JSON.stringify(manifest)}\n`
+    writeFileSync(file, code)
+    const options = [
+      '--ignoreConfig',
+      '--noEmit',
+      '--strict',
+      '--skipLibCheck',
+      '--module',
+      'esnext',
+      '--moduleResolution',
+      'bundler',
+      '--types',
+      '',
+      file,
+    ]
+    const { stdout } = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), ...options], {
+      encoding: 'utf8',
+    })
+    return stdout.split('\n').filter((line) => line !== '')
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+test('the Dockerfile is sound, and copies what is there', (t) => {
+  const text = read('Dockerfile')
+  const found = validate(text).map(({ range, message }) => `line ${range.start.line + 1}: ${message}`)
+  t.deepEqual(found, [])
+  t.true(validate(`${text}\nCOPPY . .\n`).length > 0)
+  const commands = [...text.matchAll(/^(?:ENTRYPOINT|CMD) (.*)$/gm)]
+  t.is(commands.length, 2)
+  for (const [, list = ''] of commands) t.true(Array.isArray(JSON.parse(list)))
 })
