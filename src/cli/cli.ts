@@ -2,13 +2,15 @@
  * Shared by all commands: --json and --quiet, progress on stderr, one line for a failure, the exit status
  * (0 done, 1 failed, 2 wrong usage), and a clean stop on Ctrl-C.
  */
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import type { ArchiveOptions } from '../archive/archive.js'
 import type { CodecChoice } from '../codec/arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
+import { DEVICE_KINDS } from '../codec/device-kinds.js'
 import { failureOf } from './failure.js'
 import { oneLine, printable, printableJson } from './printable.js'
 import { Progress } from './progress.js'
+import { oneOf } from './quantities.js'
 
 interface Stream {
   write(text: string): unknown
@@ -20,6 +22,10 @@ interface Stream {
 export interface Io {
   readonly stdout: Stream
   readonly stderr: Stream
+  /** What "-" reads, as an input. */
+  readonly stdin?: AsyncIterable<Uint8Array>
+  /** Writes bytes to stdout, for "-" as an output; resolves when there is room for more. */
+  readonly writeBytes?: (bytes: Uint8Array) => Promise<void>
   /** Used instead of opening a model on a device. */
   readonly codec?: PayloadCodec
   /** Fires on Ctrl-C. */
@@ -41,11 +47,17 @@ export class Session {
   readonly #io: Io
   readonly #quiet: boolean
   readonly #json: boolean
+  /** What people read goes to stderr, as stdout has the bytes of the output. */
+  readonly #isPiped: boolean
   /** Fires on Ctrl-C. */
   readonly signal: AbortSignal
 
-  constructor(io: Io, { quiet, json }: { readonly quiet: boolean; readonly json: boolean }) {
+  constructor(
+    io: Io,
+    { quiet, json, isPiped }: { readonly quiet: boolean; readonly json: boolean; readonly isPiped: boolean },
+  ) {
     this.#io = io
+    this.#isPiped = isPiped
     this.#quiet = quiet
     this.#json = json
     this.signal = io.signal ?? new AbortController().signal
@@ -58,7 +70,29 @@ export class Session {
 
   /** Lines for people before the end. */
   note(text: string): void {
-    if (!this.#quiet && !this.#json) this.#io.stdout.write(`${printable(text)}\n`)
+    if (!this.#quiet && !this.#json) this.#forPeople.write(`${printable(text)}\n`)
+  }
+
+  /** What a command has to say at its end. */
+  conclude({ json, text }: Outcome): void {
+    if (this.#json) this.#io.stdout.write(`${printableJson(JSON.stringify(json, null, 2))}\n`)
+    else if (!this.#isPiped || !this.#quiet) this.#forPeople.write(`${printable(text)}\n`)
+  }
+
+  get #forPeople(): Stream {
+    return this.#isPiped ? this.#io.stderr : this.#io.stdout
+  }
+
+  /** What stdin gives, for "-" as an input. */
+  get stdin(): AsyncIterable<Uint8Array> {
+    if (!this.#io.stdin) throw new InvalidArgumentError('Expected a file: there is no stdin here.')
+    return this.#io.stdin
+  }
+
+  /** Writes bytes of the output "-" to stdout. */
+  async writeBytes(bytes: Uint8Array): Promise<void> {
+    if (!this.#io.writeBytes) throw new InvalidArgumentError('Expected a file: stdout takes no bytes here.')
+    await this.#io.writeBytes(bytes)
   }
 
   /** A line about what went wrong without being a failure, on stderr. */
@@ -124,11 +158,13 @@ export class Cli {
       const positional = parameters.slice(0, -2).flat() as string[]
       this.#hasRun = true
       const { json = false, quiet = false, ...options } = command.opts<{ json?: boolean; quiet?: boolean }>()
+      const isPiped = (options as { output?: unknown }).output === '-'
       try {
-        const outcome = await action(new Session(this.#io, { json, quiet }), options as Options, ...positional)
+        if (isPiped && json) throw new InvalidArgumentError('Expected no --json with -o -: stdout has the output.')
+        const session = new Session(this.#io, { json, quiet, isPiped })
+        const outcome = await action(session, options as Options, ...positional)
         if (!outcome) return
-        const { json: object, text } = outcome
-        this.#io.stdout.write(`${json ? printableJson(JSON.stringify(object, null, 2)) : printable(text)}\n`)
+        session.conclude(outcome)
         this.#status = outcome.ok === false ? 1 : 0
       } catch (error) {
         this.#fail(error, json, `${group === undefined ? '' : `${group} `}${command.name()}`)
@@ -156,6 +192,17 @@ export class Cli {
       await declare()
       this.#later.delete(each)
     }
+  }
+
+  /** All commands, those of the groups whose packages are there too, as the shells' completions describe them. */
+  async commands(): Promise<readonly Command[]> {
+    await this.#declare(undefined)
+    for (const [name, { declare }] of this.#later) {
+      // A group without its package is a command without commands.
+      await declare().catch(() => {})
+      this.#later.delete(name)
+    }
+    return this.#program.createHelp().visibleCommands(this.#program)
   }
 
   #group(name: string): Command {
@@ -214,7 +261,11 @@ export function cacheDirOption(command: Command): Command {
 /** The options of {@link CodecChoice}. */
 export function codecOptions(command: Command): Command {
   return command
-    .option('--device <kind>', 'where the network runs: auto, webgpu or cpu', 'auto')
+    .addOption(
+      new Option('--device <kind>', 'where the network runs: auto, webgpu or cpu')
+        .argParser(oneOf(DEVICE_KINDS))
+        .default('auto' satisfies CodecChoice['device']),
+    )
     .option('--adapter <name>', 'WebGPU adapter, or a part of its name (see: cleric devices)')
     .option('--model <name>', 'model: s, m, or a file (default: s)')
 }

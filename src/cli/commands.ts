@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(cli: Cli) => void>>> = {
   info: async () => (await import('./info.js')).addInfo,
   region: async () => (await import('./region.js')).addRegion,
   latents: async () => (await import('./latents.js')).addLatents,
+  thumbnail: async () => (await import('./thumbnail.js')).addThumbnail,
   export: async () => (await import('./export.js')).addExport,
   encode: async () => (await import('./encode.js')).addEncode,
   decode: async () => (await import('./decode.js')).addDecode,
@@ -21,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(cli: Cli) => void>>> = {
   pipe: async () => (await import('./pipe.js')).addPipe,
   devices: async () => (await import('./devices.js')).addDevices,
   'convert-weights': async () => (await import('./convert-weights.js')).addConvertWeights,
+  completion: async () => (await import('./completion.js')).addCompletion,
 }
 
 /** The whole command line. */

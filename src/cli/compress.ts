@@ -13,10 +13,12 @@ import { ON_BAD_TILE, type OnBadTile } from '../compress/slide-reader.js'
 import { KEEP_SOURCE_TILES, type KeepSourceTiles } from '../compress/source-jpegs.js'
 import { nameOf } from '../files/name.js'
 import type { SlideChoice } from '../slide/choice.js'
+import { withArchiveOutput } from './archive-output.js'
 import { CODEC_NAMES, checksText } from './checks-text.js'
 import { type Cli, cacheDirOption, codecOptions, type Session } from './cli.js'
 import { collectionOutcome, compressManyWithProgress } from './compress-collection.js'
 import { WithHint } from './failure.js'
+import { DASH, expandPatterns, withInput } from './inputs.js'
 import {
   byteSize,
   duration,
@@ -67,7 +69,7 @@ export function addCompress(cli: Cli): void {
         archiveOptions(
           cacheDirOption(slideOptions(command)).option(
             '-o, --output <file>',
-            'archive to write (default: the name of the slide with .cleric.tif)',
+            'archive to write, or - for stdout (default: the name of the slide with .cleric.tif)',
           ),
         )
           .addOption(severalTo.conflicts(['output', 'page', 'series', 'range']))
@@ -75,7 +77,8 @@ export function addCompress(cli: Cli): void {
           .option('--resume', 'go on from an interrupted run with the same slide, model and options')
           .option('--overwrite', 'replace an existing file'),
       ),
-    async (session, { output: named, outputDir, jobs, ...options }, ...slides) => {
+    async (session, { output: named, outputDir, jobs, ...options }, ...inputs) => {
+      const slides = await expandPatterns(inputs)
       const [slide] = slides
       if (outputDir !== undefined) {
         return collectionOutcome(await compressManyWithProgress(session, slides, outputDir, { ...options, jobs }))
@@ -83,8 +86,12 @@ export function addCompress(cli: Cli): void {
       if (jobs !== undefined || slides.length > 1 || isFolder(slide as string)) {
         throw new InvalidArgumentError('Several slides, or a folder of them, and --jobs take --output-dir FOLDER.')
       }
+      if (slide === DASH && named === undefined) throw new InvalidArgumentError('What comes from stdin takes -o.')
       const output = named ?? `${nameOf(slide as string).replace(/\.[^.]*$/, '')}.cleric.tif`
-      return compressOutcome(session, await compressWithProgress(session, slide as string, output, options))
+      return withInput(session, slide as string, async (source) => {
+        const write = (path: string) => compressWithProgress(session, source, path, options)
+        return compressOutcome(session, { ...(await withArchiveOutput(session, output, write)), output })
+      })
     },
     'cleric compress slide.svs -o slide.cleric.tif --quality 60',
   )

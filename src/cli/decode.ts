@@ -6,10 +6,13 @@ import type { Image } from '../image/image.js'
 import type { IccMode } from '../slide/colour.js'
 import type { Level } from '../slide/source.js'
 import { type Cli, codecOptions } from './cli.js'
-import { checkImageOutput, iccOption, imagePath, writeImage } from './write-image.js'
+import { eachInput, outputDirOption } from './several.js'
+import { checkImageOutput, type ImageFormat, iccOption, imageOptions, imageOutput, writeImage } from './write-image.js'
 
 interface Options extends CodecChoice {
-  readonly output: string
+  readonly output?: string
+  readonly outputDir?: string
+  readonly format?: ImageFormat
   readonly icc: IccMode
 }
 
@@ -19,28 +22,27 @@ const BAND = 1024
 
 export function addDecode(cli: Cli): void {
   cli.add<Options>(
-    'decode <file>',
-    'Write what `encode` made as an image again',
-    (command) =>
-      codecOptions(
-        command
-          .requiredOption('-o, --output <image>', 'PNG, JPEG, TIFF or WebP to write, told by its name', imagePath)
-          .addOption(iccOption()),
-      ),
-    async (session, options, file) => {
-      const { output, icc } = options
-      checkImageOutput(output, file, options.model)
-      const archive = await openArchive(file as string, { ...session.opening(options), icc })
-      try {
-        const { width, height } = archive.levels[0] as Level
-        const bytes = await writeImage(output, await readWhole(archive, session.signal), archive.iccProfile())
-        return {
-          json: { output, bytes, width, height },
-          text: `${output}: ${width} x ${height} pixels`,
+    'decode <file...>',
+    'Write what `encode` made as images again',
+    (command) => codecOptions(outputDirOption(imageOptions(command)).addOption(iccOption())),
+    async (session, { output, outputDir, format, icc, ...options }, ...files) => {
+      const outputs = { output, outputDir, suffix: `.${format ?? 'png'}` }
+      return eachInput(session, files, outputs, async (file, path) => {
+        const image = imageOutput(session, path, format)
+        checkImageOutput(image, file, options.model)
+        const archive = await openArchive(file, { ...session.opening(options), icc })
+        try {
+          const { width, height } = archive.levels[0] as Level
+          const pixels = await readWhole(archive, session.signal)
+          const bytes = await writeImage(session, image, pixels, archive.iccProfile())
+          return {
+            json: { output: image.path, bytes, width, height },
+            text: `${image.path}: ${width} x ${height} pixels`,
+          }
+        } finally {
+          archive.close()
         }
-      } finally {
-        archive.close()
-      }
+      })
     },
     'cleric decode tile.cleric -o tile.png',
   )

@@ -16,5 +16,10 @@ for (const stream of [stdout, stderr]) {
     if (stream === stdout) stderr.write(`cleric: what it has to say can't be written: ${error.message}\n`)
   })
 }
-const status = await createCli({ stdout, stderr, signal: stop.signal }).run(process.argv.slice(2))
+/** Waits until stdout has taken them: a reader may be slower than what is written for it, and memory is not for what waits. */
+const writeBytes = (bytes: Uint8Array) =>
+  new Promise<void>((resolve, reject) => stdout.write(bytes, (error) => (error ? reject(error) : resolve())))
+const status = await createCli({ stdin: process.stdin, stdout, stderr, writeBytes, signal: stop.signal }).run(
+  process.argv.slice(2),
+)
 process.exitCode = isCut ? 1 : status

@@ -98,13 +98,16 @@ export function integerFrom(min: number, max: number): (text: string) => number 
   }
 }
 
-/** Parses an option's value as one of some words. */
-export function oneOf<T extends string>(choices: readonly T[]): (text: string) => T {
-  return (text) => {
+/** Parses an option's value as one of some words, which it has as `choices`, for the help of shells. */
+export function oneOf<T extends string>(
+  choices: readonly T[],
+): ((text: string) => T) & { readonly choices: readonly T[] } {
+  const parse = (text: string) => {
     const choice = choices.find((candidate) => candidate === text)
     if (choice === undefined) throw new InvalidArgumentError(`Expected one of ${choices.join(', ')}.`)
     return choice
   }
+  return Object.assign(parse, { choices })
 }
 
 /** "all", or level numbers separated by commas. */

@@ -17,11 +17,10 @@ import {
 } from '../arguments.js'
 import type { Image, Size } from '../image/image.js'
 import { MAX_TILE_SIDE } from './bitstream.js'
+import { DEVICE_KINDS, type DeviceKind } from './device-kinds.js'
 import type { SeenTile } from './seen-tiles.js'
 
-/** Where the network may run. */
-export const DEVICE_KINDS = ['auto', 'webgpu', 'cpu'] as const
-export type DeviceKind = (typeof DEVICE_KINDS)[number]
+export type { DeviceKind } from './device-kinds.js'
 
 /** Which model, on which device. */
 export interface CodecChoice {

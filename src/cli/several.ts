@@ -1,0 +1,80 @@
+/** Commands that take several inputs, and give an output for each. */
+import { mkdir } from 'node:fs/promises'
+import { basename, extname, join } from 'node:path'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { Outcome, Session } from './cli.js'
+import { failureOf } from './failure.js'
+import { DASH, expandPatterns, withInput } from './inputs.js'
+
+/** The option of what {@link eachInput} writes for several inputs. */
+export function outputDirOption(command: Command): Command {
+  const about = 'folder for what is made of several inputs, each under its own name'
+  return command.addOption(new Option('--output-dir <folder>', about).conflicts('output'))
+}
+
+export interface Outputs {
+  /** Of `-o`; "-" is stdout. */
+  readonly output: string | undefined
+  /** Of `--output-dir`. */
+  readonly outputDir: string | undefined
+  /** Ending of the names in that folder, such as ".png". */
+  readonly suffix: string
+}
+
+/**
+ * Runs a command for its input, or for each of several. One that fails doesn't keep the others from being done; the exit
+ * status is 1 then.
+ *
+ * @param inputs of the command line, patterns and "-" among them
+ * @param run makes the output of a path; `output` is undefined where none was named
+ */
+export async function eachInput(
+  session: Session,
+  inputs: readonly string[],
+  { output, outputDir, suffix }: Outputs,
+  run: (path: string, output: string | undefined) => Promise<Outcome>,
+): Promise<Outcome> {
+  const paths = await expandPatterns(inputs)
+  const [first = ''] = paths
+  if (outputDir === undefined) {
+    if (paths.length > 1) throw new InvalidArgumentError('Several inputs take --output-dir FOLDER.')
+    if (first === DASH && output === undefined) throw new InvalidArgumentError('What comes from stdin takes -o.')
+    return withInput(session, first, (path) => run(path, output))
+  }
+  const named = namesFor(paths, suffix)
+  await mkdir(outputDir, { recursive: true })
+  const results: object[] = []
+  let failed = 0
+  for (const [name, input] of named) {
+    session.signal.throwIfAborted()
+    try {
+      const { json, text, ok = true } = await withInput(session, input, (path) => run(path, join(outputDir, name)))
+      if (!ok) failed++
+      results.push({ input, ...json })
+      session.note(text)
+    } catch (error) {
+      if (session.signal.aborted) throw error
+      const { code, message } = failureOf(error)
+      failed++
+      results.push({ input, error: { code, message } })
+      session.warn(`${input}: ${message}`)
+    }
+  }
+  const done = named.size - failed
+  const text = `${done} done${failed > 0 ? `, ${failed} failed` : ''}: ${outputDir}`
+  return { json: { outputDir, done, failed, results }, text, ok: failed === 0 }
+}
+
+/** Inputs by the names of their outputs. @throws InvalidArgumentError for two of one name */
+function namesFor(inputs: readonly string[], suffix: string): Map<string, string> {
+  const named = new Map<string, string>()
+  for (const input of inputs) {
+    const plain = input === DASH ? 'stdin' : basename(input.replace(/^synthetic:/, 'synthetic-').replaceAll(':', '-'))
+    const stem = plain.replace(/\.cleric\.tiff?$/i, '')
+    const name = `${stem === plain ? plain.slice(0, plain.length - extname(plain).length) : stem}${suffix}`
+    const other = named.get(name)
+    if (other !== undefined) throw new InvalidArgumentError(`${other} and ${input} would both become ${name}.`)
+    named.set(name, input)
+  }
+  return named
+}

@@ -1,0 +1,163 @@
+/** stdin and stdout, several inputs, patterns, small pictures and completions: the command line as shells use it. */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'ava'
+import sharp from 'sharp'
+import { createCli } from '../../src/cli/commands.js'
+import { losslessCodec } from '../payload-codec.js'
+import { makeArchive, run } from './run.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'cleric-pipes-'))
+test.after.always(() => rmSync(folder, { recursive: true }))
+const at = (name: string) => join(folder, name)
+
+const pixels = Buffer.from(Array.from({ length: 40 * 30 * 3 }, (_, i) => (i * 7) % 256))
+let png: Buffer
+test.before(async () => {
+  png = await sharp(pixels, { raw: { width: 40, height: 30, channels: 3 } })
+    .png()
+    .toBuffer()
+})
+
+/** A command line with bytes on stdin; gives those on stdout. */
+async function pipe(stdin: Uint8Array, ...argv: string[]) {
+  let [stdout, stderr] = ['', '']
+  const written: Uint8Array[] = []
+  const status = await createCli({
+    stdin: (async function* () {
+      yield stdin
+    })(),
+    stdout: { write: (text) => (stdout += text) },
+    stderr: { write: (text) => (stderr += text) },
+    writeBytes: async (bytes) => {
+      written.push(Uint8Array.from(bytes))
+    },
+    codec: losslessCodec(),
+  }).run(argv)
+  return { status, stdout, stderr, bytes: Buffer.concat(written) }
+}
+
+test('an image goes through encode and decode on stdin and stdout, and stdout has nothing else', async (t) => {
+  const encoded = await pipe(png, 'encode', '-', '-o', '-', '--no-check')
+  t.like(encoded, { status: 0, stdout: '' }, encoded.stderr)
+  const decoded = await pipe(encoded.bytes, 'decode', '-', '-o', '-', '--format', 'webp')
+  t.like(decoded, { status: 0, stdout: '' }, decoded.stderr)
+  t.is((await sharp(decoded.bytes).metadata()).format, 'webp')
+  t.true((await sharp(decoded.bytes).raw().toBuffer()).equals(pixels))
+  const quiet = await pipe(encoded.bytes, 'decode', '-', '-o', '-', '--quiet')
+  t.like(quiet, { status: 0, stdout: '', stderr: '' })
+})
+
+test('what can not be piped is wrong usage', async (t) => {
+  for (const argv of [
+    ['encode', '-'],
+    ['compress', '-'],
+    ['decode', '-', '-o', '-', '--format', 'gif'],
+    ['encode', 'a.png', 'b.png'],
+    ['decode', at('no*match.cleric'), '--output-dir', at('none')],
+  ]) {
+    const { status, bytes } = await pipe(png, ...argv)
+    t.deepEqual([status, bytes.length], [2, 0], argv.join(' '))
+  }
+  t.is((await pipe(png, 'encode', '-', '-o', '-', '--json')).status, 2)
+  t.is((await pipe(new Uint8Array(), 'encode', '-', '-o', '-')).status, 2)
+})
+
+test('a quoted pattern and several inputs go into a folder; one that fails keeps none from it', async (t) => {
+  mkdirSync(at('in'))
+  for (const name of ['b.png', 'a.png', '[c].png']) writeFileSync(at(`in/${name}`), png)
+  writeFileSync(at('in/d.png'), 'no image')
+  const encoded = await run('encode', at('in/*.png'), '--output-dir', at('encoded'), '--no-check', '--json')
+  t.is(encoded.status, 1)
+  t.like(encoded.json(), { done: 3, failed: 1 })
+  t.deepEqual(readdirSync(at('encoded')).sort(), ['[c].cleric', 'a.cleric', 'b.cleric'])
+  const one = await run('encode', at('in/[c].png'), '--output-dir', at('one'), '--no-check')
+  t.is(one.status, 0, 'a name that is there is no pattern')
+  const decoded = await run('decode', at('encoded/*'), '--output-dir', at('decoded'), '--format', 'tif')
+  t.is(decoded.status, 0, decoded.stderr)
+  t.deepEqual(readdirSync(at('decoded')).sort(), ['[c].tif', 'a.tif', 'b.tif'])
+  t.is((await run('encode', at('in/a.png'), at('encoded/a.cleric'), '--output-dir', at('two'))).status, 2)
+})
+
+test('thumbnail and associated images', async (t) => {
+  const path = await makeArchive(at('slide.cleric.tif'))
+  t.is((await run('thumbnail', path, '-o', at('small.png'), '--size', '100')).status, 0)
+  t.like(await sharp(at('small.png')).metadata(), { width: 100, height: 75 })
+  t.is((await run('thumbnail', 'synthetic:400x300:5', '-o', at('drawn.jpg'), '--size', '64')).status, 0)
+  t.like(await sharp(at('drawn.jpg')).metadata(), { width: 64, height: 48, format: 'jpeg' })
+  const label = await run('region', path, '--associated', 'label', '-o', at('label.png'), '--json')
+  const { width, height } = label.json()
+  t.like(await sharp(at('label.png')).metadata(), { width, height })
+  const none = await run('region', path, '--associated', 'barcode', '-o', at('none.png'))
+  t.is(none.status, 1)
+  t.regex(none.stderr, /has no associated image barcode; it has label, macro/)
+  t.is((await run('region', path, '--associated', 'label', '--x', '3', '-o', at('none.png'))).status, 2)
+})
+
+test('a region wholly outside the slide, and a name that says another format, are remarked on', async (t) => {
+  const size = ['--width', '20', '--height', '20']
+  const outside = await run('region', 'synthetic:400x300', '-o', at('out.png'), '--x', '400', ...size)
+  t.is(outside.status, 0)
+  t.regex(outside.stderr, /lies wholly outside the slide, which has 400 x 300 pixels/)
+  const edge = await run('region', 'synthetic:400x300', '-o', at('out.png'), '--x', '399', '--y', '-19', ...size)
+  t.is(edge.stderr, '')
+  const lying = await run('region', 'synthetic:400x300', '-o', at('lies.jpg'), '--format', 'png', ...size)
+  t.regex(lying.stderr, /lies\.jpg will hold png, whatever its name says/)
+  t.is((await sharp(at('lies.jpg')).metadata()).format, 'png')
+  writeFileSync(at('x.png'), png)
+  const archive = await run('encode', at('x.png'), '-o', at('y.png'), '--no-check')
+  t.regex(archive.stderr, /y\.png will hold a TIFF/)
+})
+
+/** What bash offers after these words, the last of which is being typed. */
+function bash(script: string, ...words: string[]): string[] {
+  const program = `source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); compopt() { :; }
+    _cleric; printf '%s\\n' "\${COMPREPLY[@]}"`
+  const stdout = execFileSync('bash', ['-c', program, 'bash', script, 'cleric', ...words], { encoding: 'utf8' })
+  return stdout.split('\n').filter((line) => line !== '')
+}
+
+test('bash completes commands, options and the values of options', async (t) => {
+  const { status, stdout } = await run('completion', 'bash')
+  t.is(status, 0)
+  const script = at('completion.bash')
+  writeFileSync(script, stdout)
+  t.deepEqual(bash(script, 'comp'), ['compress', 'compare', 'completion'])
+  t.deepEqual(bash(script, 'decode', 'x', '--form'), ['--format'])
+  t.deepEqual(bash(script, 'decode', '--format', ''), ['png', 'jpg', 'tif', 'webp'])
+  t.deepEqual(bash(script, 'region', '--device', 'w'), ['webgpu'])
+  t.deepEqual(bash(script, 'completion', ''), ['bash', 'zsh', 'fish'])
+  t.deepEqual(bash(script, 'bench', 'r'), ['rd'])
+  t.deepEqual(bash(script, 'encode', 'x.p'), [], 'files are left to bash')
+})
+
+test('zsh and fish get every command and option too', async (t) => {
+  const bashScript = (await run('completion', 'bash')).stdout
+  const flags = new Set(bashScript.match(/--[a-z][a-z-]+/g))
+  flags.delete('--help')
+  flags.delete('--version')
+  t.true(flags.size > 30)
+  for (const shell of ['zsh', 'fish']) {
+    const { stdout } = await run('completion', shell)
+    for (const flag of flags)
+      t.regex(stdout, shell === 'fish' ? new RegExp(` -l ${flag.slice(2)}\\b`) : new RegExp(flag))
+  }
+  t.is((await run('completion', 'tcsh')).status, 2)
+})
+
+test('docs/cli.md names every command and every option', async (t) => {
+  const docs = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8')
+  const bashScript = (await run('completion', 'bash')).stdout
+  const options = [...bashScript.matchAll(/^ {6}'([a-z -]+)'\) words='(-[^']*)' ;;$/gm)]
+  t.true(options.length > 12)
+  for (const [, command = '', words = ''] of options) {
+    const isOther = /^(bench|farm)\b/.test(command)
+    t.true(isOther || docs.includes(`## ${command}`) || docs.includes(`, ${command} `), command)
+    if (isOther) continue
+    for (const word of words.split(' ').filter((flag) => flag.startsWith('--') && flag !== '--help')) {
+      t.true(docs.includes(word), `${command} ${word}`)
+    }
+  }
+})
