@@ -135,6 +135,7 @@ test('export writes a TIFF that is as good as the archive, and says what is in i
     'associatedImages',
     'bytes',
     'compression',
+    'format',
     'levels',
     'output',
     'peakRssBytes',
