@@ -15,6 +15,8 @@ const STRYKER = '@stryker-mutator/core@9.6.1'
 
 /** Source files, and the quick tests that should notice any change of them. */
 const TESTS: Readonly<Record<string, string>> = {
+  'src/archive/listed.ts': 'test/archive/listed.test.ts',
+  'src/image/jpeg-scans.ts': 'test/image/jpeg-scans.test.ts',
   'src/image/tile-cache.ts': 'test/image/tile-cache.test.ts',
   'src/codec/bitstream.ts': 'test/codec/bitstream.test.ts',
   'src/codec/coding-order.ts': 'test/codec/bitstream.test.ts',
@@ -28,6 +30,7 @@ const TESTS: Readonly<Record<string, string>> = {
   'src/concurrency/abort.ts': 'test/concurrency/abort.test.ts',
   'src/concurrency/turns.ts': 'test/concurrency/turns.test.ts',
   'src/server/library.ts': 'test/server/library.test.ts',
+  'src/server/iiif.ts': 'test/server/iiif.test.ts',
   'src/slide/identity.ts': 'test/slide/harmless.test.ts',
   'src/slide/level-grid.ts': 'test/slide/level-grid.test.ts',
 }
