@@ -9,29 +9,28 @@ import {
   wrongType,
 } from '../arguments.js'
 import { type CodecChoice, codecUseChecks, LATENT_CHECKS, type LatentOptions } from '../codec/arguments.js'
-import type { LatentCodec, PayloadCodec } from '../codec/codec.js'
-import { type Loan, lend } from '../codec/default-codec.js'
-import type { Latents } from '../codec/latents.js'
-import { modelMismatch } from '../codec/model-mismatch.js'
+import type { PayloadCodec } from '../codec/codec.js'
+import type { Loan } from '../codec/default-codec.js'
 import { TimeSlice } from '../concurrency/give-way.js'
-import { ClericError, CorruptDataError, throwIfAborted, UnsupportedError } from '../errors.js'
+import { ClericError, throwIfAborted } from '../errors.js'
 import { type ByteSource, openBytes } from '../files/byte-source.js'
 import { type Colour, fill, paste } from '../image/draw.js'
 import { hatch } from '../image/hatch.js'
-import { cropImage, type Image, type Size } from '../image/image.js'
-import { decodeJpeg } from '../image/stored-jpeg.js'
-import { TileCache, type TileSpace } from '../image/tile-cache.js'
+import type { Image, Size } from '../image/image.js'
+import { TileCache } from '../image/tile-cache.js'
 import { ICC_MODES, type IccMode, type ShownColours, shownColours } from '../slide/colour.js'
 import { checkRegion, levelPosition, type Region, type SlideSource } from '../slide/source.js'
-import { colourOf, kindOf, TILE, type TileIndex } from '../tiff/tile-index.js'
+import { kindOf, TILE, type TileIndex } from '../tiff/tile-index.js'
 import { type ArchiveLevel, archiveLevel } from './archive-level.js'
 import type { Description } from './description.js'
 import { type OpenedHead, readHead } from './head-reader.js'
-import type { ChecksummedImage, Layout } from './head-writer.js'
+import type { Layout } from './head-writer.js'
 import { type Hole, type HoledImage, NothingButHoles } from './holes.js'
-import { type LatentSource, latentWindow, type RegionLatents, readWindow } from './latents.js'
+import { latentWindow, type RegionLatents, readWindow } from './latents.js'
 import type { Listed } from './listed.js'
-import { type BadBytes, type Batch, badBytesOf, batchesOf, CHANGED_BYTES, isIntact, partsOf } from './parts.js'
+import { type BadBytes, type Batch, badBytesOf, batchesOf, partsOf } from './parts.js'
+import { StoredImages } from './stored-images.js'
+import { StoredTiles } from './stored-tiles.js'
 import { type CheckSummary, decodeCheck, summarise, type TileCheck } from './tile-checks.js'
 import { bytesOf, type LevelWindow, onlyColour, unreadableWithin } from './tile-window.js'
 
@@ -108,9 +107,8 @@ export class Archive implements SlideSource, Disposable {
   readonly associatedImages: readonly string[]
   readonly #bytes: ByteSource
   readonly #head: OpenedHead
-  readonly #options: ArchiveOptions
-  readonly #tiles: TileSpace
-  readonly #latents: TileSpace<Latents | null>
+  readonly #tiles: StoredTiles
+  readonly #images: StoredImages
   readonly #colours: ShownColours
   /** Undefined until it is asked for. */
   #checks: CheckSummary | null | undefined
@@ -128,9 +126,8 @@ export class Archive implements SlideSource, Disposable {
     this.bytes = bytes.size
     this.#bytes = bytes
     this.#head = head
-    this.#options = options
-    this.#tiles = cache.space()
-    this.#latents = cache.space()
+    this.#tiles = new StoredTiles(bytes, head, options, cache)
+    this.#images = new StoredImages(bytes, head)
     this.#colours = colours
     this.levels = head.description.levels.map((level, i) => archiveLevel(level, head.indexes[i] as TileIndex))
     this.associatedImages = head.images.map(({ name }) => name)
@@ -192,7 +189,7 @@ export class Archive implements SlideSource, Disposable {
 
   /** @throws CorruptDataError ERR_CORRUPT_TILE naming the tile; UnsupportedError ERR_MODEL_MISMATCH */
   readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
-    return this.#region(region, (level, column, row) => this.#storedTile(level, column, row, signal), signal)
+    return this.#region(region, (level, column, row) => this.#tiles.pixels(level, column, row, signal), signal)
   }
 
   /**
@@ -213,36 +210,9 @@ export class Archive implements SlideSource, Disposable {
     const window = latentWindow({ ...region, left, top })
     throwIfAborted(signal)
     this.#mustBeOpen()
-    using loan = await this.#lend(signal)
-    const source = this.#latentSource(region.level, loan)
+    using loan = await this.#tiles.lend(signal)
+    const source = this.#tiles.latentSource(region.level, loan)
     return await readWindow(source, window, missing, signal)
-  }
-
-  #latentSource(level: number, { codec, tilesInFlight }: Loan): LatentSource {
-    const index = this.#head.indexes[level] as TileIndex
-    const { columns, tileWidth, tileHeight } = index
-    const { quality } = this
-    return {
-      index,
-      size: this.levels[level] as ArchiveLevel,
-      background: this.#head.description.background,
-      quality,
-      codec: givesLatents(codec),
-      tilesInFlight,
-      space: this.#latents,
-      key: `${level}`,
-      stored: async (at, signal) => {
-        try {
-          const payload = await this.#payload(index, at, signal)
-          const tile = { width: tileWidth, height: tileHeight, quality }
-          const latents = await givesLatents(codec).decodePayloadLatents(payload, tile, { missing: 'nan', signal })
-          return latents.stored[0] === 1 ? latents : null
-        } catch (error) {
-          throw atPlace(error, this.#place(level, at % columns, Math.floor(at / columns)))
-        }
-      },
-      pixels: (at, signal) => this.#storedTile(level, at % columns, Math.floor(at / columns), signal),
-    }
   }
 
   /**
@@ -257,10 +227,10 @@ export class Archive implements SlideSource, Disposable {
     let shown = 0
     const read = async (level: number, column: number, row: number) => {
       const place = { level, column, row }
-      const { width, height } = this.#tileSize(level, column, row)
+      const { width, height } = this.#tiles.size(level, column, row)
       try {
         const isThere = !this.isUnreadable(level, column, row)
-        const image = isThere ? await this.#storedTile(level, column, row, signal) : hatch(width, height)
+        const image = isThere ? await this.#tiles.pixels(level, column, row, signal) : hatch(width, height)
         if (!isThere) holes.push({ ...place, code: null, reason: UNREAD })
         shown++
         return image
@@ -311,7 +281,7 @@ export class Archive implements SlideSource, Disposable {
         paste(image, out, column * tileWidth - left, row * tileHeight - top)
       }
     }
-    const isToDecode = places.some(([column, row]) => this.#isToDecode(region.level, column, row))
+    const isToDecode = places.some(([column, row]) => this.#tiles.isToDecode(region.level, column, row))
     using loan = isToDecode ? await this.lend(signal) : null
     try {
       await Promise.all(Array.from({ length: Math.min(loan?.tilesInFlight ?? 1, places.length) }, draw))
@@ -330,20 +300,7 @@ export class Archive implements SlideSource, Disposable {
     checkInteger(row, 'row', 0, rows - 1)
     throwIfAborted(signal)
     this.#mustBeOpen()
-    return this.#shown(await this.#storedTile(level, column, row, signal))
-  }
-
-  /** A tile in the colours of the slide. */
-  async #storedTile(level: number, column: number, row: number, signal?: AbortSignal): Promise<Image> {
-    const size = this.#tileSize(level, column, row)
-    const index = this.#head.indexes[level] as TileIndex
-    const at = row * index.columns + column
-    if (index.length[at] === 0) return fill(size.width, size.height, colourOf(index, at))
-    const decode = (stop: AbortSignal) =>
-      this.#decode(index, at, size, stop).catch((error: unknown) => {
-        throw atPlace(error, this.#place(level, column, row))
-      })
-    return this.#tiles.get(keyOf(level, column, row), size.width * size.height * 3, decode, signal)
+    return this.#shown(await this.#tiles.pixels(level, column, row, signal))
   }
 
   /**
@@ -354,7 +311,7 @@ export class Archive implements SlideSource, Disposable {
    */
   async lend(signal?: AbortSignal): Promise<Loan | null> {
     const isBlank = this.levels.every(({ bytes }) => bytes === 0)
-    return isBlank ? null : this.#lend(signal)
+    return isBlank ? null : this.#tiles.lend(signal)
   }
 
   /** @internal The colour that all of a window has as none of its tiles is stored; null if one is, or they differ. */
@@ -389,11 +346,7 @@ export class Archive implements SlideSource, Disposable {
   async readAssociatedImage(name: string, signal?: AbortSignal): Promise<Image> {
     throwIfAborted(checkSignal(signal))
     this.#mustBeOpen()
-    const stored = this.#head.images.find((image) => image.name === name)
-    if (!stored) {
-      throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${this.path} has no associated image ${name}`)
-    }
-    return this.#jpeg(stored, `associated image ${name}`, signal)
+    return this.#images.associated(name, signal)
   }
 
   /**
@@ -427,33 +380,24 @@ export class Archive implements SlideSource, Disposable {
 
   /** @internal The tiles of the JPEG pyramid that other programs show, for validation. */
   get overview(): readonly TileIndex[] {
-    return this.#head.overview.map(({ index }) => index)
+    return this.#images.overview
   }
 
   /** @internal Number `at` of the tiles of one level of {@link overview}; not cut to the level. */
-  async readOverviewTile(level: number, at: number, signal?: AbortSignal): Promise<Image> {
-    const { offset, length, checksum, tileWidth: width, tileHeight: height } = this.overview[level] as TileIndex
-    const place = { offset: offset[at] as number, length: length[at] as number, checksum: checksum[at] as number }
-    return this.#jpeg({ ...place, width, height }, `tile ${at} of overview ${level}`, signal)
+  readOverviewTile(level: number, at: number, signal?: AbortSignal): Promise<Image> {
+    return this.#images.overviewTile(level, at, signal)
   }
 
   /** @internal Sizes of the overview's levels, the finest first. */
   get overviewLevels(): readonly Size[] {
-    return this.#head.overview.map(({ level }) => level)
+    return this.#images.overviewLevels
   }
 
   /** @internal A tile of the overview, cut to the level, in the colours of the slide. */
   async readOverviewLevel(level: number, column: number, row: number, signal?: AbortSignal): Promise<Image> {
     throwIfAborted(signal)
     this.#mustBeOpen()
-    const { columns, tileWidth, tileHeight } = this.overview[level] as TileIndex
-    const { width, height } = this.overviewLevels[level] as Size
-    const tile = await this.readOverviewTile(level, row * columns + column, signal)
-    return cropImage(
-      tile,
-      Math.min(tileWidth, width - column * tileWidth),
-      Math.min(tileHeight, height - row * tileHeight),
-    )
+    return this.#images.overviewTileWithin(level, column, row, signal)
   }
 
   /** The ICC profile of the slide's colours, or null; with `icc` other than "keep" there is none. */
@@ -464,7 +408,6 @@ export class Archive implements SlideSource, Disposable {
   close(): void {
     this.#closed = true
     this.#tiles.clear()
-    this.#latents.clear()
     this.#bytes.close()
   }
 
@@ -472,77 +415,9 @@ export class Archive implements SlideSource, Disposable {
     this.close()
   }
 
-  async #decode(
-    index: TileIndex,
-    at: number,
-    size: { width: number; height: number },
-    signal: AbortSignal,
-  ): Promise<Image> {
-    const payload = await this.#payload(index, at, signal)
-    using loan = await this.#lend(signal)
-    const tile = { width: index.tileWidth, height: index.tileHeight, quality: this.quality }
-    return cropImage(await loan.codec.decodePayload(payload, tile, signal), size.width, size.height)
-  }
-
-  /** The bytes of a tile. */
-  async #payload(index: TileIndex, at: number, signal: AbortSignal): Promise<Uint8Array> {
-    const payload = await this.#bytes.read(index.offset[at] as number, index.length[at] as number, signal)
-    if (this.hasChecksums && !isIntact(payload, index.checksum[at] as number)) {
-      throw new CorruptDataError('ERR_CORRUPT_TILE', CHANGED_BYTES)
-    }
-    return payload
-  }
-
-  async #lend(signal: AbortSignal | undefined): Promise<Loan> {
-    const { codec, model, device, adapter } = this.#options
-    const loan = await lend({ codec, model, device, adapter, signal })
-    try {
-      this.#mustFit(loan.codec)
-      return loan
-    } catch (error) {
-      loan[Symbol.dispose]()
-      throw error
-    }
-  }
-
   /** An image in the colours that were asked for. */
   async #shown(image: Image): Promise<Image> {
     return this.#colours.toSrgb ? this.#colours.toSrgb(image) : image
-  }
-
-  /** Pixels of a tile, cut to the level. */
-  #tileSize(level: number, column: number, row: number): Size {
-    const { width, height, tileWidth, tileHeight } = this.levels[level] as ArchiveLevel
-    return {
-      width: Math.min(tileWidth, width - column * tileWidth),
-      height: Math.min(tileHeight, height - row * tileHeight),
-    }
-  }
-
-  #place(level: number, column: number, row: number): string {
-    return `${this.path}: tile at level ${level}, column ${column}, row ${row}`
-  }
-
-  /** Whether a tile is stored, and not held already. */
-  #isToDecode(level: number, column: number, row: number): boolean {
-    const { length, columns } = this.#head.indexes[level] as TileIndex
-    return length[row * columns + column] !== 0 && !this.#tiles.has(keyOf(level, column, row))
-  }
-
-  async #jpeg(stored: Omit<ChecksummedImage, 'name'>, what: string, signal?: AbortSignal): Promise<Image> {
-    const bytes = await this.#bytes.read(stored.offset, stored.length, signal)
-    try {
-      if (this.hasChecksums && !isIntact(bytes, stored.checksum)) throw new Error(CHANGED_BYTES)
-      return await decodeJpeg(bytes, stored)
-    } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause)
-      throw new CorruptDataError('ERR_ARCHIVE_CORRUPT', `${this.path}: ${what}: ${why}`, { cause })
-    }
-  }
-
-  #mustFit(codec: PayloadCodec): void {
-    if (codec.model.hash === this.model.hash) return
-    throw modelMismatch(this.path, this.model, codec.model)
   }
 
   #mustBeOpen(): void {
@@ -558,25 +433,3 @@ function storedColours({ iccProfile, description }: OpenedHead): ShownColours {
 
 /** A signal that never fires. */
 const NEVER = new AbortController().signal
-
-/** @throws TypeError for an open codec that only has pixels */
-function givesLatents(codec: PayloadCodec & Partial<LatentCodec>): PayloadCodec & LatentCodec {
-  if (typeof codec.decodePayloadLatents !== 'function' || typeof codec.encodeLatents !== 'function') {
-    throw wrongType('an open codec that gives latents', 'codec', codec)
-  }
-  return codec as PayloadCodec & LatentCodec
-}
-
-/** Key of a tile in the cache. */
-function keyOf(level: number, column: number, row: number): string {
-  return `${level}/${column}/${row}`
-}
-
-/** The same error, saying where. Errors that concern more than the tile stay as they are. */
-function atPlace(error: unknown, place: string): unknown {
-  if (!(error instanceof ClericError) || error.code === 'ERR_MODEL_MISMATCH') return error
-  const message = `${place}: ${error.message}`
-  if (error instanceof CorruptDataError) return new CorruptDataError(error.code, message, { cause: error })
-  if (error instanceof UnsupportedError) return new UnsupportedError(error.code, message, { cause: error })
-  return error
-}
