@@ -10,7 +10,6 @@
  * Nothing is synced: a record counts only if the tile's bytes in the file agree with its checksum, whatever reached the
  * disk first. Each record has its place, so that two runs that go on from the same journal write the same bytes to it.
  */
-import type { FileHandle } from 'node:fs/promises'
 import { crc32c } from '../entropy/crc32c.js'
 import { isStoredKind, TILE } from '../tiff/tile-index.js'
 
@@ -21,6 +20,11 @@ const RECORD_BYTES = 40
 /** Where the checksum of a record is. */
 const CRC_AT = RECORD_BYTES - 4
 const BATCH = 4096
+
+/** A journal that is a file: Node.js's FileHandle, or what reads likewise. */
+interface JournalFile {
+  read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<{ readonly bytesRead: number }>
+}
 
 /** One tile that is written. */
 export interface TileRecord {
@@ -89,9 +93,10 @@ function isSound({ length, colour, crc, check }: TileRecord): boolean {
 }
 
 /** The fingerprint in a journal's head, or null if the head is not whole. */
-export async function readFingerprint(journal: FileHandle): Promise<Uint8Array | null> {
-  const { buffer, bytesRead } = await journal.read(new Uint8Array(HEAD_BYTES), 0, HEAD_BYTES, 0)
-  return fingerprintIn(buffer.subarray(0, bytesRead))
+export async function readFingerprint(journal: JournalFile): Promise<Uint8Array | null> {
+  const head = new Uint8Array(HEAD_BYTES)
+  const { bytesRead } = await journal.read(head, 0, HEAD_BYTES, 0)
+  return fingerprintIn(head.subarray(0, bytesRead))
 }
 
 /** The fingerprint in the first bytes of a journal, or null if its head is not whole. */
@@ -115,7 +120,7 @@ export function recordsIn(journal: Uint8Array): TileRecord[] {
 }
 
 /** The records up to the first that is not whole. */
-export async function* readRecords(journal: FileHandle): AsyncGenerator<TileRecord> {
+export async function* readRecords(journal: JournalFile): AsyncGenerator<TileRecord> {
   const batch = new Uint8Array(BATCH * RECORD_BYTES)
   for (let number = 0; ; ) {
     const { bytesRead } = await journal.read(batch, 0, batch.length, recordPosition(number))

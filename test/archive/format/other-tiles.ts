@@ -11,6 +11,7 @@ import { paste } from '../../../src/image/draw.js'
 import { cropImage, type Image } from '../../../src/image/image.js'
 import { wholeJpeg } from '../../../src/image/jpeg-stream.js'
 import { fromImage, toImage } from '../../../src/image/sharp.js'
+import { manyScans } from '../../image/many-scans.js'
 import { checkOf } from './archive.js'
 import { checksum, type FormatDocument, numberOf, readMember, writeStructure } from './document.js'
 import { checkedTile, type Size } from './tile.js'
@@ -128,6 +129,11 @@ async function readsOtherTiles(document: FormatDocument): Promise<void> {
     const { data } = await decode(tileOf(document, kind, stream))
     assert.equal(Buffer.compare(data, pixels), 0)
   }
+  const [, , about = ''] = document.rows('kind of tile').get('jpeg') ?? []
+  const most = Number(/(\d+) scans/.exec(about)?.[1])
+  const { data } = await decode(tileOf(document, 'jpeg', manyScans(SIZE, most)))
+  assert.ok(data.every((value) => value === 128))
+  await assert.rejects(decode(tileOf(document, 'jpeg', manyScans(SIZE, most + 1))), { code: 'ERR_CORRUPT_TILE' })
   for (const most of document.rows('colours at most').keys()) {
     const count = Math.min(256, numberOf(most))
     const decoded = await decode(tileOf(document, 'palette', paletteStream(document, count)))
