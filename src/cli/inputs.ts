@@ -37,7 +37,8 @@ export async function withInput<T>(session: Session, input: string, use: (path: 
 
 /**
  * Inputs with the files that patterns among them match in their places, sorted. What is there by that very name is no
- * pattern. Shells do the same, unless the pattern is quoted, or matches more than a command line holds.
+ * pattern; what a pattern matches isn't repeated. Shells do the same, unless the pattern is quoted, or matches more than
+ * a command line holds.
  *
  * @throws InvalidArgumentError for a pattern that no file matches
  * @example
@@ -52,10 +53,11 @@ export async function expandPatterns(inputs: readonly string[]): Promise<string[
     else {
       const found = await glob(input, { expandDirectories: false })
       if (found.length === 0) throw new InvalidArgumentError(`No file matches ${input}.`)
-      paths.push(...found.sort())
+      const known = new Set(paths)
+      paths.push(...found.sort().filter((path) => !known.has(path)))
     }
   }
-  return [...new Set(paths)]
+  return paths
 }
 
 async function exists(path: string): Promise<boolean> {
