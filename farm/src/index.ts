@@ -48,10 +48,19 @@ function queueName(text: string): string {
 }
 
 const PORT = integerFrom(0, 65_535)
+/** Eight segments: 40 minutes of two cores, or two of a large GPU. */
+const SPLIT_ABOVE = 8192
+const MOST_SPLIT_ABOVE = 2 ** 31
 
 function addSubmit(cli: Cli): void {
   type Options = Place &
-    ArchiveOptionValues & { to: string; priority?: number; verifyThenDelete?: boolean; overwrite?: boolean }
+    ArchiveOptionValues & {
+      to: string
+      priority?: number
+      verifyThenDelete?: boolean
+      overwrite?: boolean
+      splitAbove: number
+    }
   cli.add<Options>(
     'farm submit <slide...>',
     'Queue slides, folders of them, prefixes in a store (s3://bucket/prefix), and lists (.txt, one a line)',
@@ -61,9 +70,19 @@ function addSubmit(cli: Cli): void {
       )
         .option('--priority <number>', '1 is first; without one, before all that have one', integerFrom(1, 2 ** 20))
         .option('--verify-then-delete', 'remove each slide once another worker has found its archive whole')
-        .option('--overwrite', 'replace existing archives'),
-    async (_, { to, priority, verifyThenDelete: thenDelete, redis, queue, check, ...options }, ...slides) => {
-      const place = { redis, queue, to, priority, thenDelete }
+        .option('--overwrite', 'replace existing archives')
+        .option(
+          '--split-above <tiles>',
+          'let workers without other work share a slide of more tiles; 0: never',
+          integerFrom(0, MOST_SPLIT_ABOVE),
+          SPLIT_ABOVE,
+        ),
+    async (
+      _,
+      { to, priority, verifyThenDelete: thenDelete, splitAbove, redis, queue, check, ...options },
+      ...slides
+    ) => {
+      const place = { redis, queue, to, priority, thenDelete, splitAbove }
       const json = await submit(slides, { ...place, options: { ...options, check: check === false ? 'none' : check } })
       const known = json.known > 0 ? `; ${json.known} were known already` : ''
       return { json, text: `${json.queued} slides queued${known}` }
@@ -145,6 +164,12 @@ function lineOf(event: Parameters<Parameters<typeof work>[0]['onEvent']>[0]): st
     }
     case 'failed':
       return `${event.isLast ? 'failed' : 'failed, to be tried again,'} ${event.source}: ${event.row.error?.message}`
+    case 'divided':
+      return `divided ${event.source} into ${event.parts} parts`
+    case 'part': {
+      const { first, count } = event.share
+      return `done tiles ${first} to ${first + count - 1} of ${event.source}`
+    }
     case 'deleted':
       return `removed ${event.source}, validated by ${event.result.validatedBy}`
     case 'trouble':
@@ -208,9 +233,10 @@ function textOf(status: FarmStatus): string {
           `slides removed: ${deletions.done}, ${deletions.waiting} to be validated, ${deletions.failed} kept after a failure`,
         ]
       : []),
-    ...active.map(
-      ({ source, progress, worker }) => `  ${(100 * progress).toFixed(0).padStart(3)} % ${source} (${worker ?? '?'})`,
-    ),
+    ...active.map(({ source, progress, worker, parts }) => {
+      const by = parts ? `${parts.done} of ${parts.total} parts done, ${parts.active} at work` : (worker ?? '?')
+      return `  ${(100 * progress).toFixed(0).padStart(3)} % ${source} (${by})`
+    }),
     ...failures.map(({ source, attempts, reason }) => `  failed after ${attempts} tries: ${source}: ${reason}`),
     ...(more > 0 ? [`  and ${more} more failures: --failures-from ${failuresFrom + failures.length}`] : []),
   ].join('\n')
@@ -272,18 +298,23 @@ function addControls(cli: Cli): void {
     await slides.retryJobs({ state: 'failed', count: Number.MAX_SAFE_INTEGER })
     return `${failed} slides queued once more`
   })
-  control('pause', 'Begin no further slide; those at work are finished', async ({ slides }) => {
-    await slides.pause()
+  control('pause', 'Begin no further slide; those at work are finished', async (queues) => {
+    await pause(queues)
     return 'Paused; cleric farm resume goes on'
   })
-  control('resume', 'Go on after pause or drain', async ({ slides }) => {
-    await slides.resume()
+  control('resume', 'Go on after pause or drain', async ({ slides, parts }) => {
+    await Promise.all([slides.resume(), parts.resume()])
     return 'Going on'
   })
-  control('drain', 'Begin no further slide, and wait until none is at work', async ({ slides }, { signal }) => {
-    await slides.pause()
-    while (!signal.aborted && (await slides.getActiveCount()) > 0)
-      await new Promise((resolve) => setTimeout(resolve, 500))
+  control('drain', 'Begin no further slide, and wait until none is at work', async (queues, { signal }) => {
+    await pause(queues)
+    const atWork = async () => (await queues.slides.getActiveCount()) + (await queues.parts.getActiveCount())
+    while (!signal.aborted && (await atWork()) > 0) await new Promise((resolve) => setTimeout(resolve, 500))
     return 'Paused, and no slide is at work; cleric farm resume goes on'
   })
+}
+
+/** No slide is begun, nor a part of one that is divided. */
+async function pause({ slides, parts }: FarmQueues): Promise<void> {
+  await Promise.all([slides.pause(), parts.pause()])
 }

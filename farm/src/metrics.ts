@@ -40,13 +40,14 @@ export class WorkerMetrics {
 
   /** Takes note of what a worker told. */
   note(event: WorkerEvent): void {
-    if (event.kind === 'trouble') return
+    if (event.kind === 'trouble' || event.kind === 'part') return
     if (event.kind === 'deleted') this.#deleted.inc(event.result.sourceBytes)
     else if (event.kind === 'begun') this.#active.inc()
+    else if (event.kind === 'divided') this.#active.dec()
     else this.#end(event)
   }
 
-  #end(event: Exclude<WorkerEvent, { readonly kind: 'trouble' | 'deleted' | 'begun' }>): void {
+  #end(event: Exclude<WorkerEvent, { readonly kind: 'trouble' | 'part' | 'deleted' | 'begun' | 'divided' }>): void {
     this.#active.dec()
     this.#slides.inc({ outcome: event.kind })
     if (event.kind !== 'done') return

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { type JobsOptions, Queue } from 'bullmq'
 import { ClericError, type CodecChoice, type CompressOptions } from 'cleric'
-import type { ManifestRow } from 'cleric/internal'
+import type { ManifestRow, Share } from 'cleric/internal'
 import { Redis } from 'ioredis'
 
 export const DEFAULT_REDIS = 'redis://127.0.0.1:6379'
@@ -32,9 +32,33 @@ export interface SlideJob {
   readonly begun: ManifestRow | null
   /** Whether the slide is removed once its archive was validated by another worker. */
   readonly thenDelete: boolean
+  /** Tiles above which several workers may share the slide; absent or 0: never. */
+  readonly splitAbove?: number | undefined
+  /** How it is divided, if it is. */
+  readonly split?: Split | undefined
+}
+
+export type { Share }
+
+/** How a slide is divided into parts that are jobs of their own. */
+export interface Split {
+  readonly shares: readonly Share[]
+  /** How often the parts were given up, for `farm retry`. */
+  readonly round: number
+  /** Whether all of this round's parts were queued. */
+  readonly isQueued: boolean
+  /** Tries that a part had which failed for good; 0 if none has. */
+  readonly tries: number
 }
 
 export type SlideQueue = Queue<SlideJob, ManifestRow, 'slide'>
+
+/** A part of a slide to encode. */
+export interface PartJob extends Pick<SlideJob, 'source' | 'archive' | 'options'> {
+  readonly share: Share
+}
+
+export type PartQueue = Queue<PartJob, null, 'part'>
 
 /** An archive to validate, and the slide to remove afterwards. */
 export interface DeletionJob {
@@ -58,7 +82,7 @@ export interface DeletionResult {
 }
 
 /** Tries that a slide has; the time between them doubles. */
-const TRIES = 3
+export const TRIES = 3
 export const BACKOFF_MS = 5_000
 
 export const JOB_OPTIONS = {
@@ -90,9 +114,11 @@ export function jobId(archive: string): string {
   return createHash('sha256').update(archive).digest('hex')
 }
 
-/** Both queues of a farm, closed with it. */
+/** The queues of a farm, closed with it. */
 export class FarmQueues implements AsyncDisposable {
   readonly slides: SlideQueue
+  /** Of slides that are divided. */
+  readonly parts: PartQueue
   readonly deletions: DeletionQueue
   readonly client: Redis
 
@@ -100,8 +126,9 @@ export class FarmQueues implements AsyncDisposable {
     this.client = client
     const options = { connection: client, prefix: PREFIX }
     this.slides = new Queue(name, options)
+    this.parts = new Queue(partsOf(name), options)
     this.deletions = new Queue(deletionsOf(name), options)
-    for (const queue of [this.slides, this.deletions]) queue.on('error', () => {})
+    for (const queue of [this.slides, this.parts, this.deletions]) queue.on('error', () => {})
   }
 
   /** @throws ClericError ERR_NETWORK if there is no Redis */
@@ -117,7 +144,7 @@ export class FarmQueues implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([this.slides.close(), this.deletions.close()])
+    await Promise.all([this.slides.close(), this.parts.close(), this.deletions.close()])
     this.client.disconnect()
   }
 }
@@ -125,6 +152,22 @@ export class FarmQueues implements AsyncDisposable {
 /** Name of the queue of deletions that belongs to a queue of slides. */
 export function deletionsOf(queue: string): string {
   return `${queue}-deletions`
+}
+
+/** Name of the queue of parts of its slides. */
+export function partsOf(queue: string): string {
+  return `${queue}-parts`
+}
+
+/** The reason that a failed job has. */
+export function failureReason({ code, message }: { readonly code: string; readonly message: string }): string {
+  return `${code}: ${message}`
+}
+
+/** The error that a job's reason was made of. */
+export function errorIn(reason: string): { readonly code: string; readonly message: string } {
+  const [, code = 'ERR_INTERNAL', message = reason] = /^(ERR_\w+|E[A-Z]+): (.*)$/s.exec(reason) ?? []
+  return { code, message }
 }
 
 function noRedis(redis: string, cause: Error): ClericError {

@@ -1,9 +1,16 @@
 /** How far a farm is. */
 
-import type { JobState } from 'bullmq'
+import type { Job, JobState } from 'bullmq'
 import type { ManifestRow } from 'cleric/internal'
-import type { FarmQueues } from './queue.js'
+import { errorIn, type FarmQueues, type SlideJob } from './queue.js'
 import { type Finished, recentlyFinished, totalsOf } from './totals.js'
+
+/** How far the parts of a slide are that is divided. */
+export interface PartsStatus {
+  readonly done: number
+  readonly active: number
+  readonly total: number
+}
 
 /** A slide at work. */
 export interface ActiveSlide {
@@ -15,6 +22,8 @@ export interface ActiveSlide {
   readonly seconds: number
   /** 1 for the first. */
   readonly attempt: number
+  /** Null for a slide that one worker is at. */
+  readonly parts: PartsStatus | null
 }
 
 export interface FailedSlide {
@@ -53,6 +62,8 @@ export interface FarmStatus {
 
 const PAGE = 1000
 const WINDOW_MS = 600_000
+/** Divided slides that are told: there are few at a time, as slides are divided only where few wait. */
+const MOST_DIVIDED = 100
 /** Failures that are told at once. */
 export const MOST_FAILURES = 100
 
@@ -68,7 +79,7 @@ async function* jobsIn(queues: FarmQueues, states: JobState[]) {
 /** How many slides are in which state. */
 export async function countsOf({ slides }: FarmQueues): Promise<Pick<FarmStatus, 'counts' | 'isPaused'>> {
   const [counts, isPaused] = await Promise.all([
-    slides.getJobCounts('waiting', 'prioritized', 'active', 'delayed', 'completed', 'failed'),
+    slides.getJobCounts('waiting', 'prioritized', 'active', 'waiting-children', 'delayed', 'completed', 'failed'),
     slides.isPaused(),
   ])
   const of = (name: string) => counts[name] ?? 0
@@ -76,7 +87,7 @@ export async function countsOf({ slides }: FarmQueues): Promise<Pick<FarmStatus,
     isPaused,
     counts: {
       waiting: of('waiting') + of('prioritized'),
-      active: of('active'),
+      active: of('active') + of('waiting-children'),
       delayed: of('delayed'),
       done: of('completed'),
       failed: of('failed'),
@@ -91,10 +102,11 @@ export async function countsOf({ slides }: FarmQueues): Promise<Pick<FarmStatus,
  */
 export async function statusOf(queues: FarmQueues, failuresFrom = 0): Promise<FarmStatus> {
   const { slides, deletions, client } = queues
-  const [known, workers, active, failed, removals, totals, finished] = await Promise.all([
+  const [known, workers, active, divided, failed, removals, totals, finished] = await Promise.all([
     countsOf(queues),
     slides.getWorkers(),
     slides.getActive(),
+    dividedSlides(queues),
     slides.getFailed(failuresFrom, failuresFrom + MOST_FAILURES - 1),
     deletions.getJobCounts('waiting', 'active', 'delayed', 'completed', 'failed'),
     totalsOf(client, slides),
@@ -107,16 +119,16 @@ export async function statusOf(queues: FarmQueues, failuresFrom = 0): Promise<Fa
   return {
     ...known,
     workers: workers.map(({ name }) => (name as string).replace(/^.*:w:/, '')),
-    active: active.map(({ data, progress, processedBy = null, processedOn = 0, attemptsMade }) => ({
-      source: data.source,
-      progress: typeof progress === 'number' ? progress : 0,
-      worker: processedBy,
-      seconds: Math.max(0, Date.now() - processedOn) / 1000,
-      attempt: attemptsMade + 1,
-    })),
+    active: [
+      ...active.map((job) => {
+        const { progress, processedBy: worker = null } = job
+        return { ...atWorkOf(job), progress: typeof progress === 'number' ? progress : 0, worker, parts: null }
+      }),
+      ...divided,
+    ],
     failures: failed.map(({ data, attemptsMade, failedReason }) => ({
       source: data.source,
-      attempts: attemptsMade,
+      attempts: Math.max(attemptsMade, data.split?.tries ?? 0),
       reason: failedReason,
     })),
     failuresFrom,
@@ -132,6 +144,29 @@ export async function statusOf(queues: FarmQueues, failuresFrom = 0): Promise<Fa
       failed: removals.failed ?? 0,
     },
   }
+}
+
+function atWorkOf({ data, processedOn = 0, attemptsMade }: Job<SlideJob>) {
+  const seconds = Math.max(0, Date.now() - processedOn) / 1000
+  return { source: data.source, seconds, attempt: attemptsMade + 1 }
+}
+
+/** Slides whose parts are waited for. */
+async function dividedSlides({ slides, parts }: FarmQueues): Promise<ActiveSlide[]> {
+  const jobs = await slides.getJobs('waiting-children', 0, MOST_DIVIDED - 1)
+  if (jobs.length === 0) return []
+  const active = await parts.getActive()
+  return Promise.all(
+    jobs.map(async (job) => {
+      const total = job.data.split?.shares.length ?? 0
+      const { unprocessed = 0 } = await job.getDependenciesCount({ unprocessed: true })
+      const done = Math.max(0, total - unprocessed)
+      const own = active.filter(({ data }) => data.archive === job.data.archive)
+      const under = own.reduce((sum, { progress }) => sum + (typeof progress === 'number' ? progress : 0), 0)
+      const progress = Math.min(1, (done + under) / Math.max(1, total))
+      return { ...atWorkOf(job), progress, worker: null, parts: { done, active: own.length, total } }
+    }),
+  )
 }
 
 /** Slides and source bytes a second, between the first and the last slide of the last ten minutes of work. */
@@ -154,15 +189,14 @@ export async function* manifestOf(queues: FarmQueues): AsyncGenerator<ManifestRo
     'completed',
     'failed',
     'active',
+    'waiting-children',
     'delayed',
     'waiting',
     'prioritized',
   ])) {
     if (returnvalue) yield returnvalue
     else if (data.begun) {
-      const [, code = 'ERR_INTERNAL', message = failedReason] =
-        /^(ERR_\w+|E[A-Z]+): (.*)$/s.exec(failedReason ?? '') ?? []
-      yield failedReason ? { ...data.begun, state: 'failed', error: { code, message: message as string } } : data.begun
+      yield failedReason ? { ...data.begun, state: 'failed', error: errorIn(failedReason) } : data.begun
     }
   }
 }

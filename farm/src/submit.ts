@@ -14,6 +14,8 @@ export interface SubmitOptions extends Place {
   /** 1 (first) to 2^20; default 0, before all of them. */
   readonly priority?: number | undefined
   readonly thenDelete?: boolean | undefined
+  /** Tiles above which several workers may share a slide; default never. */
+  readonly splitAbove?: number | undefined
   /** Time between the first try and the second, doubled before the third; default 5 s. */
   readonly backoffMs?: number | undefined
 }
@@ -36,7 +38,7 @@ const BATCH = 1000
  * @throws SlideError ERR_UNSUPPORTED_SLIDE if there is none; ClericError ERR_NETWORK; what `findSlides` throws
  */
 export async function submit(inputs: readonly string[], submission: SubmitOptions): Promise<Submission> {
-  const { to, options, priority = 0, thenDelete = false, backoffMs: delay = BACKOFF_MS } = submission
+  const { to, options, priority = 0, thenDelete = false, splitAbove = 0, backoffMs: delay = BACKOFF_MS } = submission
   if (isObject(to)) objectAt(to)
   const slides = await slidesOf(inputs)
   await using queues = await FarmQueues.open(submission)
@@ -44,7 +46,7 @@ export async function submit(inputs: readonly string[], submission: SubmitOption
   for (let from = 0; from < slides.length; from += BATCH) {
     const jobs = slides.slice(from, from + BATCH).map(({ path, archive }) => {
       const target = isObject(to) ? `${to.replace(/\/*$/, '/')}${archive}` : join(resolve(to), archive)
-      const data: SlideJob = { source: sourceOf(path), archive: target, options, begun: null, thenDelete }
+      const data: SlideJob = { source: sourceOf(path), archive: target, options, begun: null, thenDelete, splitAbove }
       return {
         name: 'slide' as const,
         data,

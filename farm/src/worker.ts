@@ -1,11 +1,12 @@
 /** A worker: takes jobs, one or several at a time, until it is stopped. */
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
-import { DelayedError, type Job, Queue, Worker } from 'bullmq'
+import { DelayedError, type Job, Queue, UnrecoverableError, WaitingChildrenError, Worker } from 'bullmq'
 import { type ClericError, type CompressProgress, openCodec } from 'cleric'
 import {
   type CodecChoice,
   compressOne,
+  compressPart,
   failedRow,
   isSameVersion,
   type ManifestRow,
@@ -17,24 +18,32 @@ import type { Redis } from 'ioredis'
 import { validateThenDelete } from './deletion.js'
 import { Scratch } from './objects/local-copy.js'
 import type { ObjectStoreOptions } from './objects/object-store.js'
-import { Places } from './places.js'
+import { divisionOf, mustAllBeDone, OpenParts, PartFailedError, partName, queueParts, removeParts } from './parts.js'
+import { type OpenedSource, Places } from './places.js'
 import {
   connectForEver,
   type DeletionJob,
   type DeletionQueue,
   type DeletionResult,
   deletionsOf,
+  failureReason,
   JOB_OPTIONS,
   jobId,
+  type PartJob,
+  type PartQueue,
   type Place,
   PREFIX,
+  partsOf,
+  type Share,
   type SlideJob,
   type SlideQueue,
+  type Split,
+  TRIES,
 } from './queue.js'
 import { countSlide } from './totals.js'
 
 export interface WorkerOptions extends Place, CodecChoice {
-  /** Slides at work at the same time. */
+  /** Slides at work at the same time, and as many parts of slides that are divided. */
   readonly concurrency: number
   /** Instead of opening a codec. */
   readonly codec?: PayloadCodec | undefined
@@ -46,6 +55,8 @@ export interface WorkerOptions extends Place, CodecChoice {
   readonly scratch: { readonly folder: string; readonly bytes: number }
   /** How archives are written into a store. */
   readonly store?: ObjectStoreOptions | undefined
+  /** Of slides that are divided, the same for all workers; default `SEGMENT_TILES`. */
+  readonly segmentTiles?: number | undefined
 }
 
 /** What a worker tells while it works. */
@@ -53,6 +64,8 @@ export type WorkerEvent =
   | { readonly kind: 'begun' | 'returned'; readonly source: string }
   | { readonly kind: 'done'; readonly source: string; readonly row: ManifestRow }
   | { readonly kind: 'failed'; readonly source: string; readonly row: ManifestRow; readonly isLast: boolean }
+  | { readonly kind: 'divided'; readonly source: string; readonly parts: number }
+  | { readonly kind: 'part'; readonly source: string; readonly share: Share }
   | { readonly kind: 'deleted'; readonly source: string; readonly result: DeletionResult }
   | { readonly kind: 'trouble'; readonly message: string }
 
@@ -76,7 +89,9 @@ export async function work(options: WorkerOptions): Promise<void> {
   const trouble = (error: Error) => onEvent({ kind: 'trouble', message: error.message })
   connection.on('error', trouble)
   const deletions: DeletionQueue = new Queue(deletionsOf(queue), { connection, prefix: PREFIX })
-  const queues = { slides: new Queue(queue, { connection, prefix: PREFIX }), deletions }
+  const slideQueue: SlideQueue = new Queue(queue, { connection, prefix: PREFIX })
+  const partQueue: PartQueue = new Queue(partsOf(queue), { connection, prefix: PREFIX })
+  const queues = { slides: slideQueue, parts: partQueue, deletions }
   for (const each of Object.values(queues)) each.on('error', () => {})
   const shared = {
     connection,
@@ -92,17 +107,21 @@ export async function work(options: WorkerOptions): Promise<void> {
     ...shared,
     concurrency,
   })
+  const parts = new Worker<PartJob, null, 'part'>(partsOf(queue), (job, token) => workOnPart(job, token, station), {
+    ...shared,
+    concurrency,
+  })
   const validations = new Worker<DeletionJob, DeletionResult, 'deletion'>(
     deletionsOf(queue),
     (job, token) => removeSlide(job, token, station),
     shared,
   )
   // An error that nobody listens to would end the process.
-  for (const worker of [slides, validations]) worker.on('error', trouble)
+  for (const worker of [slides, parts, validations]) worker.on('error', trouble)
   try {
     await aborted(signal)
   } finally {
-    await Promise.all([slides.close(), validations.close()])
+    await Promise.all([slides.close(), parts.close(), validations.close()])
     await Promise.all(Object.values(queues).map((each) => each.close()))
     connection.disconnect()
     places.close()
@@ -115,7 +134,8 @@ interface Station extends WorkerOptions {
   readonly name: string
   readonly connection: Redis
   readonly places: Places
-  readonly slides: Pick<SlideQueue, 'toKey'>
+  readonly slides: SlideQueue
+  readonly parts: PartQueue
   readonly deletions: DeletionQueue
 }
 
@@ -126,43 +146,136 @@ async function workOn(job: Job<SlideJob, ManifestRow, 'slide'>, token: string | 
   // As far as it is known, should it be out of reach.
   let row = rowOf({ path: source, archive }, { sourceBytes: 0, sourceModified: 0, settings })
   onEvent({ kind: 'begun', source })
-  let last = Number.NEGATIVE_INFINITY
-  const onProgress = ({ pixels, totalPixels }: CompressProgress) => {
-    if (performance.now() - last < PROGRESS_MS) return
-    last = performance.now()
-    // Lost progress does no harm.
-    job.updateProgress(Math.round((1000 * pixels) / Math.max(1, totalPixels)) / 1000).catch(() => {})
-  }
+  const onProgress = seldom(({ pixels, totalPixels }: CompressProgress) =>
+    job.updateProgress(Math.round((1000 * pixels) / Math.max(1, totalPixels)) / 1000),
+  )
   try {
     row = rowOf({ path: source, archive }, await places.sourceVersion(source, settings))
-    const { begun } = job.data
-    const before = begun !== null && isSameVersion(begun, row) ? begun : null
     await using opened = await places.openSource(source, { codec, signal })
-    const compress = (resume: boolean) => {
-      const compressing = { ...options, codec, resume, signal, onProgress }
-      return compressOne(row, opened.slide, places.archive(archive), compressing, before, (noted) =>
-        job.updateData({ ...job.data, begun: noted }),
-      )
+    if (await isDivided(job, token, row, opened, station)) {
+      onEvent({ kind: 'divided', source, parts: job.data.split?.shares.length ?? 0 })
+      throw new WaitingChildrenError()
     }
-    const done = await compress(true).catch((error: ClericError) => {
-      // What another kind of device began can't be gone on with here, as its tiles may differ in the last bit.
-      if (error.code !== 'ERR_RESUME_MISMATCH') throw error
-      return compress(false)
+    const { begun, split = null } = job.data
+    if (split) await mustAllBeDone(job, split)
+    const before = begun !== null && isSameVersion(begun, row) ? begun : null
+    using parts = await OpenParts.open(archive, split, signal)
+    const division = { parts: parts.all, segmentTiles: station.segmentTiles }
+    const done = await resuming((resume) => {
+      const compressing = { ...options, codec, resume, signal, onProgress }
+      const begin = (noted: ManifestRow) => job.updateData({ ...job.data, begun: noted })
+      return compressOne(row, opened.slide, places.archive(archive), compressing, before, begin, division)
     })
     await countSlide(station.connection, station.slides, job.id as string, done)
     if (thenDelete)
       await station.deletions.add('deletion', { row: done, madeBy: name }, { ...JOB_OPTIONS, jobId: jobId(archive) })
+    if (split) await removeParts(archive, split)
     onEvent({ kind: 'done', source, row: done })
     return done
   } catch (error) {
+    if (error instanceof WaitingChildrenError) throw error
     if (signal.aborted) {
       await job.moveToDelayed(Date.now(), token)
       onEvent({ kind: 'returned', source })
       throw new DelayedError()
     }
-    const tries = job.opts.attempts ?? 1
-    onEvent({ kind: 'failed', source, row: failedRow(row, error), isLast: job.attemptsMade + 1 >= tries })
-    throw new Error(`${(error as ClericError).code ?? 'ERR_INTERNAL'}: ${(error as Error).message}`, { cause: error })
+    const isOfPart = error instanceof PartFailedError
+    const isLast = isOfPart || job.attemptsMade + 1 >= (job.opts.attempts ?? 1)
+    const { split } = job.data
+    if (isLast && split) {
+      await removeParts(archive, split)
+      const next = { ...split, round: split.round + 1, isQueued: false, tries: isOfPart ? TRIES : 0 }
+      await job.updateData({ ...job.data, split: next })
+    }
+    onEvent({ kind: 'failed', source, row: failedRow(row, error), isLast })
+    const reason = reasonOf(error)
+    throw isOfPart ? new UnrecoverableError(reason) : new Error(reason, { cause: error })
+  }
+}
+
+/** Whether a slide waits for parts of it, which are queued if they weren't. */
+async function isDivided(
+  job: Job<SlideJob, ManifestRow, 'slide'>,
+  token: string | undefined,
+  row: ManifestRow,
+  opened: OpenedSource,
+  station: Station,
+): Promise<boolean> {
+  const split = await splitOf(job, row, opened, station)
+  if (!split) return false
+  if (!split.isQueued) {
+    await queueParts(job, split, station.parts)
+    await job.updateData({ ...job.data, split: { ...split, isQueued: true } })
+  }
+  return job.moveToWaitingChildren(token as string)
+}
+
+/** How a slide is divided, as its job has it or now gets it; null if it isn't. */
+async function splitOf(
+  job: Job<SlideJob, ManifestRow, 'slide'>,
+  row: ManifestRow,
+  opened: OpenedSource,
+  station: Station,
+): Promise<Split | null> {
+  const { archive, begun, options, split = null } = job.data
+  const isSame = begun !== null && isSameVersion(begun, row)
+  // Of a slide that has failed the division is kept for another try, unless there is another slide now.
+  if (split && (split.isQueued || isSame)) return split
+  // What one worker has begun is gone on with by one.
+  if (!split && begun !== null) return null
+  const replaces = await station.places.archive(archive).version()
+  const mayWrite = replaces === null || options.overwrite === true
+  const found = mayWrite ? await divisionOf(job.data, opened, station) : null
+  if (!found && !split) return null
+  const next = found ? { ...found, round: split?.round ?? 0 } : undefined
+  await job.updateData({ ...job.data, begun: { ...row, replaces }, split: next })
+  return next ?? null
+}
+
+async function workOnPart(job: Job<PartJob, null, 'part'>, token: string | undefined, station: Station): Promise<null> {
+  const { source, archive, options, share } = job.data
+  const { codec, places, signal, segmentTiles, onEvent } = station
+  const onProgress = seldom(({ tiles }: CompressProgress) => job.updateProgress(tiles / share.count))
+  try {
+    await using opened = await places.openSource(source, { codec, signal })
+    await places.archive(archive).prepare()
+    await resuming((resume) => {
+      const compressing = { ...options, codec, resume, signal, onProgress }
+      return compressPart(opened.slide, partName(archive, share), share, compressing, { segmentTiles })
+    })
+    onEvent({ kind: 'part', source, share })
+    return null
+  } catch (error) {
+    if (signal.aborted) {
+      await job.moveToDelayed(Date.now(), token)
+      throw new DelayedError()
+    }
+    onEvent({ kind: 'trouble', message: `a part of ${source} failed: ${(error as Error).message}` })
+    throw new Error(reasonOf(error), { cause: error })
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const { code = 'ERR_INTERNAL', message } = error as ClericError
+  return failureReason({ code, message })
+}
+
+/** Goes on where another worker was, if that is possible. */
+function resuming<T>(compress: (resume: boolean) => Promise<T>): Promise<T> {
+  return compress(true).catch((error: ClericError) => {
+    // What another kind of device began can't be gone on with here, as its tiles may differ in the last bit.
+    if (error.code !== 'ERR_RESUME_MISMATCH') throw error
+    return compress(false)
+  })
+}
+
+/** Tells Redis now and then how far a job is; lost progress does no harm. */
+function seldom(tell: (progress: CompressProgress) => Promise<void>): (progress: CompressProgress) => void {
+  let last = Number.NEGATIVE_INFINITY
+  return (progress) => {
+    if (performance.now() - last < PROGRESS_MS) return
+    last = performance.now()
+    tell(progress).catch(() => {})
   }
 }
 

@@ -6,6 +6,7 @@ import { type Archive, openArchive } from '../archive/archive.js'
 import type { ArchiveTarget } from '../compress/archive-store.js'
 import { type CompressOptions, compressTo } from '../compress/compress.js'
 import { archiveNames } from '../compress/file-store.js'
+import type { Division } from '../compress/part.js'
 import { Sha256 } from '../files/sha256.js'
 import { versionOf } from '../files/version.js'
 import { slideFiles } from '../slide/mirax.js'
@@ -65,6 +66,7 @@ export function filePlace(path: string): ArchivePlace {
  * @param begun what that run noted before it began: if it was killed between giving the archive its name and the note
  * that it is done, the archive is whole. Null if there was none, or of something else
  * @param begin notes the row that is given to it; awaited before anything is written
+ * @param division what of it was encoded apart
  * @throws what `compressSlide` throws
  */
 export async function compressOne(
@@ -74,6 +76,7 @@ export async function compressOne(
   options: CompressOptions,
   begun: ManifestRow | null,
   begin: (row: ManifestRow) => Promise<void>,
+  division: Division = {},
 ): Promise<ManifestRow> {
   const there = await place.version()
   if (begun !== null && there !== null && there !== begun.replaces) {
@@ -82,7 +85,7 @@ export async function compressOne(
   }
   await begin({ ...row, replaces: there })
   await place.prepare()
-  const { device, seconds, warnings } = await compressTo(slide, place.output, options)
+  const { device, seconds, warnings } = await compressTo(slide, place.output, options, division)
   return { ...row, state: 'done', device, seconds, warnings, result: await place.facts() }
 }
 

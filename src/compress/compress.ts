@@ -34,6 +34,7 @@ import type { ArchiveTarget } from './archive-store.js'
 import { BACKGROUND_MODES, type BackgroundMode } from './blank.js'
 import { BusyClock } from './busy-clock.js'
 import { archiveNames } from './file-store.js'
+import { type Division, openPart, type Share } from './part.js'
 import { CompressionPlan } from './plan.js'
 import type { CompressProgress, UnreadableTile } from './progress.js'
 import { CHECK_MODES, type CheckMode, CompressionRun } from './run.js'
@@ -149,11 +150,61 @@ export async function compressSlide(
   return compressTo(slide, output, options)
 }
 
-/** The same, also to where no path leads. */
-export async function compressTo(
+/**
+ * The same, also to where no path leads, and of tiles that were encoded apart: what of the parts is of other slides or
+ * options, or damaged, is left aside, and those tiles are encoded here.
+ */
+export function compressTo(
   slide: SlideSource | string,
   output: string | ArchiveTarget,
   options: CompressOptions = {},
+  division: Division = {},
+): Promise<CompressResult> {
+  return withRun(slide, output, options, division, (run, quality, signal) => run.write(output, quality, signal))
+}
+
+/**
+ * Encodes some segments of a slide into a part of its archive, for {@link compressTo} to put together. Nothing is done if
+ * the part is there.
+ *
+ * @throws what `compressSlide` throws
+ */
+export async function compressPart(
+  slide: SlideSource | string,
+  output: string,
+  share: Share,
+  options: CompressOptions = {},
+  division: Division = {},
+): Promise<void> {
+  const there = await openPart(output, options.signal)
+  try {
+    await withRun(slide, output, { ...options, overwrite: true }, division, async (run, quality, signal) => {
+      await run.writePart(output, share, there, quality, signal)
+      return 0
+    })
+  } finally {
+    there?.close()
+  }
+}
+
+/** How many tiles an archive would have. */
+export function countTiles(slide: SlideSource, options: CompressOptions): number {
+  const { levels = 'all', check, tile, keepSourceTiles = check === 'none' ? 'never' : 'auto' } = options
+  const of = { tile: tile ?? sideFor(slide, keepSourceTiles), keepSourceTiles, isChecked: check !== 'none' }
+  // None of these changes how many.
+  const others = { background: 'auto', layout: 'compat', floor: {}, label: true, macro: true } as const
+  return new CompressionPlan(slide, chooseLevels(slide.levels, levels), { ...of, ...others }).totalTiles
+}
+
+/** What is written of a run, in bytes. */
+type Work = (run: CompressionRun, quality: number, signal: AbortSignal) => Promise<number>
+
+async function withRun(
+  slide: SlideSource | string,
+  output: string | ArchiveTarget,
+  options: CompressOptions,
+  { parts = [], segmentTiles }: Division,
+  work: Work,
 ): Promise<CompressResult> {
   const {
     codec,
@@ -205,17 +256,17 @@ export async function compressTo(
     using loan = await lend({ codec, model, device, adapter, signal })
     const clocks = { read: new BusyClock(), codec: new BusyClock(), write: new BusyClock() }
     const [isChecked, floor] = [check !== 'none', { minPsnr, lossless }]
-    const planOptions = { tile, background, layout, isChecked, floor, keepSourceTiles, label, macro }
+    const planOptions = { tile, background, layout, isChecked, floor, keepSourceTiles, label, macro, segmentTiles }
     const plan = new CompressionPlan(source, levels, planOptions)
     const mustHold = () => unchanged.mustHold()
-    const writing = { overwrite, resume, mustHold, onProgress, onUnreadable }
+    const writing = { parts, overwrite, resume, mustHold, onProgress, onUnreadable }
     const runOptions = { background, check, floor, keepSourceTiles, ...writing }
     const run = new CompressionRun(plan, new SlideReader(source, onBadTile), loan, clocks, runOptions)
     const quality =
       targetBpp === undefined
         ? (givenQuality ?? DEFAULT_QUALITY)
         : await qualityForTarget(run, targetBpp, onSearch ?? (() => {}), signal)
-    const bytes = await run.write(output, quality, signal)
+    const bytes = await work(run, quality, signal)
     return {
       output: typeof output === 'string' ? output : output.name,
       bytes,

@@ -21,6 +21,12 @@ import { overviewLevels } from './overview.js'
 import type { Area } from './slide-reader.js'
 import { type KeepSourceTiles, multipleFor } from './source-jpegs.js'
 
+/**
+ * Tiles of a segment. What is learnt of a tile serves in its segment only, so that segments can be encoded apart, to the
+ * same bytes.
+ */
+export const SEGMENT_TILES = 1024
+
 /** Offset, length and colour. */
 const HEAD_BYTES_A_TILE = 16
 
@@ -35,6 +41,8 @@ export interface PlanOptions {
   readonly keepSourceTiles: KeepSourceTiles
   readonly label: boolean
   readonly macro: boolean
+  /** Other than {@link SEGMENT_TILES}. */
+  readonly segmentTiles?: number | undefined
 }
 
 /** An associated image as it is stored. */
@@ -68,6 +76,11 @@ export class CompressionPlan {
     )
     this.totalTiles = this.indexes.reduce((sum, { length }) => sum + length.length, 0)
     this.totalPixels = this.#levels.reduce((sum, { width, height }) => sum + width * height, 0)
+  }
+
+  /** Tiles of a segment. */
+  get segmentTiles(): number {
+    return this.#options.segmentTiles ?? SEGMENT_TILES
   }
 
   /** Names of the associated images that are kept. */
@@ -149,18 +162,20 @@ export class CompressionPlan {
   /**
    * A digest of all that the archive's bytes depend on: facts and options are in the head, which has no tiles yet.
    *
-   * @param learntAfter tiles after which what is learnt of one serves
+   * @param by the device, and the number of tiles after which what is learnt of one serves; null for a digest that is the
+   * same whoever encodes the tiles
    */
   fingerprint(
     head: Uint8Array,
-    { kind, name }: { readonly kind: string; readonly name: string },
-    learntAfter: number,
+    by: { readonly kind: string; readonly name: string; readonly learntAfter: number } | null,
   ): Uint8Array {
     const changed = statSync(this.#slide.path, { throwIfNoEntry: false })?.mtimeMs ?? this.#slide.version ?? null
     const { background, isChecked, floor, keepSourceTiles } = this.#options
     // Libraries of classic codecs make other bytes in other versions.
-    const check = isChecked ? { ...floor, keepSourceTiles, learntAfter, ...classicVersions() } : null
-    const notInHead = JSON.stringify({ changed, levels: this.#levelNumbers, background, kind, name, check })
+    const check = isChecked
+      ? { ...floor, keepSourceTiles, segmentTiles: this.segmentTiles, ...classicVersions() }
+      : null
+    const notInHead = JSON.stringify({ changed, levels: this.#levelNumbers, background, check, by })
     return createHash('sha256').update(head).update(notInHead).digest()
   }
 

@@ -1,15 +1,16 @@
 /** One compression of a slide into an archive: what `compressSlide` does once its options are checked. */
+import { createHash } from 'node:crypto'
 import { type ChecksummedImage, type Contents, encodeHead } from '../archive/head-writer.js'
 import { encodeCheck } from '../archive/tile-checks.js'
 import type { TileFloor } from '../codec/arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import type { Loan } from '../codec/default-codec.js'
-import { decodeSeen, encodeSeen, type SeenTile } from '../codec/seen-tiles.js'
+import { decodeSeen, type SeenTile } from '../codec/seen-tiles.js'
 import { LinkedAbort } from '../concurrency/abort.js'
 import { inOrder } from '../concurrency/in-order.js'
 import { crc32c } from '../entropy/crc32c.js'
-import { SlideError, throwIfAborted, withoutName } from '../errors.js'
-import { type Colour, fill } from '../image/draw.js'
+import { ClericError, SlideError, throwIfAborted, withoutName } from '../errors.js'
+import { fill } from '../image/draw.js'
 import type { Image, Size } from '../image/image.js'
 import { JPEG } from '../image/jpeg.js'
 import { fromImage } from '../image/sharp.js'
@@ -17,9 +18,11 @@ import { TILE, type TileIndex, type TilePlace } from '../tiff/tile-index.js'
 import type { ArchiveTarget } from './archive-store.js'
 import { type BackgroundMode, blankColour } from './blank.js'
 import type { BusyClock } from './busy-clock.js'
+import { bytesIn, type EncodedPayload, type EncodedTile, factsIn, type OmittedTile } from './encoded-tile.js'
 import type { TileRecord } from './journal.js'
 import { Overview, type OverviewLevel } from './overview.js'
 import { padTile } from './padding.js'
+import { encodePartHead, encodePartRecords, PART_HEAD_BYTES, type Part, type Share } from './part.js'
 import type { AssociatedJpeg, CompressionPlan } from './plan.js'
 import type { CompressProgress, UnreadableTile } from './progress.js'
 import type { SlideReader } from './slide-reader.js'
@@ -33,6 +36,8 @@ export interface RunOptions {
   /** What must hold of every tile that is checked. */
   readonly floor: TileFloor
   readonly keepSourceTiles: KeepSourceTiles
+  /** Tiles that were encoded apart; those of another slide, or other options, are left aside. */
+  readonly parts: readonly Part[]
   readonly overwrite: boolean
   readonly resume: boolean
   /** Called when the slide has been read, before the archive has its name; throws if it isn't the same slide any more. */
@@ -56,12 +61,6 @@ interface NumberedPlace extends TilePlace {
   readonly number: number
 }
 
-/** A tile that isn't stored: its colour, and the error if it could not be read. */
-interface OmittedTile {
-  readonly colour: Colour
-  readonly error: SlideError | null
-}
-
 /** The pixels of a tile that is stored. */
 export interface TilePixels {
   /** Padded to the size of tiles. */
@@ -74,27 +73,12 @@ export interface TilePixels {
   readonly source: Uint8Array | null
 }
 
-interface EncodedPayload {
-  readonly payload: Uint8Array
-  /** As in the archive's index. */
-  readonly check: Uint8Array
-  /** What was learnt of it; null if nothing. */
-  readonly seen: SeenTile | null
-}
-
 interface EncodeOptions {
   /** Whether it is decoded from its bytes alone, and compared. */
   readonly verify?: boolean
   /** What was learnt of tiles before it. */
   readonly seen?: readonly SeenTile[]
 }
-
-/** A tile that is stored; the error if the slide could not be read in places, which are background. */
-interface StoredTile extends EncodedPayload {
-  readonly error: SlideError | null
-}
-
-type EncodedTile = StoredTile | OmittedTile
 
 /**
  * `none`: tiles are stored as the network encodes them. `sample`: each tile's error is known, and what the network does
@@ -128,6 +112,7 @@ export class CompressionRun {
   readonly #options: RunOptions
   #pixels = 0
   #images: readonly AssociatedJpeg[] | null = null
+  #parts: readonly Part[] = []
   /** What was learnt of each tile that is stored, by its number. */
   readonly #seen: (SeenTile | null)[] = []
   readonly #learntAfter: number
@@ -188,11 +173,13 @@ export class CompressionRun {
 
   /** Writes the archive; returns its size. */
   async write(output: string | ArchiveTarget, quality: number, signal: AbortSignal): Promise<number> {
-    const { overwrite, resume } = this.#options
+    const { overwrite, resume, parts } = this.#options
     const images = await this.#associatedImages(signal)
     const contents = this.plan.contents(this.#codec.model, quality, images)
     const head = this.plan.head(contents)
-    const fingerprint = this.plan.fingerprint(head, this.#codec.device, this.#learntAfter)
+    const made = Buffer.from(this.plan.fingerprint(head, null))
+    this.#parts = parts.filter(({ fingerprint }) => made.equals(fingerprint))
+    const fingerprint = this.plan.fingerprint(head, this.#by)
     const start = { overwrite, resume, fingerprint, headLength: head.length, tiles: this.plan.totalTiles }
     const writer = await ArchiveWriter.open(output, start)
     try {
@@ -220,6 +207,50 @@ export class CompressionRun {
     }
   }
 
+  /**
+   * Writes some segments as a part of the archive (`part.ts`), unless `there` is that part already.
+   *
+   * @throws ClericError ERR_FILE_CHANGED if the slide has no such tiles
+   */
+  async writePart(
+    output: string,
+    share: Share,
+    there: Part | null,
+    quality: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { resume } = this.#options
+    const contents = this.plan.contents(this.#codec.model, quality, await this.#associatedImages(signal))
+    const head = this.plan.head(contents)
+    const made = this.plan.fingerprint(head, null)
+    const { first, count } = share
+    if (first + count > this.plan.totalTiles) {
+      const { path } = this.#reader.slide
+      throw new ClericError('ERR_FILE_CHANGED', `${path} has changed since it was divided: it has no such tiles`)
+    }
+    if (there?.first === first && there.count === count && Buffer.from(made).equals(there.fingerprint)) return
+    const fingerprint = createHash('sha256')
+      .update(this.plan.fingerprint(head, this.#by))
+      .update(`${first} ${count}`)
+      .digest()
+    const start = { overwrite: true, resume, fingerprint, headLength: PART_HEAD_BYTES, tiles: count }
+    const writer = await ArchiveWriter.open(output, start)
+    try {
+      const records = await this.#writeSlideTiles(writer, share, quality, signal)
+      throwIfAborted(signal)
+      const at = await this.#clocks.write.while(() => writer.append(encodePartRecords(records)))
+      this.#options.mustHold()
+      await this.#clocks.write.while(() => writer.finish(encodePartHead(made, share, at)))
+    } finally {
+      await writer.leave()
+    }
+  }
+
+  get #by() {
+    const { kind, name } = this.#codec.device
+    return { kind, name, learntAfter: this.#learntAfter }
+  }
+
   /** The slide's tiles, and at the same time the overview, which is made from the slide too. */
   async #writeTiles(writer: ArchiveWriter, contents: Contents, signal: AbortSignal): Promise<Uint8Array[][]> {
     using stop = new LinkedAbort(signal)
@@ -230,7 +261,8 @@ export class CompressionRun {
         stop.abort()
       })
     const { overview: levels, description } = contents
-    const slideTiles = this.#writeSlideTiles(writer, description.quality, stop.signal)
+    const all = { first: 0, count: this.plan.totalTiles }
+    const slideTiles = this.#writeSlideTiles(writer, all, description.quality, stop.signal)
     const [overview] = await Promise.all([guard(this.#makeOverview(levels, stop.signal)), guard(slideTiles)])
     // The first is the cause of the other.
     if (failures.length > 0 || !overview) throw failures[0]
@@ -238,44 +270,55 @@ export class CompressionRun {
   }
 
   /** Several tiles are on their way at once, and written in order, so that the bytes don't depend on timing. */
-  async #writeSlideTiles(writer: ArchiveWriter, quality: number, signal: AbortSignal): Promise<void> {
-    const places = this.#places()
-    this.resumedTiles = writer.resumed.length
-    for (const record of writer.resumed) this.#note(places.next().value as NumberedPlace, record)
+  async #writeSlideTiles(
+    writer: ArchiveWriter,
+    share: Share,
+    quality: number,
+    signal: AbortSignal,
+  ): Promise<TileRecord[]> {
+    const places = this.#places(share)
+    const records = [...writer.resumed]
+    this.resumedTiles = records.length
+    for (const record of records) this.#note(places.next().value as NumberedPlace, record)
     this.#report(writer)
     await inOrder(
       places,
       this.tilesInFlight,
       (place, either) => this.#encodeTile(place, quality, either),
       async (place, encoded) => {
-        const facts = { colour: colourBytes(encoded), ...checkedBytes(encoded) }
-        const bytes = 'payload' in encoded ? encoded.payload : new Uint8Array(0)
-        const record = await this.#clocks.write.while(() => writer.appendTile(bytes, facts))
+        const record = await this.#clocks.write.while(() => writer.appendTile(bytesIn(encoded), factsIn(encoded)))
+        records.push(record)
         this.#note(place, record, encoded.error ?? undefined)
         this.#report(writer)
       },
       signal,
     )
+    return records
   }
 
-  *#places(): Generator<NumberedPlace, undefined> {
-    for (let number = 0; number < this.plan.totalTiles; number++) yield { number, ...this.plan.place(number) }
+  *#places({ first, count }: Share): Generator<NumberedPlace, undefined> {
+    for (let number = first; number < first + count; number++) yield { number, ...this.plan.place(number) }
     return undefined
   }
 
   async #encodeTile(place: NumberedPlace, quality: number, signal: AbortSignal): Promise<EncodedTile> {
+    const { number } = place
+    const part = this.#parts.find(({ first, count }) => number >= first && number < first + count)
+    const copied = await part?.tile(number, signal)
+    if (copied) return { ...copied, error: null }
     const read = await this.#read(place, signal)
     if ('colour' in read) return read
-    const verify = this.#options.check === 'full' || place.number % SAMPLE === 0
-    const seen = this.#seenBefore(place.number)
+    const verify = this.#options.check === 'full' || number % SAMPLE === 0
+    const seen = this.#seenBefore(number)
     return { ...(await this.encode(read, quality, { verify, seen }, signal)), error: read.error }
   }
 
-  /** What was learnt of tiles before a tile. */
+  /** What was learnt of tiles of the same segment before a tile. */
   #seenBefore(number: number): SeenTile[] {
     if (number % TRIED_ANEW === 0) return []
-    const end = Math.max(0, number - this.#learntAfter + 1)
-    return this.#seen.slice(Math.max(0, end - LEARNT_FOR), end).filter((tile) => tile !== null)
+    const start = number - (number % this.plan.segmentTiles)
+    const end = Math.max(start, number - this.#learntAfter + 1)
+    return this.#seen.slice(Math.max(start, end - LEARNT_FOR), end).filter((tile) => tile !== null)
   }
 
   /** The pixels of a tile as they are stored. */
@@ -298,8 +341,8 @@ export class CompressionRun {
   }
 
   /** Enters a tile that is written into index and counts. */
-  #note(place: TilePlace, { offset, length, colour, crc, check, seen }: TileRecord, error?: SlideError): void {
-    const { level, column, row } = place
+  #note(place: NumberedPlace, { offset, length, colour, crc, check, seen }: TileRecord, error?: SlideError): void {
+    const { number, level, column, row } = place
     const index = this.plan.indexes[level] as TileIndex
     const at = row * index.columns + column
     index.offset[at] = offset
@@ -307,7 +350,7 @@ export class CompressionRun {
     index.checksum[at] = crc
     index.colours.set(colour, 4 * at)
     index.checks.set(check, 2 * at)
-    this.#seen.push(decodeSeen(seen))
+    this.#seen[number] = decodeSeen(seen)
     const area = this.plan.area(place)
     this.tiles++
     this.#pixels += area.width * area.height
@@ -368,16 +411,4 @@ export class CompressionRun {
     this.#images = images
     return images
   }
-}
-
-function colourBytes(tile: EncodedTile): Uint8Array {
-  if ('payload' in tile) return Uint8Array.of(0, 0, 0, tile.error ? TILE.partlyUnreadable : TILE.stored)
-  const { colour, error } = tile
-  return Uint8Array.of(colour.red, colour.green, colour.blue, error ? TILE.unreadable : TILE.blank)
-}
-
-/** What the archive's index and the journal have of a tile's check. */
-function checkedBytes(tile: EncodedTile): { check: Uint8Array; seen: Uint8Array } {
-  if ('payload' in tile) return { check: tile.check, seen: encodeSeen(tile.seen) }
-  return { check: new Uint8Array(2), seen: encodeSeen(null) }
 }
