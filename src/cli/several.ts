@@ -1,4 +1,4 @@
-/** Commands that take several inputs, and give an output for each. */
+/** Commands that take several inputs. */
 import { mkdir } from 'node:fs/promises'
 import { basename, extname, join } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
@@ -43,12 +43,51 @@ export async function eachInput(
   }
   const named = namesFor(paths, suffix)
   await mkdir(outputDir, { recursive: true })
+  const jobs = [...named].map(([name, input]) => ({ input, run: (path: string) => run(path, join(outputDir, name)) }))
+  const { done, failed, results } = await oneByOne(session, jobs)
+  const text = `${done} done${failed > 0 ? `, ${failed} failed` : ''}: ${outputDir}`
+  return { json: { outputDir, done, failed, results }, text, ok: failed === 0 }
+}
+
+/**
+ * The same for a command that writes nothing: its own outcome for one input, and a list of outcomes for several.
+ *
+ * @param run for a path; its `ok` tells whether what it looked at is sound
+ */
+export async function eachWithoutOutput(
+  session: Session,
+  inputs: readonly string[],
+  run: (path: string) => Promise<Outcome>,
+): Promise<Outcome> {
+  const paths = await expandPatterns(inputs)
+  const [first = ''] = paths
+  if (paths.length === 1) return withInput(session, first, run)
+  const named = async (path: string, input: string) => {
+    const { text, ...outcome } = await run(path)
+    return { ...outcome, text: `${input}: ${text}` }
+  }
+  const jobs = paths.map((input) => ({ input, run: (path: string) => named(path, input) }))
+  const { done, failed, results } = await oneByOne(session, jobs)
+  return {
+    json: { ok: failed === 0, done, failed, results },
+    text: `${done} sound${failed > 0 ? `, ${failed} not` : ''}`,
+    ok: failed === 0,
+  }
+}
+
+interface Job {
+  readonly input: string
+  readonly run: (path: string) => Promise<Outcome>
+}
+
+/** Does one after the other; one that fails keeps none of the others from being done. */
+async function oneByOne(session: Session, jobs: readonly Job[]) {
   const results: object[] = []
   let failed = 0
-  for (const [name, input] of named) {
+  for (const { input, run } of jobs) {
     session.signal.throwIfAborted()
     try {
-      const { json, text, ok = true } = await withInput(session, input, (path) => run(path, join(outputDir, name)))
+      const { json, text, ok = true } = await withInput(session, input, run)
       if (!ok) failed++
       results.push({ input, ...json })
       session.note(text)
@@ -60,9 +99,7 @@ export async function eachInput(
       session.warn(`${input}: ${message}`)
     }
   }
-  const done = named.size - failed
-  const text = `${done} done${failed > 0 ? `, ${failed} failed` : ''}: ${outputDir}`
-  return { json: { outputDir, done, failed, results }, text, ok: failed === 0 }
+  return { done: jobs.length - failed, failed, results }
 }
 
 /** Inputs by the names of their outputs. @throws InvalidArgumentError for two of one name */

@@ -4,6 +4,7 @@ import type { CodecChoice } from '../codec/arguments.js'
 import { type Cli, codecOptions, type Session } from './cli.js'
 import { oneLine } from './printable.js'
 import { table } from './quantities.js'
+import { eachWithoutOutput } from './several.js'
 
 interface Options extends CodecChoice {
   readonly quick?: boolean
@@ -11,16 +12,17 @@ interface Options extends CodecChoice {
 
 export function addValidate(cli: Cli): void {
   cli.add<Options>(
-    'validate <file>',
-    'Decode and check everything in an archive; list each bad tile',
+    'validate <file...>',
+    'Decode and check everything in archives; list each bad tile',
     (command) =>
       codecOptions(
         command.option('--quick', 'compare everything with its checksum, but decode nothing; takes seconds'),
       ),
-    async (session, options, file) => {
-      const validation = await validate(session, file as string, options)
-      return { json: validation, text: describe(validation), ok: validation.ok }
-    },
+    async (session, options, ...files) =>
+      eachWithoutOutput(session, files, async (file) => {
+        const validation = await validate(session, file, options)
+        return { json: validation, text: describe(validation), ok: validation.ok }
+      }),
     'cleric validate slide.cleric.tif',
   )
 }

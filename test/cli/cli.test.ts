@@ -176,6 +176,23 @@ test('validate: status 0 for a sound archive, 1 and the place for a damaged one'
   t.regex(quick.stdout, /1 of 12 tiles are bad\n.*\n +0 +0 +0 .*its checksum doesn't agree/)
 })
 
+test('validate looks at several archives, and one that is none keeps no other from it', async (t) => {
+  const path = await archive('validate-several.cleric.tif', '--background', 'keep')
+  const none = at('validate-none.cleric.tif')
+  writeFileSync(none, 'nothing')
+  const { status, json } = await run('validate', none, path, '--quick', '--json')
+  t.is(status, 1)
+  const { results, ...rest } = json() as { results: object[] }
+  t.deepEqual(rest, { ok: false, done: 1, failed: 1 } as never)
+  t.like(results, [
+    { input: none, error: { code: 'ERR_ARCHIVE_UNSUPPORTED' } },
+    { input: path, ok: true },
+  ])
+  const told = await run('validate', path, none, '--quick')
+  t.is(told.stdout, `${path}: All 12 tiles are sound\n1 sound, 1 not\n`)
+  t.true(told.stderr.includes(none))
+})
+
 test('validate says of an old archive, which has no checksums, what it can not know', async (t) => {
   const document = new FormatDocument(readFileSync(new URL('../../docs/format.md', import.meta.url), 'utf8'))
   const { bytes } = writeArchive(document, smallArchive(document, { isChecksummed: false }))

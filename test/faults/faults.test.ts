@@ -102,6 +102,7 @@ test.serial('neither place, language nor clock change a byte', async (t) => {
   for (const env of [
     { TZ: 'Pacific/Kiritimati', LC_ALL: 'tr_TR.UTF-8', LANG: 'tr_TR.UTF-8' },
     { TZ: 'UTC', LC_ALL: 'C', LANG: 'C', HOME: '/nonexistent' },
+    { LC_ALL: 'C.UTF-8', NODE_OPTIONS: `--import=${new URL('jumping-clock.mjs', import.meta.url)}` },
   ]) {
     const output = at(`${env.LC_ALL}.cleric.tif`)
     const { status, stderr } = await cleric(compress(output), { env })
