@@ -10,7 +10,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { crashTest, seededRandom } from '../test/compress/crash.js'
+import { crashTest } from '../test/compress/crash.js'
+import { seededRandom } from '../test/seeded-random.js'
 
 const { values } = parseArgs({
   options: {

@@ -9,7 +9,9 @@
  * counted in seconds of undisturbed work, and time runs by that factor. All events are then known beforehand but for the
  * factor, and the next one is the smallest of a heap.
  */
+
 import { pathToFileURL } from 'node:url'
+import { seededRandom } from '../test/seeded-random.js'
 
 export interface Farm {
   readonly workers: number
@@ -44,17 +46,6 @@ export interface Outcome {
   readonly redis: number
   /** Time from the moment at which no slide was left to begin to the end. */
   readonly tailSeconds: number
-}
-
-/** Numbers from 0 to 1 (mulberry32), the same for the same seed. */
-export function randomOf(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), state | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
 }
 
 /** The least of numbers that are put in, again and again. */
@@ -97,7 +88,7 @@ class Heap {
 export function simulate(farm: Farm, collection: Collection, seed = 1): Outcome {
   const { workers, tilesPerSecond, storageBandwidth, redisSecondsPerSlide, secondsPerSlide } = farm
   const { slides, meanBytes, spread, bytesPerTile, ratio } = collection
-  const random = randomOf(seed)
+  const random = seededRandom(seed)
   const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
   // Undisturbed, a worker moves so many bytes a second of storage while it encodes.
   const wanted = tilesPerSecond * bytesPerTile * (1 + ratio)

@@ -8,8 +8,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { seededRandom } from '../test/compress/crash.js'
 import { undisturbed, withMemory } from '../test/faults/memory.js'
+import { seededRandom } from '../test/seeded-random.js'
 
 const { values } = parseArgs({
   options: {

@@ -1,6 +1,7 @@
 /** The simulation of a farm, where its outcome is known. */
 import test from 'ava'
-import { type Collection, type Farm, randomOf, simulate } from '../../scripts/farm-simulation.js'
+import { type Collection, type Farm, simulate } from '../../scripts/farm-simulation.js'
+import { seededRandom } from '../../test/seeded-random.js'
 
 const FARM: Farm = {
   ...{ workers: 4, tilesPerSecond: 10, storageBandwidth: Number.POSITIVE_INFINITY, redisSecondsPerSlide: 0 },
@@ -48,7 +49,7 @@ test('failures cost their leases, and the same seed gives the same', (t) => {
 test('sizes that are spread have the mean that they should have', (t) => {
   const { seconds, encoding } = simulate(FARM, { ...SLIDES, spread: 0.7, slides: 100_000 })
   t.true(Math.abs((seconds * encoding) / 250_000 - 1) < 0.02, `${seconds}`)
-  const random = randomOf(1)
+  const random = seededRandom(1)
   const mean = Array.from({ length: 10_000 }, random).reduce((sum, value) => sum + value, 0) / 10_000
   t.true(Math.abs(mean - 0.5) < 0.02)
 })

@@ -11,7 +11,7 @@ import { Call, Named, Persistent, type PickleValue, readPickle } from '../../src
 import { createCli } from '../../src/cli/commands.js'
 import { ClericError } from '../../src/errors.js'
 import { loadModel } from '../../src/model/model.js'
-import { seededRandom } from '../compress/crash.js'
+import { seededRandom } from '../seeded-random.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-checkpoint-'))
 ava.after.always(() => rmSync(folder, { recursive: true }))

@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
+import { seededRandom } from '../seeded-random.js'
 import { TYPESCRIPT } from '../typescript.js'
-import { crashTest, seededRandom } from './crash.js'
+import { crashTest } from './crash.js'
 
 const execute = promisify(execFile)
 const folder = mkdtempSync(join(tmpdir(), 'cleric-crash-'))

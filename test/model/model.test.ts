@@ -8,8 +8,8 @@ import { openCodec } from '../../src/codec/codec.js'
 import { modelHash, parseModel, readModelFile } from '../../src/model/model.js'
 import { readSafetensors } from '../../src/model/safetensors.js'
 import { parseConfig } from '../../src/network/config.js'
-import { seededRandom } from '../compress/crash.js'
 import { nanoModelFile } from '../network/golden.js'
+import { seededRandom } from '../seeded-random.js'
 import { plainFile, safetensorsFile, sealed, sealedFile, storedOf, withHeader } from './model-files.js'
 
 const packed = readFileSync(nanoModelFile)
