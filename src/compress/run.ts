@@ -236,7 +236,8 @@ export class CompressionRun {
     const start = { overwrite: true, resume, fingerprint, headLength: PART_HEAD_BYTES, tiles: count }
     const writer = await ArchiveWriter.open(output, start)
     try {
-      const records = await this.#writeSlideTiles(writer, share, quality, signal)
+      const records: TileRecord[] = []
+      await this.#writeSlideTiles(writer, share, quality, signal, (record) => records.push(record))
       throwIfAborted(signal)
       const at = await this.#clocks.write.while(() => writer.append(encodePartRecords(records)))
       this.#options.mustHold()
@@ -269,17 +270,24 @@ export class CompressionRun {
     return overview
   }
 
-  /** Several tiles are on their way at once, and written in order, so that the bytes don't depend on timing. */
+  /**
+   * Several tiles are on their way at once, and written in order, so that the bytes don't depend on timing.
+   *
+   * @param onRecord told of each, those of an interrupted run first; nothing else keeps them
+   */
   async #writeSlideTiles(
     writer: ArchiveWriter,
     share: Share,
     quality: number,
     signal: AbortSignal,
-  ): Promise<TileRecord[]> {
+    onRecord?: (record: TileRecord) => void,
+  ): Promise<void> {
     const places = this.#places(share)
-    const records = [...writer.resumed]
-    this.resumedTiles = records.length
-    for (const record of records) this.#note(places.next().value as NumberedPlace, record)
+    this.resumedTiles = writer.resumed.length
+    for (const record of writer.resumed) {
+      onRecord?.(record)
+      this.#note(places.next().value as NumberedPlace, record)
+    }
     this.#report(writer)
     await inOrder(
       places,
@@ -287,13 +295,12 @@ export class CompressionRun {
       (place, either) => this.#encodeTile(place, quality, either),
       async (place, encoded) => {
         const record = await this.#clocks.write.while(() => writer.appendTile(bytesIn(encoded), factsIn(encoded)))
-        records.push(record)
+        onRecord?.(record)
         this.#note(place, record, encoded.error ?? undefined)
         this.#report(writer)
       },
       signal,
     )
-    return records
   }
 
   *#places({ first, count }: Share): Generator<NumberedPlace, undefined> {
@@ -351,6 +358,9 @@ export class CompressionRun {
     index.colours.set(colour, 4 * at)
     index.checks.set(check, 2 * at)
     this.#seen[number] = decodeSeen(seen)
+    // No tile that comes later looks back further.
+    const past = number - this.#learntAfter - LEARNT_FOR
+    if (past >= 0) this.#seen[past] = null
     const area = this.plan.area(place)
     this.tiles++
     this.#pixels += area.width * area.height
