@@ -1,9 +1,5 @@
-/** The commands `cleric farm ...`: a package of their own, as cleric itself needs neither them nor Redis. */
-import { createWriteStream } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { extname } from 'node:path'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import {
   type ArchiveOptionValues,
   archiveOptions,
@@ -16,6 +12,7 @@ import {
   type ManifestRow,
   manifestTableHead,
   manifestTableLine,
+  PartialFile,
   type Session,
 } from 'cleric/internal'
 import { type Command, InvalidArgumentError } from 'commander'
@@ -124,7 +121,7 @@ function addWork(cli: Cli): void {
     async (session, options) => {
       const { metricsPort, metricsHost, lease, scratch, scratchBytes, model, device, adapter, ...place } = options
       await using queues = await FarmQueues.open(place)
-      const metrics = new WorkerMetrics(() => queues.slides.getJobCounts())
+      const metrics = new WorkerMetrics(async () => (await countsOf(queues)).counts)
       const server =
         metricsPort === undefined ? null : await serveMetrics(metrics, { port: metricsPort, host: metricsHost })
       let [done, failed] = [0, 0]
@@ -257,7 +254,19 @@ function addManifest(cli: Cli): void {
         for await (const row of manifestOf(queues)) yield line(row, slides++)
         yield foot
       }
-      await pipeline(Readable.from(text(form)), createWriteStream(output))
+      // Redis may fail in the middle: what was there stays then.
+      const file = await PartialFile.create(output)
+      let length = 0
+      try {
+        for await (const piece of text(form)) {
+          const bytes = Buffer.from(piece)
+          await file.write(bytes, length)
+          length += bytes.length
+        }
+        await file.publish(new Uint8Array(0), 0, length, true)
+      } finally {
+        await file.discard()
+      }
       return { json: { output, slides }, text: `${output}: ${slides} slides` }
     },
     'cleric farm manifest -o slides.csv',

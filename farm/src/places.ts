@@ -2,7 +2,7 @@
 import { mkdir, open, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { DeleteObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
-import { type Archive, openArchive } from 'cleric'
+import { type Archive, ClericError, openArchive } from 'cleric'
 import {
   type ArchivePlace,
   factsOf,
@@ -18,7 +18,7 @@ import {
   slideFiles,
   slideVersionOf,
 } from 'cleric/internal'
-import { asClericError, isObject, objectAt, s3Client } from './objects/client.js'
+import { asClericError, isFailure, isObject, objectAt, s3Client } from './objects/client.js'
 import type { Scratch } from './objects/local-copy.js'
 import { ObjectBytes, objectFacts } from './objects/object-bytes.js'
 import { type ObjectStoreOptions, objectTarget, removeBeside } from './objects/object-store.js'
@@ -144,6 +144,10 @@ export class Places {
       if (command instanceof PutObjectCommand) await this.client.send(command)
       else await this.client.send(command)
     } catch (error) {
+      // Only a removal is asked for on a condition.
+      if (isFailure(error, 'PreconditionFailed', 412)) {
+        throw new ClericError('ERR_FILE_CHANGED', `${address} has changed since it was compressed`, { cause: error })
+      }
       throw asClericError(error, address)
     }
   }

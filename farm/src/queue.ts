@@ -143,6 +143,11 @@ export class FarmQueues implements AsyncDisposable {
     }
   }
 
+  /** On a connection that is there; it is closed with them. */
+  static on(client: Redis, name: string): FarmQueues {
+    return new FarmQueues(client, name)
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.slides.close(), this.parts.close(), this.deletions.close()])
     this.client.disconnect()

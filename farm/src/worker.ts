@@ -1,7 +1,7 @@
 /** A worker: takes jobs, one or several at a time, until it is stopped. */
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
-import { DelayedError, type Job, Queue, UnrecoverableError, WaitingChildrenError, Worker } from 'bullmq'
+import { DelayedError, type Job, UnrecoverableError, WaitingChildrenError, Worker } from 'bullmq'
 import { type ClericError, type CompressProgress, openCodec } from 'cleric'
 import {
   type CodecChoice,
@@ -26,6 +26,7 @@ import {
   type DeletionQueue,
   type DeletionResult,
   deletionsOf,
+  FarmQueues,
   failureReason,
   JOB_OPTIONS,
   jobId,
@@ -88,11 +89,7 @@ export async function work(options: WorkerOptions): Promise<void> {
   const connection = connectForEver(redis)
   const trouble = (error: Error) => onEvent({ kind: 'trouble', message: error.message })
   connection.on('error', trouble)
-  const deletions: DeletionQueue = new Queue(deletionsOf(queue), { connection, prefix: PREFIX })
-  const slideQueue: SlideQueue = new Queue(queue, { connection, prefix: PREFIX })
-  const partQueue: PartQueue = new Queue(partsOf(queue), { connection, prefix: PREFIX })
-  const queues = { slides: slideQueue, parts: partQueue, deletions }
-  for (const each of Object.values(queues)) each.on('error', () => {})
+  const queues = FarmQueues.on(connection, queue)
   const shared = {
     connection,
     prefix: PREFIX,
@@ -102,7 +99,9 @@ export async function work(options: WorkerOptions): Promise<void> {
     maxStalledCount: MOST_DEATHS,
   }
   const places = new Places(new Scratch(options.scratch.folder, options.scratch.bytes), options.store)
-  const station = { ...options, ...queues, codec, name, connection, places }
+  const { slides: slideQueue, parts: partQueue, deletions } = queues
+  const jobs = { slides: slideQueue, parts: partQueue, deletions }
+  const station = { ...options, ...jobs, codec, name, connection, places }
   const slides = new Worker<SlideJob, ManifestRow, 'slide'>(queue, (job, token) => workOn(job, token, station), {
     ...shared,
     concurrency,
@@ -122,8 +121,7 @@ export async function work(options: WorkerOptions): Promise<void> {
     await aborted(signal)
   } finally {
     await Promise.all([slides.close(), parts.close(), validations.close()])
-    await Promise.all(Object.values(queues).map((each) => each.close()))
-    connection.disconnect()
+    await queues[Symbol.asyncDispose]()
     places.close()
     if (!options.codec) (codec as { close?: () => void }).close?.()
   }

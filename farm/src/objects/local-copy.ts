@@ -5,7 +5,7 @@
 import { mkdir, mkdtemp, open, rm, utimes } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { SlideError } from 'cleric'
-import { throwIfAborted } from 'cleric/internal'
+import { throwIfAborted, untilAborted } from 'cleric/internal'
 import type { ObjectBytes } from './object-bytes.js'
 
 export interface LocalCopy extends AsyncDisposable {
@@ -37,9 +37,12 @@ export class Scratch {
     }
     await this.#take(size, signal)
     const free = async (folder: string | null) => {
-      if (folder) await rm(folder, { recursive: true, force: true })
-      this.#used -= size
-      for (const wake of this.#changed.splice(0)) wake()
+      try {
+        if (folder) await rm(folder, { recursive: true, force: true })
+      } finally {
+        this.#used -= size
+        for (const wake of this.#changed.splice(0)) wake()
+      }
     }
     let folder: string | null = null
     try {
@@ -64,10 +67,7 @@ export class Scratch {
   async #take(size: number, signal: AbortSignal): Promise<void> {
     while (this.#used + size > this.#most) {
       throwIfAborted(signal)
-      await new Promise<void>((resolve) => {
-        this.#changed.push(resolve)
-        signal.addEventListener('abort', () => resolve(), { once: true })
-      })
+      await untilAborted(new Promise<void>((resolve) => this.#changed.push(resolve)), signal)
     }
     throwIfAborted(signal)
     this.#used += size

@@ -43,8 +43,14 @@ export function objectTarget(client: S3Client, address: ObjectAddress, options: 
 }
 
 /** Removes the objects that a run leaves beside its archive. */
-export async function removeBeside(client: S3Client, { bucket: Bucket, key }: ObjectAddress): Promise<void> {
-  for (const Key of [journalOf(key), frontOf(key)]) await client.send(new DeleteObjectCommand({ Bucket, Key }))
+export async function removeBeside(client: S3Client, { bucket, key }: ObjectAddress): Promise<void> {
+  for (const Key of [journalOf(key), frontOf(key)]) {
+    try {
+      await client.send(new DeleteObjectCommand({ Bucket: bucket, Key }))
+    } catch (error) {
+      throw asClericError(error, addressOf({ bucket, key: Key }))
+    }
+  }
 }
 
 class ObjectStore implements ArchiveStore {
@@ -114,13 +120,12 @@ class ObjectStore implements ArchiveStore {
     if (!options.overwrite && (await objectFacts(client, address))) {
       throw new ClericError('ERR_FILE_EXISTS', `${addressOf(address)} exists already; choose another, or overwrite it`)
     }
-    const before = options.resume ? await interrupted(client, address, options) : null
+    const partBytes = Math.max(least, Math.ceil((options.tiles * BYTES_A_TILE) / MOST_PARTS))
+    const before = options.resume ? await interrupted(client, address, options, partBytes) : null
     if (before) {
-      const { uploadId, partBytes } = before.journal
-      const upload = new Upload(client, address, uploadId)
+      const upload = new Upload(client, address, before.journal.uploadId)
       return new ObjectStore({ client, address, upload, partBytes }, options, journalMs, before)
     }
-    const partBytes = Math.max(least, Math.ceil((options.tiles * BYTES_A_TILE) / MOST_PARTS))
     const upload = await Upload.begin(client, address, CONTENT_TYPE)
     return new ObjectStore({ client, address, upload, partBytes }, options, journalMs, null)
   }
@@ -151,7 +156,10 @@ class ObjectStore implements ArchiveStore {
     this.#recordedEnd = this.#end
     // The first one at once, so that nobody has to look for the upload.
     const isDue = position === 0 ? this.#frontKept === 0 : performance.now() - this.#keptAt >= this.#journalMs
-    if (isDue && !this.#sending) await this.#keep()
+    if (!isDue) return
+    // Where sending is slower than encoding, a part is always under way.
+    await this.#sending
+    await this.#keep()
   }
 
   async publish(head: Uint8Array, length: number): Promise<void> {
@@ -185,12 +193,15 @@ class ObjectStore implements ArchiveStore {
       () => false,
     )
     // Where the store can't be reached the last journal stays, which is as good but for a few seconds.
-    if (isWorthKeeping) await (isSent ? this.#keep() : Promise.resolve()).catch(() => {})
-    else
-      await this.#upload.abort().then(
-        () => removeBeside(this.#client, this.#address),
-        () => {},
-      )
+    try {
+      if (!isWorthKeeping) {
+        await this.#upload.abort()
+        await removeBeside(this.#client, this.#address)
+      } else if (isSent && (await this.#upload.parts())) {
+        // An upload that is gone was another run's to end, and so is what lies beside it.
+        await this.#keep()
+      }
+    } catch {}
   }
 
   get #nextNumber(): number {
@@ -243,7 +254,7 @@ class ObjectStore implements ArchiveStore {
 }
 
 /** What an interrupted run left; null if that isn't enough to go on. @throws ClericError ERR_RESUME_MISMATCH */
-async function interrupted(client: S3Client, address: ObjectAddress, options: StoreOptions) {
+async function interrupted(client: S3Client, address: ObjectAddress, options: StoreOptions, partBytes: number) {
   const { bucket, key } = address
   const stored = await wholeObject(client, { bucket, key: journalOf(key) })
   const journal = stored && decodeObjectJournal(stored)
@@ -254,15 +265,33 @@ async function interrupted(client: S3Client, address: ObjectAddress, options: St
   const isThere = ({ number, size, tag }: UploadedPart) =>
     there?.some((part) => part.number === number && part.size === size && part.tag === tag)
   if (!there || !journal.parts.every(isThere)) return null
+  const records = recordsIn(journal.journal)
+  if (!isOfRun(journal, records, options, partBytes)) return null
   const { length, checksum } = journal.front
   // It may have been written once more since.
   const front =
     length === 0 ? new Uint8Array(0) : (await wholeObject(client, { bucket, key: frontOf(key) }))?.subarray(0, length)
   if (front?.length !== length || crc32c(front) !== checksum) return null
-  const records = recordsIn(journal.journal)
-  const bytes = records.reduce((sum, record) => sum + record.length, 0)
-  const kept = length + journal.parts.reduce((sum, { size }) => sum + size, 0) + journal.tail.length
-  return bytes === kept ? { journal, front, records } : null
+  return { journal, front, records }
+}
+
+/** Whether a journal can be that of this run: a checksum tells damage from what was written, but not by whom. */
+function isOfRun(
+  journal: ObjectJournal,
+  records: readonly TileRecord[],
+  run: StoreOptions,
+  partBytes: number,
+): boolean {
+  const { front, parts, tail } = journal
+  if (journal.partBytes !== partBytes || records.length > run.tiles) return false
+  let position = run.headLength
+  for (const { offset, length } of records) {
+    if (offset !== (length > 0 ? position : 0)) return false
+    position += length
+  }
+  const room = Math.max(1, Math.ceil(run.headLength / partBytes)) * partBytes - run.headLength
+  if (front.length > room || tail.length > partBytes || parts.some(({ size }) => size !== partBytes)) return false
+  return position - run.headLength === front.length + parts.length * partBytes + tail.length
 }
 
 /** Null if there is no such object. */
