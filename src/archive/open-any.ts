@@ -21,7 +21,8 @@ export async function openAny(
   { cacheDir, page, series, range, ...options }: ArchiveOptions & OpenSlideOptions,
 ): Promise<Archive | SlideSource> {
   const choice = { page, series, range }
-  if (!(await isArchiveFile(path))) return openSlide(path, { ...choice, cacheDir, signal: options.signal })
+  if (!(await isArchiveFile(path)))
+    return openSlide(path, { ...choice, cacheDir, icc: options.icc, signal: options.signal })
   if (isChoice(choice)) {
     throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${path} is an archive: it takes no page, series or range`)
   }

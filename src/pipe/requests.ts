@@ -5,7 +5,6 @@
 import type { ArchiveOptions } from '../archive/archive.js'
 import { checkInteger, checkOneOf, checkString, outOfRange, wrongType } from '../arguments.js'
 import { MISSING_LATENTS, type MissingLatents } from '../codec/arguments.js'
-import { ICC_MODES } from '../slide/colour.js'
 import type { OpenSlideOptions } from '../slide/open.js'
 import type { Region } from '../slide/source.js'
 
@@ -92,8 +91,6 @@ function openOptions(options: unknown): OpenOptions {
   for (const key of Object.keys(options)) {
     if (!OPEN_OPTIONS.includes(key)) throw outOfRange(`one of ${OPEN_OPTIONS.join(', ')}`, 'an option', key)
   }
-  const { icc } = options as OpenOptions
-  if (icc !== undefined) checkOneOf(icc, 'icc', ICC_MODES)
   return options
 }
 

@@ -5,14 +5,13 @@
 import type { Readable, Writable } from 'node:stream'
 import { Archive } from '../archive/archive.js'
 import { openAny } from '../archive/open-any.js'
-import { checkInteger, outOfRange } from '../arguments.js'
+import { outOfRange } from '../arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
 import { LinkedAbort } from '../concurrency/abort.js'
 import { Turns } from '../concurrency/turns.js'
-import { ClericError, UnsupportedError } from '../errors.js'
+import { ClericError, throwIfAborted, UnsupportedError } from '../errors.js'
 import type { Image } from '../image/image.js'
-import { inColours } from '../slide/slide-in-colours.js'
-import type { Region, SlideSource } from '../slide/source.js'
+import { checkRegion, type Region, type SlideSource } from '../slide/source.js'
 import { factsOf, toldError } from './answers.js'
 import { encodeFrame, headersOf } from './frames.js'
 import type { PixelMemory } from './pixel-memory.js'
@@ -46,11 +45,8 @@ export interface PipeOptions {
 /** About what is held for latents: 256 floats for 256 pixels, twice, and whether each is stored. */
 const LATENT_BYTES_A_PIXEL = 9
 
-/** A result, and the pixels or latents that go with it. */
-interface Answer {
-  readonly result: object
-  readonly body?: Uint8Array
-}
+/** Sends a result, and the pixels or latents that go with it; resolves when they are written, or can't be. */
+type Tell = (result: object, body?: Uint8Array) => Promise<void>
 
 /**
  * Greets, and answers until the input ends. What is under way then is stopped, and every slide closed.
@@ -135,11 +131,9 @@ class Pipe {
 
   #begin(id: number, request: Request): void {
     const stop = new LinkedAbort(this.#signal)
-    const done = this.#answer(request, stop)
-      .then(
-        ({ result, body }) => this.send({ id, result }, body),
-        (error: unknown) => this.send({ id, error: toldError(whyStopped(stop) ?? error) }),
-      )
+    const tell: Tell = (result, body) => this.send({ id, result }, body)
+    const done = this.#answer(request, stop, tell)
+      .catch((error: unknown) => this.send({ id, error: toldError(whyStopped(stop) ?? error) }))
       .finally(() => {
         this.#underWay.delete(id)
         stop[Symbol.dispose]()
@@ -147,29 +141,29 @@ class Pipe {
     this.#underWay.set(id, { stop, slide: 'slide' in request ? request.slide : null, done })
   }
 
-  async #answer(request: Request, stop: LinkedAbort): Promise<Answer> {
+  async #answer(request: Request, stop: LinkedAbort, tell: Tell): Promise<void> {
     const { signal } = stop
     switch (request.op) {
       case 'open':
-        return { result: await this.#open(request, signal) }
+        return tell(await this.#open(request, signal))
       case 'detect':
-        return { result: { format: await formatOf(request.path, signal) } }
+        return tell({ format: await formatOf(request.path, signal) })
       case 'regions':
-        return this.#regions(request, stop)
+        return this.#regions(request, stop, tell)
       case 'latents':
-        return this.#latents(request, signal)
+        return this.#latents(request, signal, tell)
       case 'associated': {
         const { width, height, data } = await this.#slide(request.slide).readAssociatedImage(request.name, signal)
-        return { result: { width, height }, body: data }
+        return tell({ width, height }, data)
       }
       case 'profile':
-        return { result: {}, body: this.#slide(request.slide).iccProfile?.() ?? new Uint8Array(0) }
+        return tell({}, this.#slide(request.slide).iccProfile?.() ?? new Uint8Array(0))
       case 'cancel':
         this.#underWay.get(request.request)?.stop.abort()
-        return { result: {} }
+        return tell({})
       case 'close':
         this.#close(request.slide)
-        return { result: {} }
+        return tell({})
     }
   }
 
@@ -179,9 +173,7 @@ class Pipe {
     }
     this.#opening++
     try {
-      const opened = await openAny(path, { ...options, ...(this.#codec && { codec: this.#codec }), signal })
-      // An archive is opened in the colours that are asked for.
-      const slide = opened instanceof Archive ? opened : await inColours(opened, options.icc ?? 'keep')
+      const slide = await openAny(path, { ...options, ...(this.#codec && { codec: this.#codec }), signal })
       const number = this.#opened++
       this.#slides.set(number, slide)
       return { slide: number, ...factsOf(slide) }
@@ -194,10 +186,11 @@ class Pipe {
   async #regions(
     { slide: number, regions, bytes, at }: Request & { op: 'regions' },
     stop: LinkedAbort,
-  ): Promise<Answer> {
+    tell: Tell,
+  ): Promise<void> {
     const slide = this.#slide(number)
     // Levels are known now: a region of a wrong one must not wait for its turn to be refused.
-    for (const { level } of regions) checkInteger(level, 'level', 0, slide.levels.length - 1)
+    for (const region of regions) checkRegion(region, slide.levels.length)
     const { signal } = stop
     let failure: unknown
     const readAll = async (use: (image: Image, offset: number) => Promise<void>, isInMemory: boolean) => {
@@ -220,26 +213,29 @@ class Pipe {
     const { width, height } = regions[0] as Region
     if (at !== null) {
       await readAll((image, offset) => (this.#memory as PixelMemory).write(image.data, at + offset), true)
-      return { result: { width, height, at } }
+      return tell({ width, height, at })
     }
+    // The room is left when the answer is written: pixels take memory while they wait for a slow reader, too.
     return this.#room.with(bytes, async () => {
       const body = new Uint8Array(bytes)
       await readAll(async ({ data }, offset) => body.set(data, offset), false)
-      return { result: { width, height }, body }
+      await tell({ width, height }, body)
     })
   }
 
   async #latents(
     { slide: number, region, missing }: Request & { op: 'latents' },
     signal: AbortSignal,
-  ): Promise<Answer> {
+    tell: Tell,
+  ): Promise<void> {
     const slide = this.#slide(number)
     if (!(slide instanceof Archive)) {
       throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${slide.path} is no archive: only those have latents`)
     }
+    checkRegion(region, slide.levels.length)
     return this.#room.with(LATENT_BYTES_A_PIXEL * region.width * region.height, async () => {
       const { data, stored, ...result } = await slide.readLatents(region, { missing, signal })
-      return { result, body: Buffer.concat([asBytes(data), stored]) }
+      await tell(result, Buffer.concat([asBytes(data), stored]))
     })
   }
 
@@ -275,7 +271,7 @@ function whyStopped({ signal }: LinkedAbort): ClericError | null {
 }
 
 async function readUnless(signal: AbortSignal, slide: SlideSource, region: Region): Promise<Image> {
-  signal.throwIfAborted()
+  throwIfAborted(signal)
   return slide.readRegion(region, signal)
 }
 

@@ -207,6 +207,13 @@ test('a request that is cancelled is answered, and its work stops', async (t) =>
   await new Promise((resolve) => setTimeout(resolve, 20))
   t.deepEqual((await client.ask({ op: 'cancel', request: id })).result, {})
   t.like((await client.answer(id)).error, { class: 'AbortedError', code: 'ERR_ABORTED' })
+  // One that has had no turn yet is stopped like one that has begun.
+  const first = client.send({ op: 'regions', slide, regions: new Array(256).fill([0, 0, 0, 1, 1]) })
+  const waiting = client.send({ op: 'regions', slide, regions: REGIONS })
+  for (const request of [waiting, first]) await client.ask({ op: 'cancel', request })
+  for (const request of [first, waiting]) {
+    t.like((await client.answer(request)).error, { class: 'AbortedError', code: 'ERR_ABORTED' })
+  }
   const read = client.send({ op: 'regions', slide, regions: REGIONS })
   await new Promise((resolve) => setTimeout(resolve, 20))
   await client.ask({ op: 'close', slide })

@@ -29,11 +29,23 @@ def region_of(location: Any, level: Any, size: Any, level_count: int) -> Region:
 
     :raises ArgumentError: naming the argument
     """
-    x, y = _pair(location, "location", -_FARTHEST, _FARTHEST)
-    width, height = _pair(size, "size", 1, _MOST_PIXELS)
+    x, y = pair(location, "location", -_FARTHEST, _FARTHEST)
+    width, height = pair(size, "size", 1, _MOST_PIXELS)
     if width * height > _MOST_PIXELS:
         raise wrong_argument(f"at most {_MOST_PIXELS} pixels", "size", size)
     return Region(x, y, integer(level, "level", 0, level_count - 1), width, height)
+
+
+def region_in(request: Any, level_count: int) -> Region:
+    """A region from a list's (location, level, size).
+
+    :raises ArgumentError: naming what isn't as it should be
+    """
+    try:
+        location, level, size = request
+    except (TypeError, ValueError):
+        raise wrong_argument("(location, level, size)", "a region", request) from None
+    return region_of(location, level, size, level_count)
 
 
 def integer(value: Any, name: str, least: int, most: int) -> int:
@@ -47,7 +59,7 @@ def integer(value: Any, name: str, least: int, most: int) -> int:
     return number
 
 
-def _pair(value: Any, name: str, least: int, most: int) -> tuple[int, int]:
+def pair(value: Any, name: str, least: int, most: int) -> tuple[int, int]:
     try:
         first, second = value
     except (TypeError, ValueError):

@@ -159,7 +159,11 @@ class DecodingProcess:
             body = pending.future.result().body
             if self._memory is None or block is None:
                 return np.frombuffer(body, np.uint8).reshape(shape)
-            array = self._memory.copy(block, shape)
+            try:
+                array = self._memory.copy(block, shape)
+            except ValueError as error:
+                why = "The decoding process ended while pixels were taken over"
+                raise ProcessError("ERR_PROCESS_FAILED", why) from error
         except BaseException:
             self._abandon(pending)
             raise
@@ -241,6 +245,10 @@ class DecodingProcess:
             self._child.kill()
         except (OSError, ValueError):
             pass
+        except Exception as error:  # such as a MemoryError
+            # Without this thread nobody would ever be answered.
+            why = ProcessError("ERR_PROCESS_FAILED", f"An answer of the decoding process can't be taken in: {error!r}")
+            self._child.kill()
         self._fail(why)
 
     def _take(self, frame: Frame) -> None:
@@ -253,6 +261,10 @@ class DecodingProcess:
             return
         if pending.is_abandoned:
             self._give_back(pending.block, pending.size)
+            # An interrupt came while it was opened: nobody has the number to close it by.
+            slide = frame.header.get("result", {}).get("slide")
+            if slide is not None:
+                self.tell("close", slide=slide)
         elif "error" in frame.header:
             pending.future.set_exception(error_of(frame.header["error"]))
         else:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageCms
 
 from . import _process
-from ._pixels import Region, batches, integer, part_inside, region_of
+from ._pixels import Region, batches, pair, part_inside, region_in, region_of
 from .errors import ClericError, wrong_argument
 
 PROPERTY_NAME_COMMENT = "openslide.comment"
@@ -204,7 +204,7 @@ class OpenSlide:
 
         >>> patches = slide.read_regions([((x, y), 0, (256, 256)) for x, y in places])
         """
-        checked = [region_of(location, level, size, self.level_count) for location, level, size in regions]
+        checked = [region_in(each, self.level_count) for each in regions]
         if not checked:
             raise wrong_argument("at least one region", "regions", regions)
         width, height = checked[0].width, checked[0].height
@@ -235,7 +235,7 @@ class OpenSlide:
 
     def get_thumbnail(self, size: tuple[int, int]) -> Image.Image:
         """The whole slide as an RGB image that fits in a size; transparent places have the background colour."""
-        width, height = (integer(each, "size", 1, 1 << 20) for each in size)
+        width, height = pair(size, "size", 1, 1 << 20)
         downsample = max(self.dimensions[0] / width, self.dimensions[1] / height)
         level = self.get_best_level_for_downsample(downsample)
         image = Image.fromarray(self.read_region_array((0, 0), level, self._level_dimensions[level]))
