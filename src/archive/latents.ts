@@ -23,6 +23,8 @@ export interface LatentSource {
   readonly index: TileIndex
   /** Of the level, in pixels. */
   readonly size: Size
+  /** Pixels of tile number `at`, cut to the level. */
+  tileSize(at: number): Size
   /** Of what lies outside. */
   readonly background: Colour
   readonly quality: number
@@ -109,12 +111,8 @@ async function tileLatents(
   missing: MissingLatents,
   signal: AbortSignal,
 ): Promise<Latents | null> {
-  const { index, size, codec, quality, space, key } = source
-  const [column, row] = [at % index.columns, Math.floor(at / index.columns)]
-  const shown = {
-    width: Math.min(index.tileWidth, size.width - column * index.tileWidth),
-    height: Math.min(index.tileHeight, size.height - row * index.tileHeight),
-  }
+  const { index, codec, quality, space, key } = source
+  const shown = source.tileSize(at)
   if (index.length[at] === 0) return missing === 'nan' ? null : ofColour(source, colourOf(index, at), shown, signal)
   const read = async (stop: AbortSignal) => {
     const latents = await source.stored(at, stop)
@@ -144,6 +142,7 @@ function bytesOf(latents: Latents | null): number {
 
 /** The top left of a tile, for an image of that size. */
 function crop(latents: Latents, size: Size): Latents {
+  if (latents.width === latentSide(size.width) && latents.height === latentSide(size.height)) return latents
   const out = noLatents(latents.channels, size)
   paste(latents, out, 0, 0)
   return out

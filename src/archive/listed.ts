@@ -17,4 +17,4 @@ export class Listed<T> {
 }
 
 /** Findings of one kind that are listed. */
-export const MOST_LISTED = 1000
+const MOST_LISTED = 1000

@@ -63,12 +63,15 @@ export class StoredTiles {
     const index = this.#head.indexes[level] as TileIndex
     const { columns, tileWidth, tileHeight } = index
     const { quality, background, levels } = this.#head.description
+    const latentCodec = givesLatents(codec)
+    const placeOf = (at: number) => [at % columns, Math.floor(at / columns)] as const
     return {
       index,
       size: levels[level] as Size,
       background,
       quality,
-      codec: givesLatents(codec),
+      tileSize: (at) => this.size(level, ...placeOf(at)),
+      codec: latentCodec,
       tilesInFlight,
       space: this.#latents,
       key: `${level}`,
@@ -76,13 +79,13 @@ export class StoredTiles {
         try {
           const payload = await this.#payload(index, at, signal)
           const tile = { width: tileWidth, height: tileHeight, quality }
-          const latents = await givesLatents(codec).decodePayloadLatents(payload, tile, { missing: 'nan', signal })
+          const latents = await latentCodec.decodePayloadLatents(payload, tile, { missing: 'nan', signal })
           return latents.stored[0] === 1 ? latents : null
         } catch (error) {
-          throw atPlace(error, this.#place(level, at % columns, Math.floor(at / columns)))
+          throw atPlace(error, this.#place(level, ...placeOf(at)))
         }
       },
-      pixels: (at, signal) => this.pixels(level, at % columns, Math.floor(at / columns), signal),
+      pixels: (at, signal) => this.pixels(level, ...placeOf(at), signal),
     }
   }
 

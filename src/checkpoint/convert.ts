@@ -112,13 +112,18 @@ export async function writeWeights(path: string, output: string, signal: AbortSi
       typeof root.get('config') === 'string'
         ? await trainedHere(checkpoint, root, signal)
         : await trainedAsMlicpp(checkpoint, root, signal)
-    const header: Record<string, object> = { __metadata__: { format: 'cleric-weights/1', config, counts } }
+    const described: [string, object][] = []
     let weights = 0
     for (const [name, { shape, data }] of tensors) {
-      header[name] = { dtype: 'F32', shape, data_offsets: [4 * weights, 4 * (weights + data.length)] }
+      described.push([name, { dtype: 'F32', shape, data_offsets: [4 * weights, 4 * (weights + data.length)] }])
       weights += data.length
     }
     const data = Array.from(tensors.values(), (tensor) => tensor.data)
+    // Any name may stand in a checkpoint, "__proto__" too.
+    const header = Object.fromEntries([
+      ['__metadata__', { format: 'cleric-weights/1', config, counts }] as const,
+      ...described,
+    ])
     await writeSafetensors(output, header, data)
     return { tensors: tensors.size, weights }
   } finally {
@@ -149,6 +154,7 @@ async function trainedAsMlicpp(checkpoint: Checkpoint, root: Dictionary, signal:
   const nested = root.get('state_dict')
   const state = namesOf(nested instanceof Map ? nested : root)
   const named = new Map(Array.from(state, ([name, value]) => [name.replace(/^module\./, ''), value]))
+  if (named.size !== state.size) throw corrupt('a name of a tensor is there with and without "module."')
   if (!isMlicpp(named.keys())) {
     throw unsupported("it has no configuration, so it is not of a training of cleric, nor has it MLIC++'s layers")
   }

@@ -213,9 +213,9 @@ class QueuedCodec implements Codec {
 
   async decodeLatents(bytes: Uint8Array, options: LatentOptions = {}): Promise<Latents> {
     const checked = checkTileBytes(bytes, 'bytes')
-    checkOptions(options, LATENT_CHECKS)
+    const reading = checkOptions(options, LATENT_CHECKS)
     const { head, payload } = this.#readTile(checked)
-    return this.#decodeLatents(payload, head, options)
+    return this.#decodeLatents(payload, head, reading)
   }
 
   async decodePayloadLatents(payload: Uint8Array, tile: PayloadTile, options: LatentOptions = {}): Promise<Latents> {

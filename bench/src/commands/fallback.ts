@@ -1,8 +1,10 @@
 /** `cleric bench fallback`. */
+
 import { type Cli, type CodecChoice, codecOptions, integerFrom, lend, table } from 'cleric/internal'
 import { benchFallback, type FallbackReport } from '../fallback.js'
 import { centre, openImageSet } from '../image-set.js'
 import { drawNotTissue } from '../not-tissue.js'
+import { percent } from './percent.js'
 
 interface Options extends CodecChoice {
   readonly data?: string
@@ -49,7 +51,6 @@ async function imagesOf(folder: string, side: number, limit?: number) {
 }
 
 function text({ rows, worst, saved }: FallbackReport): string {
-  const percent = (share: number) => `${(100 * share).toFixed(1)} %`
   const lines = rows.map(({ name, quality, network, stored, codec, psnr, classic, best }) => [
     ...[name, String(quality), network.toFixed(3), stored.toFixed(3), codec, psnr.toFixed(2)],
     ...[classic?.toFixed(3) ?? '-', best ?? '-', percent(stored / Math.min(network, classic ?? network) - 1)],

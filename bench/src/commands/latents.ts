@@ -1,7 +1,8 @@
 /** `cleric bench latents`. */
+
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { type Image, openCodec } from 'cleric'
+import { type Image, openCodec, SlideError } from 'cleric'
 import {
   type Cli,
   type CodecChoice,
@@ -14,6 +15,7 @@ import {
 import { centre, openImageSet } from '../image-set.js'
 import { CELL, PLACE } from '../latents/features.js'
 import { benchLatents, type LatentReport } from '../latents/latents.js'
+import { percent } from './percent.js'
 
 interface Options extends CodecChoice {
   readonly train?: string
@@ -51,12 +53,19 @@ export function addLatentsBench(cli: Cli): void {
         .option('--quality <number>', 'of the tiles', numberFrom(0, 100), 60),
     async (session, options) => {
       const { train = folder('train'), data = folder('eval'), drawn, limit, quality, side, ...choice } = options
-      const read = async (path: string) => (existsSync(path) ? imagesOf(path, side, limit) : [])
+      const read = async (path: string) => {
+        if (existsSync(path)) return imagesOf(path, side, limit, session.signal)
+        session.warn(`${path} is not there: drawn images only`)
+        return []
+      }
       const seen = [...(await read(train)), ...(await drawnImages(drawn, side, 1))]
       const heldOut = [
         { name: 'real', images: await read(data) },
         { name: 'drawn', images: await drawnImages(drawn >> 1, side, 2) },
       ].filter(({ images }) => images.length > 0)
+      if (seen.length === 0 || heldOut.length === 0) {
+        throw new SlideError('ERR_UNSUPPORTED_SLIDE', 'There are no images to learn from, or none to be judged on')
+      }
       const { model, device, adapter } = choice
       using codec = await openCodec({ model, device, adapter, signal: session.signal })
       const progress = session.progress('bench latents')
@@ -73,22 +82,19 @@ export function addLatentsBench(cli: Cli): void {
 }
 
 /** Images spread over a folder, cut to whole cells. */
-async function imagesOf(path: string, side: number, limit: number): Promise<Image[]> {
+async function imagesOf(path: string, side: number, limit: number, signal: AbortSignal): Promise<Image[]> {
   using set = await openImageSet(path, 0)
   const count = Math.min(limit, set.names.length)
   const images: Image[] = []
   for (let i = 0; i < count; i++) {
-    const [read] = await set.read(Math.floor((i * set.names.length) / count), [0])
+    const [read] = await set.read(Math.floor((i * set.names.length) / count), [0], signal)
     if (read && Math.min(read.image.width, read.image.height) >= SIDE) images.push(cut(read.image, side))
   }
   return images
 }
 
 function cut(image: Image, side: number): Image {
-  const whole = (length: number) => Math.floor(Math.min(side, length) / SIDE) * SIDE
-  const [width, height] = [whole(image.width), whole(image.height)]
-  const square = Math.min(width, height)
-  return centre(centre(image, Math.max(width, height)), square)
+  return centre(image, Math.floor(Math.min(side, image.width, image.height) / SIDE) * SIDE)
 }
 
 /** Places of drawn slides, tissue and glass as they come. */
@@ -132,8 +138,4 @@ function text({ quality, train, test, rows, speed }: LatentReport, device: strin
     '',
     `${device}: latents ${latents.toFixed(2)} Mpx/s, pixels ${pixels.toFixed(2)} Mpx/s: ${times.toFixed(2)} times as fast`,
   ].join('\n')
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`
 }

@@ -21,6 +21,7 @@ import { benchRateDistortion, type RdReport } from '../rate-distortion.js'
 import { defaultCachePath } from '../result-cache.js'
 import type { BenchFacts, BenchOptions, BenchRun } from '../run.js'
 import { benchTissue, type TissueReport } from '../tissue-report.js'
+import { percent } from './percent.js'
 
 interface Options extends CodecChoice {
   readonly data?: string
@@ -162,7 +163,6 @@ function describeRd(report: RdReport, label: (id: string) => string): string {
 }
 
 function describeTissue(report: TissueReport, label: (id: string) => string): string {
-  const percent = (value: number) => `${(100 * value).toFixed(1)} %`
   const rows = report.curves.flatMap(({ codec, level, points }) =>
     points.map(({ setting, bpp, f1, countError, haematoxylin, eosin }) => [
       label(codec),
@@ -170,7 +170,7 @@ function describeTissue(report: TissueReport, label: (id: string) => string): st
       String(setting),
       bpp.toFixed(3),
       f1.toFixed(3),
-      ...[countError, haematoxylin, eosin].map(percent),
+      ...[countError, haematoxylin, eosin].map((value) => percent(value)),
     ]),
   )
   const head = ['codec', 'level', 'setting', 'bpp', 'F1 of nuclei', 'their number', 'haematoxylin', 'eosin']

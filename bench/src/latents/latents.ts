@@ -2,8 +2,9 @@
  * What programs that learn can tell from latents, beside the same from pixels: a linear model counts nuclei and masks
  * tissue. And how much faster latents are read than pixels.
  */
-import type { Image, Latents } from 'cleric'
+import type { Codec, Image } from 'cleric'
 import { Turns, throwIfAborted } from 'cleric/internal'
+import { mean } from '../curves.js'
 import { detectNuclei } from '../nuclei.js'
 import { separateStains } from '../stains.js'
 import {
@@ -19,13 +20,8 @@ import {
 import { type LinearModel, predict, Ridge } from './ridge.js'
 
 /** What is needed of a codec. */
-export interface LatentBenchCodec {
-  readonly tilesInFlight: number
-  readonly latentChannels: number
-  encodePayload(image: Image, quality: number, signal?: AbortSignal): Promise<Uint8Array>
-  decodePayload(payload: Uint8Array, tile: PayloadTile, signal?: AbortSignal): Promise<Image>
-  decodePayloadLatents(payload: Uint8Array, tile: PayloadTile, options?: { signal?: AbortSignal }): Promise<Latents>
-}
+export type LatentBenchCodec = Pick<Codec, 'tilesInFlight' | 'encodePayload' | 'decodePayload' | 'decodePayloadLatents'>
+
 interface PayloadTile {
   readonly width: number
   readonly height: number
@@ -263,8 +259,4 @@ async function speedOf(
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0)
-}
-
-function mean(values: readonly number[]): number {
-  return sum(values) / Math.max(1, values.length)
 }
