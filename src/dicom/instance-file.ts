@@ -5,7 +5,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { UnsupportedError } from '../errors.js'
 import { firstBytes } from '../files/local-file.js'
-import { writeFully } from '../files/partial-file.js'
+import { asDiskFull, writeFully } from '../files/partial-file.js'
 import { Sha256 } from '../files/sha256.js'
 import { isDicom } from '../slide/vendor.js'
 import { type DataSet, encodeDataSet, itemHead, SEQUENCE_END } from './data-set.js'
@@ -122,7 +122,9 @@ export class InstanceFile {
       throw new Error('not the file that was begun')
     if (this.#layout.transferSyntax !== TRANSFER_SYNTAX.explicitLittleEndian) await this.#write(SEQUENCE_END)
     await writeFully(this.#handle, head, 0, this.#path)
-    await this.#handle.sync()
+    await this.#handle.sync().catch((error: unknown) => {
+      throw asDiskFull(error, this.#path, this.#position)
+    })
     return this.#position
   }
 

@@ -124,7 +124,7 @@ export class DicomFolder implements Destination {
       })
     }
     for (const { name, width, height, bytes } of pictures) {
-      const flavour = flavourOf(name) as Flavour
+      const flavour = FLAVOURS.get(name) as Flavour
       const { file } = await this.#add(`${flavour.toLowerCase()}.dcm`, {
         ...{ flavour, isResampled: flavour === 'THUMBNAIL', number: this.#instances.length + 1 },
         ...{ width, height, frame: { width, height }, frames: 1, transferSyntax: TRANSFER_SYNTAX.jpegBaseline },
@@ -158,9 +158,14 @@ export class DicomFolder implements Destination {
   }
 }
 
-/** The kind of DICOM image that an associated image is; null if there is none. */
-export function flavourOf(name: string): Flavour | null {
-  return FLAVOURS.get(name) ?? null
+/** The associated images that a series can hold: one of each kind. */
+export function imagesOf(names: readonly string[]): string[] {
+  const first = new Map<Flavour, string>()
+  for (const name of names) {
+    const flavour = FLAVOURS.get(name)
+    if (flavour && !first.has(flavour)) first.set(flavour, name)
+  }
+  return [...first.values()]
 }
 
 function nameOfLevel(level: number): string {

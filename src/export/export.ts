@@ -151,7 +151,7 @@ export async function exportSlide(
   if (typeof slide !== 'string') refuseChoiceOfOpen(choice)
   const path = typeof slide === 'string' ? slide : slide.path
   const place = { output, reads: [...slideFiles(path), model && modelPath(model)], overwrite }
-  const { check, tileFit, holds, begin, openBack } = FORMATS[format]
+  const { check, tileFit, held, begin, openBack } = FORMATS[format]
   await check(place)
   const started = performance.now()
 
@@ -162,6 +162,7 @@ export async function exportSlide(
   try {
     const coloured = await inColours(source, icc)
     const kept = keptOf(coloured, { label, macro })
+    const images = held(kept.images)
     const codec = tileCodec(compression, givenQuality)
     const tile = source instanceof Archive ? source.tile : TILE
     const levels = exportLevels(source.levels, tile, tileFit(codec))
@@ -171,7 +172,7 @@ export async function exportSlide(
       coloured,
       {
         ...{ levels, codec, tilesInFlight, onProgress },
-        images: kept.images.filter(holds),
+        images,
         begin: (pictures) => begin({ ...place, slide: source, kept, levels, codec, compression, signal }, pictures),
         readBack: new ReadBack(levels, codec, openBack),
         mustHold: () => unchanged.mustHold(),
@@ -179,7 +180,7 @@ export async function exportSlide(
       signal,
     )
     const bytes = await run.write(output)
-    const left = kept.images.filter((image) => !holds(image))
+    const left = kept.images.filter((image) => !images.includes(image))
     return {
       output,
       format,
@@ -187,7 +188,7 @@ export async function exportSlide(
       compression,
       quality,
       levels: levels.map(({ level }) => level),
-      associatedImages: kept.images.filter(holds),
+      associatedImages: images,
       tiles: run.tiles,
       seconds: (performance.now() - started) / 1000,
       peakRssBytes: process.resourceUsage().maxRSS * 1024,

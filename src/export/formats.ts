@@ -1,4 +1,5 @@
 /** The formats of exports: what each can hold, and how it is begun and read back. */
+import { basename, dirname, join } from 'node:path'
 import { Archive } from '../archive/archive.js'
 import { isOwnInstance } from '../dicom/instance-file.js'
 import type { Lossy } from '../dicom/whole-slide.js'
@@ -12,7 +13,7 @@ import { openSlide } from '../slide/open.js'
 import { openOpenSlide } from '../slide/openslide.js'
 import type { SlideSource } from '../slide/source.js'
 import type { Destination, Picture } from './destination.js'
-import { DicomFolder, flavourOf, INSTANCE_NAME } from './dicom-folder.js'
+import { DicomFolder, INSTANCE_NAME, imagesOf } from './dicom-folder.js'
 import { describeSlide, encodeHead } from './head.js'
 import { encodeOmeHead } from './ome-head.js'
 import type { ExportLevel, TileFit } from './pyramid.js'
@@ -48,8 +49,8 @@ export interface Format {
   check(place: Place): Promise<void>
   /** How tiles fit levels that are smaller than one. */
   tileFit(codec: TileCodec): TileFit
-  /** Whether an associated image of the name can be in it. */
-  holds(image: string): boolean
+  /** Those of the associated images that can be in it. */
+  held(images: readonly string[]): string[]
   begin(job: Job, pictures: readonly Picture[]): Promise<Destination>
   readonly openBack: OpenBack
 }
@@ -64,13 +65,13 @@ export const FORMATS: Readonly<Record<ExportFormat, Format>> = {
     compressions: ['jpeg', 'deflate', 'webp'],
     check: async ({ output, ...rest }) => checkOutput({ names: partialNames(output), ...rest }),
     tileFit: ({ isOpenSlides }) => (isOpenSlides ? 'rounded' : 'within'),
-    holds: () => true,
+    held: (images) => [...images],
     begin: ({ output, slide, kept, levels, codec, overwrite }, pictures) => {
       const { mpp, objectivePower } = slide
       const description = describeSlide({ properties: kept.properties, mpp, objectivePower }, levels[0] as ExportLevel)
       const contents = { levels, codec, mpp, description, iccProfile: kept.iccProfile }
       return TiffFile.create(output, {
-        ...{ levels, pictures, overwrite },
+        ...{ levels, pictures, overwrite, isHashed: false },
         encodeHead: (images) => encodeHead({ ...contents, images }),
       })
     },
@@ -80,12 +81,12 @@ export const FORMATS: Readonly<Record<ExportFormat, Format>> = {
     compressions: ['jpeg', 'deflate'],
     check: async ({ output, ...rest }) => checkOutput({ names: partialNames(output), ...rest }),
     tileFit: ({ isOpenSlides }) => (isOpenSlides ? 'rounded' : 'within'),
-    holds: () => true,
+    held: (images) => [...images],
     begin: ({ output, slide, kept, levels, codec, overwrite }, pictures) => {
       const { mpp, objectivePower } = slide
       const contents = { levels, codec, mpp, objectivePower, iccProfile: kept.iccProfile }
       return TiffFile.create(output, {
-        ...{ levels, pictures, overwrite },
+        ...{ levels, pictures, overwrite, isHashed: true },
         encodeHead: (images, digest) => encodeOmeHead({ ...contents, images }, digest),
       })
     },
@@ -96,7 +97,7 @@ export const FORMATS: Readonly<Record<ExportFormat, Format>> = {
     compressions: ['jpeg', 'none'],
     check: (place) => checkOutputFolder(folderOf(place)),
     tileFit: () => 'whole',
-    holds: (image) => flavourOf(image) !== null,
+    held: imagesOf,
     begin: async (job, pictures) => {
       const { slide, kept, levels, compression, signal } = job
       const { mpp, objectivePower } = slide
@@ -117,7 +118,14 @@ export const FORMATS: Readonly<Record<ExportFormat, Format>> = {
 }
 
 function folderOf({ output, reads, overwrite }: Place): FolderOutput {
-  return { output, reads, overwrite, isName: (name) => INSTANCE_NAME.test(name), isOwn: isOwnInstance }
+  // With a slash at its end, as shells complete it, names beside it would lie in it.
+  return {
+    output: join(dirname(output), basename(output)),
+    reads,
+    overwrite,
+    isName: (name) => INSTANCE_NAME.test(name),
+    isOwn: isOwnInstance,
+  }
 }
 
 /** Bytes of pixels over bytes of the file up to which nothing can have been lost. */

@@ -31,11 +31,11 @@ export interface ExportContents {
 /** Relative difference up to which two resolutions are one that was rounded. */
 const SAME = 1e-6
 
-/** Bytes of the head. Their number depends on sizes and facts, not on where tiles are or how long. */
-export function encodeHead({ levels, images, codec, mpp, description, iccProfile }: ExportContents): Uint8Array {
+/** The directories of the levels, the finest first, without a description. */
+export function levelFields({ levels, codec, mpp, iccProfile }: Omit<ExportContents, 'description' | 'images'>) {
   const icc = iccProfile ? undefinedBytes(iccProfile) : null
   const { compression, photometric, isPredicted } = codec
-  const tiled = levels.map(
+  return levels.map(
     ({ level, index, isStrips }, i): Fields => [
       ...pixelFields(level, compression, photometric, i > 0 ? REDUCED : 0),
       ...(isStrips ? stripsFields(index) : tileFields(index)),
@@ -44,6 +44,12 @@ export function encodeHead({ levels, images, codec, mpp, description, iccProfile
       ...optionalField(TAGS.IccProfile, icc),
     ],
   )
+}
+
+/** Bytes of the head. Their number depends on sizes and facts, not on where tiles are or how long. */
+export function encodeHead(contents: ExportContents): Uint8Array {
+  const { images, description } = contents
+  const tiled = levelFields(contents)
   tiled[0]?.push([TAGS.ImageDescription, ascii(description)])
   const stripped = images.map((image): Fields => {
     // The second line begins with the name, as far as the first blank.

@@ -4,19 +4,10 @@
  */
 import { uuidOf, uuidText } from '../files/uuid.js'
 import type { Resolution } from '../slide/source.js'
-import {
-  type Fields,
-  optionalField,
-  pixelFields,
-  resolutionFields,
-  type StoredImage,
-  stripFields,
-  stripsFields,
-  tileFields,
-} from '../tiff/image-fields.js'
-import { HORIZONTAL, REDUCED, TAGS } from '../tiff/tags.js'
-import { ascii, encodeTiff, short, undefinedBytes } from '../tiff/writer.js'
-import type { ExportContents } from './head.js'
+import { type Fields, type StoredImage, stripFields } from '../tiff/image-fields.js'
+import { TAGS } from '../tiff/tags.js'
+import { ascii, encodeTiff } from '../tiff/writer.js'
+import { type ExportContents, levelFields } from './head.js'
 import type { ExportLevel } from './pyramid.js'
 
 export interface OmeContents extends Omit<ExportContents, 'description'> {
@@ -31,17 +22,8 @@ const NAMESPACE = 'http://www.openmicroscopy.org/Schemas/OME/2016-06'
  * @param digest hash of all that comes after it, of which the file's UUID is made
  */
 export function encodeOmeHead(contents: OmeContents, digest: Uint8Array): Uint8Array {
-  const { levels, images, codec, mpp, iccProfile } = contents
-  const icc = iccProfile ? undefinedBytes(iccProfile) : null
-  const tiled = levels.map(
-    ({ level, index, isStrips }, i): Fields => [
-      ...pixelFields(level, codec.compression, codec.photometric, i > 0 ? REDUCED : 0),
-      ...(isStrips ? stripsFields(index) : tileFields(index)),
-      ...resolutionFields(mpp, level.downsample),
-      ...optionalField(TAGS.Predictor, codec.isPredicted ? short(HORIZONTAL) : null),
-      ...optionalField(TAGS.IccProfile, icc),
-    ],
-  )
+  const { images } = contents
+  const tiled = levelFields(contents)
   const [finest, ...coarser] = tiled as [Fields, ...Fields[]]
   finest.push([TAGS.ImageDescription, ascii(omeXml(contents, digest))])
   const children = coarser.map((fields) => ({ fields: new Map(fields) }))

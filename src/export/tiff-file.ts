@@ -6,6 +6,8 @@ import { TIFF_HEADER_BYTES } from '../tiff/writer.js'
 import type { Destination, Picture } from './destination.js'
 import type { ExportLevel } from './pyramid.js'
 
+const NO_DIGEST = new Uint8Array(32)
+
 interface Written {
   readonly offset: number
   readonly length: number
@@ -14,7 +16,7 @@ interface Written {
 /**
  * The bytes of a TIFF's head. Their number depends on sizes and facts, not on where tiles are or how long, nor on the digest.
  *
- * @param digest SHA-256 of all that comes after it
+ * @param digest SHA-256 of all that comes after it; zeros where that isn't known, or of no use
  */
 export type EncodeHead = (images: readonly StoredImage[], digest: Uint8Array) => Uint8Array
 
@@ -24,23 +26,26 @@ export class TiffFile implements Destination {
   readonly #pictures: readonly Picture[]
   readonly #encodeHead: EncodeHead
   readonly #overwrite: boolean
-  readonly #hash = new Sha256()
+  /** Null where the head has no use for it. */
+  readonly #hash: Sha256 | null
   /** Where tiles are that may come again. */
   readonly #known = new WeakMap<Uint8Array, Written>()
   #position: number
 
-  private constructor(file: PartialFile, plan: TiffPlan) {
+  private constructor(file: PartialFile, plan: TiffPlan, start: number) {
     this.#file = file
     this.#levels = plan.levels
     this.#pictures = plan.pictures
     this.#encodeHead = plan.encodeHead
     this.#overwrite = plan.overwrite
-    const images = plan.pictures.map(({ bytes, ...image }) => ({ ...image, offset: 0, length: bytes.length }))
-    this.#position = plan.encodeHead(images, new Uint8Array(32)).length
+    this.#hash = plan.isHashed ? new Sha256() : null
+    this.#position = start
   }
 
   static async create(output: string, plan: TiffPlan): Promise<TiffFile> {
-    return new TiffFile(await PartialFile.create(output), plan)
+    const images = plan.pictures.map(({ bytes, ...image }) => ({ ...image, offset: 0, length: bytes.length }))
+    const start = plan.encodeHead(images, NO_DIGEST).length
+    return new TiffFile(await PartialFile.create(output), plan, start)
   }
 
   get bytes(): number {
@@ -59,7 +64,7 @@ export class TiffFile implements Destination {
   async publish(check: (path: string) => Promise<void>): Promise<void> {
     const images: StoredImage[] = []
     for (const { bytes, ...image } of this.#pictures) images.push({ ...image, ...(await this.#append(bytes)) })
-    const head = this.#encodeHead(images, this.#hash.bytes())
+    const head = this.#encodeHead(images, this.#hash?.bytes() ?? NO_DIGEST)
     await this.#file.publish(head, TIFF_HEADER_BYTES, this.#position, this.#overwrite, check)
   }
 
@@ -70,7 +75,7 @@ export class TiffFile implements Destination {
   async #append(bytes: Uint8Array): Promise<Written> {
     const offset = this.#position
     await this.#file.write(bytes, offset)
-    this.#hash.update(bytes)
+    this.#hash?.update(bytes)
     this.#position += bytes.length
     return { offset, length: bytes.length }
   }
@@ -80,5 +85,7 @@ export interface TiffPlan {
   readonly levels: readonly ExportLevel[]
   readonly pictures: readonly Picture[]
   readonly encodeHead: EncodeHead
+  /** Whether the head depends on what comes after it. */
+  readonly isHashed: boolean
   readonly overwrite: boolean
 }

@@ -115,7 +115,7 @@ export async function writeFully(handle: FileHandle, bytes: Uint8Array, position
 }
 
 /** The same error, or ERR_DISK_FULL if that is what it means. */
-function asDiskFull(cause: unknown, name: string, position: number): unknown {
+export function asDiskFull(cause: unknown, name: string, position: number): unknown {
   const { code, message } = cause as NodeJS.ErrnoException
   if (!DISK_FULL.includes(code ?? '')) return cause
   return new ClericError('ERR_DISK_FULL', `${name} can't grow beyond byte ${position}: ${message}`, { cause })

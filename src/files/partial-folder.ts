@@ -28,13 +28,19 @@ export interface FolderOutput {
  */
 export async function checkOutputFolder({ output, reads, overwrite, isName, isOwn }: FolderOutput): Promise<void> {
   const inside = (folder: string) => (isFolder(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [])
-  refuseReading({ names: [output, ...inside(output), ...inside(partialOf(output))], reads })
+  refuseReading({ names: [output, ...inside(output), ...inside(partialOf(output)), ...inside(oldOf(output))], reads })
   mustBeWritable(output)
   if (lstatSync(output, { throwIfNoEntry: false }) && !(isFolder(output) && inside(output).length === 0)) {
     refuseExisting(output, overwrite)
     await mustBeOwn(output, isName, isOwn)
+    await mustBeOwn(oldOf(output), isName, isOwn)
   }
   await mustBeOwn(partialOf(output), isName)
+}
+
+/** Where a folder is for the moment in which its successor gets its name. */
+function oldOf(output: string): string {
+  return `${output}.old`
 }
 
 function isFolder(path: string): boolean {
@@ -111,12 +117,19 @@ export class PartialFolder {
     }
     if (!(await this.#hasName())) throw takenOver(this.path)
     await this.#check()
-    const old = `${this.path}.old`
+    const old = oldOf(this.path)
     const isThere = isFolder(this.path)
     const isEmpty = isThere && readdirSync(this.path).length === 0
     if (isEmpty) await rmdir(this.path)
-    else if (isThere) await rename(this.path, old)
-    await rename(partialOf(this.path), this.path)
+    else if (isThere) {
+      // A run that was killed just here may have left one.
+      await rm(old, { recursive: true, force: true })
+      await rename(this.path, old)
+    }
+    await rename(partialOf(this.path), this.path).catch(async (error: unknown) => {
+      if (isThere && !isEmpty) await rename(old, this.path)
+      throw error
+    })
     await syncFolder(dirname(this.path))
     if (isThere && !isEmpty) await rm(old, { recursive: true, force: true })
   }

@@ -68,13 +68,16 @@ export async function absurdInstance(source: ByteSource, signal?: AbortSignal): 
   let [rows, columns] = [0, 0]
   let extended: Element | null = null
   let pixels: Element | null = null
-  for (let count = 0; pixels === null; count++) {
-    if (count > MAX_ELEMENTS) return `has more than ${MAX_ELEMENTS} elements`
+  while (pixels === null) {
     const element = await elements.next()
+    if (elements.count > MAX_ELEMENTS) return `has more than ${MAX_ELEMENTS} elements`
     if (element === null) break
     if (element.tag === PIXELS && elements.depth === 0) pixels = element
-    if (element.tag === EXTENDED_OFFSETS) extended = element
     const { tag, length, start } = element
+    if (tag === EXTENDED_OFFSETS) {
+      if (length === UNDEFINED) return 'has a table of frames without a length'
+      extended = element
+    }
     if (length !== UNDEFINED && start + length > source.size) {
       return `states ${length} bytes for its element ${nameOf(tag)}, which it hasn't`
     }
@@ -126,6 +129,8 @@ class Elements {
   readonly #signal: AbortSignal | undefined
   /** Ends of the sequences and items that the next element is in; infinite where a delimiter tells. */
   readonly #ends: number[] = []
+  /** Elements and fragments that were looked at. */
+  count = 0
   #at = PREAMBLE_BYTES
   #isImplicit = false
   #window: DataView = new DataView(new ArrayBuffer(0))
@@ -143,6 +148,7 @@ class Elements {
   /** Null at the end, or where no further element can be. Nothing comes after the pixels. */
   async next(): Promise<Element | null> {
     while (this.#at >= (this.#ends.at(-1) ?? Number.POSITIVE_INFINITY)) this.#ends.pop()
+    this.count++
     const element = await this.#head()
     if (!element || (element.tag === PIXELS && this.depth === 0)) return element
     const { tag, length, start } = element
@@ -200,7 +206,7 @@ class Elements {
 
   /** Pixels of an icon: items that hold no elements. */
   async #skipFragments(): Promise<void> {
-    for (;;) {
+    while (this.count++ <= MAX_ELEMENTS) {
       const view = await this.#view(this.#at, 8)
       if (!view) return
       const tag = view.getUint16(0, true) * 2 ** 16 + view.getUint16(2, true)

@@ -261,6 +261,35 @@ test('a folder has its name when it is whole; only what an export wrote is repla
   await t.throwsAsync(exportSlide(slide, at('no/such'), options), { code: 'ERR_NOT_WRITABLE' })
 })
 
+test('a slash at the end of the name changes nothing, nor does what a killed run left beside it', async (t) => {
+  const output = at('slash')
+  mkdirSync(`${output}.old`)
+  writeFileSync(join(`${output}.old`, 'level-0.dcm'), readFileSync(join(jpegFolder, 'level-0.dcm')))
+  await exportSlide(archivePath, `${output}/`, { codec, format: 'dicom' })
+  await exportSlide(archivePath, `${output}/`, { codec, format: 'dicom', overwrite: true })
+  t.deepEqual(
+    readdirSync(folder).filter((name) => name.startsWith('slash')),
+    ['slash'],
+  )
+  for (const path of instances(jpegFolder)) {
+    t.true(readFileSync(path).equals(readFileSync(path.replace(jpegFolder, output))))
+  }
+})
+
+test('of two associated images of one kind the first is in the series, and the other is told', async (t) => {
+  const both: SlideSource = {
+    ...facts,
+    ...{ format: 'drawn', levels: slide.levels, properties: {}, associatedImages: ['macro', 'overview'] },
+    background: slide.background,
+    readRegion: (region, signal) => slide.readRegion(region, signal),
+    readAssociatedImage: () => slide.readAssociatedImage('macro'),
+    close: () => {},
+  }
+  const result = await exportSlide(both, at('kinds'), { format: 'dicom' })
+  t.deepEqual(result.associatedImages, ['macro'])
+  t.true(result.warnings.includes('dicom has no place for overview'), result.warnings.join())
+})
+
 test('of two runs that write the same folder the later one has it', async (t) => {
   const output = at('both')
   let later: ReturnType<typeof exportSlide> | undefined
