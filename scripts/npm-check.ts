@@ -157,6 +157,9 @@ function fetchNode(folder: string, major: string): string {
   return join(into, 'node_modules', name, 'bin', 'node')
 }
 
+/** What README's example prints of the slide that it is given here. */
+const EXAMPLE_PRINTS = String(128 * 96 * 3)
+
 function main(): void {
   const { values, positionals } = parseArgs({ allowPositionals: true, options: { prebuilt: { type: 'boolean' } } })
   const folder = mkdtempSync(join(tmpdir(), 'cleric-npm-'))
@@ -164,7 +167,9 @@ function main(): void {
     const own = new Map([[PLATFORM, join(root, 'build', 'Release', 'cleric.node')]])
     const published = ['cleric', PLATFORM].map((name) => join(root, 'build', 'npm', name))
     const packages = values.prebuilt ? published : makePackages(own, join(folder, 'packages'))
-    console.log('publint, @arethetypeswrong/cli:', packages.map(lint).join('') || 'sound')
+    const complaints = packages.map(lint).join('')
+    console.log('publint, @arethetypeswrong/cli:', complaints || 'sound')
+    if (complaints !== '') process.exitCode = 1
     const nodes = positionals.map((major) => fetchNode(folder, major))
     for (const options of [['--ignore-scripts'], []]) {
       const where = mkdtempSync(join(folder, 'install-'))
@@ -172,9 +177,13 @@ function main(): void {
       console.log(`npm install ${options.join(' ')}: ${installed.output.trim()}`)
       for (const node of nodes.length > 0 ? nodes : [process.execPath]) {
         const version = execFileSync(node, ['--version'], { encoding: 'utf8' }).trim()
-        console.log(`Node.js ${version}:`, runExample(installed, node))
+        const printed = runExample(installed, node)
+        console.log(`Node.js ${version}:`, printed)
+        if (printed.module !== EXAMPLE_PRINTS || printed.commonjs !== EXAMPLE_PRINTS) process.exitCode = 1
       }
-      console.log('TypeScript:', compileExample(installed) || 'sound')
+      const errors = compileExample(installed)
+      console.log('TypeScript:', errors || 'sound')
+      if (errors !== '') process.exitCode = 1
     }
   } finally {
     rmSync(folder, { recursive: true })

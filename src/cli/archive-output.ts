@@ -28,12 +28,10 @@ export async function withArchiveOutput<T>(
   })
 }
 
-/** Endings of what is a TIFF, and those of other images, for which programs that go by names would take it. */
-const TIFF_NAME = /^\.(cleric|tiff?|btf)$/i
+/** Endings of other images, for which programs that go by names would take it. */
 const OTHER_NAME = /^\.(png|jpe?g|webp|avif|heic|gif|bmp|jp2|j2k|svs|ndpi|mrxs|scn|bif|czi|dcm|zip|json)$/i
 
 function warnOfName(session: Session, path: string): void {
   const ending = extname(path)
-  if (!TIFF_NAME.test(ending) && OTHER_NAME.test(ending))
-    session.warn(`${path} will hold a TIFF, whatever its name says`)
+  if (OTHER_NAME.test(ending)) session.warn(`${path} will hold a TIFF, whatever its name says`)
 }

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { Cli, type Io } from './cli.js'
 import { addPackage, PACKAGES } from './packages.js'
+import { packageVersion } from './version.js'
 
 /**
  * The commands by name, in the order of the help. Each is loaded when it is asked for: none has to wait for what only
@@ -27,8 +27,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(cli: Cli) => void>>> = {
 
 /** The whole command line. */
 export function createCli(io: Io): Cli {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
-  const cli = new Cli(io, version)
+  const cli = new Cli(io, packageVersion())
   for (const [name, load] of Object.entries(COMMANDS)) cli.addLater(name, async () => (await load())(cli))
   for (const commands of PACKAGES) addPackage(cli, commands)
   return cli

@@ -8,14 +8,14 @@ import type { Cli } from './cli.js'
 /** What follows an option: nothing, one of some words, a file, a folder, or something that nobody can guess. */
 type Value = 'none' | 'file' | 'folder' | 'other' | readonly string[]
 
-export interface CompletedOption {
+interface CompletedOption {
   /** Such as ["-o", "--output"]. */
   readonly flags: readonly string[]
   readonly about: string
   readonly value: Value
 }
 
-export interface CompletedCommand {
+interface CompletedCommand {
   readonly name: string
   readonly about: string
   readonly options: readonly CompletedOption[]
@@ -24,19 +24,19 @@ export interface CompletedCommand {
   readonly commands: readonly CompletedCommand[]
 }
 
-const FILES = ['file', 'image', 'name...', 'model...', 'files...']
+const FILES = ['file', 'path', 'image', 'name...', 'model...', 'files...']
 
 function valueAfter({ flags, long, argChoices, parseArg }: Option): Value {
   const [, name] = /[<[]([^>\]]+)[>\]]/.exec(flags) ?? []
   if (name === undefined) return 'none'
   const choices = argChoices ?? (parseArg as { choices?: readonly string[] } | undefined)?.choices
   if (choices) return choices
-  if (name === 'folder') return 'folder'
+  if (name === 'folder' || name === 'dir') return 'folder'
   return FILES.includes(name) || long === '--model' ? 'file' : 'other'
 }
 
 /** What is completed of a command. */
-export function describe(command: Command): CompletedCommand {
+function describe(command: Command): CompletedCommand {
   const help = command.createHelp()
   const options = help.visibleOptions(command).map((option) => ({
     flags: [option.short, option.long].filter((flag) => flag !== undefined),
@@ -164,9 +164,7 @@ function fish(commands: readonly CompletedCommand[]): string {
     const options = command.options.map(({ flags, about, value }) => {
       const [long, short] = [flags.find((flag) => flag.startsWith('--')), flags.find((flag) => /^-[^-]/.test(flag))]
       const names = `${long ? ` -l ${long.slice(2)}` : ''}${short ? ` -s ${short.slice(1)}` : ''}`
-      const what = {
-        ...{ none: '', file: ' -r -F', folder: " -x -a '(__fish_complete_directories)'", other: ' -x' },
-      }
+      const what = { none: '', file: ' -r -F', folder: " -x -a '(__fish_complete_directories)'", other: ' -x' }
       const taken = typeof value === 'string' ? what[value as keyof typeof what] : ` -x -a ${quoted(value.join(' '))}`
       return `complete -c cleric -n ${quoted(inside)}${names}${taken} -d ${fishQuoted(about)}`
     })

@@ -2,6 +2,7 @@ import { convertWeights } from '../checkpoint/convert.js'
 import { checkOutput } from '../files/output.js'
 import { partialNames } from '../files/partial-file.js'
 import type { Cli } from './cli.js'
+import { filePath } from './inputs.js'
 import { byteSize } from './quantities.js'
 
 export function addConvertWeights(cli: Cli): void {
@@ -10,7 +11,7 @@ export function addConvertWeights(cli: Cli): void {
     "Make a model file of a PyTorch checkpoint; what follows -- are options of the training's exporter",
     (command) =>
       command
-        .requiredOption('-o, --output <file>', 'model file to write (.safetensors)')
+        .requiredOption('-o, --output <file>', 'model file to write (.safetensors)', filePath)
         .option('--overwrite', 'replace an existing file'),
     async (session, { output, overwrite = false }, checkpoint, ...exporter) => {
       checkOutput({ names: partialNames(output), reads: [checkpoint], overwrite })

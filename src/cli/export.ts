@@ -5,6 +5,7 @@ import { EXPORT_COMPRESSIONS, type ExportCompression } from '../export/tile-code
 import type { SlideChoice } from '../slide/choice.js'
 import type { IccMode } from '../slide/colour.js'
 import { type Cli, cacheDirOption, codecOptions, type Session } from './cli.js'
+import { filePath } from './inputs.js'
 import { byteSize, duration, integerFrom, oneOf } from './quantities.js'
 import { slideOptions, warnOf } from './slide-options.js'
 import { iccOption } from './write-image.js'
@@ -28,7 +29,7 @@ export function addExport(cli: Cli): void {
     (command) =>
       codecOptions(
         cacheDirOption(slideOptions(command))
-          .requiredOption('-o, --output <path>', 'TIFF to write, or folder of DICOM files')
+          .requiredOption('-o, --output <path>', 'TIFF to write, or folder of DICOM files', filePath)
           .option('--format <name>', 'tiff, dicom or ome', oneOf(EXPORT_FORMATS), 'tiff' as const)
           .option(
             '--codec <name>',

@@ -11,6 +11,12 @@ import type { Session } from './cli.js'
 /** What stands for stdin and stdout. */
 export const DASH = '-'
 
+/** An output of a command that writes none to stdout. */
+export function filePath(text: string): string {
+  if (text !== DASH) return text
+  throw new InvalidArgumentError('Expected a file or folder: this command writes none to stdout.')
+}
+
 /** Calls `use` with a folder that is gone afterwards. */
 export async function withFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'cleric-'))

@@ -2,11 +2,11 @@ import { extname } from 'node:path'
 import { InvalidArgumentError } from 'commander'
 import { openArchive } from '../archive/archive.js'
 import { type CodecChoice, MISSING_LATENTS, type MissingLatents } from '../codec/arguments.js'
-import { checkOutput } from '../files/output.js'
-import { partialNames, writeWhole } from '../files/partial-file.js'
-import { modelPath } from '../model/model-bytes.js'
+import { writeWhole } from '../files/partial-file.js'
 import { type Cli, codecOptions } from './cli.js'
+import { placeOptions } from './place.js'
 import { integerFrom, oneOf } from './quantities.js'
+import { checkImageOutput } from './write-image.js'
 
 interface Options extends CodecChoice {
   readonly output: string
@@ -18,7 +18,6 @@ interface Options extends CodecChoice {
   readonly missing: MissingLatents
 }
 
-const PLACE = integerFrom(-(2 ** 40), 2 ** 40)
 const SIZE = integerFrom(1, 2 ** 23)
 
 export function addLatents(cli: Cli): void {
@@ -26,11 +25,8 @@ export function addLatents(cli: Cli): void {
     'latents <archive>',
     'Write the latents of a region as a NumPy array, float32, channels x height / 16 x width / 16',
     (command) =>
-      codecOptions(command)
+      placeOptions(codecOptions(command))
         .requiredOption('-o, --output <file>', 'array to write (.npy)', npyPath)
-        .option('--level <number>', 'level to read', integerFrom(0, 63), 0)
-        .option('--x <pixels>', 'left edge, in level-0 pixels', PLACE, 0)
-        .option('--y <pixels>', 'top edge, in level-0 pixels', PLACE, 0)
         .requiredOption('--width <pixels>', "width, in the level's pixels", SIZE)
         .requiredOption('--height <pixels>', "height, in the level's pixels", SIZE)
         .option(
@@ -41,7 +37,7 @@ export function addLatents(cli: Cli): void {
         ),
     async (session, options, file) => {
       const { output, x, y, level, width, height, missing, model } = options
-      checkOutput({ names: partialNames(output), reads: [file, model && modelPath(model)], overwrite: true })
+      checkImageOutput({ path: output }, file as string, model)
       using archive = await openArchive(file as string, session.opening(options))
       const region = { x, y, level, width, height }
       const { data, stored, ...latents } = await archive.readLatents(region, { missing, signal: session.signal })

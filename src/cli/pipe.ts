@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs'
 import { PixelMemory } from '../pipe/pixel-memory.js'
 import { servePipe } from '../pipe/serve.js'
 import type { Cli } from './cli.js'
 import { integerFrom } from './quantities.js'
+import { packageVersion } from './version.js'
 
 interface Options {
   readonly memoryFd?: number
@@ -17,9 +17,8 @@ export function addPipe(cli: Cli): void {
     async (session, { memoryFd }) => {
       const { codec } = session.codec({})
       const memory = memoryFd === undefined ? undefined : new PixelMemory(memoryFd)
-      const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
       const { stdin: input, stdout: output } = process
-      await servePipe({ input, output, version, memory, codec, signal: session.signal })
+      await servePipe({ input, output, version: packageVersion(), memory, codec, signal: session.signal })
       return null
     },
     'cleric pipe < requests > answers',

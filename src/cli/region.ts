@@ -8,6 +8,7 @@ import { inColours } from '../slide/slide-in-colours.js'
 import { type Region, type SlideSource, warningsOf } from '../slide/source.js'
 import { type Cli, cacheDirOption, codecOptions, type Outcome, type Session } from './cli.js'
 import { withInput } from './inputs.js'
+import { placeOptions } from './place.js'
 import { integerFrom } from './quantities.js'
 import { choiceOf, slideOptions, warnOf } from './slide-options.js'
 import {
@@ -33,7 +34,6 @@ interface Options extends CodecChoice, SlideChoice {
   readonly cacheDir?: string
 }
 
-const PLACE = integerFrom(-(2 ** 40), 2 ** 40)
 const SIZE = integerFrom(1, 65535)
 
 export function addRegion(cli: Cli): void {
@@ -46,10 +46,7 @@ export function addRegion(cli: Cli): void {
     'Write one region of an archive or slide, or one of its associated images, as an image',
     (command) =>
       codecOptions(
-        cacheDirOption(slideOptions(imageOptions(command)))
-          .option('--level <number>', 'level to read', integerFrom(0, 63), 0)
-          .option('--x <pixels>', 'left edge, in level-0 pixels', PLACE, 0)
-          .option('--y <pixels>', 'top edge, in level-0 pixels', PLACE, 0)
+        placeOptions(cacheDirOption(slideOptions(imageOptions(command))))
           .option('--width <pixels>', "width, in the level's pixels", SIZE)
           .option('--height <pixels>', "height, in the level's pixels", SIZE)
           .addOption(associated.conflicts(['level', 'x', 'y', 'width', 'height', 'icc']))

@@ -1,7 +1,8 @@
 /** Commands that take several inputs. */
 import { mkdir } from 'node:fs/promises'
-import { basename, extname, join } from 'node:path'
+import { extname, join } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { nameOf } from '../files/name.js'
 import type { Outcome, Session } from './cli.js'
 import { failureOf } from './failure.js'
 import { DASH, expandPatterns, withInput } from './inputs.js'
@@ -105,12 +106,15 @@ async function oneByOne(session: Session, jobs: readonly Job[]) {
 /** Inputs by the names of their outputs. @throws InvalidArgumentError for two of one name */
 function namesFor(inputs: readonly string[], suffix: string): Map<string, string> {
   const named = new Map<string, string>()
+  const taken = new Map<string, string>()
   for (const input of inputs) {
-    const plain = input === DASH ? 'stdin' : basename(input.replace(/^synthetic:/, 'synthetic-').replaceAll(':', '-'))
+    const plain = input === DASH ? 'stdin' : nameOf(input.replace(/^synthetic:/, 'synthetic-')).replaceAll(':', '-')
     const stem = plain.replace(/\.cleric\.tiff?$/i, '')
     const name = `${stem === plain ? plain.slice(0, plain.length - extname(plain).length) : stem}${suffix}`
-    const other = named.get(name)
+    // Some file systems don't tell A from a.
+    const other = taken.get(name.toLowerCase())
     if (other !== undefined) throw new InvalidArgumentError(`${other} and ${input} would both become ${name}.`)
+    taken.set(name.toLowerCase(), input)
     named.set(name, input)
   }
   return named

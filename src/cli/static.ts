@@ -1,5 +1,6 @@
 import { writeStaticFolder } from '../static/static-folder.js'
 import type { Cli } from './cli.js'
+import { filePath } from './inputs.js'
 import { byteSize } from './quantities.js'
 
 interface Options {
@@ -14,7 +15,7 @@ export function addStatic(cli: Cli): void {
     'Write a folder with viewer and archives that any web server can serve; browsers decode',
     (command) =>
       command
-        .requiredOption('-o, --output <folder>', 'folder to write')
+        .requiredOption('-o, --output <folder>', 'folder to write', filePath)
         .option(
           '--model <model...>',
           'models that the archives need, each a name or a file (default: the one that ships)',

@@ -84,7 +84,7 @@ export function iccOption(): Option {
  *
  * @throws ClericError ERR_FILE_EXISTS, ERR_NOT_WRITABLE
  */
-export function checkImageOutput({ path }: ImageOutput, slide: string, model: string | undefined): void {
+export function checkImageOutput({ path }: Pick<ImageOutput, 'path'>, slide: string, model: string | undefined): void {
   if (path === DASH) return
   checkOutput({ names: partialNames(path), reads: [...slideFiles(slide), model && modelPath(model)], overwrite: true })
 }

@@ -11,14 +11,14 @@ import { fileURLToPath } from 'node:url'
 import { ClericError } from '../errors.js'
 
 /** The package with the prebuilt addon for this platform, whether there is one or not. */
-export const PREBUILT = `@cleric/${process.platform}-${process.arch}`
+const PREBUILT = `@cleric/${process.platform}-${process.arch}`
 const BUILT = fileURLToPath(new URL('../../build/Release/cleric.node', import.meta.url))
-/** Only a clone has it, and builds by a script of its own; an installed package is built again by npm. */
-const IS_CLONE = existsSync(fileURLToPath(new URL('../../scripts/setup', import.meta.url)))
 
 /** The sentence that says how the addon is compiled here, which begins with `what`. */
 export function howToBuild(what = 'Build it'): string {
-  const command = IS_CLONE ? 'npm run build:addon' : 'npm rebuild cleric'
+  // Only a clone has it, and builds by a script of its own; an installed package is built again by npm.
+  const isClone = existsSync(fileURLToPath(new URL('../../scripts/setup', import.meta.url)))
+  const command = isClone ? 'npm run build:addon' : 'npm rebuild cleric'
   return `${what} with \`${command}\` (needs a C++20 compiler and CMake; on Debian: apt-get install g++ cmake make)`
 }
 
