@@ -108,13 +108,16 @@ async function checkHalfFloats(): Promise<void> {
     const bytes = checked.reduce((sum, { payload }) => sum + payload.length, 0)
     const errors = checked.map(({ decoded }, i) => meanSquaredError(tiles[i] as Image, decoded, decoded))
     const pixels = tiles.length * smallest ** 2
-    const until = Date.now() + 3000 * Number(options.seconds)
+    const atOnce = backend.tilesInFlight * backend.tilesTogether
+    // Compiles the graph that is timed, for the batches that are.
+    await Promise.all(Array.from({ length: atOnce }, (_, i) => codec.encode(tiles[i % tiles.length] as Image, 50)))
+    const until = Math.min(end, Date.now() + 3000 * Number(options.seconds))
     let count = 0
     const began = Date.now()
     const encode = async () => {
       while (Date.now() < until) await codec.encode(tiles[count++ % tiles.length] as Image, 50)
     }
-    await Promise.all(Array.from({ length: backend.tilesInFlight * backend.tilesTogether }, encode))
+    await Promise.all(Array.from({ length: atOnce }, encode))
     const seconds = (Date.now() - began) / 1000
     const megapixelsPerSecond = (count * smallest ** 2) / 1e6 / seconds
     const psnr = psnrAt(errors.reduce((sum, error) => sum + error, 0) / errors.length)

@@ -38,8 +38,11 @@ export async function findGpu(): Promise<FoundAdapter | null> {
     const picked = await pickAdapter()
     return picked.description.software ? null : picked
   } catch (error) {
-    if (error instanceof DeviceError && (error.code === 'ERR_NO_DEVICE' || isMissing(error))) return null
-    throw error
+    if (error instanceof DeviceError && error.code === 'ERR_NO_DEVICE') return null
+    if (!isMissing(error)) throw error
+    // It is there, but has no build that loads here: nothing else would say so.
+    if (isDawnInstalled()) process.emitWarning(`cleric does without a GPU: ${(error as DeviceError).message}`)
+    return null
   }
 }
 

@@ -6,7 +6,7 @@ import type { ConcatNode, ConvNode, DeformNode, GdnNode, Node, Stage, Tensor } f
 import { nodeInputs } from '../network/graph.js'
 import { type Action, groupsOf, type KernelContext } from './dispatch.js'
 import { JoinedParameters } from './joined-parameters.js'
-import { joinAt } from './kernels/channels.js'
+import { joinAt, MOST_JOINED } from './kernels/channels.js'
 import { conv } from './kernels/conv.js'
 import { PART_UNIT } from './kernels/conv-tiles.js'
 import { deform } from './kernels/deform.js'
@@ -15,9 +15,6 @@ import type { Group, Uses } from './uses.js'
 
 /** The layers that a branch is of. */
 type Layer = ConvNode | GdnNode | DeformNode
-
-/** Most tensors that one dispatch joins. */
-const MOST_JOINED = 4
 
 /** @param maxLayers most layers of a texture */
 export function twinBranches(stage: Stage, uses: Uses, maxLayers: number): Group[] {

@@ -50,14 +50,17 @@ export function tensorFormat({ half }: LaidShape): 'rgba16float' | 'rgba32float'
   return half ? 'rgba16float' : 'rgba32float'
 }
 
+/** Of {@link tensorFormat}. */
+const bytesPerTexel = ({ half }: LaidShape) => (half ? 8 : 16)
+
 /** Bytes of a tile's values, four channels a texel, without the border. */
-export function texelBytes({ channels, height, width, half }: LaidShape): number {
-  return groupsOf(channels) * height * width * (half ? 8 : 16)
+export function texelBytes(shape: LaidShape): number {
+  return groupsOf(shape.channels) * shape.height * shape.width * bytesPerTexel(shape)
 }
 
 export function tensorBytes(shape: LaidShape, batch: number): number {
   const { width, height, layers } = tensorSize(shape, batch)
-  return width * height * layers * (shape.half ? 8 : 16)
+  return width * height * layers * bytesPerTexel(shape)
 }
 
 /** The limits that textures are held to. */

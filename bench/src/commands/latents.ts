@@ -1,7 +1,6 @@
 /** `cleric bench latents`. */
 
 import { existsSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { type Image, openCodec, SlideError } from 'cleric'
 import {
   type Cli,
@@ -16,6 +15,7 @@ import { centre, openImageSet } from '../image-set.js'
 import { CELL, PLACE } from '../latents/features.js'
 import { benchLatents, type LatentReport } from '../latents/latents.js'
 import { percent } from './percent.js'
+import { sharedData } from './shared-data.js'
 
 interface Options extends CodecChoice {
   readonly train?: string
@@ -26,7 +26,6 @@ interface Options extends CodecChoice {
   readonly side: number
 }
 
-const folder = (name: string) => fileURLToPath(new URL(`../../../../shared/data/${name}`, import.meta.url))
 const SIDE = PLACE * CELL
 
 export function addLatentsBench(cli: Cli): void {
@@ -52,7 +51,7 @@ export function addLatentsBench(cli: Cli): void {
         )
         .option('--quality <number>', 'of the tiles', numberFrom(0, 100), 60),
     async (session, options) => {
-      const { train = folder('train'), data = folder('eval'), drawn, limit, quality, side, ...choice } = options
+      const { train = sharedData('train'), data = sharedData('eval'), drawn, limit, quality, side, ...choice } = options
       const read = async (path: string) => {
         if (existsSync(path)) return imagesOf(path, side, limit, session.signal)
         session.warn(`${path} is not there: drawn images only`)

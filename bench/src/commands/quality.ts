@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import {
   type Cli,
   type CodecChoice,
@@ -22,6 +21,7 @@ import { defaultCachePath } from '../result-cache.js'
 import type { BenchFacts, BenchOptions, BenchRun } from '../run.js'
 import { benchTissue, type TissueReport } from '../tissue-report.js'
 import { percent } from './percent.js'
+import { sharedData } from './shared-data.js'
 
 interface Options extends CodecChoice {
   readonly data?: string
@@ -36,7 +36,7 @@ interface Options extends CodecChoice {
 }
 
 /** Real tissue beside the repository, where it is there. */
-const EVALUATION_IMAGES = fileURLToPath(new URL('../../../../shared/data/eval', import.meta.url))
+const EVALUATION_IMAGES = sharedData('eval')
 const DRAWN_SLIDE = 'synthetic:8192x8192'
 const MAX_LEVEL = 4
 const ids = BENCH_CODECS.map(({ id }) => id)

@@ -21,7 +21,7 @@ export function describeFacts({ date, machine, versions, model, devices, seconds
   return [
     `${date}, ${seconds} s a measurement`,
     `${processor}, ${instructionSet}, ${threads} threads, ${byteSize(memoryBytes)}, ${platform}`,
-    `cleric ${versions.cleric}, Node.js ${versions.node}, webgpu ${versions.webgpu}`,
+    `cleric ${versions.cleric}, Node.js ${versions.node}, webgpu ${versions.webgpu ?? 'not installed'}`,
     `model ${model.name} (${model.hash.slice(0, 16)})`,
     ...devices.map(({ id, software }) => `device ${id}${software ? ', software' : ''}`),
     '',

@@ -21,7 +21,7 @@ export interface SpeedFacts {
     readonly instructionSet: string
     readonly memoryBytes: number
   }
-  readonly versions: { readonly cleric: string; readonly node: string; readonly webgpu: string }
+  readonly versions: { readonly cleric: string; readonly node: string; readonly webgpu: string | null }
   readonly model: { readonly name: string; readonly hash: string }
   readonly devices: readonly Pick<SpeedDevice, 'id' | 'kind' | 'software'>[]
   readonly quality: number

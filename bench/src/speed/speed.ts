@@ -107,6 +107,14 @@ async function factsOf(
   cpu.close()
   const versionIn = async (file: string) => String(JSON.parse(await readFile(file, 'utf8')).version)
   const cleric = createRequire(import.meta.url).resolve('cleric/package.json')
+  const webgpuVersion = async () => {
+    try {
+      return await versionIn(createRequire(cleric).resolve('webgpu/package.json'))
+    } catch {
+      // An optional package, which a processor needs nothing of.
+      return null
+    }
+  }
   return {
     format: 'cleric-bench-speed/1',
     date: new Date().toISOString(),
@@ -120,7 +128,7 @@ async function factsOf(
     versions: {
       cleric: await versionIn(cleric),
       node: process.version,
-      webgpu: await versionIn(createRequire(cleric).resolve('webgpu/package.json')),
+      webgpu: await webgpuVersion(),
     },
     model: { name, hash },
     devices: devices.map(({ id, kind, software }) => ({ id, kind, software })),

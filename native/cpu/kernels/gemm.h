@@ -186,6 +186,27 @@ static void panel_row(const Product& product, const Run* runs, int run_count, co
   }
 }
 
+/// Calls `work` with the number of registers of a panel as a constant.
+template <typename Work>
+static CLERIC_INLINE void with_registers(int registers, const Work& work) {
+  switch (registers) {
+    case 1:
+      return work.template operator()<1>();
+    case 2:
+      return work.template operator()<2>();
+#if defined(__AVX512F__) || defined(__aarch64__)
+    case 3:
+      return work.template operator()<3>();
+#endif
+#if defined(__aarch64__)
+    case 4:
+      return work.template operator()<4>();
+#endif
+    default:
+      return;
+  }
+}
+
 /// One panel over pixels [x0, x1) of row y. The runs' column 0 is column `run_x` of the output.
 ///
 /// @param partial kPanelLanes floats a pixel
@@ -193,26 +214,7 @@ static inline void panel_pixels(const MatrixArgs& m, const Run* runs, int run_co
                                 ptrdiff_t x0, ptrdiff_t x1, ptrdiff_t run_x, float* partial) {
   const Piece piece{y, x0, x1 - x0};
   const Product product{m, panel, run_x, partial};
-  switch (panel.registers) {
-    case 1:
-      panel_row<1>(product, runs, run_count, piece);
-      break;
-    case 2:
-      panel_row<2>(product, runs, run_count, piece);
-      break;
-#if defined(__AVX512F__) || defined(__aarch64__)
-    case 3:
-      panel_row<3>(product, runs, run_count, piece);
-      break;
-#endif
-#if defined(__aarch64__)
-    case 4:
-      panel_row<4>(product, runs, run_count, piece);
-      break;
-#endif
-    default:
-      break;
-  }
+  with_registers(panel.registers, [&]<int R>() { panel_row<R>(product, runs, run_count, piece); });
 }
 
 static_assert(kPanelRegisters * kWidth <= kPanelLanes, "partial sums fit their scratch");

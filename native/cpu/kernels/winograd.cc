@@ -102,25 +102,6 @@ void panel_strip(const WinogradArgs& args, const Panel& panel, const Strip& stri
   }
 }
 
-void work_on(const WinogradArgs& args, const Panel& panel, const Strip& strip) {
-  switch (panel.registers) {
-    case 1:
-      return panel_strip<1>(args, panel, strip);
-    case 2:
-      return panel_strip<2>(args, panel, strip);
-#if defined(__AVX512F__) || defined(__aarch64__)
-    case 3:
-      return panel_strip<3>(args, panel, strip);
-#endif
-#if defined(__aarch64__)
-    case 4:
-      return panel_strip<4>(args, panel, strip);
-#endif
-    default:
-      return;
-  }
-}
-
 }  // namespace
 
 void winograd(const WinogradArgs& args, int item, float* scratch) {
@@ -142,7 +123,10 @@ void winograd(const WinogradArgs& args, int item, float* scratch) {
         to_points(args.input, y + v - 1, (x + t) * kOutputs - 1, out, plane);
       }
     }
-    for (int p = first; p < last; p++) work_on(args, m.panels[p], strip);
+    for (int p = first; p < last; p++) {
+      const Panel& panel = m.panels[p];
+      with_registers(panel.registers, [&]<int R>() { panel_strip<R>(args, panel, strip); });
+    }
   }
 }
 

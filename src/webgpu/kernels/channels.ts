@@ -28,6 +28,9 @@ function concat(node: ConcatNode, context: KernelContext): Action[] {
   return concatInto(node.inputs, node.output, context)
 }
 
+/** Most tensors that one dispatch joins. */
+export const MOST_JOINED = 4
+
 /**
  * Where all parts but the last fill whole layers, a software adapter copies them, which costs it next to nothing; a GPU
  * runs a kernel, which costs it less than copies. Other parts are joined four at a time, by way of scratch tensors.
@@ -40,11 +43,11 @@ export function concatInto(inputs: readonly Tensor[], output: Tensor, context: K
   }
   const actions: Action[] = []
   let parts = inputs
-  while (parts.length > 4) {
-    const head = parts.slice(0, 4)
+  while (parts.length > MOST_JOINED) {
+    const head = parts.slice(0, MOST_JOINED)
     const joined = context.scratch(`${output.name} part`, { channels: channelsOf(head), height, width })
     actions.push(join(head, joined))
-    parts = [joined, ...parts.slice(4)]
+    parts = [joined, ...parts.slice(MOST_JOINED)]
   }
   return [...actions, join(parts, output)]
 }
@@ -62,9 +65,10 @@ function copies(inputs: readonly Tensor[], output: Tensor): Copy[] {
 
 /** Four parts at a time, each of whole layers but for the last. */
 function joins(inputs: readonly Tensor[], output: Tensor): Dispatch[] {
-  return Array.from({ length: Math.ceil(inputs.length / 4) }, (_, i) =>
-    join(inputs.slice(4 * i, 4 * i + 4), output, channelsOf(inputs.slice(0, 4 * i)) / 4),
-  )
+  return Array.from({ length: Math.ceil(inputs.length / MOST_JOINED) }, (_, i) => {
+    const first = MOST_JOINED * i
+    return join(inputs.slice(first, first + MOST_JOINED), output, channelsOf(inputs.slice(0, first)) / 4)
+  })
 }
 
 /** Up to four parts into so many layers of the output from one on, zero beyond their channels. */
