@@ -1,13 +1,13 @@
-/** docs/api.md lists what the package exports: everything, and nothing else. */
+/** The documents list what the package exports: everything, and nothing else. */
 import { readFileSync } from 'node:fs'
 import test from 'ava'
 import * as cleric from '../src/index.js'
 
 const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
 
-/** The names that index.ts exports, types too. */
-function exported(): string[] {
-  const source = read('src/index.ts')
+/** The names that a module exports, types too. */
+function exported(path: string): string[] {
+  const source = read(path)
   const lists = [...source.matchAll(/^export (?:type )?\{([^}]*)\}/gm)].flatMap(([, list = '']) => list.split(','))
   const declared = [...source.matchAll(/^export (?:async )?(?:function|interface|class|const|type) (\w+)/gm)].map(
     ([, name = '']) => name,
@@ -16,17 +16,24 @@ function exported(): string[] {
   return [...listed, ...declared].sort()
 }
 
-test('docs/api.md names everything that the package exports, and nothing else', (t) => {
-  const [, section = ''] = /^## Exports\n(.*?)(?=^## )/ms.exec(read('docs/api.md')) ?? []
-  const documented = [...section.matchAll(/`(\w+)(?:\([^`]*\))?`/g)].map(([, name = '']) => name)
-  t.deepEqual(documented.sort(), exported())
-})
+for (const [document, source, entry] of [
+  ['docs/api.md', 'src/index.ts', 'cleric'],
+  ['docs/web.md', 'src/web/index.ts', 'cleric/web'],
+] as const) {
+  test(`${document} names everything that ${entry} exports, and nothing else`, (t) => {
+    const [, section = ''] = /^## Exports\n(.*?)(?=^## )/ms.exec(read(document)) ?? []
+    const documented = [...section.matchAll(/`(\w+)(?:\([^`]*\))?`/g)].map(([, name = '']) => name)
+    t.true(documented.length > 15)
+    t.deepEqual(documented.sort(), exported(source))
+  })
+}
 
 test('the names of values that are listed are there when the program runs', (t) => {
   const values = Object.keys(cleric).sort()
+  const listed = exported('src/index.ts')
   t.true(values.length > 15)
   t.deepEqual(
-    values.filter((name) => !exported().includes(name)),
+    values.filter((name) => !listed.includes(name)),
     [],
   )
 })

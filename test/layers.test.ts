@@ -8,7 +8,7 @@ const source = fileURLToPath(new URL('../src', import.meta.url))
 
 /** Folders and files of src, each above all that it imports. */
 const LAYERS = [
-  ...['errors.ts', 'nearest-name.ts', 'arguments.ts'],
+  ...['errors.ts', 'package.ts', 'nearest-name.ts', 'arguments.ts'],
   ...['native', 'concurrency', 'files', 'image', 'entropy', 'network', 'cpu', 'webgpu', 'model', 'checkpoint'],
   ...[
     'tiff',

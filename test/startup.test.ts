@@ -50,7 +50,7 @@ test('cleric --version loads the arguments’ parser and none of the commands', 
   t.is(stdout.trim(), JSON.parse(readFileSync(`${root}/package.json`, 'utf8')).version)
   t.true(of(modules, /node_modules\/commander\//).length > 0, 'the spy sees modules')
   t.deepEqual(of(modules, /node_modules\/(?!commander\/)/), [])
-  t.deepEqual(of(modules, /\.node$|\/src\/(?!cli|errors|arguments|nearest-name|codec\/device-kinds)/), [])
+  t.deepEqual(of(modules, /\.node$|\/src\/(?!cli|errors|package|arguments|nearest-name|codec\/device-kinds)/), [])
 })
 
 test('a command loads what it needs, and not what others do', async (t) => {

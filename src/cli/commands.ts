@@ -1,6 +1,6 @@
+import { packageVersion } from '../package.js'
 import { Cli, type Io } from './cli.js'
 import { addPackage, PACKAGES } from './packages.js'
-import { packageVersion } from './version.js'
 
 /**
  * The commands by name, in the order of the help. Each is loaded when it is asked for: none has to wait for what only

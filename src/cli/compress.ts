@@ -205,11 +205,11 @@ const MANY = 0.25
 
 export function compressOutcome(session: Session, result: CompressResult) {
   const { output, bytes, sourceBytes, bpp, quality, seconds, tiles, blankTiles, device, deviceBusy } = result
-  const { resumedTiles, unreadableTiles, checks } = result
+  const { resumedTiles, unreadableCount, checks } = result
   const counts = [
     `${blankTiles} blank`,
     ...(resumedTiles > 0 ? [`${resumedTiles} from the interrupted run`] : []),
-    ...(unreadableTiles.length > 0 ? [`${unreadableTiles.length} unreadable in the slide`] : []),
+    ...(unreadableCount > 0 ? [`${unreadableCount} unreadable in the slide`] : []),
   ]
   const others = checks && othersText(checks)
   if (others !== null) session.warn(others)

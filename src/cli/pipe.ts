@@ -1,8 +1,8 @@
+import { packageVersion } from '../package.js'
 import { PixelMemory } from '../pipe/pixel-memory.js'
 import { servePipe } from '../pipe/serve.js'
 import type { Cli } from './cli.js'
 import { integerFrom } from './quantities.js'
-import { packageVersion } from './version.js'
 
 interface Options {
   readonly memoryFd?: number

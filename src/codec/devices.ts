@@ -33,16 +33,27 @@ export interface Choice {
 
 /** The best GPU; null where there is none but software. */
 export async function findGpu(): Promise<FoundAdapter | null> {
-  if (!mayHaveGpu()) return null
+  const { found, failure } = await searchGpu()
+  // Nothing else would say so.
+  if (failure !== null) process.emitWarning(`cleric does without a GPU: ${failure}`)
+  return found
+}
+
+interface GpuSearch {
+  readonly found: FoundAdapter | null
+  /** Why the package webgpu, which is installed, can't be loaded; null unless that is what ended the search. */
+  readonly failure: string | null
+}
+
+async function searchGpu(): Promise<GpuSearch> {
+  if (!mayHaveGpu()) return { found: null, failure: null }
   try {
     const picked = await pickAdapter()
-    return picked.description.software ? null : picked
+    return { found: picked.description.software ? null : picked, failure: null }
   } catch (error) {
-    if (error instanceof DeviceError && error.code === 'ERR_NO_DEVICE') return null
+    if (error instanceof DeviceError && error.code === 'ERR_NO_DEVICE') return { found: null, failure: null }
     if (!isMissing(error)) throw error
-    // It is there, but has no build that loads here: nothing else would say so.
-    if (isDawnInstalled()) process.emitWarning(`cleric does without a GPU: ${(error as DeviceError).message}`)
-    return null
+    return { found: null, failure: isDawnInstalled() ? (error as DeviceError).message : null }
   }
 }
 
@@ -68,9 +79,14 @@ function shortcoming({ limits, software }: AdapterDescription, { config, paramet
   }
 }
 
-/** Chooses between a GPU that was found, if any, and the processor, for the model to be run. */
-export function choose(gpu: FoundAdapter | null, model: Model | null): Choice {
+/**
+ * Chooses between a GPU that was found, if any, and the processor, for the model to be run.
+ *
+ * @param failure why none could be looked for, if that is so
+ */
+export function choose(gpu: FoundAdapter | null, model: Model | null, failure: string | null = null): Choice {
   if (!gpu) {
+    if (failure !== null) return { gpu, reason: failure }
     if (lacksDawn()) {
       return { gpu, reason: `a GPU takes the package webgpu, which isn't installed (${howToInstallDawn()})` }
     }
@@ -142,13 +158,13 @@ export async function openBackend(
 
 /** All devices of this machine, and what "auto" picks for the model that ships with cleric. */
 export async function listDevices(): Promise<DeviceList> {
-  const found = await findGpu()
+  const { found, failure } = await searchGpu()
   // If the model can't be read, the devices are listed all the same.
   const model = found && (await loadModel().catch(() => null))
   const opened = model && (await openGpu(found, model))
   opened?.backend?.close()
   const gpu = opened ? opened.backend : found?.description
-  const { reason } = opened ?? choose(found, null)
+  const { reason } = opened ?? choose(found, null, failure)
   using cpu = await openCpu()
   const clockMHz = cpus()[0]?.speed ?? 0
   const devices: DeviceDescription[] = [

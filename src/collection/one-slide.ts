@@ -1,5 +1,5 @@
 /** One slide of a collection: whether it is still what its archive was made of, and the making of it. */
-import { createReadStream, readFileSync } from 'node:fs'
+import { createReadStream } from 'node:fs'
 import { mkdir, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { type Archive, openArchive } from '../archive/archive.js'
@@ -9,19 +9,16 @@ import { archiveNames } from '../compress/file-store.js'
 import type { Division } from '../compress/part.js'
 import { Sha256 } from '../files/sha256.js'
 import { versionOf } from '../files/version.js'
+import { packageVersion } from '../package.js'
 import { slideFiles } from '../slide/mirax.js'
 import type { SlideSource } from '../slide/source.js'
 import type { CollectionSlide } from './find-slides.js'
 import type { ArchiveFacts, ManifestRow, SlideVersion } from './manifest.js'
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string
-}
-
 /** What a slide is before it is known what becomes of it. */
 export function rowOf({ path, archive }: CollectionSlide, slideVersion: SlideVersion): ManifestRow {
   const facts = { replaces: null, device: null, seconds: null, result: null, warnings: [], error: null }
-  return { source: path, archive, state: 'begun', ...slideVersion, ...facts, version }
+  return { source: path, archive, state: 'begun', ...slideVersion, ...facts, version: packageVersion() }
 }
 
 /** The row of a slide that failed. */

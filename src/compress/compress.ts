@@ -122,7 +122,10 @@ export interface CompressResult {
   readonly peakRssBytes: number
   /** Tiles taken over from an interrupted run. */
   readonly resumedTiles: number
+  /** Tiles that couldn't be read from the slide, with `onBadTile: "background"`: the first 1000. */
   readonly unreadableTiles: readonly UnreadableTile[]
+  /** How many couldn't be read. */
+  readonly unreadableCount: number
   /** What of the file isn't taken, and which values were converted, in words. */
   readonly warnings: readonly string[]
   /** How near the tiles come to the slide; null if they weren't checked. */
@@ -282,7 +285,8 @@ async function withRun(
       writeSeconds: clocks.write.seconds,
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
       resumedTiles: run.resumedTiles,
-      unreadableTiles: run.unreadable,
+      unreadableTiles: run.unreadable.first,
+      unreadableCount: run.unreadable.count,
       warnings: warningsOf(source),
       checks: isChecked ? summarise(plan.indexes) : null,
     }

@@ -1,6 +1,7 @@
 /** One compression of a slide into an archive: what `compressSlide` does once its options are checked. */
 import { createHash } from 'node:crypto'
 import { type ChecksummedImage, type Contents, encodeHead } from '../archive/head-writer.js'
+import { Listed } from '../archive/listed.js'
 import { encodeCheck } from '../archive/tile-checks.js'
 import type { TileFloor } from '../codec/arguments.js'
 import type { PayloadCodec } from '../codec/codec.js'
@@ -102,7 +103,7 @@ export class CompressionRun {
   readonly plan: CompressionPlan
   /** Tiles to keep between being read and being written. */
   readonly tilesInFlight: number
-  readonly unreadable: UnreadableTile[] = []
+  readonly unreadable = new Listed<UnreadableTile>()
   tiles = 0
   blankTiles = 0
   resumedTiles = 0
@@ -111,6 +112,8 @@ export class CompressionRun {
   readonly #clocks: StageClocks
   readonly #options: RunOptions
   #pixels = 0
+  /** Tiles of which nothing could be read. */
+  #lostTiles = 0
   #images: readonly AssociatedJpeg[] | null = null
   #parts: readonly Part[] = []
   /** What was learnt of each tile that is stored, by its number. */
@@ -368,16 +371,17 @@ export class CompressionRun {
     if (colour[3] === TILE.unreadable || colour[3] === TILE.partlyUnreadable) {
       const isPartial = colour[3] === TILE.partlyUnreadable
       const tile = { level: area.level, column, row, isPartial, reason: error?.message ?? null }
-      this.unreadable.push(tile)
+      this.unreadable.add(tile)
+      if (!isPartial) this.#lostTiles++
       this.#options.onUnreadable?.(tile)
     }
   }
 
   /** An archive of nothing but background would pass for one of an empty slide. */
   #refuseNothing(): void {
-    if (this.unreadable.filter(({ isPartial }) => !isPartial).length < this.plan.totalTiles) return
+    if (this.#lostTiles < this.plan.totalTiles) return
     const { path } = this.#reader.slide
-    const first = withoutName(this.unreadable[0]?.reason ?? '', path)
+    const first = withoutName(this.unreadable.first[0]?.reason ?? '', path)
     throw new SlideError('ERR_OPENSLIDE_READ', `${path}: no tile can be read; the first: ${first}`)
   }
 

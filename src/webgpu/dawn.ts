@@ -2,9 +2,9 @@
  * Dawn, WebGPU for Node: the package `webgpu`. It weighs several times what all the rest does, and only who has a GPU
  * needs it, so that it is an optional peer dependency, loaded when an adapter is looked for.
  */
-import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { DeviceError } from '../errors.js'
+import { webgpuVersions } from '../package.js'
 
 /** Whether the package is there; it may still fail to load. */
 export function isDawnInstalled(): boolean {
@@ -18,8 +18,7 @@ export function isDawnInstalled(): boolean {
 
 /** The command that installs the package, of the versions that cleric is made for. */
 export function howToInstallDawn(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
-  return `npm install webgpu@${manifest.peerDependencies.webgpu}`
+  return `npm install webgpu@${webgpuVersions()}`
 }
 
 /**

@@ -40,6 +40,7 @@ test('compress prints the fields that scripts rely on, and nothing else on stdou
     'seconds',
     'sourceBytes',
     'tiles',
+    'unreadableCount',
     'unreadableTiles',
     'warnings',
     'writeSeconds',

@@ -147,17 +147,60 @@ test('zsh and fish get every command and option too', async (t) => {
   t.is((await run('completion', 'tcsh')).status, 2)
 })
 
+/** The options of each command, e.g. of "bench rd". */
+async function optionsOfCommands(): Promise<Map<string, readonly string[]>> {
+  const { stdout } = await run('completion', 'bash')
+  const options = [...stdout.matchAll(/^ {6}'([a-z -]+)'\) words='(-[^']*)' ;;$/gm)]
+  return new Map(options.map(([, command = '', words = '']) => [command, words.split(' ')]))
+}
+
+const root = new URL('../../', import.meta.url)
+
 test('docs/cli.md names every command and every option', async (t) => {
-  const docs = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8')
-  const bashScript = (await run('completion', 'bash')).stdout
-  const options = [...bashScript.matchAll(/^ {6}'([a-z -]+)'\) words='(-[^']*)' ;;$/gm)]
-  t.true(options.length > 12)
-  for (const [, command = '', words = ''] of options) {
+  const docs = readFileSync(new URL('docs/cli.md', root), 'utf8')
+  const options = await optionsOfCommands()
+  t.true(options.size > 12)
+  for (const [command, words] of options) {
     const isOther = /^(bench|farm)\b/.test(command)
     t.true(isOther || docs.includes(`## ${command}`) || docs.includes(`, ${command} `), command)
     if (isOther) continue
-    for (const word of words.split(' ').filter((flag) => flag.startsWith('--') && flag !== '--help')) {
+    for (const word of words.filter((flag) => flag.startsWith('--') && flag !== '--help')) {
       t.true(docs.includes(word), `${command} ${word}`)
     }
   }
+})
+
+/** The lines of a document's blocks of code that begin with `cleric`, from there to a comment, a pipe or a redirection. */
+function commandLines(document: string): string[] {
+  const text = readFileSync(new URL(document, root), 'utf8')
+  const blocks = [...text.matchAll(/^```(?:sh|bash|console)?\n(.*?)^```/gms)].map(([, block = '']) => block)
+  const indented = [...text.matchAll(/^ {4}.+\n/gm)].map(([line]) => line)
+  const lines = [...blocks, ...indented]
+    .join('\n')
+    .replaceAll('\\\n', ' ')
+    .split(/\n|\||&&/)
+  return lines.flatMap((line) => /^\s*(?:\$ )?(?:npx )?cleric (.*?)(?:\s#.*|[<>;].*)?$/.exec(line)?.[1] ?? [])
+}
+
+const documents = [
+  ...['README.md', 'models/README.md', 'training/README.md', 'python/README.md'],
+  ...readdirSync(new URL('docs', root)).flatMap((name) => (name.endsWith('.md') ? [`docs/${name}`] : [])),
+]
+
+test('the commands that the documents tell one to type exist, and so do their options', async (t) => {
+  const options = await optionsOfCommands()
+  let lines = 0
+  for (const document of documents) {
+    for (const line of commandLines(document)) {
+      const words = line.trim().split(/\s+/)
+      const command = [words.slice(0, 2).join(' '), words[0] ?? ''].find((name) => options.has(name))
+      t.not(command, undefined, `${document}: cleric ${line}`)
+      const known = options.get(command ?? '') ?? []
+      const flags = words.flatMap((word) => /^\[?(--?[a-z][a-z-]*)/.exec(word)?.[1] ?? [])
+      const unknown = flags.filter((flag) => !known.includes(flag))
+      t.deepEqual(unknown, [], `${document}: cleric ${line}`)
+      lines++
+    }
+  }
+  t.true(lines > 25, `${lines} lines were found`)
 })

@@ -1,6 +1,7 @@
 /** What "auto" picks, for GPUs that no test machine needs to have. */
 
-import { syncBuiltinESMExports } from 'node:module'
+import fs from 'node:fs'
+import { register, syncBuiltinESMExports } from 'node:module'
 import os from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -99,6 +100,28 @@ test.serial('a codec that is open when its opening has been given up is closed',
   await t.throwsAsync(opening, { code: 'ERR_ABORTED' })
   await delay(0)
   t.is(closed(), 1)
+})
+
+test.serial('the list says why no GPU could be looked for', async (t) => {
+  // A machine with a render node, whose package webgpu is there but doesn't load.
+  const { readdirSync } = fs
+  t.teardown(() => {
+    fs.readdirSync = readdirSync
+    syncBuiltinESMExports()
+  })
+  fs.readdirSync = ((path: string) => (path === '/dev' ? ['renderD128'] : [])) as typeof readdirSync
+  syncBuiltinESMExports()
+  const hook = `export function resolve(name, context, next) {
+    if (name === 'webgpu') throw new Error('dawn.node: no such symbol')
+    return next(name, context)
+  }`
+  register(`data:text/javascript,${encodeURIComponent(hook)}`)
+  const { auto, reason, devices } = await listDevices()
+  t.regex(reason, /package webgpu, which can't be loaded: dawn\.node: no such symbol/)
+  t.deepEqual(
+    devices.map(({ name }) => name),
+    [auto],
+  )
 })
 
 test('a GPU that holds the model is picked', (t) => {

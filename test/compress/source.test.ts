@@ -90,6 +90,24 @@ test('with onBadTile "background" a bad place is background and no more, reporte
   t.deepEqual(validation.unreadable, [{ level: 0, column: 2, row: 1 }])
 })
 
+test('of tiles that can not be read the first thousand are listed, and all are counted', async (t) => {
+  // 33 x 32 tiles, of which the last column is left.
+  const slide = memorySlide([fill(528, 512, WHITE)], {
+    readRegion: ({ x, width, height }) =>
+      x + width < 528
+        ? Promise.reject(new SlideError('ERR_OPENSLIDE_READ', 'gone'))
+        : Promise.resolve(fill(width, height, WHITE)),
+  })
+  let heard = 0
+  const result = await compressSlide(slide, fresh(), {
+    codec,
+    tile: 16,
+    onBadTile: 'background',
+    onUnreadable: () => heard++,
+  })
+  t.deepEqual([result.unreadableTiles.length, result.unreadableCount, heard], [1000, 1024, 1024])
+})
+
 test('a run that failed at a bad tile can be resumed with onBadTile "background"', async (t) => {
   const [path, other] = [fresh(), fresh()]
   await t.throwsAsync(compressSlide(damagedSlide(), path, { codec, tile: 128 }))
