@@ -129,11 +129,12 @@ def first_step(device: object) -> None:
     model = model.to(device).to(memory_format=torch.channels_last)
     x = drawn_image(0, 128, 128).to(device).contiguous(memory_format=torch.channels_last)
     optimiser = Optimiser(model, 1e-3)
-    flat = FlatOptimiser(optimiser)
+    precision = torch.float16 if x.is_cuda else torch.bfloat16
+    flat = FlatOptimiser(optimiser, scaled=x.is_cuda)
     before = flat.w.clone()
-    stage = Stage(model, optimiser.frozen, True, 0.04, Border())
-    step = DeviceStep(model, stage, flat, lambda: (x, torch.full((1,), 3.5, device=x.device)))
-    step.use(Way.plain(x.device))
+    stage = Stage(model, optimiser.frozen, precision, 0.04, Border())
+    step = DeviceStep(model, stage, flat, lambda: (x, torch.full((1,), 3.5, device=x.device)), precision)
+    step.use(Way(Way.plain(x.device).sampler, narrow=True))
     step.run()
     loss = float(step.sums[0])
     if float(flat.skipped) or not torch.isfinite(flat.w).all() or torch.equal(flat.w, before):

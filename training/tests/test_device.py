@@ -53,12 +53,12 @@ def trainer(images, folder, *more):
 
 
 def on_device(images, folder, *more):
-    run = trainer(images, folder, "--engine", "device", "--way", "plain", "--float32", *more)
+    run = trainer(images, folder, "--engine", "device", "--way", "plain", "--precision", "float32", *more)
     return run, run.start_on_device(lambda entry: None)
 
 
 def test_a_step_on_the_device_is_a_step_by_processes(images, tmp_path, monkeypatch):
-    by_processes = trainer(images, tmp_path, "--float32")
+    by_processes = trainer(images, tmp_path, "--precision", "float32")
     run, device = on_device(images, tmp_path)
     before = device.flat.w.clone()
     start = {name: average.clone() for name, average in by_processes.optimiser.average.items()}

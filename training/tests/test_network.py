@@ -13,7 +13,7 @@ from cleric_training.network.dcn import SAMPLERS, DeformConv, default_sampler
 from cleric_training.network.lifting import Lifting
 from cleric_training.network.model import Cleric
 from cleric_training.network.prior import Factorized, dead_zone_round
-from cleric_training.train.stage import has_bf16
+from cleric_training.train.stage import computes_in
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_dcn_needs_no_compiler(monkeypatch):
 
 
 @pytest.mark.skipif(fast.LIBRARY is None, reason="no C compiler")
-@pytest.mark.skipif(not has_bf16(), reason="no bfloat16")
+@pytest.mark.skipif(not computes_in(torch.bfloat16), reason="no bfloat16")
 @pytest.mark.parametrize("stride", [1, 2])
 def test_dcn_in_bf16_is_dcn(stride):
     layer, x = deforming(stride), torch.randn(2, 4, 10, 12)

@@ -5,7 +5,7 @@ import torch
 from closeness import gap
 
 from cleric_training.train.shards import Shards
-from cleric_training.train.stage import has_bf16
+from cleric_training.train.stage import computes_in
 from cleric_training.train.trainer import Trainer, parse
 
 
@@ -80,10 +80,10 @@ def test_a_shard_that_dies_says_so():
         two.run(torch.ones(2, 1, 1, 1), torch.zeros(2), [1, 2])
 
 
-@pytest.mark.parametrize("float32", [True, pytest.param(False, marks=pytest.mark.skipif(not has_bf16(), reason="no bfloat16"))])
+@pytest.mark.parametrize("float32", [True, pytest.param(False, marks=pytest.mark.skipif(not computes_in(torch.bfloat16), reason="no bfloat16"))])
 def test_a_run_trains_in_two_processes(images, tmp_path, float32):
     run = Trainer(parse(["--preset", "nano", "--folder", str(tmp_path), "--batch", "2", "--crop", "64", "--start", "random",
-                         "--shards", "2", *(["--float32"] if float32 else [])]), images)
+                         "--shards", "2", *(["--precision", "float32"] if float32 else [])]), images)
     before = {k: v.detach().clone() for k, v in run.model.named_parameters()}
     assert np.isfinite(float(run.step()["loss"])) and run.counts["skipped"] == 0
     run.shards.close()

@@ -31,7 +31,7 @@ def quick_start(monkeypatch):
 
 def trainer(images, folder, *more):
     args = parse(["--preset", "nano", "--folder", str(folder), "--batch", "2", "--crop", "64", "--shards", "1",
-                  "--float32", "--start", "random", *more])
+                  "--precision", "float32", "--start", "random", *more])
     return Trainer(args, images)
 
 
@@ -250,10 +250,10 @@ def test_a_border_weight_moves_the_loss_and_not_what_is_logged(images, tmp_path)
     assert float(found[0]["mse"]) == float(found[2]["mse"])
 
 
-def test_a_machine_without_bf16_is_told_to_use_float32(images, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer_module, "has_bf16", lambda device: False)
+def test_a_machine_without_bfloat16_is_told_to_use_float32(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer_module, "computes_in", lambda precision, device: precision == torch.float32)
     trainer(images, tmp_path)
-    with pytest.raises(SystemExit, match="train with --float32"):
+    with pytest.raises(SystemExit, match="train with --precision float32"):
         Trainer(parse(["--preset", "nano", "--folder", str(tmp_path)]), images)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..network.dcn import DeformConv
+from ..network.layers import PreciseConv
 from ..network.lifting import Lifting
 from ..network.model import Cleric
 
@@ -17,12 +18,11 @@ ROUNDS = 3  # of the correction, which is linear but for the lifting nets
 
 def _in_bf16(model: Cleric) -> list[nn.Parameter]:
     """What autocast rounds in g_a and g_s: of all convs but the last ones and those of the lifting nets."""
-    lasts = [net[-1] for net in ([model.g_a.low, model.g_a.high] if model.g_a.ls else [model.g_a.net])] + [model.g_s.net[-1]]
     found: list[nn.Parameter] = []
     for transform in (model.g_a, model.g_s):
         lifting = {id(m) for part in transform.modules() if isinstance(part, Lifting) for m in part.modules()}
         for m in transform.modules():
-            if isinstance(m, (nn.Conv2d, DeformConv)) and id(m) not in lifting and all(m is not last for last in lasts):
+            if isinstance(m, (nn.Conv2d, DeformConv)) and id(m) not in lifting and not isinstance(m, PreciseConv):
                 found += list(m.parameters(recurse=False))
     return found
 

@@ -22,8 +22,15 @@ def _windows(x: torch.Tensor, win: int) -> torch.Tensor:
     """
     b, c, h, w = x.shape
     r = win // 2
-    parts = [F.unfold(F.pad(x, (r - o, r + o - 1, r - o, r + o - 1)), win, stride=2) for o in (0, 1)]
+    unfold = unfold_views if x.is_cuda else F.unfold
+    parts = [unfold(F.pad(x, (r - o, r + o - 1, r - o, r + o - 1)), win, stride=2) for o in (0, 1)]
     return torch.stack(parts, 2).reshape(b, c, win * win, 2, h // 2, w // 2)
+
+
+def unfold_views(x: torch.Tensor, win: int, stride: int) -> torch.Tensor:
+    """`F.unfold` of square windows without padding, by views: on a GPU that one launches a kernel for each sample."""
+    windows = x.unfold(2, win, stride).unfold(3, win, stride)  # [B, C, rows, columns, win, win]
+    return windows.permute(0, 1, 4, 5, 2, 3).reshape(len(x), -1, windows.shape[2] * windows.shape[3])
 
 
 def spread(x: torch.Tensor) -> torch.Tensor:

@@ -55,7 +55,7 @@ class DeformConv(nn.Module):
     def _loops(self, x: torch.Tensor, om: torch.Tensor) -> torch.Tensor:
         b, _, ho, wo = om.shape
         shift = torch.cat([om[:, :18], torch.sigmoid(om[:, 18:])], 1).flatten(2).transpose(1, 2)
-        columns = fast.deform_columns(x, shift, self.stride)
+        columns = fast.deform_columns(x.float() if x.dtype == torch.float16 else x, shift, self.stride)
         weight = self.weight.permute(0, 2, 3, 1).flatten(1)  # [o, 9 i], as the columns run
         return F.linear(columns, weight.to(columns.dtype), self.bias.to(columns.dtype)).transpose(1, 2).reshape(b, -1, ho, wo)
 

@@ -24,7 +24,7 @@ class LiftNet(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[n, 1, h, w] -> the same."""
         if torch.is_grad_enabled() and fast.lifts(x, len(self.conv1.bias)):
-            return fast.lift(x, *(p for conv in (self.conv1, self.conv2, self.conv3) for p in (conv.weight, conv.bias)))
+            return fast.lift(x, *(p.float() for conv in (self.conv1, self.conv2, self.conv3) for p in (conv.weight, conv.bias)))
         return self.conv3(torch.tanh(self.conv2(torch.tanh(self.conv1(x)))))
 
 

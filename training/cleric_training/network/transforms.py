@@ -12,12 +12,6 @@ from .layers import conv3
 from .lifting import Lifting
 
 
-def _precise(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
-    """A conv in float32 even inside bf16 autocast: its output is quantised or shown."""
-    with torch.autocast(x.device.type, enabled=False):
-        return conv(x.float())
-
-
 class Analysis(nn.Module):
     """g_a: [B, 3, H, W] in [0, 1] -> y [B, M, H/16, W/16]."""
 
@@ -27,7 +21,7 @@ class Analysis(nn.Module):
 
         def tail(out: int) -> list[nn.Module]:
             return [DRBS(c.N, c.N, c.drb, c.shortcuts), R2B(c.N, c.N, c.rounds), DRBS(c.N, c.width8, c.drb, c.shortcuts),
-                    R2B(c.width8, c.width8, c.rounds), conv3(c.width8, out, 2)]
+                    R2B(c.width8, c.width8, c.rounds), conv3(c.width8, out, 2, precise=True)]
 
         if c.ls:
             self.lift = Lifting(c.lift)
@@ -38,11 +32,11 @@ class Analysis(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.ls:
-            return _precise(self.net[-1], self.net[:-1](x))
+            return self.net(x)
         low, high = self.lift(x)
         half = F.avg_pool2d(x, 2)
         low, high = torch.cat([low, half], 1), torch.cat([high, half], 1)
-        return torch.cat([_precise(net[-1], net[:-1](v)) for net, v in ((self.low, low), (self.high, high))], 1)
+        return torch.cat([self.low(low), self.high(high)], 1)
 
 
 class Synthesis(nn.Module):
@@ -55,13 +49,13 @@ class Synthesis(nn.Module):
         ups = [R2B(c.M, first, c.rounds), DRBU(first, c.width8, c.drb), R2B(c.width8, c.width8, c.rounds),
                DRBU(c.width8, c.N, c.drb), R2B(c.N, c.N, c.rounds), DRBU(c.N, c.N, c.drb)]
         if c.ls:
-            self.net = nn.Sequential(*ups, conv3(c.N, 12))
+            self.net = nn.Sequential(*ups, conv3(c.N, 12, precise=True))
             self.lift = Lifting(c.lift)
         else:
-            self.net = nn.Sequential(*ups, R2B(c.N, c.N, c.rounds), conv3(c.N, 12))
+            self.net = nn.Sequential(*ups, R2B(c.N, c.N, c.rounds), conv3(c.N, 12, precise=True))
 
     def forward(self, y: torch.Tensor) -> torch.Tensor:
-        out = _precise(self.net[-1], self.net[:-1](y))
+        out = self.net(y)
         return self.lift.inverse(out[:, :3], out[:, 3:]) if self.ls else F.pixel_shuffle(out, 2)
 
 
@@ -71,10 +65,10 @@ class HyperAnalysis(nn.Module):
     def __init__(self, c: Config) -> None:
         super().__init__()
         self.net = nn.Sequential(conv3(c.M, c.Z), GELU(), conv3(c.Z, c.Z), GELU(), conv3(c.Z, c.Z, 2),
-                                 GELU(), conv3(c.Z, c.Z), GELU(), conv3(c.Z, c.Z, 2))
+                                 GELU(), conv3(c.Z, c.Z), GELU(), conv3(c.Z, c.Z, 2, precise=True))
 
     def forward(self, y: torch.Tensor) -> torch.Tensor:
-        return _precise(self.net[-1], self.net[:-1](y))
+        return self.net(y)
 
 
 class HyperSynthesis(nn.Module):

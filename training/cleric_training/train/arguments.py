@@ -34,6 +34,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
                         f"{LAMBDA_LOW:g} to {LAMBDA_LOW * LAMBDA_RANGE:g}; default the checkpoint's, or {LAMBDA_MIDDLE:g}")
     p.add_argument("--batch", type=int, default=8)
     p.add_argument("--crop", type=int, default=128, help="a multiple of 64")
+    p.add_argument("--last-share", type=float, default=0.0, help="of the schedule, at its end, that has --last-crop and --last-batch")
+    p.add_argument("--last-crop", type=int, help="a multiple of 64; default --crop")
+    p.add_argument("--last-batch", type=int, help="default such that a step has as many pixels")
     p.add_argument("--artefacts", type=float, default=0.0, help="share of the crops that are changed as in slides, see artefacts.py")
     p.add_argument("--border-weight", type=float, default=1.0, help="of a crop's outermost pixels in the distortion, see objective.Border")
     p.add_argument("--border-rings", type=int, default=1, help="how many rings of pixels have that weight")
@@ -42,13 +45,15 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--start", choices=("linear", "random"), default="linear", help="of a new model, see klt.py")
     p.add_argument("--shares", default="", help="of the learning rate by group, such as g_a=1,g_s=1 (for a random start)")
     p.add_argument("--freeze", default="", help="comma-separated groups: lift,offset,g_a,g_s,entropy,gain")
-    p.add_argument("--float32", action="store_true", help="no bf16 (slower; for the last stage)")
+    p.add_argument("--precision", choices=("auto", "float16", "bfloat16", "float32"), default="auto",
+                   help="of convs and products: default float16 for cuda, whose roundings are an eighth of bfloat16's, and bfloat16 for a processor")
     p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: cuda where there is one")
     p.add_argument("--engine", choices=("auto", "processes", "device"), default="auto",
                    help="who makes the steps: processes of this machine's processor, or all on the device without a word to the host; "
                         "default: device for cuda")
     p.add_argument("--way", choices=("auto", "uncompiled", "plain"), default="auto",
-                   help="of the device's steps: the fastest of those tried, of those but the compiled ones, or the plain one, untried")
+                   help="of the device's steps: the fastest of those tried, of those but the compiled ones (so is auto in a short run), "
+                        "or the plain one, untried")
     p.add_argument("--from-start", action="store_true", help="--budget counts from the program's start: decoding, choosing a way and all")
     p.add_argument("--lean-every", type=float, help="seconds: write a checkpoint to carry away, FOLDER/PRESET.lean.pt, and one at the end")
     p.add_argument("--lean-last", action="store_true", help="with the last weights beside the averaged ones")
@@ -61,10 +66,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     args = p.parse_args(argv)
     if args.lmbda is not None and not 0 < args.lmbda < math.inf:
         p.error(f"Expected a positive number for --lambda but received {args.lmbda:g}")
-    if args.shards is None:
-        args.shards = 1 if args.float32 else 2  # two in float32 took 1.7 times the processor's time of one
-    elif args.shards < 1:
-        p.error(f"Expected a positive number for --shards but received {args.shards}")
+    if not 0 <= args.last_share <= 1:
+        p.error(f"Expected a number from 0 to 1 for --last-share but received {args.last_share:g}")
+    args.last_crop = args.last_crop or args.crop
+    args.last_batch = args.last_batch or max(1, args.batch * args.crop**2 // args.last_crop**2)
     for name in ("lean_every", "parts"):
         if getattr(args, name) is not None and not getattr(args, name) > 0:
             p.error(f"Expected a positive number for --{name.replace('_', '-')} but received {getattr(args, name)}")
@@ -72,10 +77,18 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         args.device = "cuda" if torch.cuda.is_available() else "cpu"
     elif args.device == "cuda" and not torch.cuda.is_available():
         p.error("Expected a CUDA device for --device cuda but PyTorch finds none")
+    if args.precision == "auto":
+        args.precision = "float16" if args.device == "cuda" else "bfloat16"
+    if args.shards is None:
+        args.shards = 1 if args.precision == "float32" else 2  # two in float32 took 1.7 times the processor's time of one
+    elif args.shards < 1:
+        p.error(f"Expected a positive number for --shards but received {args.shards}")
     if args.engine == "auto":
         args.engine = "device" if args.device == "cuda" else "processes"
     elif args.engine == "processes" and args.device == "cuda":
         p.error("Expected --engine device for --device cuda but received processes")
+    if args.engine == "processes" and args.precision == "float16":
+        p.error("Expected --engine device for --precision float16, whose gradients need a scale, but received processes")
     if args.engine == "device" and args.artefacts:
         p.error("Expected no --artefacts where the device draws the crops, which has none of them")
     if args.parts and not args.lean_every:

@@ -6,12 +6,13 @@ same turns, the same marks.
 """
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
 import torch
 
-from .data import MARKED, REDUCTIONS, SHARES, Images
+from .data import MARKED, REDUCTIONS, SHARES, Images, Plane
 
 PLACE = 6  # random numbers that say which crop, and how it is turned
 MARK = 15  # that say what a mark is, of each of two
@@ -30,10 +31,23 @@ class DeviceCrops:
         full = SHARES[0] + missing
         weights = np.array([weight * full / SHARES[0] if plane.reduction == REDUCTIONS[0] else weight for plane, weight in planes])
         self.device = device
-        self.least = min(min(plane.height, plane.width) for plane, _ in planes)
         self.bytes = torch.from_numpy(np.array(images.bytes)).to(device)
-        self.table = torch.tensor([[plane.offset, plane.height, plane.width] for plane, _ in planes], device=device)
-        self.until = torch.from_numpy(np.cumsum(weights / weights.sum())).float().to(device)
+        self._list([plane for plane, _ in planes], weights)
+
+    def _list(self, planes: list[Plane], weights: np.ndarray) -> None:
+        self.planes, self.weights = planes, weights
+        self.least = min(min(plane.height, plane.width) for plane in planes)
+        self.table = torch.tensor([[plane.offset, plane.height, plane.width] for plane in planes], device=self.device)
+        self.until = torch.from_numpy(np.cumsum(weights / weights.sum())).float().to(self.device)
+
+    def holding(self, crop: int) -> DeviceCrops:
+        """The same pixels without the planes that are too small for such crops."""
+        kept = [n for n, plane in enumerate(self.planes) if min(plane.height, plane.width) >= crop]
+        if not kept:
+            raise ValueError(f"Expected at most {max(min(plane.height, plane.width) for plane in self.planes)} for crop but received {crop}")
+        some = copy.copy(self)
+        some._list([self.planes[n] for n in kept], self.weights[kept])
+        return some
 
     def batch(self, count: int, crop: int, marked: float = MARKED) -> torch.Tensor:
         """`count` random crops: [count, 3, crop, crop] float32 in [0, 1], channels last in memory."""

@@ -13,15 +13,24 @@ import torch
 from .optimise import BALANCED, BETA1, BETA2, CLIP, DAMPING, DECAY, EPSILON, LAST, SLOW_STEPS, WARM_STEPS, Optimiser
 
 TINY = torch.finfo(torch.float32).tiny
+# float16 has no gradients below 6e-8 and none above 65504: the loss is multiplied by a scale, the gradients divided by it.
+# It halves at every gradient that is not finite and doubles after so many steps without one.
+FIRST_SCALE, MOST_SCALE, PATIENCE = 2.0**8, 2.0**16, 500
 
 
 def _flat(tensors: list[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Dense tensors copied one behind the other, and the views of that memory with their shapes and strides."""
     flat = torch.cat([t.detach().as_strided((t.numel(),), (1,)) for t in tensors])
-    return flat, list(_views(flat, tensors))
+    return flat, views_like(flat, tensors)
 
 
-def _views(flat: torch.Tensor, like: list[torch.Tensor]) -> list[torch.Tensor]:
+def layout(t: torch.Tensor) -> list[int]:
+    """The strides that matter: those of dimensions longer than one."""
+    return [stride for size, stride in zip(t.shape, t.stride()) if size > 1]
+
+
+def views_like(flat: torch.Tensor, like: list[torch.Tensor]) -> list[torch.Tensor]:
+    """The parts of flat memory that belong to these tensors, with their shapes and strides."""
     parts = flat.split([t.numel() for t in like])
     return [part.as_strided(t.shape, t.stride(), part.storage_offset()) for part, t in zip(parts, like)]
 
@@ -33,15 +42,17 @@ class FlatOptimiser:
     schedule, is set by who runs the steps.
     """
 
-    def __init__(self, optimiser: Optimiser) -> None:
+    def __init__(self, optimiser: Optimiser, scaled: bool = False) -> None:
+        """`scaled`: gradients are those of the loss times `scale`."""
         self.optimiser = optimiser
+        self.scaled = scaled
         learning = {name: p for name, p in optimiser.parameters.items() if p.requires_grad}
         names = list(learning)
         parameters = list(learning.values())
         device = parameters[0].device
         self.w, views = _flat(parameters)
         self.g = torch.zeros_like(self.w)
-        self.gradients = _views(self.g, parameters)
+        self.gradients = views_like(self.g, parameters)
         for p, view, gradient in zip(parameters, views, self.gradients):
             p.data, p.grad = view, gradient
         self.m = self._take(optimiser.m, names)
@@ -62,6 +73,8 @@ class FlatOptimiser:
         self.progress = torch.zeros(2, device=device)
         self.norms = torch.zeros(len(self.group_names), device=device)
         self.skipped = torch.zeros((), device=device)
+        self.scale = torch.tensor(FIRST_SCALE if scaled else 1.0, device=device)
+        self.calm = torch.zeros((), device=device)  # steps since the scale changed
 
     @staticmethod
     def _take(values: dict[str, torch.Tensor], names: list[str]) -> torch.Tensor:
@@ -90,12 +103,12 @@ class FlatOptimiser:
     @torch.no_grad()
     def step(self) -> None:
         """One update by the gradients in `g`; none where one of them is not finite."""
-        self.norms.copy_(torch.sqrt(self.member @ self._norms(self.g) ** 2))
+        self.norms.copy_(torch.sqrt(self.member @ (self._norms(self.g) / self.scale) ** 2))
         finite = torch.isfinite(self.norms).all()
         on = finite.float()
         self.skipped += 1 - on
         self.count += on
-        clip = (CLIP / (self.norms + 1e-6)).clamp_max(1)[self.group_of]
+        clip = (CLIP / (self.norms + 1e-6)).clamp_max(1)[self.group_of] / self.scale
         # A gradient that is not finite is emptied, as 0 times infinity is no number.
         g = torch.where(finite, self.g * self._spread(clip), torch.zeros_like(self.g))
         self.m.lerp_(g, (1 - BETA1) * on)
@@ -112,6 +125,16 @@ class FlatOptimiser:
         self.w -= self._spread(of_tensor) * torch.where(self._spread(self.balanced), direction, adam)
         decay = ((1 + self.count) / (10 + self.count)).clamp_max(DECAY)
         self.average.lerp_(self.w, (1 - decay) * on)
+        if self.scaled:
+            self._rescale(finite)
+
+    def _rescale(self, finite: torch.Tensor) -> None:
+        """The scale for the next step: half of this one's if its gradients were not finite."""
+        self.calm += 1
+        grows = self.calm >= PATIENCE
+        factor = torch.where(finite, torch.where(grows, 2.0, 1.0), 0.5)
+        self.scale.copy_((self.scale * factor).clamp(1, MOST_SCALE))
+        self.calm.copy_(torch.where(finite & ~grows, self.calm, torch.zeros_like(self.calm)))
 
     def report(self) -> dict[str, float]:
         """Gradient norms of the last step by group; brings `optimiser.count` up to date. Waits for the device."""

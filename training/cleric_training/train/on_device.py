@@ -12,12 +12,26 @@ from .crops import DeviceCrops
 from .data import Images
 from .flat_optimiser import FlatOptimiser
 from .optimise import Optimiser
-from .ways import DeviceStep, Objective, Way
+from .ways import DeviceStep, Draw, Objective, Way
 
 EVERY = 100  # steps between two looks at the sums: each waits for the device
 SECONDS = 10.0  # between two looks at most, where steps are slow
 FLOPS_A_MULTIPLY_ADD = 6  # two forwards, four backwards
 PEAK_SIDE, PEAK_TIMES = 8192, 20  # of the product by which a device's peak is measured
+
+
+def float32_by_tensor_cores(on: tuple[bool, bool]) -> tuple[bool, bool]:
+    """Whether a GPU may round the factors of float32 convs, and of products, to eleven bits; gives what it was.
+
+    The float32 convs of a step are those whose output is quantised or shown, its products those of DCNv2 behind samples
+    that float16 would hold as well.
+    """
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = on
+    return before
+
+
+DCN_ONLY, NONE = (False, True), (False, False)
 
 
 def flops_a_pixel(model: Cleric) -> float:
@@ -44,32 +58,48 @@ def peak_flops(device: torch.device) -> float:
 class OnDevice:
     """Runs the steps of one stage on the device that the model is on."""
 
-    def __init__(self, model: Cleric, images: Images, optimiser: Optimiser, objective: Objective, batch: int, crop: int) -> None:
+    def __init__(self, model: Cleric, images: Images, optimiser: Optimiser, objective: Objective, batch: int, crop: int,
+                 precision: torch.dtype) -> None:
         device = next(model.parameters()).device
         torch.backends.cudnn.benchmark = True  # all steps have one shape
-        self.flat = FlatOptimiser(optimiser)
-        crops = DeviceCrops(images, device)
-        last = max(0, model.config.levels - 1)
-
-        def draw() -> tuple[torch.Tensor, torch.Tensor]:
-            return crops.batch(batch, crop), torch.rand(batch, device=device) * last
-
-        self.step_of = DeviceStep(model, objective, self.flat, draw)
-        self.pixels = batch * crop**2
+        float32_by_tensor_cores(DCN_ONLY)
+        self.flat = FlatOptimiser(optimiser, scaled=precision == torch.float16)
+        self.crops = DeviceCrops(images, device)
+        self.last = max(0, model.config.levels - 1)
+        self.step_of = DeviceStep(model, objective, self.flat, self._draw(batch, crop), precision)
+        self.batch, self.crop = batch, crop
+        self.way = Way.plain(device)
         self.peak, self.flops = peak_flops(device), flops_a_pixel(model)
         self.window = 0  # steps since the last look
         self.looked = time.monotonic()
         self.seen = 0.0  # skipped steps before that
 
+    def _draw(self, batch: int, crop: int) -> Draw:
+        crops, device = self.crops.holding(crop), self.crops.device
+        return lambda: (crops.batch(batch, crop), torch.rand(batch, device=device) * self.last)
+
+    def resize(self, batch: int, crop: int) -> None:
+        """From now on other crops, in the same way."""
+        before = self.step_of.draw
+        try:
+            self.step_of.draw = self._draw(batch, crop)
+            self.step_of.use(self.way)
+        except Exception:
+            self.step_of.draw = before
+            self.step_of.use(self.way)
+            raise
+        self.batch, self.crop = batch, crop
+        self.looked = time.monotonic()
+
     def start(self, way: str, seed: int, write: Callable[[dict[str, Any]], None]) -> None:
         """Finds how to run a step, and says so in the log: "auto" tries all ways (`DeviceStep.choose`), "uncompiled" those
         without a compiler, "plain" takes the plain one untried."""
         if way == "plain":
-            self.step_of.use(Way.plain(self.flat.w.device))
+            self.step_of.use(self.way)
             torch.manual_seed(seed)
             write({"way": "plain"})
         else:
-            self.step_of.choose(write, seed, compiling=way == "auto")
+            self.way = self.step_of.choose(write, seed, compiling=way == "auto")
         self.looked = time.monotonic()
 
     def step(self, stage_step: float, progress: float) -> None:
@@ -93,7 +123,7 @@ class OnDevice:
         skipped = float(self.flat.skipped) - self.seen
         self.seen += skipped
         now = time.monotonic()
-        speed = self.window * self.pixels / max(1e-9, now - self.looked)
+        speed = self.window * self.batch * self.crop**2 / max(1e-9, now - self.looked)
         means = {k: round(v / max(1.0, steps), 5) for k, v in (("loss", loss), ("bpp", bpp), ("mse", mse), ("psnr", psnr))}
         entry = {**means, "norms": {k: round(v, 3) for k, v in norms.items()}, "pixels_per_s": round(speed), "skipped": int(skipped)}
         if self.peak:

@@ -13,13 +13,20 @@ from .objective import Border, rate_distortion, rate_lambda, weighted
 TRANSFORMS = frozenset({"g_a", "g_s", "gain", "lift", "offset"})
 
 
-def has_bf16(device: str = "cpu") -> bool:
-    """Whether PyTorch computes in bfloat16 there; 1.13 refuses where oneDNN is told to use less than the processor has."""
+PRECISIONS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+
+
+def computes_in(precision: torch.dtype, device: str = "cpu") -> bool:
+    """Whether PyTorch's convs and `autocast` have this type there; 1.13 refuses bfloat16 where oneDNN is told to use less
+    than the processor has, and has no float16 on processors."""
+    if precision == torch.float32:
+        return True
+    one = torch.ones(1, 16, 8, 8, device=device)
     try:
-        F.conv2d(torch.ones(1, 16, 8, 8, dtype=torch.bfloat16, device=device), torch.ones(16, 16, 3, 3, dtype=torch.bfloat16, device=device))
+        with torch.autocast(device, dtype=precision):
+            return F.conv2d(one, torch.ones(16, 16, 3, 3, device=device)).dtype == precision
     except RuntimeError:
         return False
-    return True
 
 
 @dataclass(frozen=True)
@@ -28,12 +35,14 @@ class Stage:
 
     model: Cleric
     frozen: frozenset[str]  # groups of parameters that don't learn, see optimise.py
-    bf16: bool
+    precision: torch.dtype  # of convs and products
     lmbda: float  # of a model of one rate
     border: Border
 
     def __call__(self, x: torch.Tensor, q: torch.Tensor) -> dict[str, torch.Tensor]:
-        with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.bf16):
+        # PyTorch 1.13 refuses float32 as the precision of autocast even where it is off.
+        narrow = {} if self.precision == torch.float32 else {"dtype": self.precision}
+        with torch.autocast(x.device.type, enabled=bool(narrow), **narrow):
             if {"g_a", "gain", "entropy"} <= self.frozen:
                 return self._decoder_only(x, q)
             if TRANSFORMS <= self.frozen:

@@ -34,12 +34,13 @@ from .initialise import initialise
 from .klt import start_linear
 from .linearity import Linearity
 from .objective import LAMBDA_MIDDLE, Border
-from .on_device import OnDevice
+from .on_device import NONE, OnDevice, float32_by_tensor_cores
 from .optimise import Optimiser, group_of
 from .shards import Shards
-from .stage import Stage, has_bf16
+from .stage import PRECISIONS, Stage, computes_in
 
 PATIENCE = 20  # steps without a finite gradient, in a row or of those between two looks, after which a run gives up
+COMPILING = 1800  # seconds a run must have left for compiled ways to be tried: that takes minutes of many processors
 WINDOW = 50  # steps by processes between two entries of the log
 
 
@@ -51,8 +52,9 @@ class Trainer:
     """Model, optimiser, averages and random state of one run."""
 
     def __init__(self, args: argparse.Namespace, images: Images) -> None:
-        if not (args.float32 or has_bf16(args.device)):
-            raise SystemExit("Expected a machine that computes in bfloat16: train with --float32")
+        self.precision = PRECISIONS[args.precision]
+        if not computes_in(self.precision, args.device):
+            raise SystemExit(f"Expected a machine that computes in {args.precision}: train with --precision float32")
         self.args, self.images = args, images
         # One thread a tensor or image instead of two threads an operator: oneDNN's barriers spin, and
         # where another process wants the core every conv would wait for the scheduler.
@@ -101,7 +103,7 @@ class Trainer:
         self.model.stage(not self.args.no_lift_nets, not self.args.no_deform)
         self.optimiser = Optimiser(self.model, self.args.lr, frozenset(filter(None, self.args.freeze.split(","))),
                                    {k: float(v) for k, v in (s.split("=") for s in filter(None, self.args.shares.split(",")))})
-        self.stage = Stage(self.model, self.optimiser.frozen, not self.args.float32, self.lmbda,
+        self.stage = Stage(self.model, self.optimiser.frozen, self.precision, self.lmbda,
                            Border(self.args.border_weight, self.args.border_rings))
         for name, p in self.model.named_parameters():
             p.requires_grad_(self.optimiser.group[name] not in self.optimiser.frozen)  # gradients that nothing needs take a tenth of a step
@@ -152,16 +154,25 @@ class Trainer:
             return self.counts["stage_seconds"] * (1 / self.progress - 1) if self.progress else math.inf
         return self.args.budget - self.counts["stage_seconds"]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Crops of a step, and their side."""
+        a = self.args
+        ending = a.last_share > 0 and self.progress >= 1 - a.last_share
+        return (a.last_batch, a.last_crop) if ending else (a.batch, a.crop)
+
     def _count_step(self) -> None:
         self.counts["step"] += 1
         self.counts["stage_step"] += 1
-        self.counts["pixels"] += self.args.batch * self.args.crop**2
+        batch, crop = self.size
+        self.counts["pixels"] += batch * crop**2
 
     def start_on_device(self, write: Callable[[dict[str, Any]], None]) -> OnDevice:
         """Moves the optimiser into flat memory, and finds how the device runs a step best."""
         a = self.args
-        self.on_device = OnDevice(self.model, self.images, self.optimiser, self.stage, a.batch, a.crop)
-        self.on_device.start(a.way, int(self.rng.integers(2**31)), write)
+        self.on_device = OnDevice(self.model, self.images, self.optimiser, self.stage, *self.size, self.precision)
+        way = "uncompiled" if a.way == "auto" and self.left < COMPILING else a.way
+        self.on_device.start(way, int(self.rng.integers(2**31)), write)
         return self.on_device
 
     def step_on_device(self, on_device: OnDevice) -> Optional[dict[str, Any]]:
@@ -175,13 +186,26 @@ class Trainer:
         self.counts["skipped"] += skipped
         if skipped >= PATIENCE:
             raise ArithmeticError(f"Expected finite gradients but received {skipped} batches of {window} without")
+        if (on_device.batch, on_device.crop) != self.size:
+            found["size"] = self._resize(on_device)
         return found
+
+    def _resize(self, on_device: OnDevice) -> str:
+        """Goes on with the crops that are due; with those of before where the device can't, rather than not at all."""
+        batch, crop = self.size
+        try:
+            on_device.resize(batch, crop)
+        except Exception as error:  # whatever a driver throws, such as that there is no memory
+            self.args.last_share = 0.0
+            return f"no {batch} crops of {crop}: {type(error).__name__}: {error}"[:500]
+        return f"{batch} crops of {crop}"
 
     def step(self) -> dict[str, Any]:
         """One step on a random batch; gives what the log shows."""
         a = self.args
-        x = self.images.batch(self.rng, a.batch, a.crop).contiguous(memory_format=torch.channels_last)
-        q = torch.from_numpy(self.rng.uniform(0, max(0, self.config.levels - 1), a.batch)).float()
+        batch, crop = self.size
+        x = self.images.batch(self.rng, batch, crop).contiguous(memory_format=torch.channels_last)
+        q = torch.from_numpy(self.rng.uniform(0, max(0, self.config.levels - 1), batch)).float()
         if self.shards is None:
             self.shards = Shards(self.model, self.stage, a.shards)
         result = self.shards.run(x, q, [int(seed) for seed in self.rng.integers(2**31, size=a.shards)])
@@ -201,13 +225,12 @@ class Trainer:
         Copied into the weights' memory, which a recorded step goes on to use.
         """
         kept = {k: v.clone() for k, v in self.model.state_dict().items()}
-        short = torch.backends.cudnn.allow_tf32
         self.model.load_state_dict(self.optimiser.average)
-        torch.backends.cudnn.allow_tf32 = False
+        short = float32_by_tensor_cores(NONE)
         try:
             yield
         finally:
-            torch.backends.cudnn.allow_tf32 = short
+            float32_by_tensor_cores(short)
             self.model.load_state_dict(kept)
 
     def not_linear(self) -> dict[str, float]:
@@ -290,7 +313,7 @@ class Trainer:
             self._pass(now - last)
             last = now
             if len(window) >= WINDOW:
-                found = _means(window, WINDOW * a.batch * a.crop**2 / max(1e-9, now - window_start))
+                found = _means(window, WINDOW * math.prod(self.size) * self.size[1] / max(1e-9, now - window_start))
                 window = []
             if found:
                 write({**self.counts, **found, "left_s": round(self.left)})
@@ -340,7 +363,7 @@ def main() -> None:
     if args.device == "cuda":
         torch.set_num_threads(os.cpu_count() or 1)  # for the linear start and what the validation measures there
     else:
-        torch.set_num_threads(2 if args.float32 and args.shards == 1 else 1)
+        torch.set_num_threads(2 if args.precision == "float32" and args.shards == 1 else 1)
     torch.set_flush_denormal(True)  # denormals make the first steps ten times slower
     args.images, args.folder = args.images.expanduser(), args.folder.expanduser()
     args.folder.mkdir(parents=True, exist_ok=True)

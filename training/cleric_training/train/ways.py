@@ -13,6 +13,7 @@ import torch
 from ..network.dcn import DeformConv, default_sampler
 from ..network.model import Cleric
 from .flat_optimiser import FlatOptimiser
+from .narrow import NarrowWeights
 
 Objective = Callable[[torch.Tensor, torch.Tensor], dict[str, torch.Tensor]]
 Draw = Callable[[], tuple[torch.Tensor, torch.Tensor]]
@@ -26,9 +27,11 @@ LEAST_COSINE = 0.8  # between a way's change of the weights over the trial and t
 
 @dataclass(frozen=True)
 class Way:
-    """How to run a step: who samples for DCNv2, and whether it is compiled and recorded as a CUDA graph."""
+    """How to run a step: who samples for DCNv2, whether all weights are cast at once, and whether it is compiled and
+    recorded as a CUDA graph."""
 
     sampler: str
+    narrow: bool = False
     compiled: bool = False
     recorded: bool = False
 
@@ -38,23 +41,28 @@ class Way:
         return Way(default_sampler(device))
 
     def __str__(self) -> str:
-        return "+".join([self.sampler, *(["compiled"] if self.compiled else []), *(["recorded"] if self.recorded else [])])
+        return "+".join([self.sampler, *(["narrow"] if self.narrow else []), *(["compiled"] if self.compiled else []), *(["recorded"] if self.recorded else [])])
 
 
 class DeviceStep:
     """A whole step on the device: crops, loss, gradients, update. Nothing in it waits for the host."""
 
-    def __init__(self, model: Cleric, objective: Objective, optimiser: FlatOptimiser, draw: Draw) -> None:
-        self.model, self.objective, self.optimiser, self.draw = model, objective, optimiser, draw
+    def __init__(self, model: Cleric, objective: Objective, optimiser: FlatOptimiser, draw: Draw, precision: torch.dtype = torch.float32) -> None:
+        """`precision` is that of `objective`'s convs and products."""
+        self.model, self.objective, self.optimiser, self.draw, self.precision = model, objective, optimiser, draw, precision
         # Sums over steps since they were last read, but for those without finite ones: loss, bpp, mse, PSNR, steps.
         self.sums = torch.zeros(5, device=optimiser.w.device)
         self.run: Callable[[], None] = lambda: self._step(self.objective)
 
-    def _step(self, objective: Objective) -> None:
+    def _step(self, objective: Objective | NarrowWeights) -> None:
         x, q = self.draw()
-        self.optimiser.zero_grad()
         result = objective(x, q)
-        result["loss"].backward()
+        loss = result["loss"] * self.optimiser.scale
+        if isinstance(objective, NarrowWeights):
+            objective.backward(loss)
+        else:
+            self.optimiser.zero_grad()
+            loss.backward()
         self.optimiser.step()
         loss, bpp, mse = result["loss"].detach(), result["bpp"].mean(), result["mse"]
         found = torch.stack([loss, bpp, mse.mean(), -10 * torch.log10(mse).mean(), torch.ones_like(loss)])
@@ -66,6 +74,8 @@ class DeviceStep:
             if isinstance(module, DeformConv):
                 module.sampler = way.sampler
         objective = _compiled(self.objective) if way.compiled else self.objective
+        if way.narrow:
+            objective = NarrowWeights(self.model, objective, self.optimiser, self.precision)
 
         def step() -> None:
             self._step(objective)
@@ -99,8 +109,12 @@ class DeviceStep:
         if plain.sampler != "grid":
             attempt(Way("grid"))
         sampler = min(found, key=lambda way: found[way].seconds).sampler
+        narrow = self.precision != torch.float32
+        if narrow:
+            attempt(Way(sampler, narrow=True))
+            narrow = Way(sampler, narrow=True) in found
         if self.optimiser.w.is_cuda:
-            attempt(Way(sampler, recorded=True))
+            attempt(Way(sampler, narrow=narrow, recorded=True))
         if compiling and hasattr(torch, "compile"):
             attempt(Way(sampler, compiled=True))
             if self.optimiser.w.is_cuda and Way(sampler, compiled=True) in found:
@@ -148,7 +162,7 @@ class DeviceStep:
 
     def _tensors(self) -> list[torch.Tensor]:
         o = self.optimiser
-        return [o.w, o.m, o.v, o.average, o.count, o.progress, o.skipped, self.sums]
+        return [o.w, o.m, o.v, o.average, o.count, o.progress, o.skipped, o.scale, o.calm, self.sums]
 
     def _state(self) -> list[torch.Tensor]:
         return [t.clone() for t in self._tensors()]
