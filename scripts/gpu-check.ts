@@ -2,13 +2,14 @@
  * What is to be seen on a real GPU, in one run of a few minutes:
  *
  *     npx tsx scripts/gpu-check.ts [--before DIR] [--adapter NAME] [--side 6144] [--tiles 512,1024] [--seconds 2] [--minutes 7.5]
- *                                  [--qualities 20,50,80] [--model FILE]
+ *                                  [--qualities 20,50,80] [--model FILE] [--parts exactness,halves,speed]
  *
  * First whether the GPU computes what the processor does: drawn tiles of several sizes and qualities, one by one and in
  * batches, encoded on each and decoded on the other. Then what half floats between the layers of the analysis gain and cost: the same tiles
  * encoded with them and without, by turns. Then `bench speed` of this checkout and of the one in DIR, which
  * must be built too (`scripts/setup && npm run build`), by turns: here, there, here. Prints a line of JSON for each step, and exits
- * with 1 if anything differs that must not. A bench that would outlast the minutes is ended and said to be.
+ * with 1 if anything differs that must not. A bench that would outlast the minutes is ended and said to be. What batches, checking
+ * and single kernels take is scripts/gpu-figures.ts's.
  */
 import { execFile } from 'node:child_process'
 import { join, resolve } from 'node:path'
@@ -33,8 +34,10 @@ const { values: options } = parseArgs({
     minutes: { type: 'string', default: '7.5' },
     qualities: { type: 'string', default: '20,50,80' },
     model: { type: 'string' },
+    parts: { type: 'string', default: 'exactness,halves,speed' },
   },
 })
+const parts = options.parts.split(',')
 const end = Date.now() + 60_000 * Number(options.minutes)
 const sides = options.tiles.split(',').map(Number)
 let isRight = true
@@ -151,15 +154,15 @@ const began = Date.now()
 const found = await pickAdapter(options.adapter)
 const { name, backend: api, software, limits } = found.description
 say('device', { name, api, software, limits })
-{
+if (parts.includes('exactness')) {
   using backend = await WebGpuBackend.open(found)
   await checkExactness(backend)
 }
-await checkHalfFloats()
+if (parts.includes('halves')) await checkHalfFloats()
 say('checked', { isRight, seconds: (Date.now() - began) / 1000 })
 const root = fileURLToPath(new URL('..', import.meta.url))
-await speed(root, name, 'after')
-if (options.before !== undefined) {
+if (parts.includes('speed')) await speed(root, name, 'after')
+if (parts.includes('speed') && options.before !== undefined) {
   await speed(resolve(options.before), name, 'before')
   await speed(root, name, 'after, again')
 }
