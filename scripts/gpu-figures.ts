@@ -96,6 +96,7 @@ async function checking(folder: string): Promise<void> {
 
 /** The backend with at most `most` tiles a batch, and so many batches in flight. */
 async function withBatches(most: number, tilesInFlight: number): Promise<Backend> {
+  const opened = performance.now()
   const backend = await WebGpuBackend.open(await pickAdapter(options.adapter))
   const { kind, name } = backend
   return {
@@ -105,7 +106,12 @@ async function withBatches(most: number, tilesInFlight: number): Promise<Backend
     get isLost() {
       return backend.isLost
     },
-    close: () => backend.close(),
+    close: () => {
+      // Of both directions, each of them done twice.
+      const seconds = (performance.now() - opened) / 1000
+      say('batches', { most, inFlight: tilesInFlight, seconds, hostSeconds: backend.hostSeconds })
+      backend.close()
+    },
   }
 }
 
