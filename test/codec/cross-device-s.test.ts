@@ -10,7 +10,7 @@ import { dataPath, testWithModel } from '../data.js'
 import { checkPairs, deviceOf, processors } from './cross-device.js'
 
 const tiles = ['eval/monuseg-010.png', 'eval/crchisto-009.png', 'eval/gbm40-013.png']
-const side = 192
+const side = 128
 
 async function read(tile: string): Promise<Image> {
   const pixels = sharp(dataPath(tile)).extract({ left: 32, top: 16, width: side, height: side }).removeAlpha()

@@ -1,13 +1,14 @@
 /**
- * What one device encodes decodes on every other: the interpreter, the processor's instruction sets, the WebGPU
- * adapters of this machine. And whatever happens to a tile's bytes, nobody is shown another picture.
+ * What one device encodes decodes on every other, to pixels and to latents: the interpreter, the processor's instruction
+ * sets, the WebGPU adapters of this machine. And whatever happens to a tile's bytes, nobody is shown another picture.
  */
 import test from 'ava'
 import { readTile, writeTile } from '../../src/codec/bitstream.js'
-import type { Image } from '../../src/image/image.js'
+import { cropImage, type Image } from '../../src/image/image.js'
 import { fixtureModel, nanoModel } from '../network/golden.js'
 import { interpreter } from '../network/interpreter.js'
 import { adapters, checkPairs, type Device, deviceOf, processors } from './cross-device.js'
+import { goldenImage, goldenLatents, goldenPayload, goldenQuality } from './golden-tile.js'
 
 const model = await nanoModel()
 
@@ -80,4 +81,34 @@ test.serial('no flipped bit of a tile gives another picture', async (t) => {
     }
   }
   t.log(`${harmless} of them change nothing`)
+})
+
+/** The bits of floats: NaN and -0 count too. */
+const bits = ({ data }: { readonly data: Float32Array }) => new Uint32Array(data.buffer, data.byteOffset, data.length)
+
+test.serial("every device gives the latents of PyTorch's oracle, to the bit", async (t) => {
+  using slow = deviceOf(model, interpreter())
+  const payload = await goldenPayload()
+  const expected = goldenLatents()
+  t.true(expected.filter((v) => v !== 0).length > expected.length / 2)
+  for (const { name, codec } of [slow, ...devices]) {
+    const latents = await codec.decodeLatents(payload, goldenImage, goldenQuality)
+    t.deepEqual(latents && bits(latents), bits({ data: expected }), name)
+    t.like(latents, { channels: model.config.M, width: goldenImage.width / 16, height: goldenImage.height / 16 })
+    t.true(latents?.stored.every((each) => each === 1))
+  }
+})
+
+test.serial('the latents that a device says an image has are those that another reads of its tile', async (t) => {
+  using slow = deviceOf(model, interpreter())
+  const all = [slow, ...devices]
+  const odd = cropImage(goldenImage, 55, 37)
+  for (const [i, { name, codec }] of all.entries()) {
+    const other = all[(i + 1) % all.length] as Device
+    const read = await other.codec.decodeLatents(await codec.encode(odd, 80), odd, 80)
+    t.like(read, { channels: model.config.M, width: 4, height: 3 })
+    const own = await codec.encodeLatents(odd, 80)
+    t.deepEqual(bits(own), read && bits(read), `${name} to ${other.name}`)
+    t.true(own.stored.every((each) => each === 0))
+  }
 })

@@ -1,98 +1,25 @@
 /**
- * Latents of tiles: those that PyTorch's oracle has, to the bit on every device, and those of which g_s makes the
- * pixels.
+ * Latents of tiles: those of which g_s makes the pixels, and what is said where there are none. That every device gives
+ * those of PyTorch's oracle is in cross-device.test.ts.
  */
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { writePayload, writeTile } from '../../src/codec/bitstream.js'
 import { encodeLossless } from '../../src/codec/classic-encoder.js'
 import { openCodec } from '../../src/codec/codec.js'
-import { channelIndexes } from '../../src/codec/coding-order.js'
-import { gainsAt } from '../../src/codec/gain.js'
 import { openCpu } from '../../src/cpu/backend.js'
 import { crc32c } from '../../src/entropy/crc32c.js'
-import { RansEncoder, RansTables } from '../../src/entropy/rans.js'
 import { cropImage, type Image } from '../../src/image/image.js'
 import { GraphBuilder } from '../../src/network/builder.js'
-import { LATENT_STEPS } from '../../src/network/graph.js'
-import { gather, halfPositions } from '../../src/network/ports.js'
 import { synthesis } from '../../src/network/transforms.js'
 import { fixtureModel, nanoGolden, nanoModel, nanoModelFile, rgbOf } from '../network/golden.js'
-import { interpreter } from '../network/interpreter.js'
-import { adapters, type Device, deviceOf, processors } from './cross-device.js'
+import { deviceOf } from './cross-device.js'
 
 const model = await nanoModel()
 const golden = nanoGolden()
-const { M, Z, slices } = model.config
 const [, height = 0, width = 0] = golden.get('x').shape
 const size = { width, height }
 const image: Image = { data: rgbOf(golden.get('x').data, height, width), ...size, channels: 3 }
-
-/** The golden vectors' symbols as a tile: no device has a part in it. */
-async function goldenPayload(): Promise<Uint8Array> {
-  const encoder = new RansEncoder()
-  let crc = 0
-  const push = (symbols: Int16Array, indexes: Uint16Array, tables: RansTables) => {
-    encoder.push(symbols, indexes, tables)
-    crc = crc32c(new Uint8Array(symbols.buffer), crc)
-  }
-  const z = { channels: Z, height: height / 64, width: width / 64 }
-  push(Int16Array.from(golden.get('z_hat').data), channelIndexes(z), new RansTables(model.zTables))
-  const slice = { channels: M / slices, height: height / 16, width: width / 16 }
-  for (let i = 0; i < slices; i++) {
-    for (const half of ['anchor', 'nonAnchor'] as const) {
-      const coded = (name: string) =>
-        gather(Int16Array.from(golden.get(`${name}.${i}`).data), halfPositions(slice, half))
-      push(coded('r'), Uint16Array.from(coded('index')), new RansTables(model.yTables))
-    }
-  }
-  return writePayload({ kind: 'cleric', crc, stream: await encoder.finish() })
-}
-
-/** y_hat of the golden vectors times the inverse gain, in float32. */
-function goldenLatents(): Float32Array {
-  const yHat = Array.from({ length: slices }, (_, i) => [...golden.get(`y_hat.${i}`).data]).flat()
-  const inverse = gainsAt(model, golden.quality)?.inverse as Float32Array
-  const area = (height / 16) * (width / 16)
-  return Float32Array.from(yHat, (v, i) => (v / LATENT_STEPS) * (inverse[Math.floor(i / area)] as number))
-}
-
-/** The bits of floats: NaN and -0 count too. */
-const bits = ({ data }: { readonly data: Float32Array }) => new Uint32Array(data.buffer, data.byteOffset, data.length)
-
-const devices: Device[] = []
-test.before(async () => {
-  devices.push(deviceOf(model, interpreter()), ...(await processors(model)), ...(await adapters(model)))
-})
-test.after.always(() => {
-  for (const device of devices) device[Symbol.dispose]()
-})
-
-test.serial("every device gives the latents of PyTorch's oracle, to the bit", async (t) => {
-  t.true(devices.length >= 3)
-  t.log(devices.map(({ name }) => name).join(', '))
-  const payload = await goldenPayload()
-  const expected = goldenLatents()
-  t.true(expected.filter((v) => v !== 0).length > expected.length / 2)
-  for (const { name, codec } of devices) {
-    const latents = await codec.decodeLatents(payload, size, golden.quality)
-    t.deepEqual(latents && bits(latents), bits({ data: expected }), name)
-    t.like(latents, { channels: M, width: width / 16, height: height / 16 })
-    t.true(latents?.stored.every((each) => each === 1))
-  }
-})
-
-test.serial('the latents that a device says an image has are those that another reads of its tile', async (t) => {
-  const odd = cropImage(image, 55, 37)
-  for (const [i, { name, codec }] of devices.entries()) {
-    const other = devices[(i + 1) % devices.length] as Device
-    const read = await other.codec.decodeLatents(await codec.encode(odd, 80), odd, 80)
-    t.like(read, { channels: M, width: 4, height: 3 })
-    const own = await codec.encodeLatents(odd, 80)
-    t.deepEqual(bits(own), read && bits(read), `${name} to ${other.name}`)
-    t.true(own.stored.every((each) => each === 0))
-  }
-})
 
 test.serial('they are what g_s makes the pixels of, also in a model of one rate', async (t) => {
   for (const each of [model, await fixtureModel('tiny-no-ls')]) {
@@ -112,7 +39,8 @@ test.serial('they are what g_s makes the pixels of, also in a model of one rate'
 })
 
 test.serial('a damaged tile has no latents', async (t) => {
-  const [, { codec }] = devices as [Device, Device]
+  using device = deviceOf(model, await openCpu())
+  const { codec } = device
   const payload = await codec.encode(image, 80)
   for (const at of [3, 20, payload.length - 2]) {
     const damaged = payload.with(at, (payload[at] as number) ^ 4)

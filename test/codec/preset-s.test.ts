@@ -2,11 +2,11 @@
 import sharp from 'sharp'
 import { gainsAt } from '../../src/codec/gain.js'
 import { TileCodec } from '../../src/codec/tile-codec.js'
+import { openCpu } from '../../src/cpu/backend.js'
 import { psnr } from '../../src/metrics/psnr.js'
 import { loadModel } from '../../src/model/model.js'
 import { encoderGraph } from '../../src/network/cleric.js'
 import type { PortData, Tensor } from '../../src/network/graph.js'
-import { openWebGpu } from '../../src/webgpu/backend.js'
 import { dataPath, testWithModel } from '../data.js'
 import { estimateBits, tableBits, withParameterOutputs } from './estimate.js'
 
@@ -20,7 +20,7 @@ testWithModel(
     const pixels = sharp(dataPath(tile)).extract({ left: 0, top: 0, width: side, height: side }).removeAlpha()
     const image = { data: await pixels.raw().toBuffer(), width: side, height: side, channels: 3 } as const
     const model = await loadModel()
-    const backend = await openWebGpu()
+    const backend = await openCpu()
     try {
       const codec = new TileCodec(model, backend)
       const plan = encoderGraph(model.config, model.parameters, side, side)
