@@ -17,7 +17,9 @@ import { fromMlicpp, isMlicpp, isWeight } from './mlicpp.js'
 import type { PickleValue } from './pickle.js'
 
 const TRAINING = fileURLToPath(new URL('../../training', import.meta.url))
-const MODULES = 'torch, torchvision, numpy, PIL'
+const MODULES = ['torch', 'torchvision', 'numpy', 'PIL']
+/** Whether they are there; to import them takes a second. */
+const LOOK = 'import importlib.util as u, sys; sys.exit(any(u.find_spec(m) is None for m in sys.argv[1:]))'
 const PACKAGES = 'python3-torch python3-torchvision python3-numpy python3-pil'
 /** Most weights in all: 4 GiB. */
 const MAX_WEIGHTS = 2 ** 30
@@ -70,12 +72,12 @@ async function findPython(signal: AbortSignal): Promise<string> {
   }
   const tried = process.env.PYTHON ? [process.env.PYTHON] : ['/usr/bin/python3', 'python3']
   for (const python of tried) {
-    const { status } = await run(python, ['-c', `import ${MODULES}`], signal)
+    const { status } = await run(python, ['-c', LOOK, ...MODULES], signal)
     if (status === 0) return python
   }
   const where = tried.join(', ')
   const remedy = `install ${PACKAGES}, or set PYTHON to one that has them`
-  throw new ClericError('ERR_PYTHON_MISSING', `No Python (${where}) with ${MODULES}: ${remedy}`)
+  throw new ClericError('ERR_PYTHON_MISSING', `No Python (${where}) with ${MODULES.join(', ')}: ${remedy}`)
 }
 
 async function run(

@@ -1,9 +1,9 @@
 """Checkpoints of MLIC++'s layers with random weights, and what the network computes of them, for the tests.
 
-`python3 mlicpp.py save YEAR WRAPPING OUT`: a checkpoint with the names and shapes of MLIC++'s release of that year, small where
-its code allows; wrapped as its training saves it ("training"), plain ("plain"), or of DataParallel ("parallel").
-`python3 mlicpp.py run WEIGHTS`: the latents and pixels of a fixed image by this project's network, as JSON, from the weights that
-`cleric convert-weights` hands to the exporter.
+`python3 mlicpp.py save FOLDER YEAR-WRAPPING...`: checkpoints with the names and shapes of MLIC++'s release of that year, small
+where its code allows; wrapped as its training saves it ("training"), plain ("plain"), or of DataParallel ("parallel").
+`python3 mlicpp.py run WEIGHTS...`: the latents and pixels of a fixed image by this project's network, as a list in JSON, from the
+weights that `cleric convert-weights` hands to the exporter.
 """
 import json
 import sys
@@ -163,26 +163,31 @@ def picture() -> torch.Tensor:
     return torch.from_numpy(np.stack(channels)[None].astype("f4"))
 
 
-def save(year: str, wrapping: str, out: str) -> None:
-    tensors = state(int(year))
-    if wrapping == "parallel":
-        tensors = OrderedDict((f"module.{name}", value) for name, value in tensors.items())
-    training = {"epoch": 3, "state_dict": tensors, "loss": torch.tensor(1.5), "optimizer": {"state": {}, "param_groups": []}}
-    torch.save(tensors if wrapping == "plain" else training, out)
+def save(folder: str, *kinds: str) -> None:
+    for kind in kinds:
+        year, wrapping = kind.split("-")
+        tensors = state(int(year))
+        if wrapping == "parallel":
+            tensors = OrderedDict((f"module.{name}", value) for name, value in tensors.items())
+        training = {"epoch": 3, "state_dict": tensors, "loss": torch.tensor(1.5), "optimizer": {"state": {}, "param_groups": []}}
+        torch.save(tensors if wrapping == "plain" else training, Path(folder, f"{kind}.pt"))
 
 
-def run(weights: str) -> None:
+def run(*weights: str) -> None:
     from cleric_training.files.checkpoint import model_of
     from cleric_training.network import mem
 
     # MLIC++ rounds to the nearest; dead zones are this project's encoder's.
     mem.dead_zone_round = lambda v, scale: v.round()
-    model, _ = model_of(Path(weights))
-    found = {}
-    with torch.no_grad():
-        out = model(picture(), noisy=False, trace=lambda name, value: found.update({name: value}))
-    print(json.dumps({"z": found["z_hat"].flatten().tolist(), "y_hat": found["y_hat"].flatten().tolist(),
-                      "x_hat": out.x_hat.flatten().tolist(), "bits": out.bits().tolist()}))
+    results = []
+    for path in weights:
+        model, _ = model_of(Path(path))
+        found = {}
+        with torch.no_grad():
+            out = model(picture(), noisy=False, trace=lambda name, value: found.update({name: value}))
+        results.append({"z": found["z_hat"].flatten().tolist(), "y_hat": found["y_hat"].flatten().tolist(),
+                        "x_hat": out.x_hat.flatten().tolist(), "bits": out.bits().tolist()})
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

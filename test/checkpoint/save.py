@@ -1,4 +1,6 @@
-"""Writes checkpoints with PyTorch for the tests: `python3 save.py TENSORS TRAINING`; prints what a reader must find in TENSORS, as JSON."""
+"""Writes checkpoints with PyTorch for the tests: `python3 save.py TENSORS TRAINING MODEL EXPORTER_OPTION...`; prints what a reader
+must find in TENSORS, as JSON, and a second line when it has exported TRAINING to MODEL as the command of training does.
+"""
 import json
 import sys
 from collections import OrderedDict
@@ -47,5 +49,14 @@ def training(path: str) -> None:
                 "numpy_rng": np.random.default_rng(5).bit_generator.state}, path)
 
 
-for write, path in zip((tensors, training), sys.argv[1:]):
-    write(path)
+def exported(checkpoint: str, out: str, options: "list[str]") -> None:
+    """The model file of a checkpoint."""
+    from cleric_training import export
+
+    sys.argv[1:] = ["--checkpoint", checkpoint, "--out", out, *options]
+    export.main()
+
+
+tensors(sys.argv[1])
+training(sys.argv[2])
+exported(sys.argv[2], sys.argv[3], sys.argv[4:])
