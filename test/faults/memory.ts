@@ -11,7 +11,7 @@ export interface MemoryFault {
 
 const compress = (output: string) => [
   'compress',
-  'synthetic:400x300:2',
+  'synthetic:260x200:2',
   '-o',
   output,
   '--quiet',
