@@ -23,14 +23,23 @@ export function testPage(
   test.serial('a wrong number anywhere in the tables is noticed', async (t) => {
     t.timeout(600_000)
     const unnoticed: string[] = []
+    // The check that noticed the last number comes first: it often notices the next, too.
+    const order = Object.values(checks)
+    const isNoticed = async (wrong: FormatDocument) => {
+      for (const [i, check] of order.entries()) {
+        try {
+          await check(wrong)
+        } catch {
+          order.unshift(...order.splice(i, 1))
+          return true
+        }
+      }
+      return false
+    }
     let count = 0
     for (const { at, number, line } of numbersOf(page)) {
       const wrong = new FormatDocument(`${page.slice(0, at)}${changed(number)}${page.slice(at + number.length)}`)
-      const isRight = async () => {
-        for (const check of Object.values(checks)) await check(wrong)
-        return true
-      }
-      if (await isRight().catch(() => false)) unnoticed.push(`${number} in ${line}`)
+      if (!(await isNoticed(wrong))) unnoticed.push(`${number} in ${line}`)
       count++
     }
     t.log(`${count} numbers`)
