@@ -1,7 +1,9 @@
 /** Slides made of images in memory, for tests. */
+import { throwIfAborted } from '../src/errors.js'
 import { fill, paste, WHITE } from '../src/image/draw.js'
 import type { Image } from '../src/image/image.js'
 import { checkRegion, type Level, levelPosition, type Region, type SlideSource } from '../src/slide/source.js'
+import { SyntheticSlide } from '../src/slide/synthetic.js'
 
 /** A slide whose levels are the given images. */
 export function memorySlide(images: readonly Image[], facts: Partial<SlideSource> = {}): SlideSource {
@@ -40,4 +42,22 @@ export function crop(image: Image, x: number, y: number, width: number, height: 
   const out = fill(Math.min(width, image.width - x), Math.min(height, image.height - y), WHITE)
   paste(image, out, -x, -y)
   return out
+}
+
+/** A small drawn slide each of whose levels is drawn once, when it is first read: most tests read theirs many times. */
+export class DrawnSlide extends SyntheticSlide {
+  readonly #drawn = new Map<number, Promise<Image>>()
+
+  override async readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
+    checkRegion(region, this.levels.length)
+    throwIfAborted(signal)
+    const { width, height, downsample } = this.levels[region.level] as Level
+    const drawing =
+      this.#drawn.get(region.level) ?? super.readRegion({ x: 0, y: 0, level: region.level, width, height })
+    this.#drawn.set(region.level, drawing)
+    const out = fill(region.width, region.height, this.background)
+    paste(await drawing, out, -levelPosition(region.x, downsample), -levelPosition(region.y, downsample))
+    throwIfAborted(signal)
+    return out
+  }
 }

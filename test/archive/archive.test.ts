@@ -11,16 +11,15 @@ import { compressSlide } from '../../src/compress/compress.js'
 import { fill } from '../../src/image/draw.js'
 import { compareSlides } from '../../src/metrics/compare.js'
 import { openSlide } from '../../src/slide/open.js'
-import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { losslessCodec } from '../payload-codec.js'
-import { memorySlide } from '../slides.js'
+import { DrawnSlide, memorySlide } from '../slides.js'
 import { firstTile, headOf } from './head.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-archive-'))
 test.after.always(() => rmSync(folder, { recursive: true }))
 let files = 0
 const fresh = () => join(folder, `${files++}.cleric.tif`)
-const slide = new SyntheticSlide('synthetic:700x500:3')
+const slide = new DrawnSlide('synthetic:700x500:3')
 
 test('every level comes back as it was, with what the slide says of itself', async (t) => {
   const codec = losslessCodec()

@@ -12,9 +12,8 @@ import { halve, shrink } from '../../src/image/shrink.js'
 import { TileCache } from '../../src/image/tile-cache.js'
 import { CorruptDataError, openArchive, SlideError } from '../../src/index.js'
 import type { Region } from '../../src/slide/source.js'
-import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { losslessCodec } from '../payload-codec.js'
-import { crop, memorySlide } from '../slides.js'
+import { crop, DrawnSlide, memorySlide } from '../slides.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-pyramid-'))
 test.after.always(() => rmSync(folder, { recursive: true, force: true }))
@@ -26,7 +25,7 @@ let whole: Image
 const flat = join(folder, 'flat.cleric.tif')
 
 test.before(async () => {
-  using drawn = new SyntheticSlide(`synthetic:${WIDTH}x${HEIGHT}:7`)
+  using drawn = new DrawnSlide(`synthetic:${WIDTH}x${HEIGHT}:7`)
   whole = await drawn.readRegion({ x: 0, y: 0, level: 0, width: WIDTH, height: HEIGHT })
   await compressSlide(memorySlide([whole]), flat, { codec: losslessCodec(), levels: [0], background: 'keep' })
 })

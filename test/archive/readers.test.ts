@@ -17,14 +17,13 @@ import type { Image } from '../../src/image/image.js'
 import { fromImage, toImage } from '../../src/image/sharp.js'
 import { openOpenSlide } from '../../src/slide/openslide.js'
 import type { Level } from '../../src/slide/source.js'
-import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { losslessCodec } from '../payload-codec.js'
-import { memorySlide } from '../slides.js'
+import { DrawnSlide, memorySlide } from '../slides.js'
 
 const execute = promisify(execFile)
 const folder = mkdtempSync(join(tmpdir(), 'cleric-readers-'))
 test.after.always(() => rmSync(folder, { recursive: true }))
-const slide = new SyntheticSlide('synthetic:1700x1100:3')
+const slide = new DrawnSlide('synthetic:1700x1100:3')
 const codec = losslessCodec()
 const compat = join(folder, 'compat.cleric.tif')
 const strict = join(folder, 'strict.cleric.tif')

@@ -7,12 +7,12 @@ import { openArchive } from '../../src/archive/archive.js'
 import { validateArchive } from '../../src/archive/validate.js'
 import { compressSlide } from '../../src/compress/compress.js'
 import { exportSlide } from '../../src/export/export.js'
-import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { losslessCodec } from '../payload-codec.js'
+import { DrawnSlide } from '../slides.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-in-flight-'))
 test.after.always(() => rmSync(folder, { recursive: true }))
-const slide = new SyntheticSlide('synthetic:700x500:3')
+const slide = new DrawnSlide('synthetic:700x500:3')
 
 for (const tilesInFlight of [1, 4]) {
   test(`a codec of ${tilesInFlight} at a time is given ${2 * tilesInFlight}`, async (t) => {

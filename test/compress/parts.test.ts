@@ -7,14 +7,14 @@ import { type CompressOptions, compressPart, compressTo, countTiles } from '../.
 import { openPart, type Part, type Share } from '../../src/compress/part.js'
 import { SEGMENT_TILES } from '../../src/compress/plan.js'
 import type { CompressProgress } from '../../src/compress/progress.js'
-import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { losslessCodec } from '../payload-codec.js'
+import { DrawnSlide } from '../slides.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-parts-'))
 test.after.always(() => rmSync(folder, { recursive: true }))
 let files = 0
 const fresh = () => join(folder, `${files++}.cleric.tif`)
-const slide = new SyntheticSlide('synthetic:350x250:3')
+const slide = new DrawnSlide('synthetic:350x250:3')
 const [TILES, SEGMENT] = [88, 16]
 const division = { segmentTiles: SEGMENT }
 const SHARES = [
@@ -80,7 +80,7 @@ test('parts give the file of one run, and no tile is encoded twice', async (t) =
 })
 
 test('segments are as long where nothing is said of them', async (t) => {
-  const large = new SyntheticSlide('synthetic:700x500:3')
+  const large = new DrawnSlide('synthetic:700x500:3')
   const of = (codec = learningCodec()) => ({ codec, tile: 16 })
   const [one, together] = [fresh(), fresh()]
   const { tiles } = await compressTo(large, one, of())

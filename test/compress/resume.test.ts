@@ -17,14 +17,14 @@ import { validateArchive } from '../../src/archive/validate.js'
 import { type CompressOptions, compressSlide } from '../../src/compress/compress.js'
 import { recordPosition } from '../../src/compress/journal.js'
 import type { CompressProgress } from '../../src/compress/progress.js'
-import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { losslessCodec } from '../payload-codec.js'
+import { DrawnSlide } from '../slides.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-resume-'))
 test.after.always(() => rmSync(folder, { recursive: true }))
 let files = 0
 const fresh = () => join(folder, `${files++}.cleric.tif`)
-const slide = new SyntheticSlide('synthetic:700x500:3')
+const slide = new DrawnSlide('synthetic:700x500:3')
 const TILES = 94
 const options = (more: CompressOptions = {}): CompressOptions => ({ codec: losslessCodec(), tile: 64, ...more })
 
@@ -131,7 +131,7 @@ test('whatever became of partial file and journal in a crash, the end is the sam
 test('another slide, model or option is no continuation', async (t) => {
   const path = fresh()
   await interrupted(path, 5)
-  const other = new SyntheticSlide('synthetic:700x500:4')
+  const other = new DrawnSlide('synthetic:700x500:4')
   for (const [what, run] of [
     ['slide', () => compressSlide(other, path, options({ resume: true }))],
     ['model', () => compressSlide(slide, path, options({ resume: true, codec: losslessCodec(0, 'other') }))],

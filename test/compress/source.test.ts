@@ -15,11 +15,10 @@ import { fill, paste, WHITE } from '../../src/image/draw.js'
 import type { Image } from '../../src/image/image.js'
 import { openSlide } from '../../src/slide/open.js'
 import type { Level, Region, SlideSource } from '../../src/slide/source.js'
-import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { isBigTiff, TiffHead } from '../../src/tiff/reader.js'
 import { dataPath, testWithData } from '../data.js'
 import { losslessCodec } from '../payload-codec.js'
-import { crop, memorySlide } from '../slides.js'
+import { crop, DrawnSlide, memorySlide } from '../slides.js'
 
 const execute = promisify(execFile)
 const folder = mkdtempSync(join(tmpdir(), 'cleric-source-'))
@@ -28,9 +27,11 @@ let files = 0
 const fresh = () => join(folder, `${files++}.cleric.tif`)
 const codec = losslessCodec()
 
+const drawn = new DrawnSlide('synthetic:700x500:3')
+
 /** A drawn slide that can't be read at level 0 in a square of 10 pixels. */
 function damagedSlide(): SlideSource {
-  const slide = new SyntheticSlide('synthetic:700x500:3')
+  const slide = drawn
   const hits = ({ x, y, level, width, height }: Region) =>
     level === 0 && x < 310 && x + width > 300 && y < 210 && y + height > 200
   return {
@@ -80,7 +81,7 @@ test('with onBadTile "background" a bad place is background and no more, reporte
   const tile = await archive.readRegion({ x: 256, y: 128, level: 0, width: 128, height: 128 })
   // The place is in the piece of 64 from 256, 192 on.
   const region = { x: 256, y: 128, level: 0, width: 128, height: 128 }
-  const expected = await new SyntheticSlide('synthetic:700x500:3').readRegion(region)
+  const expected = await drawn.readRegion(region)
   paste(fill(64, 64, slide.background), expected, 0, 64)
   t.deepEqual(Buffer.from(tile.data), Buffer.from(expected.data))
   const beside = { x: 384, y: 128, level: 0, width: 128, height: 128 }
@@ -203,7 +204,7 @@ test('any region, over borders and outside, is what the whole level has there', 
 })
 
 test('edge tiles are padded with what nobody sees', async (t) => {
-  const image = await new SyntheticSlide('synthetic:300x220:9').readRegion({
+  const image = await new DrawnSlide('synthetic:300x220:9').readRegion({
     x: 0,
     y: 0,
     level: 0,

@@ -9,9 +9,8 @@ import { openCodec } from '../../src/codec/codec.js'
 import { type CompressOptions, compressSlide } from '../../src/compress/compress.js'
 import { findQuality, type SearchProgress } from '../../src/compress/target-bpp.js'
 import { fill } from '../../src/image/draw.js'
-import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { losslessCodec } from '../payload-codec.js'
-import { memorySlide } from '../slides.js'
+import { DrawnSlide, memorySlide } from '../slides.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-target-'))
 test.after.always(() => rmSync(folder, { recursive: true }))
@@ -29,16 +28,16 @@ const options = async (more: CompressOptions = {}): Promise<CompressOptions> => 
 
 const near = (bpp: number, target: number, tolerance: number) => Math.abs(bpp / target - 1) <= tolerance
 /** 6 tiles, checked as they are by default. */
-const small = new SyntheticSlide('synthetic:192x128:4')
+const small = new DrawnSlide('synthetic:192x128:4')
 /** 94 tiles, of which a sample is taken. The tests with it are about the search, which doesn't know of checks. */
-const large = new SyntheticSlide('synthetic:700x500:3')
+const large = new DrawnSlide('synthetic:700x500:3')
 const unchecked = { check: 'none' } as const
 
 /**
  * The bits a pixel that lie at shares, 0 to 1, of the way from quality 0 to 100: what a target can be depends on the
  * fixture's weights.
  */
-async function between(slide: SyntheticSlide, shares: readonly number[], more: CompressOptions): Promise<number[]> {
+async function between(slide: DrawnSlide, shares: readonly number[], more: CompressOptions): Promise<number[]> {
   const at = async (quality: number) => (await compressSlide(slide, fresh(), await options({ ...more, quality }))).bpp
   const [least, most] = [await at(0), await at(100)]
   return shares.map((share) => least * (most / least) ** share)

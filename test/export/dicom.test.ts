@@ -19,10 +19,9 @@ import { growImage, type Image } from '../../src/image/image.js'
 import { fromImage, srgbProfile, toImage } from '../../src/image/sharp.js'
 import { openSlide } from '../../src/slide/open.js'
 import type { Level, SlideSource } from '../../src/slide/source.js'
-import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { losslessCodec } from '../payload-codec.js'
 import { markedProfile } from '../slide/marked-slide.js'
-import { crop, memorySlide } from '../slides.js'
+import { crop, DrawnSlide, memorySlide } from '../slides.js'
 import { type ReadInstance, readInstance } from './dicom-file.js'
 
 const execute = promisify(execFile)
@@ -31,7 +30,7 @@ test.after.always(() => rmSync(folder, { recursive: true }))
 const at = (name: string) => join(folder, name)
 
 const codec = losslessCodec()
-const slide = new SyntheticSlide('synthetic:700x500:3')
+const slide = new DrawnSlide('synthetic:700x500:3')
 const facts = { mpp: slide.mpp, objectivePower: slide.objectivePower, path: 'drawn', bytes: 0 }
 const archivePath = at('slide.cleric.tif')
 const jpegFolder = at('jpeg')

@@ -19,11 +19,10 @@ import { psnr } from '../../src/metrics/psnr.js'
 import { openSlide } from '../../src/slide/open.js'
 import { openOpenSlide } from '../../src/slide/openslide.js'
 import type { Level, SlideSource } from '../../src/slide/source.js'
-import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { firstTile } from '../archive/head.js'
 import { dataPath, testWithData } from '../data.js'
 import { losslessCodec } from '../payload-codec.js'
-import { memorySlide } from '../slides.js'
+import { DrawnSlide, memorySlide } from '../slides.js'
 
 const execute = promisify(execFile)
 const folder = mkdtempSync(join(tmpdir(), 'cleric-export-'))
@@ -40,7 +39,7 @@ function coarseCodec(): PayloadCodec {
 }
 
 const codec = coarseCodec()
-const slide = new SyntheticSlide('synthetic:1100x700:3')
+const slide = new DrawnSlide('synthetic:1100x700:3')
 const archivePath = at('slide.cleric.tif')
 test.before(async () => {
   await compressSlide(slide, archivePath, { codec, tile: 256 })

@@ -12,14 +12,13 @@ import type { Image } from '../../src/image/image.js'
 import { psnr } from '../../src/metrics/psnr.js'
 import { openSlide } from '../../src/slide/open.js'
 import type { Level, SlideSource } from '../../src/slide/source.js'
-import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { markedProfile } from '../slide/marked-slide.js'
-import { memorySlide } from '../slides.js'
+import { DrawnSlide, memorySlide } from '../slides.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-ome-'))
 test.after.always(() => rmSync(folder, { recursive: true }))
 const at = (name: string) => join(folder, name)
-const drawn = new SyntheticSlide('synthetic:700x500:4')
+const drawn = new DrawnSlide('synthetic:700x500:4')
 
 function whole(source: SlideSource, level: number): Promise<Image> {
   const { width, height } = source.levels[level] as Level

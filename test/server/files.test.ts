@@ -8,13 +8,12 @@ import test, { type ExecutionContext } from 'ava'
 import { openArchive } from '../../src/archive/archive.js'
 import { compressSlide } from '../../src/compress/compress.js'
 import { createViewerServer } from '../../src/server/server.js'
-import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { losslessCodec } from '../payload-codec.js'
-import { memorySlide } from '../slides.js'
+import { DrawnSlide, memorySlide } from '../slides.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-files-'))
 const codec = losslessCodec()
-const slide = new SyntheticSlide('synthetic:700x500:2')
+const slide = new DrawnSlide('synthetic:700x500:2')
 const path = join(folder, 'a b.cleric.tif')
 const url = '/files/a%20b.cleric.tif'
 

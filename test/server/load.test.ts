@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import { compressSlide } from '../../src/compress/compress.js'
-import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { losslessCodec } from '../payload-codec.js'
+import { DrawnSlide } from '../slides.js'
 import { dawdle, HOSTILE, hammer, RunningServer } from './load.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-load-'))
@@ -13,7 +13,7 @@ test.after.always(() => rmSync(folder, { recursive: true }))
 
 test('two hundred clients, some that dawdle and some that attack: all are answered, and nothing is left behind', async (t) => {
   t.timeout(180_000)
-  const slide = new SyntheticSlide('synthetic:1300x700:2')
+  const slide = new DrawnSlide('synthetic:1300x700:2')
   await compressSlide(slide, join(folder, 'a.cleric.tif'), { codec: losslessCodec(), background: 'keep' })
   await using server = await RunningServer.start(folder)
   // Of the stored overview, which needs no codec that could read the tiles.

@@ -21,15 +21,14 @@ import { fill } from '../../src/image/draw.js'
 import { JPEG } from '../../src/image/jpeg.js'
 import { fromImage } from '../../src/image/sharp.js'
 import { createViewerServer } from '../../src/server/server.js'
-import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { losslessCodec } from '../payload-codec.js'
 import { displayP3, fromDisplayP3 } from '../slide/display-p3.js'
-import { memorySlide } from '../slides.js'
+import { DrawnSlide, memorySlide } from '../slides.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-server-'))
 const root = join(folder, 'slides')
 const codec = losslessCodec()
-const slide = new SyntheticSlide('synthetic:1300x700:2')
+const slide = new DrawnSlide('synthetic:1300x700:2')
 
 test.before(async () => {
   mkdirSync(join(root, 'more'), { recursive: true })

@@ -3,14 +3,14 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { ExecutionContext } from 'ava'
 import type { Page } from 'playwright-core'
-import { SyntheticSlide } from '../../src/slide/synthetic.js'
+import { DrawnSlide } from '../slides.js'
 import { testInBrowser } from '../web/browser.js'
 import { serveViewer, settled } from './viewer-server.js'
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const viewer = serveViewer({
-  drawn: new SyntheticSlide('synthetic:1400x1000:4'),
-  other: new SyntheticSlide('synthetic:600x400:5'),
+  drawn: new DrawnSlide('synthetic:1400x1000:4'),
+  other: new DrawnSlide('synthetic:600x400:5'),
 })
 
 interface Report {

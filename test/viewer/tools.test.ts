@@ -7,22 +7,21 @@ import type { Page } from 'playwright-core'
 import sharp from 'sharp'
 import type { Image } from '../../src/image/image.js'
 import { openArchive } from '../../src/index.js'
-import { SyntheticSlide } from '../../src/slide/synthetic.js'
 import { parsePlace, type View } from '../../viewer/src/address.js'
 import { DENSITIES_TO_AMOUNTS, STAINS } from '../../viewer/src/colours/stains.js'
 import { losslessCodec } from '../payload-codec.js'
-import { memorySlide } from '../slides.js'
+import { DrawnSlide, memorySlide } from '../slides.js'
 import { testInBrowser } from '../web/browser.js'
 import { middle, serveViewer, settled } from './viewer-server.js'
 
 const WIDTH = 1400
 const HEIGHT = 1000
-const drawn = new SyntheticSlide(`synthetic:${WIDTH}x${HEIGHT}:4`)
-const small = new SyntheticSlide('synthetic:600x400:2')
+const drawn = new DrawnSlide(`synthetic:${WIDTH}x${HEIGHT}:4`)
+const small = new DrawnSlide('synthetic:600x400:2')
 const image = await small.readRegion({ x: 0, y: 0, level: 0, width: 600, height: 400 })
 const viewer = serveViewer({
   drawn,
-  other: new SyntheticSlide(`synthetic:${WIDTH}x${HEIGHT}:5`),
+  other: new DrawnSlide(`synthetic:${WIDTH}x${HEIGHT}:5`),
   unknown: memorySlide([image]),
   oblong: memorySlide([image], { mpp: { x: 0.5, y: 1 } }),
 })
@@ -302,7 +301,7 @@ testInBrowser('another slide is compared at the same place, beside the first or 
   })
   // What is right of the line is the second slide's, what is left of it the first one's.
   const at = { level: 0, width: 100, height: 100, y: 450 }
-  const other = new SyntheticSlide(`synthetic:${WIDTH}x${HEIGHT}:5`)
+  const other = new DrawnSlide(`synthetic:${WIDTH}x${HEIGHT}:5`)
   const [left, right] = [await drawn.readRegion({ ...at, x: 590 }), await other.readRegion({ ...at, x: 710 })]
   const [notLeft, notRight] = [await other.readRegion({ ...at, x: 590 }), await drawn.readRegion({ ...at, x: 710 })]
   /** Tissue is like tissue, and the stage may be half a pixel off: the right one is far nearer than the other. */
