@@ -111,9 +111,10 @@ def check(args: argparse.Namespace) -> None:
 
 
 def first_step(device: object) -> None:
-    """One step of `nano` on the device, finite, of what the run is made of."""
+    """Steps of `nano` on the device, finite, of what the run is made of: by PyTorch's kernels, and on a GPU by ours."""
     import torch
 
+    from cleric_training.loops import gpu
     from cleric_training.network.config import PRESETS
     from cleric_training.network.model import Cleric
     from cleric_training.train.data import drawn_image
@@ -122,24 +123,34 @@ def first_step(device: object) -> None:
     from cleric_training.train.objective import Border
     from cleric_training.train.optimise import Optimiser
     from cleric_training.train.stage import Stage
-    from cleric_training.train.ways import DeviceStep, Way
+    from cleric_training.train.ways import LOSS_APART, DeviceStep, Way
 
     model = Cleric(PRESETS["nano"])
     initialise(model)
     model = model.to(device).to(memory_format=torch.channels_last)
     x = drawn_image(0, 128, 128).to(device).contiguous(memory_format=torch.channels_last)
-    optimiser = Optimiser(model, 1e-3)
+    optimiser = Optimiser(model, 1e-3, frozenset({"lift"}))
+    for name, p in model.named_parameters():
+        p.requires_grad_(optimiser.group[name] != "lift")
     precision = torch.float16 if x.is_cuda else torch.bfloat16
     flat = FlatOptimiser(optimiser, scaled=x.is_cuda)
-    before = flat.w.clone()
+    before, first = flat.w.clone(), 0.0
     stage = Stage(model, optimiser.frozen, precision, 0.04, Border())
     step = DeviceStep(model, stage, flat, lambda: (x, torch.full((1,), 3.5, device=x.device)), precision)
-    step.use(Way(Way.plain(x.device).sampler, narrow=True))
-    step.run()
-    loss = float(step.sums[0])
-    if float(flat.skipped) or not torch.isfinite(flat.w).all() or torch.equal(flat.w, before):
-        raise ArithmeticError(f"its loss is {loss} and its gradients are {flat.report()}")
-    say(f"a step of nano on {device}: loss {loss:.3f}")
+    for sampler in (Way.plain(x.device).sampler, *(["triton"] if x.is_cuda and gpu.AVAILABLE else [])):
+        step.use(Way(sampler, narrow=True))
+        with torch.no_grad():
+            flat.w.copy_(before)
+        torch.manual_seed(0)
+        step.run()
+        loss = float(step.sums[0])
+        step.sums.zero_()
+        say(f"a step of nano on {device} by {sampler}: loss {loss:.3f}")
+        if float(flat.skipped) or not torch.isfinite(flat.w).all() or torch.equal(flat.w, before):
+            raise ArithmeticError(f"its loss is {loss} and its gradients are {flat.report()}")
+        if first and abs(loss / first - 1) > LOSS_APART:
+            raise ArithmeticError(f"by {sampler} its loss is {loss}, by PyTorch {first}")
+        first = loss
 
 
 def main() -> None:

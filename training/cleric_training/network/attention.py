@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..loops.fast import GELU
+from .layers import Depthwise
 
 
 def anchor_mask(h: int, w: int, device: Optional[torch.device] = None) -> torch.Tensor:
@@ -96,7 +97,7 @@ class DwQKV(nn.Module):
         super().__init__()
 
         def pair() -> nn.Sequential:
-            return nn.Sequential(nn.Conv2d(d, d, 1), nn.Conv2d(d, d, 3, 1, 1, groups=d))
+            return nn.Sequential(nn.Conv2d(d, d, 1), Depthwise(d))
 
         self.q, self.k, self.v = pair(), pair(), pair()
 
@@ -112,7 +113,7 @@ def linear_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: i
 
 
 def _mlp(i: int, hidden: int, o: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(i, hidden, 1), GELU(), nn.Conv2d(hidden, hidden, 3, 1, 1, groups=hidden),
+    return nn.Sequential(nn.Conv2d(i, hidden, 1), GELU(), Depthwise(hidden),
                          GELU(), nn.Conv2d(hidden, o, 1))
 
 

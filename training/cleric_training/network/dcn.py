@@ -1,17 +1,17 @@
 """Modulated deformable convolution (DCNv2), and the plain convolution it starts from."""
 from __future__ import annotations
 
-from typing import Optional
+from typing import Callable, Optional
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torchvision.ops import deform_conv2d
 
-from ..loops import fast
-from .layers import conv3
+from ..loops import fast, gpu
+from .layers import AlignedConv, conv3
 
-SAMPLERS = ("loops", "torchvision", "grid")
+SAMPLERS = ("loops", "torchvision", "grid", "triton")
 
 
 class DeformConv(nn.Module):
@@ -29,7 +29,7 @@ class DeformConv(nn.Module):
         # Doubled, as the modulation halves: the layer starts with the scale of a fresh conv.
         self.weight = nn.Parameter(plain.weight.detach() * 2)
         self.bias = nn.Parameter(plain.bias.detach().clone())
-        self.offset = nn.Conv2d(i, 27, 3, stride, 1)
+        self.offset = AlignedConv(i, 27, 3, stride, 1)
         nn.init.zeros_(self.offset.weight)
         nn.init.zeros_(self.offset.bias)
         self.stride = stride
@@ -50,14 +50,18 @@ class DeformConv(nn.Module):
             b, _, ho, wo = om.shape
             out = F.conv1d(grid_columns(x, om, self.stride), self.weight.flatten(1)[..., None], self.bias)
             return out.reshape(b, -1, ho, wo)
-        return self._loops(x, om)
+        return self._loops(x, om, gpu.deform_columns if sampler == "triton" else _columns_in_c)
 
-    def _loops(self, x: torch.Tensor, om: torch.Tensor) -> torch.Tensor:
+    def _loops(self, x: torch.Tensor, om: torch.Tensor, sample: Callable[..., torch.Tensor]) -> torch.Tensor:
         b, _, ho, wo = om.shape
         shift = torch.cat([om[:, :18], torch.sigmoid(om[:, 18:])], 1).flatten(2).transpose(1, 2)
-        columns = fast.deform_columns(x.float() if x.dtype == torch.float16 else x, shift, self.stride)
+        columns = sample(x, shift, self.stride)
         weight = self.weight.permute(0, 2, 3, 1).flatten(1)  # [o, 9 i], as the columns run
         return F.linear(columns, weight.to(columns.dtype), self.bias.to(columns.dtype)).transpose(1, 2).reshape(b, -1, ho, wo)
+
+
+def _columns_in_c(x: torch.Tensor, shift: torch.Tensor, stride: int) -> torch.Tensor:
+    return fast.deform_columns(x.float() if x.dtype == torch.float16 else x, shift, stride)  # C has no float16
 
 
 def default_sampler(device: torch.device) -> str:

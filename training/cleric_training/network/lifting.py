@@ -4,7 +4,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..loops import fast
+from ..loops import fast, gpu
 
 FILTERS = (-1.586134342059924, -0.052980118572961, 0.882911075530934, 0.443506852043971)
 K = 1.230174104914001
@@ -20,11 +20,15 @@ class LiftNet(nn.Module):
         self.conv3 = nn.Conv2d(c, 1, 1)
         nn.init.zeros_(self.conv3.weight)
         nn.init.zeros_(self.conv3.bias)
+        self.in_triton = False  # on a GPU, while the net doesn't learn
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[n, 1, h, w] -> the same."""
+        parameters = [p for conv in (self.conv1, self.conv2, self.conv3) for p in (conv.weight, conv.bias)]
+        if self.in_triton and not any(p.requires_grad for p in parameters):
+            return gpu.lift(x, *parameters)
         if torch.is_grad_enabled() and fast.lifts(x, len(self.conv1.bias)):
-            return fast.lift(x, *(p.float() for conv in (self.conv1, self.conv2, self.conv3) for p in (conv.weight, conv.bias)))
+            return fast.lift(x, *(p.float() for p in parameters))
         return self.conv3(torch.tanh(self.conv2(torch.tanh(self.conv1(x)))))
 
 

@@ -10,6 +10,7 @@ import torch
 from ..network.config import PRESETS
 from .data import DATA, HOME
 from .objective import LAMBDA_LOW, LAMBDA_MIDDLE, LAMBDA_RANGE
+from .ways import Way
 
 ABOUT = """Trains a model. A run is a sequence of stages, each its own call with `--resume` (see README.md)."""
 
@@ -51,9 +52,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--engine", choices=("auto", "processes", "device"), default="auto",
                    help="who makes the steps: processes of this machine's processor, or all on the device without a word to the host; "
                         "default: device for cuda")
-    p.add_argument("--way", choices=("auto", "uncompiled", "plain"), default="auto",
+    p.add_argument("--way", default="auto",
                    help="of the device's steps: the fastest of those tried, of those but the compiled ones (so is auto in a short run), "
-                        "or the plain one, untried")
+                        "the plain one, untried, or one by the name that the log gives it, such as triton+narrow+recorded, untried")
     p.add_argument("--from-start", action="store_true", help="--budget counts from the program's start: decoding, choosing a way and all")
     p.add_argument("--lean-every", type=float, help="seconds: write a checkpoint to carry away, FOLDER/PRESET.lean.pt, and one at the end")
     p.add_argument("--lean-last", action="store_true", help="with the last weights beside the averaged ones")
@@ -70,6 +71,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         p.error(f"Expected a number from 0 to 1 for --last-share but received {args.last_share:g}")
     args.last_crop = args.last_crop or args.crop
     args.last_batch = args.last_batch or max(1, args.batch * args.crop**2 // args.last_crop**2)
+    if args.way not in ("auto", "uncompiled", "plain"):
+        try:
+            Way.named(args.way)
+        except ValueError as error:
+            p.error(str(error))
     for name in ("lean_every", "parts"):
         if getattr(args, name) is not None and not getattr(args, name) > 0:
             p.error(f"Expected a positive number for --{name.replace('_', '-')} but received {getattr(args, name)}")

@@ -93,13 +93,14 @@ class OnDevice:
 
     def start(self, way: str, seed: int, write: Callable[[dict[str, Any]], None]) -> None:
         """Finds how to run a step, and says so in the log: "auto" tries all ways (`DeviceStep.choose`), "uncompiled" those
-        without a compiler, "plain" takes the plain one untried."""
-        if way == "plain":
+        without a compiler; "plain" and any other name is a way that is taken untried."""
+        if way in ("auto", "uncompiled"):
+            self.way = self.step_of.choose(write, seed, compiling=way == "auto")
+        else:
+            self.way = self.way if way == "plain" else Way.named(way)
             self.step_of.use(self.way)
             torch.manual_seed(seed)
-            write({"way": "plain"})
-        else:
-            self.way = self.step_of.choose(write, seed, compiling=way == "auto")
+            write({"way": str(self.way)})
         self.looked = time.monotonic()
 
     def step(self, stage_step: float, progress: float) -> None:

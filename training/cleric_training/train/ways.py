@@ -10,7 +10,9 @@ from typing import Any, Callable, Optional
 
 import torch
 
-from ..network.dcn import DeformConv, default_sampler
+from ..loops import gpu
+from ..network.dcn import SAMPLERS, DeformConv, default_sampler
+from ..network.lifting import LiftNet
 from ..network.model import Cleric
 from .flat_optimiser import FlatOptimiser
 from .narrow import NarrowWeights
@@ -27,7 +29,7 @@ LEAST_COSINE = 0.8  # between a way's change of the weights over the trial and t
 
 @dataclass(frozen=True)
 class Way:
-    """How to run a step: who samples for DCNv2, whether all weights are cast at once, and whether it is compiled and
+    """How to run a step: who samples for DCNv2 (and, in Triton, computes lifting nets that don't learn), whether all weights are cast at once, and whether it is compiled and
     recorded as a CUDA graph."""
 
     sampler: str
@@ -39,6 +41,14 @@ class Way:
     def plain(device: torch.device) -> "Way":
         """What all others are compared with."""
         return Way(default_sampler(device))
+
+    @staticmethod
+    def named(name: str) -> "Way":
+        """The way whose `str` this is, such as "grid+narrow+recorded"."""
+        sampler, *more = name.split("+")
+        if sampler not in SAMPLERS or not set(more) <= {"narrow", "compiled", "recorded"}:
+            raise ValueError(f"Expected one of {', '.join(SAMPLERS)} with +narrow, +compiled or +recorded for a way but received {name}")
+        return Way(sampler, "narrow" in more, "compiled" in more, "recorded" in more)
 
     def __str__(self) -> str:
         return "+".join([self.sampler, *(["narrow"] if self.narrow else []), *(["compiled"] if self.compiled else []), *(["recorded"] if self.recorded else [])])
@@ -73,6 +83,8 @@ class DeviceStep:
         for module in self.model.modules():
             if isinstance(module, DeformConv):
                 module.sampler = way.sampler
+            elif isinstance(module, LiftNet):
+                module.in_triton = way.sampler == "triton"
         objective = _compiled(self.objective) if way.compiled else self.objective
         if way.narrow:
             objective = NarrowWeights(self.model, objective, self.optimiser, self.precision)
@@ -106,18 +118,23 @@ class DeviceStep:
             if trial is not None:
                 found[way] = trial
 
-        if plain.sampler != "grid":
-            attempt(Way("grid"))
-        sampler = min(found, key=lambda way: found[way].seconds).sampler
+        on_gpu = self.optimiser.w.is_cuda
+        samplers = ["grid", *(["triton"] if on_gpu and gpu.AVAILABLE else [])]
+        for sampler in samplers:
+            if sampler != plain.sampler:
+                attempt(Way(sampler))
+        # torchvision's kernels go to the default stream, so that a recorded graph would be without them.
+        fit = [way for way in found if not (on_gpu and way.sampler == "torchvision")] or list(found)
+        sampler = min(fit, key=lambda way: found[way].seconds).sampler
         narrow = self.precision != torch.float32
         if narrow:
             attempt(Way(sampler, narrow=True))
             narrow = Way(sampler, narrow=True) in found
-        if self.optimiser.w.is_cuda:
+        if on_gpu:
             attempt(Way(sampler, narrow=narrow, recorded=True))
         if compiling and hasattr(torch, "compile"):
             attempt(Way(sampler, compiled=True))
-            if self.optimiser.w.is_cuda and Way(sampler, compiled=True) in found:
+            if on_gpu and Way(sampler, compiled=True) in found:
                 attempt(Way(sampler, compiled=True, recorded=True))
         chosen = min(found, key=lambda way: found[way].seconds)
         self.use(chosen)
