@@ -1,4 +1,4 @@
-"""The weights of convs and linear layers in the precision in which `autocast` computes them, all cast in one operation.
+"""The weights of convs and linear layers in the precision in which `autocast` computes them, all cast in a few operations.
 
 `autocast` casts each weight and bias by itself in every step, and the gradient of each on its way back: a thousand launches
 of a few microseconds for a network of this size, as many as its layers need themselves.
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..network.layers import PreciseConv
-from .flat_optimiser import FlatOptimiser, layout, views_like
+from .flat_optimiser import FlatOptimiser, layout
 
 try:
     from torch.func import functional_call
@@ -46,15 +46,20 @@ class NarrowWeights:
         parameters = dict(model.named_parameters())
         learning = {name: p for name, p in parameters.items() if p.requires_grad}
         cast = _cast(model)
-        self._narrow = flat.w.to(precision)  # of all of them: those that are computed in float32 are few
-        views = views_like(self._narrow, list(learning.values()))
-        self._leaves = [view.detach().requires_grad_() if name in cast else p for (name, p), view in zip(learning.items(), views)]
+        # Each lies in a memory of its own: in flat memory most begin where a GPU's matrix units can't read.
+        self._leaves = [torch.empty_like(p, dtype=precision if name in cast else p.dtype).requires_grad_() for name, p in learning.items()]
+        self._rows: dict[torch.dtype, tuple[list[torch.Tensor], list[torch.Tensor]]] = {}
+        for leaf, row in zip(self._leaves, flat.w.split(flat.parts)):
+            mine, its = self._rows.setdefault(leaf.dtype, ([], []))
+            mine.append(leaf.detach().as_strided((leaf.numel(),), (1,)))
+            its.append(row)
         frozen = {name: p.detach().to(precision) for name, p in parameters.items() if name in cast and name not in learning}
         self._weights = {f"model.{name}": t for name, t in {**frozen, **dict(zip(learning, self._leaves))}.items()}
 
     def __call__(self, x: torch.Tensor, q: torch.Tensor) -> dict[str, torch.Tensor]:
         """What the objective gives for x [B, 3, H, W] and q [B]."""
-        self._narrow.copy_(self._flat.w)
+        for mine, its in self._rows.values():
+            _copy(mine, its)
         found: dict[str, torch.Tensor] = functional_call(self._whole, self._weights, (x, q))
         return found
 

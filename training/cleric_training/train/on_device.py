@@ -14,6 +14,7 @@ from .flat_optimiser import FlatOptimiser
 from .optimise import Optimiser
 from .ways import DeviceStep, Draw, Objective, Way
 
+KERNELS_TRIED = 3  # of each conv: the library sorts them by its own guess, and ten take half a minute
 EVERY = 100  # steps between two looks at the sums: each waits for the device
 SECONDS = 10.0  # between two looks at most, where steps are slow
 FLOPS_A_MULTIPLY_ADD = 6  # two forwards, four backwards
@@ -62,6 +63,7 @@ class OnDevice:
                  precision: torch.dtype) -> None:
         device = next(model.parameters()).device
         torch.backends.cudnn.benchmark = True  # all steps have one shape
+        torch.backends.cudnn.benchmark_limit = KERNELS_TRIED
         float32_by_tensor_cores(DCN_ONLY)
         self.flat = FlatOptimiser(optimiser, scaled=precision == torch.float16)
         self.crops = DeviceCrops(images, device)
