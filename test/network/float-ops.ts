@@ -16,17 +16,23 @@ export const floatOps: Evaluators<Exclude<OpName, IntegerOpName>> = {
     const weight = floats(node.weight)
     const bias = floats(node.bias)
     const { kernel: k, stride, padding, shuffle } = node
+    const { channels, height, width } = padded.shape
+    const pixels = padded.values
     return (c, y, x) => {
       const o = shuffle === 2 ? c * 4 + (y % 2) * 2 + (x % 2) : c
-      const py = Math.floor(y / shuffle)
-      const px = Math.floor(x / shuffle)
+      const top = Math.floor(y / shuffle) * stride - padding
+      const left = Math.floor(x / shuffle) * stride - padding
       const rest = node.residual ? at(node.residual, c, y, x) : 0
       let sum = bias[o] as number
-      for (let i = 0; i < padded.shape.channels; i++) {
-        for (let ky = 0; ky < k; ky++) {
-          for (let kx = 0; kx < k; kx++) {
-            const v = read(padded.values, padded.shape, i, py * stride + ky - padding, px * stride + kx - padding)
-            sum += v * (weight[((o * padded.shape.channels + i) * k + ky) * k + kx] as number)
+      // The rows and columns of the kernel that lie in the image; the others see zeros.
+      const [firstRow, lastRow] = [Math.max(0, -top), Math.min(k, height - top)]
+      const [firstColumn, lastColumn] = [Math.max(0, -left), Math.min(k, width - left)]
+      for (let i = 0; i < channels; i++) {
+        for (let ky = firstRow; ky < lastRow; ky++) {
+          const row = (i * height + top + ky) * width + left
+          const taps = ((o * channels + i) * k + ky) * k
+          for (let kx = firstColumn; kx < lastColumn; kx++) {
+            sum += (pixels[row + kx] as number) * (weight[taps + kx] as number)
           }
         }
       }
@@ -175,14 +181,15 @@ function liftStep(node: LiftStepNode, { at, floats }: Sources): ValueAt {
   const weights = (layer: string) => floats(`${node.net}.${layer}.weight`)
   const biases = (layer: string) => floats(`${node.net}.${layer}.bias`)
   const hiddenCount = biases('conv1').length
+  const shape = { channels: 1, height: length, width: lines }
   const layer = (from: Float64Array[], w: Float32Array, b: Float32Array) =>
     Array.from({ length: b.length }, (_, o) => {
       const out = new Float64Array(length * lines)
       for (let i = 0; i < length; i++) {
         for (let j = 0; j < lines; j++) {
           let sum = b[o] as number
-          for (const [n, plane] of from.entries()) {
-            const shape = { channels: 1, height: length, width: lines }
+          for (let n = 0; n < from.length; n++) {
+            const plane = from[n] as Float64Array
             for (let t = 0; t < 9; t++) {
               const v = read(plane, shape, 0, i + ((t / 3) | 0) - 1, j + (t % 3) - 1)
               sum += v * (w[(o * from.length + n) * 9 + t] as number)

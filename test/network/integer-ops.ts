@@ -71,12 +71,18 @@ function conv(node: IntegerConvNode, sources: Sources): ValueAt {
   const convolve = (o: number, y: number, x: number): number => {
     let sum = bias[o] as number
     let i = 0
+    const [top, left] = [y * stride - padding, x * stride - padding]
     for (const { shape, values } of inputs) {
+      const { height, width } = shape
+      // The rows and columns of the kernel that lie in the image; the others see zeros.
+      const [firstRow, lastRow] = [Math.max(0, -top), Math.min(k, height - top)]
+      const [firstColumn, lastColumn] = [Math.max(0, -left), Math.min(k, width - left)]
       for (let c = 0; c < shape.channels; c++, i++) {
-        for (let ky = 0; ky < k; ky++) {
-          for (let kx = 0; kx < k; kx++) {
-            const w = weight[((o * inner + i) * k + ky) * k + kx] as number
-            sum += w * read(values, shape, c, y * stride + ky - padding, x * stride + kx - padding)
+        for (let ky = firstRow; ky < lastRow; ky++) {
+          const row = (c * height + top + ky) * width + left
+          const taps = ((o * inner + i) * k + ky) * k
+          for (let kx = firstColumn; kx < lastColumn; kx++) {
+            sum += (weight[taps + kx] as number) * (values[row + kx] as number)
           }
         }
       }
