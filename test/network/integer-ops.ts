@@ -12,7 +12,7 @@ import {
   type Range,
   RSQRT_TABLE,
 } from '../../src/network/graph.js'
-import { type Evaluators, kept, read, type Sources, type ValueAt } from './evaluators.js'
+import { type Evaluators, kept, type Sources, type ValueAt } from './evaluators.js'
 
 export const integerOps = {
   integerConv: conv,
