@@ -83,12 +83,17 @@ for (const [title, args] of convs) check(title, (f) => ({ nodes: [conv(f, ...arg
 
 /** Where only pixels follow, a conv3x3 goes another way: its last bits may differ, what is shown may not. */
 const forPixels: [string, Parameters<typeof conv> extends [Fixture, ...infer Rest] ? Rest : never][] = [
-  ['one tile, two rows', [[3], 9, [2, 4]]],
-  ['whole registers, GELU', [[16], 48, [9, 20], { activation: 'gelu' }]],
-  ['channels that divide by nothing, residual', [[19], 33, [5, 12], { residual: someTensor }]],
-  ['several strips and blocks of rows', [[6], 7, [37, 132]]],
-  ['many channels', [[48], 200, [3, 8]]],
+  ['one tile', [[3], 9, [4, 4]]],
+  ['whole registers, GELU', [[16], 48, [8, 20], { activation: 'gelu' }]],
+  ['channels that divide by nothing, residual', [[19], 33, [12, 12], { residual: someTensor }]],
+  ['several strips and blocks of rows', [[6], 7, [36, 132]]],
+  ['several blocks of panels', [[48], 200, [40, 8]]],
   ['a width that its tiles do not divide', [[5], 6, [4, 10]]],
+  ['a height that its tiles do not divide, one row of them', [[3], 9, [2, 4]]],
+  ['a height that its tiles do not divide, GELU', [[16], 48, [9, 20], { activation: 'gelu' }]],
+  ['a height that its tiles do not divide, residual', [[19], 33, [5, 12], { residual: someTensor }]],
+  ['a height that its tiles do not divide, many columns', [[6], 7, [37, 132]]],
+  ['a height that its tiles do not divide, many channels', [[48], 200, [3, 8]]],
 ]
 for (const [title, args] of forPixels) {
   test(`conv3x3 for pixels, ${title}`, async (t) => {

@@ -98,24 +98,27 @@ struct MatrixArgs {
   CLERIC_INLINE std::ptrdiff_t scratch() const { return std::ptrdiff_t{width} * kPanelLanes; }
 };
 
-/// A conv3x3 of stride 1 by Winograd's minimal filtering along rows, F(4, 3): four outputs for six products in place of
-/// twelve. Depth of the matrix: points, rows of taps, channels.
+/// A conv3x3 of stride 1 by Winograd's minimal filtering, F(4 x 4, 3 x 3): sixteen outputs for 36 products in place of
+/// 144. Depth of the matrix: points, channels.
 struct WinogradArgs {
   View input;
-  /// Its runs are not used. The width divides by kOutputs.
+  /// Its runs are not used. Height, rows of an item and width divide by kOutputs.
   MatrixArgs matrix;
 
-  /// Outputs that are made together, and the points at which their polynomials are evaluated, also inputs for them.
+  /// Sides of what is made together, of the inputs for it and of the points at which their polynomials are evaluated.
   static constexpr int kOutputs = 4;
-  static constexpr int kPoints = 6;
+  static constexpr int kSide = 6;
+  static constexpr int kPoints = kSide * kSide;
+  /// Tiles that an item works on at a time, about: weights should pass by many, but their points should fit into the
+  /// second-level cache.
+  static constexpr int kTiles = 32;
 
   CLERIC_INLINE int tiles() const { return matrix.width / kOutputs; }
-  /// Tiles that an item works on at a time: what is transformed should fit into the second-level cache.
-  CLERIC_INLINE int strip() const { return tiles() < 16 ? tiles() : 16; }
-  /// Points of a strip of the item's rows of inputs and of sums.
+  /// Tiles of a row that an item works on at a time.
+  CLERIC_INLINE int strip() const { return tiles() < kTiles / 2 ? tiles() : kTiles / 2; }
+  /// Points and sums of a strip of the item's rows.
   CLERIC_INLINE std::ptrdiff_t scratch() const {
-    return kPoints * std::ptrdiff_t{strip()} *
-           ((matrix.rows.per_item + 2) * input.pixel + matrix.rows.per_item * kPanelLanes);
+    return std::ptrdiff_t{kPoints} * strip() * (matrix.rows.per_item / kOutputs) * (input.pixel + kPanelLanes);
   }
 };
 

@@ -14,17 +14,27 @@ constexpr double kItemWork = 2e7;
 constexpr int kRowBlocks = 32;
 /// How many floats of gathered samples an item has: they should fit into the second-level cache beside the weights.
 constexpr std::ptrdiff_t kColumnFloats = 24 << 10;
-/// Rows of an item of a Winograd convolution: few make many items, but each item transforms two more.
-constexpr int kWinogradRows[] = {4, 8};
+/// Items that a Winograd convolution should have at least, to keep many threads busy.
+constexpr int kWinogradItems = 16;
 
-/// A row of three taps at a point of Winograd's F(4, 3): 0, 1, -1, 2, -2 and infinity.
-float at_point(const float* taps, std::size_t point) {
+/// Three taps along one axis, at a point of Winograd's F(4, 3): 0, 1, -1, 2, -2 and infinity.
+double at_point(const double taps[3], std::size_t point) {
   const double a = taps[0];
   const double b = taps[1];
   const double c = taps[2];
-  const double values[WinogradArgs::kPoints] = {
+  const double values[WinogradArgs::kSide] = {
       a / 4, -(a + b + c) / 6, -(a - b + c) / 6, (a + 2 * b + 4 * c) / 24, (a - 2 * b + 4 * c) / 24, c};
-  return static_cast<float>(values[point]);
+  return values[point];
+}
+
+/// A filter [3][3] at a point, numbered row by row.
+float at_point(const float* filter, std::size_t point) {
+  double rows[3];
+  for (int y = 0; y < 3; y++) {
+    const double taps[3] = {filter[3 * y], filter[3 * y + 1], filter[3 * y + 2]};
+    rows[y] = at_point(taps, point % WinogradArgs::kSide);
+  }
+  return static_cast<float>(at_point(rows, point / WinogradArgs::kSide));
 }
 
 }  // namespace
@@ -80,7 +90,7 @@ std::shared_ptr<const Packed> StepBuilder::pack_conv(const std::vector<int>& spl
   });
 }
 
-/// Depth runs over points, rows of taps and channels.
+/// Depth runs over points and channels.
 std::shared_ptr<const Packed> StepBuilder::pack_winograd(int inputs, const View& out) {
   const auto inner = static_cast<std::size_t>(inputs);
   const auto channels = static_cast<std::size_t>(out.channels);
@@ -89,12 +99,10 @@ std::shared_ptr<const Packed> StepBuilder::pack_winograd(int inputs, const View&
   const std::string key = conv_key("winograd:" + weight.key + ":" + bias.key, {inputs}, 3, 1, out.channels);
   return cache_.get<Packed>(key, [&] {
     return pack_matrix(
-        kernels_, static_cast<int>(out.pixel), WinogradArgs::kPoints * 3 * inner,
+        kernels_, static_cast<int>(out.pixel), WinogradArgs::kPoints * inner,
         [&](int lane, std::size_t k) {
           const auto c = static_cast<std::size_t>(lane);
-          if (c >= channels) return 0.0f;
-          const std::size_t row = k / inner % 3;
-          return at_point(weight.data + ((c * inner + k % inner) * 3 + row) * 3, k / inner / 3);
+          return c < channels ? at_point(weight.data + (c * inner + k % inner) * 9, k / inner) : 0.0f;
         },
         [&](int lane) {
           const auto c = static_cast<std::size_t>(lane);
@@ -110,9 +118,10 @@ std::unique_ptr<Step> StepBuilder::winograd(const MatrixArgs& placed) {
   matrix = placed;
   const auto packed = pack_winograd(args.input.channels, matrix.epilogue.out);
   use(matrix, *packed);
-  // The weights of one point at a time pass by all rows of an item.
-  matrix.panels_per_item = fitting_panels(packed->panel_bytes / WinogradArgs::kPoints, packed->panels.size());
-  matrix.rows.per_item = std::clamp(matrix.rows.count / kRowBlocks, kWinogradRows[0], kWinogradRows[1]);
+  const int tile_rows = std::max(1, WinogradArgs::kTiles / args.strip());
+  matrix.rows.per_item = std::min(tile_rows * WinogradArgs::kOutputs, matrix.rows.count);
+  // Each block of panels transforms the input anew, which takes little of its time.
+  matrix.panels_per_item = std::max(1, matrix.panel_count * matrix.rows.items() / kWinogradItems);
   return kernel_step(kernels_.winograd, args, matrix.panel_blocks() * matrix.rows.items(), args.scratch(), {packed});
 }
 
@@ -150,7 +159,8 @@ std::unique_ptr<Step> StepBuilder::conv() {
     append_runs(*runs, in, {kernel, stride, padding}, 1);
   }
   const bool is_plain = kernel == 3 && stride == 1 && padding == 1 && shuffle == 1 && parts == 1;
-  if (for_pixels && is_plain && matrix.width % WinogradArgs::kOutputs == 0) return winograd(matrix);
+  const bool is_tiled = matrix.width % WinogradArgs::kOutputs == 0 && matrix.rows.count % WinogradArgs::kOutputs == 0;
+  if (for_pixels && is_plain && is_tiled) return winograd(matrix);
   const auto packed = pack_conv(splits, kernel, out, shuffle);
   use(matrix, *packed);
   matrix.runs = runs->data();
