@@ -5,6 +5,7 @@
  * Tiles look alike if a plain JPEG and a quick AVIF cost about as much for them. All is in whole numbers, so that what
  * is learnt can be written down and the same decisions be made of it by a run that is resumed.
  */
+import { type Prediction, predict } from './prediction.js'
 
 /** How a tile looks to classic codecs. */
 export interface Look {
@@ -34,8 +35,21 @@ const UNSEEN = new Uint8Array(SEEN_BYTES)
 const [JPEG_UNIT, BITS_UNIT, UNIT] = [16, 64, 128]
 /** Costs that differ by less than these are alike: a factor of 1.5, an eighth, a factor of 1.1. */
 const [JPEG_NEAR, BITS_NEAR, AVIF_NEAR] = [JPEG_UNIT * Math.log2(1.5), BITS_UNIT / 8, UNIT * Math.log2(1.1)]
+/** By the JPEG alone bits must be as near as this: what AVIF makes of the tile isn't known. */
+const BITS_NEARER = BITS_UNIT / 16
 /** Alike tiles that must agree. */
 const ENOUGH = 3
+/**
+ * Where a prediction from several tiles is to be had, these may be less alike: costs by factors of 2.8 and 1.4, bits by
+ * three sixteenths.
+ */
+const [JPEG_RANGE, BITS_RANGE, AVIF_RANGE] = [1.5 * JPEG_UNIT, (3 * BITS_UNIT) / 16, 60]
+const ENOUGH_TO_PREDICT = 8
+/**
+ * How many standard deviations the network must be predicted behind, not to be tried. Few tiles may agree by chance: on
+ * tissue it scatters by 3 % whatever they say.
+ */
+const [CERTAIN, LEAST_DEVIATION] = [1.5, UNIT * Math.log2(1.03)]
 /**
  * What a classic codec must cost at most, as a share of the network, to be taken: tissue isn't to change codec from tile
  * to tile.
@@ -72,20 +86,39 @@ export function seenTile(
 }
 
 /**
- * What all tiles that look alike settle it for; null if they don't agree, or are too few. By the JPEG
- * alone, as long as the AVIF wasn't tried.
+ * What tiles that look alike settle it for; null if they don't agree, or are too few. By the JPEG alone, as long as the
+ * AVIF wasn't tried.
  */
 export function verdictOf(look: Look, seen: readonly SeenTile[]): 'network' | 'classic' | null {
-  const alike = seen.filter((tile) => isAlike(tile, look))
-  if (alike.length >= ENOUGH && alike.every(({ network }) => network <= SETTLES.network)) return 'network'
+  const { avif } = look
+  const alike = seen.filter((tile) => isAlike(tile, look, avif === null ? BITS_NEARER : BITS_NEAR))
+  const predicted = predictedNetwork(look, seen)
+  if (alike.length >= ENOUGH && alike.every(({ network }) => network <= SETTLES.network)) {
+    return predicted && predicted.mean > SETTLES.network ? null : 'network'
+  }
+  if (predicted && predicted.mean >= CERTAIN * predicted.deviation) return 'classic'
   const isClassic = ({ network }: SeenTile) => network >= SETTLES.classic
   // Where AVIF was less far ahead of the JPEG and yet better than the network, it is here too: on glass, and on drawings.
-  const { avif } = look
   const clearer =
     avif === null
       ? []
       : seen.filter((tile) => isAlike(tile, { ...look, avif: null }) && tile.avif > avif + AVIF_NEAR && isClassic(tile))
   return alike.length + clearer.length >= ENOUGH && alike.every(isClassic) ? 'classic' : null
+}
+
+/**
+ * What the network probably costs over the best classic codec, as {@link SeenTile.network} has it. On one slide the network
+ * costs about as much less than a JPEG in all tissue, so the further AVIF is ahead of the JPEG, the further it is of the
+ * network. Null before an AVIF is tried, and if too few tiles are known.
+ */
+function predictedNetwork({ jpeg, bits, avif }: Look, seen: readonly SeenTile[]): Prediction | null {
+  if (avif === null) return null
+  const known = seen.map((tile) => ({
+    differences: [(tile.jpeg - jpeg) / JPEG_RANGE, (tile.bits - bits) / BITS_RANGE, (tile.avif - avif) / AVIF_RANGE],
+    value: tile.network,
+  }))
+  const near = known.filter(({ differences }) => differences.every((difference) => Math.abs(difference) <= 1))
+  return near.length < ENOUGH_TO_PREDICT ? null : predict(near, LEAST_DEVIATION)
 }
 
 /** What the best classic codec costs on tiles that look alike, as a share of the quick AVIF; null if they are too few. */
@@ -95,10 +128,10 @@ export function expectedGain(look: Look & { readonly avif: number }, seen: reado
   return 2 ** (alike.reduce((sum, { gain }) => sum + gain, 0) / alike.length / UNIT)
 }
 
-function isAlike(tile: SeenTile, { jpeg, bits, avif }: Look): boolean {
+function isAlike(tile: SeenTile, { jpeg, bits, avif }: Look, bitsNear = BITS_NEAR): boolean {
   return (
     Math.abs(tile.jpeg - jpeg) <= JPEG_NEAR &&
-    Math.abs(tile.bits - bits) <= BITS_NEAR &&
+    Math.abs(tile.bits - bits) <= bitsNear &&
     (avif === null || Math.abs(tile.avif - avif) <= AVIF_NEAR)
   )
 }

@@ -35,6 +35,44 @@ test('where AVIF is further ahead of the JPEG than where it was better than the 
   t.is(verdictOf(glass, [...Array(3).fill(scan), { ...glass, network: 0 }]), null, 'nor against one that looks alike')
 })
 
+/** Tissue of one slide, in all of which the network costs as much less than the JPEG, so AVIF wins where it is far ahead. */
+function tissueOf(avifs: readonly number[], scatter = 0): SeenTile[] {
+  return avifs.map((avif, i) => {
+    const [jpeg, bits] = [24 + (i % 7), 34 + (i % 4)]
+    return { jpeg, bits, avif, network: -53 + 9 - avif + (i % 2 ? scatter : -scatter), gain: -9 }
+  })
+}
+const slide = [-38, -41, -44, -46, -48, -50, -52, -55, -58, -60]
+
+test('how far AVIF is ahead of the JPEG tells how far it is of the network, on a slide where both are taken', (t) => {
+  const at = (avif: number, seen: readonly SeenTile[]) => verdictOf({ jpeg: 26, bits: 36, avif }, seen)
+  t.is(at(-66, tissueOf(slide)), 'classic', 'the network would cost an eighth more')
+  t.is(at(-56, tissueOf(slide)), 'classic')
+  t.is(at(-50, tissueOf(slide)), null, 'too near')
+  t.is(at(-40, tissueOf(slide)), null, 'no network without a classic codec is settled by it')
+  t.is(at(-56, tissueOf(slide, 9)), null, 'tiles that scatter say less')
+  t.is(at(-66, tissueOf(slide.slice(3))), null, 'too few')
+  const others = tissueOf(slide).map((tile) => ({ ...tile, jpeg: tile.jpeg + 30 }))
+  t.is(at(-66, others), null, 'nor of other tissue')
+  t.is(verdictOf({ jpeg: 26, bits: 36, avif: null }, tissueOf(slide)), null, 'nor before an AVIF is tried')
+})
+
+test('alike tiles do not settle it for the network where it is predicted behind', (t) => {
+  const had = Array.from({ length: 3 }, () => ({ ...tissue, bits: 38, network: 0 }))
+  const look = { ...tissue, bits: 32 }
+  t.is(verdictOf(look, had), 'network')
+  // The fewer bits, the worse is the network: these, of more, aren't alike, but say so.
+  const trend = Array.from({ length: 6 }, (_, i) => ({ ...tissue, bits: 41 + i / 4, network: -20 - 2 * i }))
+  t.is(verdictOf(look, [...had, ...trend]), null)
+  t.is(verdictOf({ ...look, bits: 38 }, [...had, ...trend]), 'network')
+})
+
+test('by the JPEG alone tiles must be more alike', (t) => {
+  const few = Array(3).fill({ ...tissue, bits: tissue.bits + 6 })
+  t.is(verdictOf(tissue, few), 'network')
+  t.is(verdictOf({ ...tissue, avif: null }, few), null)
+})
+
 test('what AVIF at its best gains is the mean of tiles that look alike', (t) => {
   const seen = [-8, -12, -16].map((gain) => ({ ...tissue, gain }))
   t.is(expectedGain(tissue, seen), 2 ** (-12 / 128))
