@@ -4,7 +4,16 @@
  */
 import test from 'ava'
 import { instructionSets, openCpu } from '../../src/cpu/backend.js'
-import type { ConvNode, DeformNode, Graph, Node, PortData, Tensor } from '../../src/network/graph.js'
+import {
+  type ConvNode,
+  type DeformNode,
+  type Graph,
+  type LiftStepNode,
+  type Node,
+  nodeInputs,
+  type PortData,
+  type Tensor,
+} from '../../src/network/graph.js'
 import { relativeError } from '../network/golden.js'
 import { interpreter } from '../network/interpreter.js'
 import { Fixture, noise, randomInputs } from './random-graph.js'
@@ -95,17 +104,21 @@ const forPixels: [string, Parameters<typeof conv> extends [Fixture, ...infer Res
   ['a height that its tiles do not divide, many columns', [[6], 7, [37, 132]]],
   ['a height that its tiles do not divide, many channels', [[48], 200, [3, 8]]],
 ]
-for (const [title, args] of forPixels) {
-  test(`conv3x3 for pixels, ${title}`, async (t) => {
+for (const [title, args] of forPixels) checkPixels(`conv3x3 for pixels, ${title}`, (f) => conv(f, ...args))
+
+/** A node of which only pixels are shown, on each instruction set: its last bits may differ, what is shown may not. */
+function checkPixels(title: string, build: (f: Fixture) => ConvNode | LiftStepNode): void {
+  test(title, async (t) => {
     const fixture = new Fixture()
-    const node = conv(fixture, ...args)
+    const node = build(fixture)
     const graph = fixture.graph([node])
     const [stage] = graph.stages as [Graph['stages'][0]]
     const outputs = stage.outputs.map(({ tensor }) => ({ tensor, format: 'rgb8' as const }))
     const shown = { ...graph, stages: [{ ...stage, outputs }] }
     // Sums of some tenths, whatever the number of channels.
-    const channels = node.inputs.reduce((sum, { shape }) => sum + shape.channels, 0)
-    const inputs = randomInputs(graph, new Map(node.inputs.map((tensor) => [tensor, 1 / Math.sqrt(channels)])))
+    const read = nodeInputs(node)
+    const channels = node.op === 'conv' ? read.reduce((sum, { shape }) => sum + shape.channels, 0) : 16
+    const inputs = randomInputs(graph, new Map(read.map((tensor) => [tensor, 1 / Math.sqrt(channels)])))
     const expected = (await (await interpreter().compile(shown, fixture)).run(0, inputs)).get(node.output) as Uint8Array
     t.true(new Set(expected).size > 10)
     for (const isa of instructionSets()) {
@@ -175,26 +188,57 @@ for (const inverse of [false, true]) {
   }
 }
 
-for (const hidden of [3, 8, 32]) {
+/** A step of the lifting, whose net is called n. */
+function liftStep(
+  f: Fixture,
+  hidden: number,
+  [height, width]: [number, number],
+  { axis, neighbour }: Pick<LiftStepNode, 'axis' | 'neighbour'>,
+): LiftStepNode {
+  for (const [layer, outputs, inputs, k] of [
+    ['conv1', hidden, 1, 3],
+    ['conv2', hidden, hidden, 3],
+    ['conv3', 1, hidden, 1],
+  ] as const) {
+    f.parameter(`n.${layer}.weight`, [outputs, inputs, k, k])
+    f.parameter(`n.${layer}.bias`, [outputs])
+  }
+  const [source, target, output] = [0, 1, 2].map(() => f.tensor(3, height, width)) as [Tensor, Tensor, Tensor]
+  const sign = neighbour === 'next' ? 1 : -1
+  return { op: 'liftStep', source, target, output, axis, factor: -1.58, neighbour, sign, net: 'n' }
+}
+
+/** Heights and widths by the number of hidden channels: any, and of whole tiles. */
+const LIFTED: Readonly<Record<3 | 8 | 32, [any: [number, number], tiled: [number, number]]>> = {
+  3: [
+    [1, 5],
+    [4, 8],
+  ],
+  8: [
+    [37, 21],
+    [36, 132],
+  ],
+  32: [
+    [7, 50],
+    [20, 72],
+  ],
+}
+for (const hidden of [3, 8, 32] as const) {
   for (const axis of ['rows', 'columns'] as const) {
     for (const neighbour of ['next', 'previous'] as const) {
-      check(`lifting step along ${axis}, ${neighbour}, ${hidden} hidden`, (f) => {
-        for (const [layer, outputs, inputs, k] of [
-          ['conv1', hidden, 1, 3],
-          ['conv2', hidden, hidden, 3],
-          ['conv3', 1, hidden, 1],
-        ] as const) {
-          f.parameter(`n.${layer}.weight`, [outputs, inputs, k, k])
-          f.parameter(`n.${layer}.bias`, [outputs])
-        }
-        const [height, width] = hidden === 3 ? [1, 5] : hidden === 8 ? [37, 21] : [7, 50]
-        const [source, target, output] = [0, 1, 2].map(() => f.tensor(3, height, width)) as [Tensor, Tensor, Tensor]
-        const sign = neighbour === 'next' ? 1 : -1
-        return { nodes: [{ op: 'liftStep', source, target, output, axis, factor: -1.58, neighbour, sign, net: 'n' }] }
-      })
+      const [size, tiled] = LIFTED[hidden]
+      check(`lifting step along ${axis}, ${neighbour}, ${hidden} hidden`, (f) => ({
+        nodes: [liftStep(f, hidden, size, { axis, neighbour })],
+      }))
+      checkPixels(`lifting step for pixels along ${axis}, ${neighbour}, ${hidden} hidden`, (f) =>
+        liftStep(f, hidden, tiled, { axis, neighbour }),
+      )
     }
   }
 }
+checkPixels('lifting step for pixels, a height that its tiles do not divide', (f) =>
+  liftStep(f, 8, [18, 20], { axis: 'rows', neighbour: 'next' }),
+)
 
 for (const axis of ['rows', 'columns'] as const) {
   check(`split, scale and merge along ${axis}`, (f) => {

@@ -98,27 +98,29 @@ struct MatrixArgs {
   CLERIC_INLINE std::ptrdiff_t scratch() const { return std::ptrdiff_t{width} * kPanelLanes; }
 };
 
-/// A conv3x3 of stride 1 by Winograd's minimal filtering, F(4 x 4, 3 x 3): sixteen outputs for 36 products in place of
-/// 144. Depth of the matrix: points, channels.
+/// Winograd's minimal filtering F(4 x 4, 3 x 3): sides of what is made together and of the inputs for it, and the points
+/// at which their polynomials are evaluated.
+constexpr int kTileOutputs = 4;
+constexpr int kTileInputs = 6;
+constexpr int kTilePoints = kTileInputs * kTileInputs;
+
+/// A conv3x3 of stride 1 by Winograd's minimal filtering: sixteen outputs for 36 products in place of 144. Depth of the
+/// matrix: points, channels.
 struct WinogradArgs {
   View input;
-  /// Its runs are not used. Height, rows of an item and width divide by kOutputs.
+  /// Its runs are not used. Height, rows of an item and width divide by kTileOutputs.
   MatrixArgs matrix;
 
-  /// Sides of what is made together, of the inputs for it and of the points at which their polynomials are evaluated.
-  static constexpr int kOutputs = 4;
-  static constexpr int kSide = 6;
-  static constexpr int kPoints = kSide * kSide;
   /// Tiles that an item works on at a time, about: weights should pass by many, but their points should fit into the
   /// second-level cache.
   static constexpr int kTiles = 32;
 
-  CLERIC_INLINE int tiles() const { return matrix.width / kOutputs; }
+  CLERIC_INLINE int tiles() const { return matrix.width / kTileOutputs; }
   /// Tiles of a row that an item works on at a time.
   CLERIC_INLINE int strip() const { return tiles() < kTiles / 2 ? tiles() : kTiles / 2; }
   /// Points and sums of a strip of the item's rows.
   CLERIC_INLINE std::ptrdiff_t scratch() const {
-    return std::ptrdiff_t{kPoints} * strip() * (matrix.rows.per_item / kOutputs) * (input.pixel + kPanelLanes);
+    return std::ptrdiff_t{kTilePoints} * strip() * (matrix.rows.per_item / kTileOutputs) * (input.pixel + kPanelLanes);
   }
 };
 
@@ -160,6 +162,9 @@ struct LiftArgs {
   const float* bias2 = nullptr;
   const float* weight3 = nullptr;
   float bias3 = 0;
+  /// Of lift_tiles: conv2 [group of kHiddenGroup out][point][hidden in][kHiddenGroup]; height, rows of an item and width
+  /// divide by kTileOutputs.
+  const float* tile_weight2 = nullptr;
   /// Rows of one channel. There is an item for each channel and each block of its rows.
   Rows rows;
 
@@ -167,6 +172,17 @@ struct LiftArgs {
   CLERIC_INLINE std::ptrdiff_t scratch_stride() const { return kLanes + padded(output.width) + 3 * kLanes; }
   /// A ring of three hidden rows, the filter of the item's rows and two more on each side, one row of sums.
   CLERIC_INLINE std::ptrdiff_t scratch() const { return (3 * hidden + rows.per_item + 5) * scratch_stride(); }
+
+  static constexpr int kHiddenGroup = 8;
+  CLERIC_INLINE int tiles() const { return output.width / kTileOutputs; }
+  /// A phase of a row of tiles: zeros, the tiles, zeros and room for a register that overhangs.
+  CLERIC_INLINE std::ptrdiff_t phase_stride() const { return kLanes + padded(tiles()) + kLanes; }
+  /// A ring of six hidden rows, the filter of the item's rows and two more on each side, a row of it as the image has it,
+  /// a register of points, sums and totals.
+  CLERIC_INLINE std::ptrdiff_t tiles_scratch() const {
+    return (kTileInputs * hidden + rows.per_item + 4) * kTileOutputs * phase_stride() + scratch_stride() +
+           (std::ptrdiff_t{kTilePoints} * (hidden + kHiddenGroup) + kTileOutputs * kTileOutputs) * kLanes;
+  }
 };
 
 /// Means and y_hat are integers that count this many to a step of the latent.
@@ -318,6 +334,7 @@ struct PeakArgs {
   KERNEL(deform, DeformArgs)                       \
   KERNEL(gdn, GdnArgs)                             \
   KERNEL(lift, LiftArgs)                           \
+  KERNEL(lift_tiles, LiftArgs)                     \
   KERNEL(pointwise, PointwiseArgs)                 \
   KERNEL(integer_conv, IntegerConvArgs)            \
   KERNEL(integer_depthwise, IntegerDepthwiseArgs)  \

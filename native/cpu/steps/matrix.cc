@@ -17,26 +17,6 @@ constexpr std::ptrdiff_t kColumnFloats = 24 << 10;
 /// Items that a Winograd convolution should have at least, to keep many threads busy.
 constexpr int kWinogradItems = 16;
 
-/// Three taps along one axis, at a point of Winograd's F(4, 3): 0, 1, -1, 2, -2 and infinity.
-double at_point(const double taps[3], std::size_t point) {
-  const double a = taps[0];
-  const double b = taps[1];
-  const double c = taps[2];
-  const double values[WinogradArgs::kSide] = {
-      a / 4, -(a + b + c) / 6, -(a - b + c) / 6, (a + 2 * b + 4 * c) / 24, (a - 2 * b + 4 * c) / 24, c};
-  return values[point];
-}
-
-/// A filter [3][3] at a point, numbered row by row.
-float at_point(const float* filter, std::size_t point) {
-  double rows[3];
-  for (int y = 0; y < 3; y++) {
-    const double taps[3] = {filter[3 * y], filter[3 * y + 1], filter[3 * y + 2]};
-    rows[y] = at_point(taps, point % WinogradArgs::kSide);
-  }
-  return static_cast<float>(at_point(rows, point / WinogradArgs::kSide));
-}
-
 }  // namespace
 
 void StepBuilder::place(MatrixArgs& matrix, const View& out, int shuffle) const {
@@ -98,11 +78,15 @@ std::shared_ptr<const Packed> StepBuilder::pack_winograd(int inputs, const View&
   const Values<float> bias = reals(1, channels);
   const std::string key = conv_key("winograd:" + weight.key + ":" + bias.key, {inputs}, 3, 1, out.channels);
   return cache_.get<Packed>(key, [&] {
+    std::vector<float> points(channels * inner * kTilePoints);
+    for (std::size_t i = 0; i < channels * inner; i++) {
+      filter_at_points(weight.data + i * 9, points.data() + i * kTilePoints);
+    }
     return pack_matrix(
-        kernels_, static_cast<int>(out.pixel), WinogradArgs::kPoints * inner,
+        kernels_, static_cast<int>(out.pixel), kTilePoints * inner,
         [&](int lane, std::size_t k) {
           const auto c = static_cast<std::size_t>(lane);
-          return c < channels ? at_point(weight.data + (c * inner + k % inner) * 9, k / inner) : 0.0f;
+          return c < channels ? points[(c * inner + k % inner) * kTilePoints + k / inner] : 0.0f;
         },
         [&](int lane) {
           const auto c = static_cast<std::size_t>(lane);
@@ -119,7 +103,7 @@ std::unique_ptr<Step> StepBuilder::winograd(const MatrixArgs& placed) {
   const auto packed = pack_winograd(args.input.channels, matrix.epilogue.out);
   use(matrix, *packed);
   const int tile_rows = std::max(1, WinogradArgs::kTiles / args.strip());
-  matrix.rows.per_item = std::min(tile_rows * WinogradArgs::kOutputs, matrix.rows.count);
+  matrix.rows.per_item = std::min(tile_rows * kTileOutputs, matrix.rows.count);
   // Each block of panels transforms the input anew, which takes little of its time.
   matrix.panels_per_item = std::max(1, matrix.panel_count * matrix.rows.items() / kWinogradItems);
   return kernel_step(kernels_.winograd, args, matrix.panel_blocks() * matrix.rows.items(), args.scratch(), {packed});
@@ -159,7 +143,7 @@ std::unique_ptr<Step> StepBuilder::conv() {
     append_runs(*runs, in, {kernel, stride, padding}, 1);
   }
   const bool is_plain = kernel == 3 && stride == 1 && padding == 1 && shuffle == 1 && parts == 1;
-  const bool is_tiled = matrix.width % WinogradArgs::kOutputs == 0 && matrix.rows.count % WinogradArgs::kOutputs == 0;
+  const bool is_tiled = matrix.width % kTileOutputs == 0 && matrix.rows.count % kTileOutputs == 0;
   if (for_pixels && is_plain && is_tiled) return winograd(matrix);
   const auto packed = pack_conv(splits, kernel, out, shuffle);
   use(matrix, *packed);

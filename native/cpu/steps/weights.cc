@@ -1,5 +1,7 @@
 #include "cpu/steps/weights.h"
 
+#include <array>
+
 namespace cleric::cpu {
 
 std::vector<std::pair<int, int>> cut_panels(const KernelTable& kernels, int lanes) {
@@ -37,6 +39,24 @@ std::string conv_key(std::string start, const std::vector<int>& splits, int kern
   extend(channels);
   for (const int split : splits) extend(split);
   return start;
+}
+
+namespace {
+
+/// Three taps along one axis, at the points of Winograd's F(4, 3): 0, 1, -1, 2, -2 and infinity.
+std::array<double, kTileInputs> at_points(double a, double b, double c) {
+  return {a / 4, -(a + b + c) / 6, -(a - b + c) / 6, (a + 2 * b + 4 * c) / 24, (a - 2 * b + 4 * c) / 24, c};
+}
+
+}  // namespace
+
+void filter_at_points(const float* filter, float* out) {
+  std::array<std::array<double, kTileInputs>, 3> rows;
+  for (std::size_t y = 0; y < 3; y++) rows[y] = at_points(filter[3 * y], filter[3 * y + 1], filter[3 * y + 2]);
+  for (std::size_t x = 0; x < kTileInputs; x++) {
+    const auto column = at_points(rows[0][x], rows[1][x], rows[2][x]);
+    for (std::size_t y = 0; y < kTileInputs; y++) out[y * kTileInputs + x] = static_cast<float>(column[y]);
+  }
 }
 
 }  // namespace cleric::cpu

@@ -58,6 +58,9 @@ std::vector<std::size_t> filter_order(const std::vector<int>& splits, std::size_
 /// The key of a convolution's packed weights: `start`, and what their packing depends on.
 std::string conv_key(std::string start, const std::vector<int>& splits, int kernel, int shuffle, int channels);
 
+/// A filter [3][3] at the kTilePoints points of Winograd's F(4 x 4, 3 x 3), row by row.
+void filter_at_points(const float* filter, float* out);
+
 /// A matrix of `lanes` output lanes (a multiple of kLanes) x `depth`, in panels of the kernels' width.
 ///
 /// @param weight (lane, depth) to value

@@ -86,11 +86,12 @@ export const lifting: Ops<LiftingNode> = {
         floats(`${net}.conv3.bias`, [1]),
       ]
     },
-    integers: ({ axis, neighbour, sign, net }, { shapeOf }) => [
+    integers: ({ axis, neighbour, sign, net }, { shapeOf, isForPixels }) => [
       axis === 'rows' ? 1 : 0,
       neighbour === 'next' ? 1 : 0,
       sign === 1 ? 1 : 0,
       hiddenChannels(net, shapeOf),
+      isForPixels ? 1 : 0,
     ],
     reals: ({ factor }) => [factor],
   },
