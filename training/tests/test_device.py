@@ -244,6 +244,16 @@ def test_a_way_whose_step_differs_is_refused(images, tmp_path, monkeypatch):
     assert [entry.get("failed") for entry in log] == [None, None, None]  # both agree, and one is chosen
 
 
+def test_others_are_tried_only_where_the_likely_way_fails(images, tmp_path, monkeypatch):
+    step, log = on_device(images, tmp_path)[1].step_of, []
+    monkeypatch.setattr(ways_module, "TRIAL", 2)
+    for likely, tried in ((Way("grid", narrow=True), ["loops", "grid+narrow"]), (Way("triton", recorded=True), ["loops", "triton+recorded", "grid"])):
+        log.clear()
+        monkeypatch.setattr(step, "likely", lambda likely=likely: likely)
+        step.choose(log.append, 1, compiling=False)
+        assert [entry["tried"] for entry in log if "tried" in entry] == tried
+
+
 def test_a_run_on_the_device_resumes_and_ends_without_finite_gradients(images, tmp_path, monkeypatch):
     few = 3
     monkeypatch.setattr("cleric_training.train.on_device.EVERY", few)

@@ -118,29 +118,45 @@ class DeviceStep:
             if trial is not None:
                 found[way] = trial
 
-        on_gpu = self.optimiser.w.is_cuda
-        samplers = ["grid", *(["triton"] if on_gpu and gpu.AVAILABLE else [])]
-        for sampler in samplers:
-            if sampler != plain.sampler:
-                attempt(Way(sampler))
-        # torchvision's kernels go to the default stream, so that a recorded graph would be without them.
-        fit = [way for way in found if not (on_gpu and way.sampler == "torchvision")] or list(found)
-        sampler = min(fit, key=lambda way: found[way].seconds).sampler
-        narrow = self.precision != torch.float32
-        if narrow:
-            attempt(Way(sampler, narrow=True))
-            narrow = Way(sampler, narrow=True) in found
-        if on_gpu:
-            attempt(Way(sampler, narrow=narrow, recorded=True))
+        likely = self.likely()
+        if likely:
+            attempt(likely)
+        if likely not in found:
+            self._attempt_each(attempt, found, plain)
         if compiling and hasattr(torch, "compile"):
+            sampler = min(self._fit(found), key=lambda way: found[way].seconds).sampler
             attempt(Way(sampler, compiled=True))
-            if on_gpu and Way(sampler, compiled=True) in found:
+            if self.optimiser.w.is_cuda and Way(sampler, compiled=True) in found:
                 attempt(Way(sampler, compiled=True, recorded=True))
         chosen = min(found, key=lambda way: found[way].seconds)
         self.use(chosen)
         torch.manual_seed(seed)
         write({"way": str(chosen), "ms_a_step": round(1000 * found[chosen].seconds, 2)})
         return chosen
+
+    def likely(self) -> Optional[Way]:
+        """What was fastest wherever it was measured: where it does what the plain way does, others but compiled ones are left untried."""
+        if not (self.optimiser.w.is_cuda and gpu.AVAILABLE):
+            return None
+        return Way("triton", narrow=self.precision != torch.float32, recorded=True)
+
+    def _attempt_each(self, attempt: Callable[[Way], None], found: dict[Way, Trial], plain: Way) -> None:
+        """One thing after the other: the samplers, cast weights, a recorded graph."""
+        on_gpu = self.optimiser.w.is_cuda
+        for sampler in ("grid", *(["triton"] if on_gpu and gpu.AVAILABLE else [])):
+            if sampler != plain.sampler:
+                attempt(Way(sampler))
+        sampler = min(self._fit(found), key=lambda way: found[way].seconds).sampler
+        narrow = self.precision != torch.float32
+        if narrow:
+            attempt(Way(sampler, narrow=True))
+            narrow = Way(sampler, narrow=True) in found
+        if on_gpu:
+            attempt(Way(sampler, narrow=narrow, recorded=True))
+
+    def _fit(self, found: dict[Way, Trial]) -> list[Way]:
+        """Those whose sampler may be recorded: torchvision's kernels go to the default stream, and a graph would be without them."""
+        return [way for way in found if not (self.optimiser.w.is_cuda and way.sampler == "torchvision")] or list(found)
 
     def _try(self, way: Way, kept: list[torch.Tensor], seed: int, plain: Optional["Trial"],
              write: Callable[[dict[str, Any]], None]) -> Optional["Trial"]:
