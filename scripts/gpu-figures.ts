@@ -1,7 +1,7 @@
 /**
  * Figures of a GPU that `bench speed` doesn't have, as lines of JSON, each part by itself:
  *
- *     npx tsx scripts/gpu-figures.ts --parts adapter,opening,checking,batches,kernels [--adapter NAME] [--slide FILE] [--tile 512]
+ *     npx tsx scripts/gpu-figures.ts --parts adapter,opening,checking,batches,kernels,matrices [--adapter NAME] [--slide FILE] [--tile 512]
  *                                    [--model FILE] [--repeats 5] [--batches 8x3,1x3]
  *
  * - `adapter`: all features, limits and matrix configurations of the native adapter.
@@ -9,6 +9,7 @@
  * - `checking`: compression of the slide unchecked and checked, by turns.
  * - `batches`: compression and decoding with at most so many tiles a batch, and so many batches in flight.
  * - `kernels`: what each dispatch of a tile takes, by timestamps, where the adapter has them.
+ * - `matrices`: what the device's matrix units reach, where Dawn offers them.
  *
  * Needs the built package (`npm run build`), as it measures through the bench.
  */
@@ -22,10 +23,11 @@ import type { Failure } from '../bench/src/speed/context.js'
 import { benchStages } from '../bench/src/speed/stages.js'
 import { describeAdapter } from './gpu-figures/adapter.js'
 import { timeKernels } from './gpu-figures/kernel-times.js'
+import { timeMatrices } from './gpu-figures/matrices.js'
 
 const { values: options } = parseArgs({
   options: {
-    parts: { type: 'string', default: 'adapter,opening,checking,batches,kernels' },
+    parts: { type: 'string', default: 'adapter,opening,checking,batches,kernels,matrices' },
     adapter: { type: 'string' },
     slide: { type: 'string', default: 'synthetic:3072x3072' },
     tile: { type: 'string', default: '512' },
@@ -138,6 +140,7 @@ try {
     else if (part === 'opening') await opening()
     else if (part === 'checking') await checking(folder)
     else if (part === 'batches') await batches(folder)
+    else if (part === 'matrices') await timeMatrices((facts) => say(part, facts))
     else if (part === 'kernels') {
       const model = await loadModel(options.model)
       for (const batch of [1, 8]) say(part, await timeKernels(model, await tissue(), batch, repeats, options.adapter))
