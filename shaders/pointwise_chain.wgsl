@@ -1,6 +1,7 @@
 // Several integer layers with kernels of 1, each on the result of the one before, for a GPU: what lies between them is in
-// the workgroup's memory. A workgroup takes 16 positions, one after the other row by row; an invocation makes results of
+// the workgroup's memory. A workgroup takes P positions, one after the other row by row; an invocation makes results of
 // four of them in four channels. Sums as in integer_conv.wgsl.
+#define P 16
 #define LAYERS 2
 #define SOURCES 1 // tensors whose channels follow each other; all but the last of whole groups
 #define TABLE0 0 // 1: the layer has a table for its activation
@@ -61,9 +62,9 @@ struct Params {
 #include "exact_integer.wgsl"
 #include "checkerboard.wgsl"
 
-var<workgroup> even: array<vec4f, ${16 * EVEN}>;
+var<workgroup> even: array<vec4f, ${P * EVEN}>;
 #if LAYERS > 2
-var<workgroup> odd: array<vec4f, ${16 * ODD}>;
+var<workgroup> odd: array<vec4f, ${P * ODD}>;
 #end
 
 fn inputAt(at: vec2i, c: i32) -> vec4f {
@@ -94,8 +95,8 @@ fn pointwiseChain(
 ) {
   beginTile(workgroup.z, workgroups);
   let lane = i32(local.x);
-  let quad = lane % 4;
-  let first = 16 * i32(workgroup.x + workgroup.y * workgroups.x) + 4 * quad;
+  let quad = lane % ${P / 4};
+  let first = ${P} * i32(workgroup.x + workgroup.y * workgroups.x) + 4 * quad;
   let count = p.width * p.height;
   // Positions beyond the last read the first one.
 #for j in 0..4
@@ -103,7 +104,7 @@ fn pointwiseChain(
   let at${j} = vec2i(n${j} % p.width, n${j} / p.width);
 #end
 #for l in 0..LAYERS
-  for (var block = lane / 4; block < p.blocks${l}; block += 32) {
+  for (var block = lane / ${P / 4}; block < p.blocks${l}; block += ${512 / P}) {
     let bias = textureLoad(scalars${l}, vec2i(block, 0), 0, 0);
     let shift = vec4u(textureLoad(scalars${l}, vec2i(block, 1), 0, 0));
 #for j in 0..4
@@ -122,9 +123,9 @@ fn pointwiseChain(
         let i${j} = inputAt(at${j}, c);
 #else
 #if l % 2 == 1
-        let i${j} = even[16 * c + 4 * quad + ${j}];
+        let i${j} = even[${P} * c + 4 * quad + ${j}];
 #else
-        let i${j} = odd[16 * c + 4 * quad + ${j}];
+        let i${j} = odd[${P} * c + 4 * quad + ${j}];
 #end
 #end
 #for k in 0..4
@@ -147,9 +148,9 @@ fn pointwiseChain(
     if (first + ${j} < count) { finish(v${j}, at${j}, block); }
 #else
 #if l % 2 == 0
-    even[16 * block + 4 * quad + ${j}] = vec4f(clamp12(v${j}));
+    even[${P} * block + 4 * quad + ${j}] = vec4f(clamp12(v${j}));
 #else
-    odd[16 * block + 4 * quad + ${j}] = vec4f(clamp12(v${j}));
+    odd[${P} * block + 4 * quad + ${j}] = vec4f(clamp12(v${j}));
 #end
 #end
 #end

@@ -54,6 +54,11 @@ export function randomNetwork(
   return new NetworkGenerator(seed, height, width, headUnit).run(layers, attentions)
 }
 
+/** Layers with kernels of 1 after each other, of these many channels, on a height x width latent. */
+export function randomChain(seed: number, widths: readonly number[], height: number, width: number): RandomNetwork {
+  return new NetworkGenerator(seed, height, width, 1).chain(widths)
+}
+
 class NetworkGenerator {
   readonly #dice: Dice
   /** Draws the latents that an encoder quantises. */
@@ -114,6 +119,20 @@ class NetworkGenerator {
     ]
     for (let i = 0; i < layers; i++) this.#dice.of(kinds)()
     for (let i = 0; i < attentions; i++) this.#projected(i % 2 === 1)
+    return this.#finished()
+  }
+
+  chain(widths: readonly number[]): RandomNetwork {
+    let last = this.#activation()
+    for (const channels of widths) {
+      last = this.#read(this.#conv({ inputs: [last], channels, wide: false, half: null }))
+    }
+    this.#unread.add(last)
+    return this.#finished()
+  }
+
+  /** All that nobody reads comes out. */
+  #finished(): RandomNetwork {
     this.#g.endStage(
       'all',
       [...this.#unread].map((tensor) => ({ tensor, format: 'float' })),

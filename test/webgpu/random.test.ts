@@ -2,7 +2,9 @@
 import type { ExecutionContext } from 'ava'
 import type { PortData } from '../../src/network/graph.js'
 import type { WebGpuBackend } from '../../src/webgpu/backend.js'
-import { type RandomNetwork, randomNetwork } from '../cpu/random-integers.js'
+import { isCopy } from '../../src/webgpu/dispatch.js'
+import { plan } from '../../src/webgpu/plan.js'
+import { type RandomNetwork, randomChain, randomNetwork } from '../cpu/random-integers.js'
 import { interpreter } from '../network/interpreter.js'
 import { onEachAdapter, withOtherTiles } from './adapters.js'
 
@@ -22,6 +24,18 @@ for (const [seed, [height, width]] of (
 
 // Which have a GPU's kernels alone.
 withOtherTiles('projections side by side', (t, backend) => checkNetwork(t, backend, randomNetwork(4, 0, 5, 7, 8, 4)))
+
+withOtherTiles('a chain too wide for the positions of most', async (t, backend) => {
+  const network = randomChain(6, [224, 160, 128, 9], 5, 7)
+  const { graph, parameters } = network
+  const { stages } = plan(graph, { parameters, software: backend.adapter.software, maxLayers: 256, batch: 1 })
+  const chains = stages.flat().filter((action) => !isCopy(action) && action.shader === 'pointwise_chain')
+  t.deepEqual(
+    chains.map((action) => !isCopy(action) && [action.constants.LAYERS, action.constants.P]),
+    [[4, 8]],
+  )
+  await checkNetwork(t, backend, network)
+})
 
 async function checkNetwork(
   t: ExecutionContext,

@@ -9,18 +9,25 @@ import { type ConvExtras, exactRun, rangeOf, scalarTexels, tableWeights } from '
 /** Layers of a chain, and tensors that its first one reads: what a stage may bind is limited. */
 export const MOST_LAYERS = 4
 export const MOST_CHAIN_SOURCES = 6
-/** Channels between two layers, whose values at 16 positions a workgroup's memory holds. */
+/** Channels between two layers. */
 const MOST_CHANNELS = 256
-/** Positions of a workgroup, and its invocations. */
-const [POSITIONS, INVOCATIONS] = [16, 128]
+/** Positions that a workgroup may take: the more, the more use is made of each weight that is read. */
+const POSITIONS = [16, 8] as const
+/** Of a workgroup. */
+const INVOCATIONS = 128
 /** Bytes of a workgroup's memory on every device. */
 const MEMORY = 16384
 
 /** Whether what lies between the layers fits into a workgroup's memory. */
 export function fitsWorkgroup(layers: readonly IntegerConvNode[]): boolean {
-  const [even, odd] = between(layers)
   const isNarrow = layers.slice(0, -1).every(({ output }) => output.shape.channels <= MOST_CHANNELS)
-  return isNarrow && (even + odd) * POSITIONS * 16 <= MEMORY
+  return isNarrow && positionsOf(layers) !== undefined
+}
+
+/** The most positions whose values between the layers fit into a workgroup's memory. */
+function positionsOf(layers: readonly IntegerConvNode[]): number | undefined {
+  const [even, odd] = between(layers)
+  return POSITIONS.find((positions) => (even + odd) * positions * 16 <= MEMORY)
 }
 
 /** Groups of channels after the layers 0, 2 ... and after 1, 3 ..., but for the last. */
@@ -42,7 +49,9 @@ export function pointwiseChain(
   const [first, last] = [layers[0] as IntegerConvNode, layers.at(-1) as IntegerConvNode]
   const { height, width } = last.output.shape
   const [even, odd] = between(layers)
+  const positions = positionsOf(layers) ?? POSITIONS[0]
   const constants: Record<string, number> = { LAYERS: layers.length, SOURCES: first.inputs.length, EVEN: even }
+  if (positions !== POSITIONS[0]) constants.P = positions
   if (odd > 0) constants.ODD = odd
   const reads: Record<string, Dispatch['reads'][string]> = { residual: last.residual }
   const params: Record<string, number> = { width, height, keep: halfNumber(last.keep), ...rangeOf(last), zero: 0 }
@@ -77,7 +86,7 @@ export function pointwiseChain(
     reads,
     writes,
     params,
-    invocations: [Math.ceil((height * width) / POSITIONS) * INVOCATIONS, 1, 1],
+    invocations: [Math.ceil((height * width) / positions) * INVOCATIONS, 1, 1],
     cost,
   }
 }
