@@ -1,10 +1,12 @@
 /** Random networks of integer layers on every adapter, and with a GPU's tiles: exactly the interpreter's numbers. */
 import type { ExecutionContext } from 'ava'
+import { GraphBuilder } from '../../src/network/builder.js'
 import type { PortData } from '../../src/network/graph.js'
 import type { WebGpuBackend } from '../../src/webgpu/backend.js'
 import { isCopy } from '../../src/webgpu/dispatch.js'
 import { plan } from '../../src/webgpu/plan.js'
-import { type RandomNetwork, randomChain, randomNetwork } from '../cpu/random-integers.js'
+import { Fixture, size } from '../cpu/random-graph.js'
+import { Dice, type RandomNetwork, randomChain, randomNetwork } from '../cpu/random-integers.js'
 import { interpreter } from '../network/interpreter.js'
 import { onEachAdapter, withOtherTiles } from './adapters.js'
 
@@ -35,6 +37,21 @@ withOtherTiles('a chain too wide for the positions of most', async (t, backend) 
     [[4, 8]],
   )
   await checkNetwork(t, backend, network)
+})
+
+onEachAdapter('5x5 sums of the largest weights, of which no two taps may be added in floats', async (t, backend) => {
+  const parameters = new Fixture()
+  const dice = new Dice(3)
+  parameters.integerValues('conv.weight', [5, 7, 5, 5], dice.list(5 * 7 * 25, -2047, 2047))
+  parameters.integerValues('conv.bias', [5], dice.list(5, -(2 ** 20), 2 ** 20))
+  parameters.integerValues('conv.shift', [5], dice.list(5, 14, 18))
+  parameters.integerValues('conv.table', [1], Int32Array.of(0))
+  parameters.integerValues('table.0', [4096], dice.list(4096, -2048, 2047))
+  const g = new GraphBuilder(parameters)
+  const input = g.input('input', { channels: 7, height: 6, width: 9 }, 'float')
+  g.endStage('all', [{ tensor: g.integerConv('conv', [input], 5, { table: true }), format: 'float' }])
+  const inputs = new Map([[input, Float32Array.from(dice.list(size(input.shape), -2048, 2047))]])
+  await checkNetwork(t, backend, { graph: g.finish(), parameters, inputs })
 })
 
 async function checkNetwork(

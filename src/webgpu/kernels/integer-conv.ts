@@ -154,9 +154,9 @@ function convolve(
   { parts, activation }: ConvExtras,
 ): Dispatch {
   const { output, residual, table, keep } = node
-  const grid = convGrid(product, context.software)
-  const { layers } = grid
   const { taps, groups } = exactRun(weight.data, product)
+  const grid = convGrid({ ...product, taps }, context.software)
+  const { layers } = grid
   const all = parts ? parts.map(({ source }) => source) : sources
   const further = all.slice(1)
   const named = (prefix: string, value: (i: number) => number) =>
