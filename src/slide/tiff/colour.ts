@@ -31,6 +31,12 @@ export function toRgb(
   { width, rows }: Pick<SegmentShape, 'width' | 'rows'>,
 ): Image {
   const pixels = width * rows
+  if (samples instanceof Uint8Array && bits === 8 && channels === 3 && colourSamples(image) === 3) {
+    // RGB as it is, which most slides are, those of JPEGs by now: to go through the pixels would take longer than to
+    // decode them.
+    const data = samples.length === 3 * pixels ? samples : samples.slice(0, 3 * pixels)
+    return { data, width, height: rows, channels: 3 }
+  }
   const data = new Uint8Array(pixels * 3)
   const colour = colourOf(samples, bits, image)
   const alpha = channels > colourSamples(image) ? (image.extraSamples[0] ?? 0) : 0
@@ -68,7 +74,12 @@ function colourOf(samples: ArrayLike<number>, bits: number, image: StoredTiffIma
   }
   if (colourSamples(image) === 1) {
     if (image.photometric === WHITE_IS_ZERO) toByte.reverse()
-    return (from, out, at) => out.fill(toByte[samples[from] as number] as number, at, at + 3)
+    return (from, out, at) => {
+      const value = toByte[samples[from] as number] as number
+      out[at] = value
+      out[at + 1] = value
+      out[at + 2] = value
+    }
   }
   return (from, out, at) => {
     for (let c = 0; c < 3; c++) out[at + c] = toByte[samples[from + c] as number] as number
