@@ -42,6 +42,6 @@ export interface ArchiveTarget {
 
 /** @param name of what the other run left */
 export function otherRun(name: string): ClericError {
-  const what = 'was begun with another slide, model, device or other options'
+  const what = 'was begun with another slide, model, device, version of cleric or other options'
   return new ClericError('ERR_RESUME_MISMATCH', `${name} ${what}; give the same, or start over without --resume`)
 }

@@ -13,6 +13,7 @@ import { classicVersions } from '../codec/classic-encoder.js'
 import { crc32c } from '../entropy/crc32c.js'
 import { SlideError } from '../errors.js'
 import type { Size } from '../image/image.js'
+import { packageVersion } from '../package.js'
 import { type Kept, keptOf } from '../slide/identity.js'
 import type { Level, SlideSource } from '../slide/source.js'
 import { emptyIndex, type TileIndex, type TilePlace } from '../tiff/tile-index.js'
@@ -162,12 +163,14 @@ export class CompressionPlan {
   /**
    * A digest of all that the archive's bytes depend on: facts and options are in the head, which has no tiles yet.
    *
+   * @param version of this package: another may choose or encode otherwise, and an archive is made by one
    * @param by the device, and the number of tiles after which what is learnt of one serves; null for a digest that is the
    * same whoever encodes the tiles
    */
   fingerprint(
     head: Uint8Array,
     by: { readonly kind: string; readonly name: string; readonly learntAfter: number } | null,
+    version = packageVersion(),
   ): Uint8Array {
     const changed = statSync(this.#slide.path, { throwIfNoEntry: false })?.mtimeMs ?? this.#slide.version ?? null
     const { background, isChecked, floor, keepSourceTiles } = this.#options
@@ -175,7 +178,7 @@ export class CompressionPlan {
     const check = isChecked
       ? { ...floor, keepSourceTiles, segmentTiles: this.segmentTiles, ...classicVersions() }
       : null
-    const notInHead = JSON.stringify({ changed, levels: this.#levelNumbers, background, check, by })
+    const notInHead = JSON.stringify({ changed, levels: this.#levelNumbers, background, check, by, version })
     return createHash('sha256').update(head).update(notInHead).digest()
   }
 

@@ -68,6 +68,7 @@ test('whatever changes the bytes of an archive changes the fingerprint of its ru
       device = DEVICE,
       learntAfter = 6,
       isOfAny = false,
+      version,
       ...changed
     }: Partial<PlanOptions> & {
       head?: Uint8Array
@@ -75,11 +76,12 @@ test('whatever changes the bytes of an archive changes the fingerprint of its ru
       device?: typeof DEVICE
       learntAfter?: number
       isOfAny?: boolean
+      version?: string
     } = {},
     from = path,
   ) => {
     const plan = new CompressionPlan(slideAt(from), levels, { ...OPTIONS, ...changed })
-    return Buffer.from(plan.fingerprint(head, isOfAny ? null : { ...device, learntAfter })).toString('hex')
+    return Buffer.from(plan.fingerprint(head, isOfAny ? null : { ...device, learntAfter }, version)).toString('hex')
   }
   const first = print()
   t.is(first.length, 64)
@@ -93,6 +95,7 @@ test('whatever changes the bytes of an archive changes the fingerprint of its ru
     'what is learnt from': print({ learntAfter: 8 }),
     'how far what is learnt serves': print({ segmentTiles: 16 }),
     'no device': print({ isOfAny: true }),
+    'version of this package': print({ version: '0.0.1-other' }),
     unchecked: print({ isChecked: false }),
     floor: print({ floor: { minPsnr: 40 } }),
     lossless: print({ floor: { lossless: true } }),
