@@ -35,7 +35,7 @@ test.serial('a full disk is a clear error that leaves the journal; with room the
   const command = (path: string, ...more: string[]) => {
     const slide = [
       'compress',
-      'synthetic:450x350:2',
+      'synthetic:300x240:2',
       '-o',
       path,
       '--json',
