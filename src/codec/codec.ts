@@ -148,7 +148,11 @@ export async function openCodec(options: CodecOptions = {}): Promise<Codec> {
 async function open({ model: file, device = 'auto', adapter, signal }: CodecOptions): Promise<Codec> {
   const model = await loadModel(file)
   throwIfAborted(signal)
-  const backend = await openBackend(device, model, { adapter, signal })
+  return codecOn(model, await openBackend(device, model, { adapter, signal }))
+}
+
+/** A model on a backend that is open, which closes with the codec. */
+export function codecOn(model: Model, backend: Backend): Codec {
   try {
     return new QueuedCodec(model, backend, new TileCodec(model, backend))
   } catch (error) {

@@ -36,24 +36,29 @@ export function blankColour(image: Image, mode: BackgroundMode): Colour | null {
 
 /** The mean colour, if no pixel is further from it than the tolerance. */
 function meanWithin({ data }: Image, tolerance: number): number[] | null {
-  const sum = [0, 0, 0]
-  const least = [255, 255, 255]
-  const most = [0, 0, 0]
-  for (let i = 0; i < data.length; i += 3) {
-    for (let channel = 0; channel < 3; channel++) {
-      const value = data[i + channel] as number
-      sum[channel] = (sum[channel] as number) + value
-      if (value < (least[channel] as number)) least[channel] = value
-      if (value > (most[channel] as number)) most[channel] = value
-      // Tissue shows soon, and then the rest need not be looked at.
-      if ((most[channel] as number) - (least[channel] as number) > 2 * tolerance) return null
-    }
+  const mean: number[] = []
+  for (let channel = 0; channel < 3; channel++) {
+    const centre = channelMeanWithin(data, channel, tolerance)
+    if (centre === null) return null
+    mean.push(centre)
   }
-  const mean = sum.map((total) => (total * 3) / data.length)
-  const isNear = mean.every(
-    (centre, i) => (most[i] as number) - centre <= tolerance && centre - (least[i] as number) <= tolerance,
-  )
-  return isNear ? mean : null
+  return mean
+}
+
+function channelMeanWithin(data: Uint8Array, channel: number, tolerance: number): number | null {
+  let sum = 0
+  let least = 255
+  let most = 0
+  for (let i = channel; i < data.length; i += 3) {
+    const value = data[i] as number
+    sum += value
+    if (value < least) least = value
+    if (value > most) most = value
+    // Tissue shows soon, and then the rest need not be looked at.
+    if (most - least > 2 * tolerance) return null
+  }
+  const mean = (sum * 3) / data.length
+  return most - mean <= tolerance && mean - least <= tolerance ? mean : null
 }
 
 function hasStructure({ data, width, height }: Image, mean: readonly number[]): boolean {

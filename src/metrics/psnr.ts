@@ -48,9 +48,51 @@ export class ErrorTotals {
 
 /** Mean squared error of the top left `size` of two images of one size, of 8-bit values. */
 export function meanSquaredError(a: Image, b: Image, { width, height }: Size): number {
-  const totals = new ErrorTotals()
-  totals.add(a, b, width, height)
-  return totals.mse
+  checkSameSize(a, b)
+  const row = 3 * a.width
+  const used = 3 * width
+  let sum = 0
+  // Whole rows follow each other.
+  if (used === row) sum = squaredErrors(a.data, b.data, 0, row * height)
+  else for (let y = 0; y < height; y++) sum += squaredErrors(a.data, b.data, y * row, y * row + used)
+  return sum / (used * height)
+}
+
+/** Words whose sum fits 31 bits: 4 x 255^2 each. */
+const PIECE = 4096
+
+/**
+ * The sum of squared differences of the bytes from `from` up to `to`. Four at a time where they lie as words do, which
+ * takes a third of the time: each tile that is checked while it is written comes by here a few times.
+ */
+function squaredErrors(a: Uint8Array, b: Uint8Array, from: number, to: number): number {
+  let sum = 0
+  let i = from
+  if ((a.byteOffset + from) % 4 === 0 && (b.byteOffset + from) % 4 === 0) {
+    const words = (to - from) >> 2
+    const x = new Int32Array(a.buffer, a.byteOffset + from, words)
+    const y = new Int32Array(b.buffer, b.byteOffset + from, words)
+    for (let first = 0; first < words; first += PIECE) {
+      const end = Math.min(words, first + PIECE)
+      let part = 0
+      for (let w = first; w < end; w++) {
+        const u = x[w] as number
+        const v = y[w] as number
+        const d0 = (u & 255) - (v & 255)
+        const d1 = ((u >> 8) & 255) - ((v >> 8) & 255)
+        const d2 = ((u >> 16) & 255) - ((v >> 16) & 255)
+        const d3 = (u >>> 24) - (v >>> 24)
+        part = (part + d0 * d0 + d1 * d1 + d2 * d2 + d3 * d3) | 0
+      }
+      sum += part
+    }
+    i += 4 * words
+  }
+  for (; i < to; i++) {
+    const difference = (a[i] as number) - (b[i] as number)
+    sum += difference * difference
+  }
+  return sum
 }
 
 /** PSNR in dB at a mean squared error of 8-bit values; Infinity at 0. */

@@ -5,7 +5,7 @@ import { fill } from '../../src/image/draw.js'
 import type { Image } from '../../src/image/image.js'
 import { compareSlides } from '../../src/metrics/compare.js'
 import { MS_SSIM_OVERLAP, MsSsimTotals, msSsim } from '../../src/metrics/ms-ssim.js'
-import { ErrorTotals, psnr } from '../../src/metrics/psnr.js'
+import { ErrorTotals, meanSquaredError, psnr } from '../../src/metrics/psnr.js'
 import { crop, memorySlide } from '../slides.js'
 
 interface Case {
@@ -87,4 +87,27 @@ test('images of different size are refused with the house sentence', (t) => {
     instanceOf: RangeError,
     message: 'Expected 2 x 2 pixels for the second image but received "2 x 3" of type string',
   })
+})
+
+test('a mean squared error is exact, wherever the bytes lie and whichever part counts', (t) => {
+  const [width, height] = [211, 53]
+  const noise = (seed: number, offset: number) => {
+    const data = new Uint8Array(3 * width * height + offset).subarray(offset)
+    for (let i = 0; i < data.length; i++) data[i] = (Math.imul(i + seed, 2654435761) >>> 13) & 255
+    return { data, width, height, channels: 3 as const }
+  }
+  for (const [first, second] of [
+    [0, 0],
+    [1, 0],
+    [3, 3],
+  ] as const) {
+    const [a, b] = [noise(1, first), noise(7, second)]
+    for (const size of [a, { width: 210, height: 52 }, { width: 1, height: 1 }]) {
+      const totals = new ErrorTotals()
+      totals.add(a, b, size.width, size.height)
+      t.is(meanSquaredError(a, b, size), totals.mse)
+    }
+  }
+  const [black, white] = [0, 255].map((value) => fill(512, 512, { red: value, green: value, blue: value }))
+  t.is(meanSquaredError(black as Image, white as Image, { width: 512, height: 512 }), 255 ** 2)
 })
