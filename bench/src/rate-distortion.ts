@@ -15,7 +15,7 @@ export interface RdReport extends BenchFacts {
 }
 
 /** What BD-rates are given against. */
-const ANCHORS = ['jpeg', 'avif', 'vtm']
+export const ANCHORS = ['jpeg', 'avif', 'vtm']
 /** What the crop shows, if it is there; the first one sets the rate. */
 const IN_CROP = ['cleric', 'hevc', 'avif', 'jpeg']
 

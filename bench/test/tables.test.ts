@@ -1,6 +1,7 @@
-/** The tables of the documents, from a report in which every codec needs a known share of JPEG's bits. */
+/** The tables of the documents, from reports in which every codec needs a known share of JPEG's bits. */
 import test from 'ava'
 import { bdRates, meanCurves } from '../src/curves.js'
+import { joinReports } from '../src/join-reports.js'
 import type { Quality } from '../src/quality.js'
 import type { RdReport } from '../src/rate-distortion.js'
 import type { Point } from '../src/sweep.js'
@@ -15,11 +16,10 @@ const SHARES: Readonly<Record<string, readonly [number, number]>> = {
   vtm: [0.5, 0.5],
 }
 const QUALITIES: readonly Quality[] = [30, 34, 38].map((psnr) => ({ psnr, msSsim: 1 - 10 ** (-psnr / 20) }))
-const levels = [0, 1]
 const images = ['a.png', 'b.png']
 
-function report(): RdReport {
-  const codecs = Object.keys(SHARES).map((id) => ({
+function report(ids: readonly string[], levels: readonly number[], scale = 1): RdReport {
+  const codecs = ids.map((id) => ({
     ...{ id, label: id, chroma: '4:4:4' as const, setting: 'quality', settings: [0, 50, 100], step: 1 },
     ...{ version: '1', commands: [] },
   }))
@@ -27,7 +27,7 @@ function report(): RdReport {
     images.flatMap((image, i) =>
       codecs.flatMap(({ id, settings }) =>
         settings.map((setting, k) => {
-          const bpp = (SHARES[id]?.[i] as number) * 2 ** k * (1 + level)
+          const bpp = scale * (SHARES[id]?.[i] as number) * 2 ** k * (1 + level)
           return { codec: id, image, level, setting, bpp, bytes: 100 * bpp, ...(QUALITIES[k] as Quality) }
         }),
       ),
@@ -41,7 +41,8 @@ function report(): RdReport {
   }
 }
 
-const tables = rdTables(report())
+const ids = Object.keys(SHARES)
+const tables = rdTables(report(ids, [0, 1]))
 const rows = (table: string) =>
   (tables.get(table) as string).split('\n').map((line) =>
     line
@@ -90,4 +91,30 @@ test('points stand by quality, those of the levels side by side', (t) => {
   t.deepEqual(rows('by-quality')[3], ['50', '1.200', '34.00', '0.9800', '2.400', '34.00'])
   t.deepEqual(rows('as-stored')[3], ['50', '1.200', '34.00', '1.200', '34.00'])
   t.false(tables.get('peers')?.includes('CLERIC'))
+})
+
+test('runs are taken together, the first first', (t) => {
+  const peers = ids.filter((id) => id !== 'cleric' && id !== 'vtm')
+  const slow = report(['vtm', 'cleric'], [0], 7)
+  const joined = joinReports([report(['cleric'], [0, 1]), report(peers, [0, 1]), slow], ids)
+  t.deepEqual(joined.levels, [0, 1])
+  t.deepEqual(
+    joined.codecs.map(({ id }) => id),
+    ids,
+  )
+  const rate = (codec: string, anchor: string, level: number) =>
+    joined.bdRates.find((e) => e.codec === codec && e.anchor === anchor && e.level === level)?.percent
+  // CLERIC's points are those of the first run, and not the ones seven times as large.
+  t.is(Math.round(rate('cleric', 'jpeg', 0) as number), -40)
+  t.is(Math.round(rate('vtm', 'jpeg', 0) as number), 250)
+  t.is(rate('vtm', 'jpeg', 1), undefined)
+  t.is(Math.round(rate('cleric', 'jpeg', 1) as number), -40)
+})
+
+test("runs of other images aren't taken together", (t) => {
+  const other = report(ids, [0])
+  const images = other.images.map((image) => ({ ...image, digest: 'other' }))
+  t.throws(() => joinReports([report(ids, [0]), { ...other, images }], ids), {
+    message: /a\.png on level 0 isn't the same/,
+  })
 })
