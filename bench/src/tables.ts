@@ -53,9 +53,10 @@ function summary(report: RdReport): Rows {
     name(codec),
     share(rate(report, codec, 'jpeg', 'psnr')?.percent),
     share(rate(report, codec, 'jpeg', 'msSsim')?.percent),
-    share(rate(report, codec, 'vtm', 'psnr')?.percent),
+    share(rate(report, codec, 'vtm', 'psnr')?.imageMean),
   ])
-  return [['', 'against JPEG, PSNR', 'MS-SSIM', 'against VTM, PSNR'], ...rows]
+  const images = rate(report, 'jpeg', 'vtm', 'psnr')?.images ?? 0
+  return [['', 'against JPEG, PSNR', 'MS-SSIM', `against VTM, PSNR, mean of ${images} images`], ...rows]
 }
 
 function bdRateTable(report: RdReport): Rows {
@@ -92,7 +93,8 @@ function byImage(report: RdReport, anchor: string): Rows {
     const points = report.points.filter((point) => point.image === image && point.level === 0)
     const own = bdRates(meanCurves(points, report.codecs, [0]), points, [anchor])
     const single = { ...report, bdRates: own }
-    return [image, ...codecs.map((codec) => figure(rate(single, codec, anchor, 'psnr')?.percent))]
+    // Of all the image's own points, where the mean curves have only the settings that every image has.
+    return [image, ...codecs.map((codec) => figure(rate(single, codec, anchor, 'psnr')?.imageMean))]
   })
   const means = codecs.map((codec) => rate(report, codec, anchor, 'psnr'))
   return [
@@ -104,16 +106,16 @@ function byImage(report: RdReport, anchor: string): Rows {
 }
 
 function byQuality(report: RdReport): Rows {
-  const curves = report.levels.map((level) => curve(report, 'cleric', level))
+  const curves = report.curves.filter(({ codec }) => codec === 'cleric')
   const rows = (curves[0]?.points ?? []).map(({ setting }, i) => [
     String(setting),
-    ...curves.flatMap(({ points }, level) => {
+    ...curves.flatMap(({ points, level }) => {
       const { bpp, psnr, msSsim } = points[i] as Curve['points'][number]
       return [bpp.toFixed(3), psnr.toFixed(2), ...(level === 0 ? [msSsim?.toFixed(4) ?? ''] : [])]
     }),
   ])
-  const head = report.levels.flatMap((level, i) =>
-    i === 0 ? ['bits a pixel', 'PSNR, dB', 'MS-SSIM'] : [`level ${level}: bpp`, 'PSNR'],
+  const head = curves.flatMap(({ level }) =>
+    level === 0 ? ['bits a pixel', 'PSNR, dB', 'MS-SSIM'] : [`level ${level}: bpp`, 'PSNR'],
   )
   return [['quality', ...head], ...rows]
 }
@@ -137,7 +139,7 @@ function peers(report: RdReport): Rows {
     const jpeg = rate(report, codec, 'jpeg', 'psnr')
     return [
       name(codec),
-      `${Math.min(...psnrs).toFixed(1)} to ${Math.max(...psnrs).toFixed(1)}`,
+      psnrs.length === 0 ? '' : `${Math.min(...psnrs).toFixed(1)} to ${Math.max(...psnrs).toFixed(1)}`,
       ...[jpeg?.percent, jpeg?.imageMean, rate(report, codec, 'jpeg', 'msSsim')?.percent].map(figure),
       ...(['psnr', 'msSsim'] as const).map((metric) => figure(rate(report, codec, 'avif', metric)?.percent)),
       ...report.levels.slice(1).map((level) => figure(rate(report, codec, 'jpeg', 'psnr', level)?.percent)),
@@ -152,7 +154,10 @@ function peers(report: RdReport): Rows {
 
 /** From the fewest bits to the most, by PSNR against JPEG, which itself comes last. */
 function ranked(report: RdReport): string[] {
-  const place = (codec: string) => rate(report, codec, 'jpeg', 'psnr')?.percent ?? 0
+  const place = (codec: string) => {
+    const own = rate(report, codec, 'jpeg', 'psnr')
+    return own?.percent ?? own?.imageMean ?? 0
+  }
   return report.codecs.map(({ id }) => id).sort((a, b) => place(a) - place(b))
 }
 
