@@ -28,6 +28,7 @@ export {
   failedRow,
   filePlace,
   isSameVersion,
+  resuming,
   rowOf,
   settingsOf,
   sha256Of,

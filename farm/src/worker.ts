@@ -11,6 +11,7 @@ import {
   isSameVersion,
   type ManifestRow,
   type PayloadCodec,
+  resuming,
   rowOf,
   settingsOf,
 } from 'cleric/internal'
@@ -256,15 +257,6 @@ async function workOnPart(job: Job<PartJob, null, 'part'>, token: string | undef
 function reasonOf(error: unknown): string {
   const { code = 'ERR_INTERNAL', message } = error as ClericError
   return failureReason({ code, message })
-}
-
-/** Goes on where another worker was, if that is possible. */
-function resuming<T>(compress: (resume: boolean) => Promise<T>): Promise<T> {
-  return compress(true).catch((error: ClericError) => {
-    // What another kind of device began can't be gone on with here, as its tiles may differ in the last bit.
-    if (error.code !== 'ERR_RESUME_MISMATCH') throw error
-    return compress(false)
-  })
 }
 
 /** Tells Redis now and then how far a job is; lost progress does no harm. */

@@ -13,6 +13,7 @@ import {
   failedRow,
   filePlace,
   isSameVersion,
+  resuming,
   rowOf,
   settingsOf,
   sizeOf,
@@ -107,8 +108,11 @@ export async function compressCollection(
     const begun = isSame && before.state === 'begun' ? before : null
     let end: ManifestRow
     try {
-      const options = { ...each, signal, onProgress: report }
-      end = await compressOne(row, row.source, filePlace(path), options, begun, (noted) => manifest.note(noted))
+      const compress = (resume = each.resume): Promise<ManifestRow> => {
+        const options = { ...each, resume, signal, onProgress: report }
+        return compressOne(row, row.source, filePlace(path), options, begun, (noted) => manifest.note(noted))
+      }
+      end = await (isSame ? resuming(compress) : compress())
     } catch (error) {
       if (OF_THE_RUN.includes((error as ClericError).code)) throw error
       end = failedRow(row, error)

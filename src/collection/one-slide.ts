@@ -7,6 +7,7 @@ import type { ArchiveTarget } from '../compress/archive-store.js'
 import { type CompressOptions, compressTo } from '../compress/compress.js'
 import { archiveNames } from '../compress/file-store.js'
 import type { Division } from '../compress/part.js'
+import type { ClericError } from '../errors.js'
 import { Sha256 } from '../files/sha256.js'
 import { versionOf } from '../files/version.js'
 import { packageVersion } from '../package.js'
@@ -84,6 +85,17 @@ export async function compressOne(
   await place.prepare()
   const { device, seconds, warnings } = await compressTo(slide, place.output, options, division)
   return { ...row, state: 'done', device, seconds, warnings, result: await place.facts() }
+}
+
+/**
+ * Goes on with what is there, or starts over where another kind of device or version of this package began it, whose tiles
+ * may differ in the last bit.
+ */
+export function resuming<T>(compress: (resume: boolean) => Promise<T>): Promise<T> {
+  return compress(true).catch((error: ClericError) => {
+    if (error.code !== 'ERR_RESUME_MISMATCH') throw error
+    return compress(false)
+  })
 }
 
 /** @param settings see {@link settingsOf} */

@@ -9,17 +9,16 @@ import { encodeLossless } from '../../src/codec/classic-encoder.js'
 import { openCodec } from '../../src/codec/codec.js'
 import { openCpu } from '../../src/cpu/backend.js'
 import { crc32c } from '../../src/entropy/crc32c.js'
-import { cropImage, type Image } from '../../src/image/image.js'
+import { cropImage } from '../../src/image/image.js'
 import { GraphBuilder } from '../../src/network/builder.js'
 import { synthesis } from '../../src/network/transforms.js'
-import { fixtureModel, nanoGolden, nanoModel, nanoModelFile, rgbOf } from '../network/golden.js'
+import { fixtureModel, nanoModel, nanoModelFile } from '../network/golden.js'
 import { deviceOf } from './cross-device.js'
+import { goldenImage as image } from './golden-tile.js'
 
 const model = await nanoModel()
-const golden = nanoGolden()
-const [, height = 0, width = 0] = golden.get('x').shape
+const { width, height } = image
 const size = { width, height }
-const image: Image = { data: rgbOf(golden.get('x').data, height, width), ...size, channels: 3 }
 
 test.serial('they are what g_s makes the pixels of, also in a model of one rate', async (t) => {
   for (const each of [model, await fixtureModel('tiny-no-ls')]) {

@@ -4,6 +4,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -17,6 +18,7 @@ import sharp from 'sharp'
 import { compressCollection } from '../../src/collection/compress-collection.js'
 import { findSlides } from '../../src/collection/find-slides.js'
 import { MANIFEST_NAME, type ManifestRow, readManifest } from '../../src/collection/manifest.js'
+import { encodeJournalHead } from '../../src/compress/journal.js'
 import { openArchive } from '../../src/index.js'
 import { run } from '../cli/run.js'
 import { losslessCodec } from '../payload-codec.js'
@@ -141,6 +143,21 @@ test('a run that was killed before it noted a finished archive finds it whole', 
   t.like(await compressCollection([root], output, { codec: losslessCodec(), resume: true }), { done: 0, failed: 1 })
   const over = { codec: losslessCodec(), resume: true, overwrite: true }
   t.like(await compressCollection([root], output, over), { done: 1, failed: 0 })
+})
+
+test('what another version or device began is begun again, and the archive is that of one run', async (t) => {
+  const root = await slides('upgraded', 'a.tif')
+  const output = at('upgraded-archives')
+  const first = await compressCollection([root], output, { codec: losslessCodec() })
+  const manifest = join(output, MANIFEST_NAME)
+  const [head, begun] = readFileSync(manifest, 'utf8').split('\n')
+  writeFileSync(manifest, `${head}\n${begun}\n`)
+  const archive = join(output, 'a.cleric.tif')
+  renameSync(archive, `${archive}.partial`)
+  writeFileSync(`${archive}.journal`, encodeJournalHead(new Uint8Array(32).fill(7), first.rows[0]?.result?.tiles ?? 0))
+  const again = await compressCollection([root], output, { codec: losslessCodec(), resume: true })
+  t.like(again, { done: 1, failed: 0 }, again.rows[0]?.error?.message)
+  t.deepEqual(again.rows[0]?.result, first.rows[0]?.result)
 })
 
 test('a file that is no manifest is refused, and wrong use is said', async (t) => {
