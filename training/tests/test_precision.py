@@ -11,7 +11,7 @@ from cleric_training.network.config import PRESETS
 from cleric_training.network.model import Cleric
 from cleric_training.train.crops import DeviceCrops
 from cleric_training.train.data import Images, decode_all, drawn_image
-from cleric_training.train.flat_optimiser import FIRST_SCALE, MOST_SCALE, PATIENCE, FlatOptimiser
+from cleric_training.train.flat_optimiser import FIRST_SCALE, MOST_SCALE, CALM_STEPS, FlatOptimiser
 from cleric_training.train.narrow import NarrowWeights
 from cleric_training.train.objective import Border
 from cleric_training.train.optimise import Optimiser
@@ -81,12 +81,12 @@ def test_the_scale_halves_where_gradients_overflow_and_doubles_after_calm():
     flat.g[5] = float("inf")
     flat.step()
     assert float(flat.scale) == FIRST_SCALE / 2 and torch.equal(flat.w, before) and float(flat.skipped) == 1
-    flat.calm.fill_(PATIENCE - 1)
+    flat.calm.fill_(CALM_STEPS - 1)
     flat.g.copy_(gradient)
     flat.step()
     assert float(flat.scale) == FIRST_SCALE and float(flat.calm) == 0
     flat.scale.fill_(MOST_SCALE)
-    flat.calm.fill_(PATIENCE - 1)
+    flat.calm.fill_(CALM_STEPS - 1)
     flat.step()
     assert float(flat.scale) == MOST_SCALE
     assert float(plain.scale) == 1

@@ -37,7 +37,7 @@ def _build() -> Optional[ctypes.CDLL]:
 LIBRARY = None if os.environ.get("CLERIC_TRAINING_PLAIN") else _build()
 
 
-def _layout(t: torch.Tensor) -> list[int]:
+def layout(t: torch.Tensor) -> list[int]:
     """The strides that matter: those of dimensions longer than one."""
     return [stride for size, stride in zip(t.shape, t.stride()) if size > 1]
 
@@ -99,7 +99,7 @@ class GELU(nn.Module):
 def adam(w: torch.Tensor, g: torch.Tensor, m: torch.Tensor, v: torch.Tensor, average: torch.Tensor, *, clip: float,
          rate: float, root: float, beta1: float, beta2: float, eps: float, decay: float) -> None:
     """One Adam step in place, see fast.c; all five tensors share one shape and memory layout."""
-    same = all(_layout(t) == _layout(w) for t in (g, m, v, average))
+    same = all(layout(t) == layout(w) for t in (g, m, v, average))
     if LIBRARY is not None and same and w.dtype == torch.float32:
         numbers = (ctypes.c_float(f) for f in (clip, rate, root, beta1, beta2, eps, decay))
         LIBRARY.adam(_at(w), _at(g), _at(m), _at(v), _at(average), ctypes.c_int64(w.numel()), *numbers)
@@ -116,9 +116,9 @@ def balanced(w: torch.Tensor, g: torch.Tensor, m: torch.Tensor, v: torch.Tensor,
              decay: float) -> None:
     """One step in place along m / v at the length of Adam's m / sqrt(v), see fast.c; tensors as for `adam`."""
     if LIBRARY is not None and w.dtype == torch.float32:
-        if _layout(g) != _layout(w):
+        if layout(g) != layout(w):
             g = torch.empty_like(w).copy_(g)
-        if all(_layout(t) == _layout(w) for t in (m, v, average)):
+        if all(layout(t) == layout(w) for t in (m, v, average)):
             numbers = (clip, rate, correct1, correct2, beta1, beta2, eps, damping, decay)
             LIBRARY.balanced(_at(w), _at(g), _at(m), _at(v), _at(average), ctypes.c_int64(w.numel()), *map(ctypes.c_float, numbers))
             return

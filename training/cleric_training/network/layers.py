@@ -30,7 +30,7 @@ class AlignedConv(nn.Conv2d):
         i, o = (-n % TENSOR_CORE for n in (self.in_channels, self.out_channels))
         weight = F.pad(self.weight, (0, 0, 0, 0, 0, i, 0, o))
         bias = None if self.bias is None else F.pad(self.bias, (0, o))
-        return F.conv2d(F.pad(x, (0, 0, 0, 0, 0, i)), weight, bias, self.stride, self.padding)[:, :self.out_channels]
+        return F.conv2d(F.pad(x, (0, 0, 0, 0, 0, i)) if i else x, weight, bias, self.stride, self.padding)[:, :self.out_channels]
 
 
 class Depthwise(nn.Conv2d):

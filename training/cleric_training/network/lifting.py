@@ -25,7 +25,9 @@ class LiftNet(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[n, 1, h, w] -> the same."""
         parameters = [p for conv in (self.conv1, self.conv2, self.conv3) for p in (conv.weight, conv.bias)]
-        if self.in_triton and not any(p.requires_grad for p in parameters):
+        # Its sums are of factors rounded to eleven bits, which is for steps of training: validation is in float32.
+        training = torch.is_grad_enabled() or torch.is_autocast_enabled()
+        if self.in_triton and training and not any(p.requires_grad for p in parameters):
             return gpu.lift(x, *parameters)
         if torch.is_grad_enabled() and fast.lifts(x, len(self.conv1.bias)):
             return fast.lift(x, *(p.float() for p in parameters))

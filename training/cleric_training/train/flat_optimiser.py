@@ -15,21 +15,16 @@ from .optimise import BALANCED, BETA1, BETA2, CLIP, DAMPING, DECAY, EPSILON, LAS
 TINY = torch.finfo(torch.float32).tiny
 # float16 has no gradients below 6e-8 and none above 65504: the loss is multiplied by a scale, the gradients divided by it.
 # It halves at every gradient that is not finite and doubles after so many steps without one.
-FIRST_SCALE, MOST_SCALE, PATIENCE = 2.0**8, 2.0**16, 500
+FIRST_SCALE, MOST_SCALE, CALM_STEPS = 2.0**8, 2.0**16, 500
 
 
 def _flat(tensors: list[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Dense tensors copied one behind the other, and the views of that memory with their shapes and strides."""
     flat = torch.cat([t.detach().as_strided((t.numel(),), (1,)) for t in tensors])
-    return flat, views_like(flat, tensors)
+    return flat, _views(flat, tensors)
 
 
-def layout(t: torch.Tensor) -> list[int]:
-    """The strides that matter: those of dimensions longer than one."""
-    return [stride for size, stride in zip(t.shape, t.stride()) if size > 1]
-
-
-def views_like(flat: torch.Tensor, like: list[torch.Tensor]) -> list[torch.Tensor]:
+def _views(flat: torch.Tensor, like: list[torch.Tensor]) -> list[torch.Tensor]:
     """The parts of flat memory that belong to these tensors, with their shapes and strides."""
     parts = flat.split([t.numel() for t in like])
     return [part.as_strided(t.shape, t.stride(), part.storage_offset()) for part, t in zip(parts, like)]
@@ -52,7 +47,7 @@ class FlatOptimiser:
         device = parameters[0].device
         self.w, views = _flat(parameters)
         self.g = torch.zeros_like(self.w)
-        self.gradients = views_like(self.g, parameters)
+        self.gradients = _views(self.g, parameters)
         for p, view, gradient in zip(parameters, views, self.gradients):
             p.data, p.grad = view, gradient
         self.m = self._take(optimiser.m, names)
@@ -131,7 +126,7 @@ class FlatOptimiser:
     def _rescale(self, finite: torch.Tensor) -> None:
         """The scale for the next step: half of this one's if its gradients were not finite."""
         self.calm += 1
-        grows = self.calm >= PATIENCE
+        grows = self.calm >= CALM_STEPS
         factor = torch.where(finite, torch.where(grows, 2.0, 1.0), 0.5)
         self.scale.copy_((self.scale * factor).clamp(1, MOST_SCALE))
         self.calm.copy_(torch.where(finite & ~grows, self.calm, torch.zeros_like(self.calm)))

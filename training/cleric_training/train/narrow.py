@@ -10,8 +10,9 @@ from typing import Callable
 import torch
 from torch import nn
 
+from ..loops.fast import layout
 from ..network.layers import PreciseConv
-from .flat_optimiser import FlatOptimiser, layout
+from .flat_optimiser import FlatOptimiser
 
 try:
     from torch.func import functional_call

@@ -82,13 +82,12 @@ class OnDevice:
 
     def resize(self, batch: int, crop: int) -> None:
         """From now on other crops, in the same way."""
-        before = self.step_of.draw
+        before = self.step_of.draw, self.step_of.run
         try:
             self.step_of.draw = self._draw(batch, crop)
             self.step_of.use(self.way)
         except Exception:
-            self.step_of.draw = before
-            self.step_of.use(self.way)
+            self.step_of.draw, self.step_of.run = before
             raise
         self.batch, self.crop = batch, crop
         self.looked = time.monotonic()

@@ -161,10 +161,9 @@ class Trainer:
         ending = a.last_share > 0 and self.progress >= 1 - a.last_share
         return (a.last_batch, a.last_crop) if ending else (a.batch, a.crop)
 
-    def _count_step(self) -> None:
+    def _count_step(self, batch: int, crop: int) -> None:
         self.counts["step"] += 1
         self.counts["stage_step"] += 1
-        batch, crop = self.size
         self.counts["pixels"] += batch * crop**2
 
     def start_on_device(self, write: Callable[[dict[str, Any]], None]) -> OnDevice:
@@ -178,7 +177,7 @@ class Trainer:
     def step_on_device(self, on_device: OnDevice) -> Optional[dict[str, Any]]:
         """Hands one step to the device; every so many it gives what the log shows of them, for which it waits."""
         on_device.step(self.counts["stage_step"], self.progress)
-        self._count_step()
+        self._count_step(on_device.batch, on_device.crop)
         if not on_device.due:
             return None
         window, found = on_device.window, on_device.look()
@@ -210,7 +209,7 @@ class Trainer:
             self.shards = Shards(self.model, self.stage, a.shards)
         result = self.shards.run(x, q, [int(seed) for seed in self.rng.integers(2**31, size=a.shards)])
         norms = self.optimiser.step(int(self.counts["stage_step"]), self.progress, self.pool)
-        self._count_step()
+        self._count_step(batch, crop)
         self.idle = self.idle + 1 if norms is None else 0
         self.counts["skipped"] += norms is None
         if self.idle >= PATIENCE:

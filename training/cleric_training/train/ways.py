@@ -151,8 +151,9 @@ class DeviceStep:
         if narrow:
             attempt(Way(sampler, narrow=True))
             narrow = Way(sampler, narrow=True) in found
-        if on_gpu:
-            attempt(Way(sampler, narrow=narrow, recorded=True))
+        way = Way(sampler, narrow=narrow, recorded=True)
+        if on_gpu and way != self.likely():  # which failed before this
+            attempt(way)
 
     def _fit(self, found: dict[Way, Trial]) -> list[Way]:
         """Those whose sampler may be recorded: torchvision's kernels go to the default stream, and a graph would be without them."""
@@ -235,6 +236,12 @@ def _recorded(step: Callable[[], None]) -> Callable[[], None]:
             step()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # A capture that fails leaves its own stream the current one; this puts that of before back.
+    with torch.cuda.stream(torch.cuda.current_stream()), torch.cuda.graph(graph):
         step()
-    return graph.replay
+
+    def replay(held: Callable[[], None] = step) -> None:
+        """`held` keeps alive what the step made outside the graph, such as cast weights: the graph has only their addresses."""
+        graph.replay()
+
+    return replay
