@@ -37,7 +37,9 @@ const { values: options } = parseArgs({
     parts: { type: 'string', default: 'exactness,halves,speed' },
   },
 })
+const PARTS = ['exactness', 'halves', 'speed']
 const parts = options.parts.split(',')
+for (const part of parts) if (!PARTS.includes(part)) throw new RangeError(`No part is named ${part}`)
 const end = Date.now() + 60_000 * Number(options.minutes)
 const sides = options.tiles.split(',').map(Number)
 let isRight = true
