@@ -2,11 +2,12 @@
  * What each dispatch of a tile takes on the device: every one in a pass of its own, between two timestamps. Passes don't
  * overlap then, so that the sum is somewhat over what a tile takes.
  */
+import { timing } from '../../bench/src/speed/clock.js'
 import { gainsAt } from '../../src/codec/gain.js'
 import type { Model } from '../../src/model/model.js'
 import { decoderGraph, encoderGraph } from '../../src/network/cleric.js'
 import type { Graph, Parameters, PortData, Tensor } from '../../src/network/graph.js'
-import { portElements } from '../../src/network/ports.js'
+import { ARRAY_OF, portElements } from '../../src/network/ports.js'
 import { WebGpuBackend } from '../../src/webgpu/backend.js'
 import { isCopy, isTensor, operandsOf } from '../../src/webgpu/dispatch.js'
 import { pipelineKey } from '../../src/webgpu/pipelines.js'
@@ -23,11 +24,6 @@ interface TimedDispatch {
 
 const QUALITY = 60
 const FULL = { encode: encoderGraph, decode: decoderGraph } as const
-
-/** The middle one. */
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN
-}
 
 /**
  * @param repeats runs, of which each dispatch's median is taken
@@ -73,15 +69,10 @@ async function timeGraph(
   const all: TimedDispatch[] = []
   try {
     for (const [index, stage] of graph.stages.entries()) {
-      const zeros = (elements: number, format: string) =>
-        format === 'rgb8'
-          ? new Uint8Array(elements)
-          : format === 'float'
-            ? new Float32Array(elements)
-            : new Int16Array(elements)
       const own = new Map(
         stage.inputs.map((port) => {
-          return [port.tensor, run.inputs.get(port.tensor) ?? zeros(portElements(port), port.format)] as const
+          const zeros = () => new ARRAY_OF[port.format](portElements(port))
+          return [port.tensor, run.inputs.get(port.tensor) ?? zeros()] as const
         }),
       )
       const actions = (planned.stages[index] ?? []).filter((action) => !isCopy(action))
@@ -101,7 +92,7 @@ async function timeGraph(
           key: pipelineKey(action),
           output: `${stage.name}: ${tensor?.name}`,
           shape: tensor ? [tensor.shape.channels, tensor.shape.height, tensor.shape.width].join(' x ') : '',
-          microseconds: median(runs.map((times) => times[i] as number)) / 1000 / batch,
+          microseconds: timing(runs.map((times) => times[i] as number)).median / 1000 / batch,
           multiplyAdds: action.cost / batch,
         })
       }
