@@ -4,7 +4,7 @@
  *     npx tsx scripts/gpu-figures.ts --parts adapter,opening,checking,batches,kernels,matrices [--adapter NAME] [--slide FILE] [--tile 512]
  *                                    [--model FILE] [--repeats 5] [--batches 8x3,1x3]
  *
- * - `adapter`: all features, limits and matrix configurations of the native adapter.
+ * - `adapter`: all features, limits and matrix configurations of the adapter.
  * - `opening`: seconds until a codec is open, and of its first and second tile each way.
  * - `checking`: compression of the slide unchecked and checked, by turns.
  * - `batches`: compression and decoding with so many tiles a batch, and so many batches in flight.
@@ -136,11 +136,11 @@ async function batches(folder: string): Promise<void> {
 const folder = await mkdtemp(join(tmpdir(), 'cleric-figures-'))
 try {
   for (const part of options.parts.split(',')) {
-    if (part === 'adapter') say(part, { adapter: await describeAdapter() })
+    if (part === 'adapter') say(part, { adapter: await describeAdapter(options.adapter) })
     else if (part === 'opening') await opening()
     else if (part === 'checking') await checking(folder)
     else if (part === 'batches') await batches(folder)
-    else if (part === 'matrices') await timeMatrices((facts) => say(part, facts))
+    else if (part === 'matrices') await timeMatrices(options.adapter, (facts) => say(part, facts))
     else if (part === 'kernels') {
       const model = await loadModel(options.model)
       for (const batch of [1, 8]) say(part, await timeKernels(model, await tissue(), batch, repeats, options.adapter))

@@ -1,5 +1,5 @@
 /** All that the native adapter offers, experimental features too: what kernels could be written for. */
-import { loadDawn } from '../../src/webgpu/dawn.js'
+import { unsafeAdapter } from './unsafe-adapter.js'
 
 /** What @webgpu/types doesn't know of an adapter's facts yet. */
 interface MoreInfo {
@@ -18,16 +18,9 @@ function entriesOf(value: object): Record<string, unknown> {
   return entries
 }
 
-/** Kept for the life of the process, as Dawn wants it. */
-const instances: GPU[] = []
-
-/** The best adapter of a backend; null if there is none. */
-export async function describeAdapter(backend = 'vulkan'): Promise<object | null> {
-  const { create } = await loadDawn()
-  const gpu = create([`backend=${backend}`, 'enable-dawn-features=allow_unsafe_apis'])
-  instances.push(gpu)
-  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' })
-  if (!adapter) return null
+/** @param name a part of the adapter's name; undefined: the best one */
+export async function describeAdapter(name: string | undefined): Promise<object> {
+  const { adapter } = await unsafeAdapter(name)
   const { subgroupMatrixConfigs } = adapter.info as MoreInfo
   return {
     info: entriesOf(adapter.info),

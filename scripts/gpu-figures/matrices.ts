@@ -4,7 +4,7 @@
  * on such layers is told by `bench speed`.
  */
 import { GPUBufferUsage, GPUMapMode } from '../../src/webgpu/constants.js'
-import { loadDawn } from '../../src/webgpu/dawn.js'
+import { unsafeAdapter } from './unsafe-adapter.js'
 
 /** As Dawn has it. */
 interface MatrixConfig {
@@ -32,9 +32,6 @@ const COLUMNS = 64
 const DISPATCHES = 40
 const FEATURES = ['shader-f16', 'chromium-experimental-subgroup-matrix'] as unknown as GPUFeatureName[]
 
-/** Kept for the life of the process, as Dawn wants it. */
-const instances: GPU[] = []
-
 /** Blocks of a tile's width: the most that divide the matrix. */
 function blocksOf(total: number, block: number, most: number): number {
   let blocks = Math.max(1, Math.floor(most / block))
@@ -43,7 +40,7 @@ function blocksOf(total: number, block: number, most: number): number {
 }
 
 /** The kernel of one configuration, a subgroup of `lanes` making `rows` x `columns` blocks. */
-export function matrixShader(
+function matrixShader(
   { resultComponentType, M, N, K }: MatrixConfig,
   { inputs, outputs }: Sizes,
   rows: number,
@@ -90,12 +87,10 @@ function smallNumbers(length: number, seed: number): { values: Int8Array; bits: 
   return { values, bits }
 }
 
-export async function timeMatrices(say: (facts: object) => void): Promise<void> {
-  const { create } = await loadDawn()
-  const gpu = create(['backend=vulkan', 'enable-dawn-features=allow_unsafe_apis'])
-  instances.push(gpu)
-  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' })
-  if (!adapter || FEATURES.some((feature) => !adapter.features.has(feature))) {
+/** @param name a part of the adapter's name; undefined: the best one */
+export async function timeMatrices(name: string | undefined, say: (facts: object) => void): Promise<void> {
+  const { adapter } = await unsafeAdapter(name)
+  if (FEATURES.some((feature) => !adapter.features.has(feature))) {
     say({ skipped: 'the adapter has no matrix units to offer, or no half floats' })
     return
   }
@@ -103,21 +98,34 @@ export async function timeMatrices(say: (facts: object) => void): Promise<void> 
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits
   const requiredLimits = { maxBufferSize, maxStorageBufferBindingSize }
   const device = await adapter.requestDevice({ requiredFeatures: FEATURES, requiredLimits })
-  const configs = [...subgroupMatrixConfigs].filter(({ componentType }) => componentType === 'f16')
-  for (const config of configs) {
-    const { componentType, resultComponentType, M, N, K } = config
-    for (const sizes of PRODUCTS) {
-      for (const most of ROWS) {
-        const facts = { componentType, resultComponentType, M, N, K, ...sizes, rows: most }
-        try {
-          say({ ...facts, ...(await timeProduct(device, config, sizes, most, adapter.info.subgroupMaxSize)) })
-        } catch (error) {
-          say({ ...facts, failed: String(error).slice(0, 500) })
+  try {
+    const configs = [...subgroupMatrixConfigs].filter(({ componentType }) => componentType === 'f16')
+    for (const config of configs) {
+      const { componentType, resultComponentType, M, N, K } = config
+      for (const sizes of PRODUCTS) {
+        for (const most of ROWS) {
+          const facts = { componentType, resultComponentType, M, N, K, ...sizes, rows: most }
+          try {
+            say({ ...facts, ...(await timeProduct(device, config, sizes, most, adapter.info.subgroupMaxSize)) })
+          } catch (error) {
+            say({ ...facts, failed: String(error).slice(0, 500) })
+          }
         }
       }
     }
+  } finally {
+    device.destroy()
   }
-  device.destroy()
+}
+
+/** Does this in an error scope, which is left however it ends; what Dawn finds invalid is thrown before what comes of it. */
+async function validated<T>(device: GPUDevice, run: () => Promise<T>): Promise<T> {
+  device.pushErrorScope('validation')
+  const [outcome] = await Promise.allSettled([run()])
+  const error = await device.popErrorScope()
+  if (error) throw new Error(error.message)
+  if (outcome.status === 'rejected') throw outcome.reason
+  return outcome.value
 }
 
 async function timeProduct(
@@ -130,59 +138,65 @@ async function timeProduct(
   const { positions, inputs, outputs } = sizes
   const rows = blocksOf(positions, config.M, most)
   const columns = blocksOf(outputs, config.N, COLUMNS)
-  device.pushErrorScope('validation')
-  const module = device.createShaderModule({ code: matrixShader(config, sizes, rows, columns, lanes) })
-  const pipeline = device.createComputePipeline({ layout: 'auto', compute: { module } })
   const { STORAGE, COPY_DST, COPY_SRC, MAP_READ } = GPUBufferUsage
   const bytes = config.resultComponentType === 'f16' ? 2 : 4
   const [left, right] = [smallNumbers(positions * inputs, 1), smallNumbers(inputs * outputs, 2)]
-  const buffer = (size: number, usage: number) => device.createBuffer({ size, usage })
-  const a = buffer(left.bits.byteLength, STORAGE | COPY_DST)
-  const b = buffer(right.bits.byteLength, STORAGE | COPY_DST)
-  const c = buffer(bytes * positions * outputs, STORAGE | COPY_SRC)
-  const staging = buffer(bytes * outputs, MAP_READ | COPY_DST)
-  device.queue.writeBuffer(a, 0, left.bits)
-  device.queue.writeBuffer(b, 0, right.bits)
-  const entries = [a, b, c].map((each, binding) => ({ binding, resource: { buffer: each } }))
-  const group = device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries })
-  const workgroups = [positions / config.M / rows, outputs / config.N / columns] as const
-  const run = async (count: number) => {
-    const began = performance.now()
+  const buffers: GPUBuffer[] = []
+  const buffer = (size: number, usage: number) => {
+    const made = device.createBuffer({ size, usage })
+    buffers.push(made)
+    return made
+  }
+  try {
+    const { run, c } = await validated(device, async () => {
+      const module = device.createShaderModule({ code: matrixShader(config, sizes, rows, columns, lanes) })
+      const pipeline = device.createComputePipeline({ layout: 'auto', compute: { module } })
+      const a = buffer(left.bits.byteLength, STORAGE | COPY_DST)
+      const b = buffer(right.bits.byteLength, STORAGE | COPY_DST)
+      const c = buffer(bytes * positions * outputs, STORAGE | COPY_SRC)
+      device.queue.writeBuffer(a, 0, left.bits)
+      device.queue.writeBuffer(b, 0, right.bits)
+      const entries = [a, b, c].map((each, binding) => ({ binding, resource: { buffer: each } }))
+      const group = device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries })
+      const workgroups = [positions / config.M / rows, outputs / config.N / columns] as const
+      const run = async (count: number) => {
+        const began = performance.now()
+        const encoder = device.createCommandEncoder()
+        const pass = encoder.beginComputePass()
+        pass.setPipeline(pipeline)
+        pass.setBindGroup(0, group)
+        for (let i = 0; i < count; i++) pass.dispatchWorkgroups(...workgroups)
+        pass.end()
+        device.queue.submit([encoder.finish()])
+        await device.queue.onSubmittedWorkDone()
+        return (performance.now() - began) / 1000
+      }
+      await run(2)
+      return { run, c }
+    })
+    const times: number[] = []
+    for (let i = 0; i < 4; i++) times.push((await run(DISPATCHES)) - (await run(1)))
+    const seconds = Math.min(...times) / (DISPATCHES - 1)
+    // One row of the result, the last.
+    const staging = buffer(bytes * outputs, MAP_READ | COPY_DST)
     const encoder = device.createCommandEncoder()
-    const pass = encoder.beginComputePass()
-    pass.setPipeline(pipeline)
-    pass.setBindGroup(0, group)
-    for (let i = 0; i < count; i++) pass.dispatchWorkgroups(...workgroups)
-    pass.end()
+    encoder.copyBufferToBuffer(c, bytes * (positions - 1) * outputs, staging, 0, bytes * outputs)
     device.queue.submit([encoder.finish()])
-    await device.queue.onSubmittedWorkDone()
-    return (performance.now() - began) / 1000
+    await staging.mapAsync(GPUMapMode.READ)
+    const row = staging.getMappedRange().slice(0)
+    const found = bytes === 4 ? [...new Float32Array(row)] : [...new Uint16Array(row)].map(halfValue)
+    const wrong = found.filter((value, o) => {
+      let sum = 0
+      for (let i = 0; i < inputs; i++) {
+        sum += (left.values[(positions - 1) * inputs + i] as number) * (right.values[i * outputs + o] as number)
+      }
+      return Math.abs(value - sum) > 0.5
+    }).length
+    const gflops = (2 * positions * inputs * outputs) / seconds / 1e9
+    return { blocks: [rows, columns], microseconds: 1e6 * seconds, gflops, wrong }
+  } finally {
+    for (const each of buffers) each.destroy()
   }
-  await run(2)
-  const error = await device.popErrorScope()
-  if (error) throw new Error(error.message)
-  const times: number[] = []
-  for (let i = 0; i < 4; i++) times.push((await run(DISPATCHES)) - (await run(1)))
-  const seconds = Math.min(...times) / (DISPATCHES - 1)
-  // One row of the result, the last.
-  const encoder = device.createCommandEncoder()
-  encoder.copyBufferToBuffer(c, bytes * (positions - 1) * outputs, staging, 0, bytes * outputs)
-  device.queue.submit([encoder.finish()])
-  await staging.mapAsync(GPUMapMode.READ)
-  const mapped = staging.getMappedRange().slice(0)
-  let wrong = 0
-  for (let o = 0; o < outputs; o++) {
-    let sum = 0
-    for (let i = 0; i < inputs; i++) {
-      sum += (left.values[(positions - 1) * inputs + i] as number) * (right.values[i * outputs + o] as number)
-    }
-    const found =
-      bytes === 4 ? (new Float32Array(mapped)[o] as number) : halfValue(new Uint16Array(mapped)[o] as number)
-    if (Math.abs(found - sum) > 0.5) wrong++
-  }
-  for (const each of [a, b, c, staging]) each.destroy()
-  const gflops = (2 * positions * inputs * outputs) / seconds / 1e9
-  return { blocks: [rows, columns], microseconds: 1e6 * seconds, gflops, wrong }
 }
 
 function halfValue(bits: number): number {

@@ -1,14 +1,10 @@
 /** A device whose passes hold one dispatch each, between timestamps: nothing of the backend knows of it. */
 import type { FoundAdapter } from '../../src/webgpu/adapters.js'
-import { pickAdapter } from '../../src/webgpu/adapters.js'
 import { GPUBufferUsage, GPUMapMode } from '../../src/webgpu/constants.js'
-import { loadDawn } from '../../src/webgpu/dawn.js'
+import { unsafeAdapter } from './unsafe-adapter.js'
 
 /** Queries of a set, at most; two a dispatch. */
 const MOST_QUERIES = 4096
-
-/** Kept for the life of the process, as Dawn wants it. */
-const instances: GPU[] = []
 
 export interface TimedAdapter {
   readonly found: FoundAdapter
@@ -20,9 +16,9 @@ export interface TimedAdapter {
 
 /** The adapter that is picked by name, opened for timing; null where it has no timestamps. */
 export async function timedAdapter(name: string | undefined): Promise<TimedAdapter | null> {
-  const { description } = await pickAdapter(name)
-  const adapter = await unquantised(description.backend)
-  if (!adapter?.features.has('timestamp-query')) return null
+  // Timestamps come in steps of 0.1 ms unless Dawn is told otherwise.
+  const { description, adapter } = await unsafeAdapter(name, 'disable-dawn-features=timestamp_quantization')
+  if (!adapter.features.has('timestamp-query')) return null
   let timer: DispatchTimer | null = null
   const opened = {
     limits: adapter.limits,
@@ -38,19 +34,6 @@ export async function timedAdapter(name: string | undefined): Promise<TimedAdapt
     restart: () => timerNow().restart(),
     nanoseconds: () => timerNow().nanoseconds(),
   }
-}
-
-/** Timestamps come in steps of 0.1 ms unless Dawn is told otherwise. */
-async function unquantised(backend: string): Promise<GPUAdapter | null> {
-  const { create } = await loadDawn()
-  const gpu = create([
-    `backend=${backend}`,
-    'enable-dawn-features=allow_unsafe_apis',
-    'disable-dawn-features=timestamp_quantization',
-  ])
-  instances.push(gpu)
-  const options = backend === 'opengles' ? ({ featureLevel: 'compatibility' } as const) : {}
-  return gpu.requestAdapter({ ...options, powerPreference: 'high-performance' })
 }
 
 class DispatchTimer {

@@ -83,8 +83,12 @@ export function mayHaveGpu(): boolean {
   return names.some((name) => /^(renderD|nvidia)\d+$|^dxg$/.test(name))
 }
 
-/** Asks the instance with these options for an adapter. */
-async function requestFrom(
+/**
+ * Asks the instance with these options for an adapter, as the driver needs its environment to be; null if there is none.
+ *
+ * @throws DeviceError ERR_WEBGPU_MISSING
+ */
+export async function requestFrom(
   instanceOptions: readonly string[],
   options?: GPURequestAdapterOptions,
 ): Promise<GPUAdapter | null> {
