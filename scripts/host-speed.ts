@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
+import { readAllTiles } from '../bench/src/speed/stages.js'
 import { openArchiveOf } from '../src/archive/archive.js'
 import { type Codec, codecOn, type PayloadCodec } from '../src/codec/codec.js'
 import { compressSlide } from '../src/compress/compress.js'
@@ -93,19 +94,7 @@ try {
     }
     await timed('decode', async () => {
       using read = await openArchiveOf(() => openBytes(archive), { codec, cacheBytes: 0 })
-      const places = read.levels.flatMap(({ columns, rows }, level) =>
-        Array.from({ length: columns * rows }, (_, at) => [level, at % columns, Math.floor(at / columns)] as const),
-      )
-      const tiles = places.length
-      let pixels = 0
-      const draw = async () => {
-        for (let place = places.shift(); place; place = places.shift()) {
-          const { width, height } = await read.readTile(...place)
-          pixels += width * height
-        }
-      }
-      await Promise.all(Array.from({ length: codec.tilesInFlight }, draw))
-      return { pixels, tiles }
+      return await readAllTiles(read, codec.tilesInFlight)
     })
   }
 } finally {

@@ -120,22 +120,33 @@ async function decoded(
   }
   using archive = new Archive(timed, await readHead(timed, signal), { codec }, new TileCache(0))
   codec.restart()
+  const { seconds: start } = codec.observed
+  using loan = await lend({ codec })
+  const { pixels } = await readAllTiles(archive, loan.tilesInFlight, signal)
+  const { observed } = codec
+  const facts = { device, direction: 'decode' } as const
+  return stageSpeed(facts, observed, pixels / 1e6, observed.seconds - start, clock.seconds, null)
+}
+
+/** Reads every tile of every level once, so many at a time; gives how many they are and have pixels. */
+export async function readAllTiles(
+  archive: Archive,
+  inFlight: number,
+  signal?: AbortSignal,
+): Promise<{ readonly tiles: number; readonly pixels: number }> {
   const places = archive.levels.flatMap(({ columns, rows }, level) =>
     Array.from({ length: columns * rows }, (_, at) => [level, at % columns, Math.floor(at / columns)] as const),
   )
+  const tiles = places.length
   let pixels = 0
-  const draw = async () => {
+  const readOn = async () => {
     for (let place = places.shift(); place; place = places.shift()) {
       const { width, height } = await archive.readTile(...place, signal)
       pixels += width * height
     }
   }
-  const { seconds: start } = codec.observed
-  using loan = await lend({ codec })
-  await Promise.all(Array.from({ length: loan.tilesInFlight }, draw))
-  const { observed } = codec
-  const facts = { device, direction: 'decode' } as const
-  return stageSpeed(facts, observed, pixels / 1e6, observed.seconds - start, clock.seconds, null)
+  await Promise.all(Array.from({ length: inFlight }, readOn))
+  return { tiles, pixels }
 }
 
 function stageSpeed(
