@@ -49,9 +49,11 @@ export function pointwiseChain(
   const [first, last] = [layers[0] as IntegerConvNode, layers.at(-1) as IntegerConvNode]
   const { height, width } = last.output.shape
   const [even, odd] = between(layers)
-  const positions = positionsOf(layers) ?? POSITIONS[0]
-  const constants: Record<string, number> = { LAYERS: layers.length, SOURCES: first.inputs.length, EVEN: even }
-  if (positions !== POSITIONS[0]) constants.P = positions
+  const positions = positionsOf(layers)
+  if (positions === undefined)
+    throw new RangeError('Expected layers of a chain that fit into the memory of a workgroup')
+  const counts = { LAYERS: layers.length, SOURCES: first.inputs.length }
+  const constants: Record<string, number> = { ...counts, EVEN: even, P: positions }
   if (odd > 0) constants.ODD = odd
   const reads: Record<string, Dispatch['reads'][string]> = { residual: last.residual }
   const params: Record<string, number> = { width, height, keep: halfNumber(last.keep), ...rangeOf(last), zero: 0 }
