@@ -21,20 +21,19 @@ export function memorySlide(images: readonly Image[], facts: Partial<SlideSource
     associatedImages: [],
     async readRegion(region: Region) {
       checkRegion(region, levels.length)
-      const downsample = levels[region.level]?.downsample as number
-      const out = fill(region.width, region.height, WHITE)
-      paste(
-        images[region.level] as Image,
-        out,
-        -levelPosition(region.x, downsample),
-        -levelPosition(region.y, downsample),
-      )
-      return out
+      return regionOf(images[region.level] as Image, region, levels[region.level] as Level, WHITE)
     },
     readAssociatedImage: (name) => Promise.reject(new Error(`no ${name}`)),
     close() {},
     ...facts,
   }
+}
+
+/** The region of the level that the image is; what lies outside has the background's colour. */
+function regionOf(image: Image, region: Region, { downsample }: Level, background: SlideSource['background']): Image {
+  const out = fill(region.width, region.height, background)
+  paste(image, out, -levelPosition(region.x, downsample), -levelPosition(region.y, downsample))
+  return out
 }
 
 /** The part of an image from (x, y) on, at most width x height. */
@@ -51,12 +50,12 @@ export class DrawnSlide extends SyntheticSlide {
   override async readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
     checkRegion(region, this.levels.length)
     throwIfAborted(signal)
-    const { width, height, downsample } = this.levels[region.level] as Level
+    const level = this.levels[region.level] as Level
+    const { width, height } = level
     const drawing =
       this.#drawn.get(region.level) ?? super.readRegion({ x: 0, y: 0, level: region.level, width, height })
     this.#drawn.set(region.level, drawing)
-    const out = fill(region.width, region.height, this.background)
-    paste(await drawing, out, -levelPosition(region.x, downsample), -levelPosition(region.y, downsample))
+    const out = regionOf(await drawing, region, level, this.background)
     throwIfAborted(signal)
     return out
   }
