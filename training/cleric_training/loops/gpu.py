@@ -31,21 +31,22 @@ if AVAILABLE:
         return tl.load(x + at[:, None] + channel[None, :], mask=mask, other=0.0).to(tl.float32), mask, at
 
     @triton.jit
-    def _shifts(shift, p, tap, place, wo, stride, live):
-        """Row and column that a tap of each output place samples at, and its modulation."""
+    def _located(shift, p, tap, area, wo, stride, live):
+        """Where a tap of each output place p samples: image, upper left of the four samples, shares of the lower and the right ones
+        [PLACES, 1], and its modulation."""
+        place = p % area
         y = tl.load(shift + p * 27 + tap, mask=live, other=0.0) + (place // wo * stride + tap // 3 - 1).to(tl.float32)
         z = tl.load(shift + p * 27 + 9 + tap, mask=live, other=0.0) + (place % wo * stride + tap % 3 - 1).to(tl.float32)
-        return y, z, tl.load(shift + p * 27 + 18 + tap, mask=live, other=0.0)
+        y0, z0 = tl.floor(y), tl.floor(z)
+        modulation = tl.load(shift + p * 27 + 18 + tap, mask=live, other=0.0)
+        return p // area, y0.to(tl.int32), z0.to(tl.int32), (y - y0)[:, None], (z - z0)[:, None], modulation
 
     @triton.jit
     def _columns(x, shift, columns, places, area, h, w, c, wo, stride, PLACES: tl.constexpr, CHANNELS: tl.constexpr):
         """x [B, h, w, c], shift [places, 27] -> columns [places, 9, c], as deform.c."""
         p = tl.program_id(0) * PLACES + tl.arange(0, PLACES)
         tap, channel, live = tl.program_id(1), tl.arange(0, CHANNELS), p < places
-        y, z, modulation = _shifts(shift, p, tap, p % area, wo, stride, live)
-        y0, z0 = tl.floor(y), tl.floor(z)
-        fy, fz = (y - y0)[:, None], (z - z0)[:, None]
-        iy, iz, b = y0.to(tl.int32), z0.to(tl.int32), p // area
+        b, iy, iz, fy, fz, modulation = _located(shift, p, tap, area, wo, stride, live)
         v00, m00, a00 = _corner(x, b, iy, iz, h, w, c, channel, live)
         v01, m01, a01 = _corner(x, b, iy, iz + 1, h, w, c, channel, live)
         v10, m10, a10 = _corner(x, b, iy + 1, iz, h, w, c, channel, live)
@@ -59,10 +60,7 @@ if AVAILABLE:
         """Adds to dx [B, h, w, c] float32 and writes dshift [places, 27]."""
         p = tl.program_id(0) * PLACES + tl.arange(0, PLACES)
         tap, channel, live = tl.program_id(1), tl.arange(0, CHANNELS), p < places
-        y, z, modulation = _shifts(shift, p, tap, p % area, wo, stride, live)
-        y0, z0 = tl.floor(y), tl.floor(z)
-        fy, fz = (y - y0)[:, None], (z - z0)[:, None]
-        iy, iz, b = y0.to(tl.int32), z0.to(tl.int32), p // area
+        b, iy, iz, fy, fz, modulation = _located(shift, p, tap, area, wo, stride, live)
         g = tl.load(dcolumns + (p * 9 + tap)[:, None] * c + channel[None, :], mask=live[:, None] & (channel < c)[None, :], other=0.0).to(tl.float32)
         v00, m00, a00 = _corner(x, b, iy, iz, h, w, c, channel, live)
         v01, m01, a01 = _corner(x, b, iy, iz + 1, h, w, c, channel, live)
