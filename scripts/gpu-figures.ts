@@ -27,7 +27,7 @@ import { timeMatrices } from './gpu-figures/matrices.js'
 
 const { values: options } = parseArgs({
   options: {
-    parts: { type: 'string', default: 'adapter,opening,checking,batches,kernels,matrices' },
+    parts: { type: 'string' },
     adapter: { type: 'string' },
     slide: { type: 'string', default: 'synthetic:3072x3072' },
     tile: { type: 'string', default: '512' },
@@ -36,6 +36,9 @@ const { values: options } = parseArgs({
     batches: { type: 'string', default: '8x3,1x3,4x3,2x3,4x2,4x6' },
   },
 })
+const PARTS = ['adapter', 'opening', 'checking', 'batches', 'kernels', 'matrices']
+const parts = (options.parts ?? PARTS.join()).split(',')
+for (const part of parts) if (!PARTS.includes(part)) throw new RangeError(`No part is named ${part}`)
 const side = Number(options.tile)
 const repeats = Number(options.repeats)
 const choice = { device: 'webgpu', model: options.model, adapter: options.adapter } as const
@@ -135,16 +138,16 @@ async function batches(folder: string): Promise<void> {
 
 const folder = await mkdtemp(join(tmpdir(), 'cleric-figures-'))
 try {
-  for (const part of options.parts.split(',')) {
+  for (const part of parts) {
     if (part === 'adapter') say(part, { adapter: await describeAdapter(options.adapter) })
     else if (part === 'opening') await opening()
     else if (part === 'checking') await checking(folder)
     else if (part === 'batches') await batches(folder)
     else if (part === 'matrices') await timeMatrices(options.adapter, (facts) => say(part, facts))
-    else if (part === 'kernels') {
+    else {
       const model = await loadModel(options.model)
       for (const batch of [1, 8]) say(part, await timeKernels(model, await tissue(), batch, repeats, options.adapter))
-    } else throw new RangeError(`No part is named ${part}`)
+    }
   }
 } finally {
   await rm(folder, { recursive: true, force: true })

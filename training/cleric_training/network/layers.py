@@ -20,7 +20,7 @@ TENSOR_CORE = 8  # channels that a GPU's matrix units take at a time in half pre
 
 
 class AlignedConv(nn.Conv2d):
-    """A conv of any number of channels, to a GPU as one of multiples of eight: its libraries compute others without matrix units."""
+    """A conv of any number of channels, to a GPU as one of multiples of eight, as its matrix units take them in half precision."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.padded(x) if x.is_cuda else super().forward(x)
@@ -34,7 +34,7 @@ class AlignedConv(nn.Conv2d):
 
 
 class Depthwise(nn.Conv2d):
-    """A conv3x3 of each channel by itself. A GPU's libraries have slow ones, or none, for channels that lie last in memory."""
+    """A conv3x3 of each channel by itself; on a GPU with the channels first in memory, as PyTorch's own kernel for it needs them."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, channels, 3, 1, 1, groups=channels)
