@@ -67,10 +67,15 @@ fn foldedTexel(x: i32, y: i32, group: i32) -> vec4f {
 
 // The weights from tap and input channel k of a group to the four outputs of a block.
 fn weight(k: i32, group: i32, block: i32) -> vec4f {
+#if HALF_WEIGHTS
+  let halves = weights[(block * p.groups + group) * ${K * K * 4} + k];
+  return vec4f(unpack2x16float(halves.x), unpack2x16float(halves.y));
+#else
 #if BUFFER
   return weights[(block * p.groups + group) * ${K * K * 4} + k];
 #else
   return textureLoad(weights, vec2i(k, group), block, 0);
+#end
 #end
 }
 

@@ -5,7 +5,7 @@
 import { decodeWeights } from '../entropy/packed-weights.js'
 import { type CdfTables, RansTables } from '../entropy/rans.js'
 import { ClericError, CorruptDataError } from '../errors.js'
-import { halvesOf, LEAST_HALF_EXPONENT, MOST_HALF_EXPONENT } from './half.js'
+import { halvesOf, LEAST_HALF_EXPONENT, MOST_HALF_EXPONENT } from '../network/half-precision.js'
 import type { Safetensors, StoredTensor } from './safetensors.js'
 
 /** Values in a stream, but for the last. */

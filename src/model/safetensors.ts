@@ -7,7 +7,7 @@
  * @see https://huggingface.co/docs/safetensors (format)
  */
 import { CorruptDataError, UnsupportedError } from '../errors.js'
-import { widenHalves } from './half.js'
+import { widenHalves } from '../network/half-precision.js'
 
 /** Element types that models use; F16 is widened to float32 and I16 to int32 on reading. */
 export type TensorType = 'F32' | 'F16' | 'I32' | 'I16' | 'U8'

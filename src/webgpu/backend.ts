@@ -35,14 +35,15 @@ export class WebGpuBackend implements Backend, Disposable {
     this.#halfFloats = halfFloats
     this.#device = device
     this.#pipelines = new PipelineCache(device)
-    this.#weights = new WeightCache(device)
+    this.#weights = new WeightCache(device, halfFloats)
   }
 
   /**
    * Opens a device on a found adapter, which must not have been opened before.
    *
-   * @param options.halfFloats whether the encoder's transforms keep their tensors as half floats; default: on a GPU,
-   *   which waits for its memory; a software adapter would only spend time on converting
+   * @param options.halfFloats whether the encoder's transforms keep their tensors as half floats, and all transforms
+   *   their weights, which models hold as such; default: on a GPU, which waits for its memory; a software adapter would
+   *   only spend time on converting
    */
   static async open(
     { description, adapter }: FoundAdapter,

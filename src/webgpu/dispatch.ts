@@ -17,6 +17,8 @@ export interface Weights {
   readonly format?: 'rgba32float' | 'rgba32sint' | 'r16sint'
   /** Whether a storage buffer holds them, of 4 floats, layer after layer and row after row, not a texture. */
   readonly inBuffer?: boolean
+  /** Whether the buffer holds them as half floats, which all of them are. */
+  readonly inHalves?: boolean
 }
 
 /** The storage buffer behind a port, on its way to or from the host. */
@@ -75,6 +77,8 @@ export interface KernelContext {
   readonly software: boolean
   /** Most layers of a texture: of 4 channels each. */
   readonly maxLayers: number
+  /** Whether floats may be stored as half floats: tensors where half-floats.ts allows it, weights that are such. */
+  readonly halfFloats: boolean
   /** Tiles that are computed together. Kernels describe one tile's work; `plan` makes it that of all. */
   readonly batch: number
   /** Whether a tensor's values are half floats: see half-floats.ts. */

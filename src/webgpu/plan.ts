@@ -30,8 +30,8 @@ export interface Plan {
 }
 
 /** What a graph is planned for. */
-export interface PlanContext extends Omit<KernelContext, 'scratch' | 'isHalf'> {
-  /** Whether tensors may be of half floats, where half-floats.ts allows it; default: no. */
+export interface PlanContext extends Omit<KernelContext, 'scratch' | 'isHalf' | 'halfFloats'> {
+  /** See {@link KernelContext}; default: no. */
   readonly halfFloats?: boolean
 }
 
@@ -42,7 +42,8 @@ export interface Fitting extends Pick<PlanContext, 'software' | 'halfFloats'> {
 
 function stageActions(graph: Graph, isHalf: (tensor: Tensor) => boolean, context: PlanContext): Action[][] {
   let id = graph.tensors.length
-  const full: KernelContext = { ...context, isHalf, scratch: (name, shape) => ({ id: id++, name, shape }) }
+  const { halfFloats = false } = context
+  const full: KernelContext = { ...context, halfFloats, isHalf, scratch: (name, shape) => ({ id: id++, name, shape }) }
   for (const { nodes } of graph.stages) for (const node of nodes) checkShapes(node, context.parameters)
   return fusedActions(graph, full).map((actions) =>
     actions.map((action) => forBatch(inFormat(action, isHalf), context.batch)),

@@ -1,5 +1,7 @@
 /** Constants on the device, in textures or buffers. */
+
 import type { Parameters } from '../network/graph.js'
+import { halvesOf } from '../network/half-precision.js'
 import { GPUBufferUsage, GPUTextureUsage } from './constants.js'
 import type { Device, ErrorScopes } from './device.js'
 import type { Weights } from './dispatch.js'
@@ -9,8 +11,8 @@ import { checkLimits, createTexture, type TextureLimits, weightsSize } from './t
 /** The limits that constants are held to. */
 export type WeightLimits = TextureLimits & Pick<GPUSupportedLimits, 'maxBufferSize' | 'maxStorageBufferBindingSize'>
 
-function bufferBytes({ width, height, layers }: Weights): number {
-  return 16 * width * height * layers
+function bufferBytes({ width, height, layers, inHalves }: Weights): number {
+  return (inHalves ? 8 : 16) * width * height * layers
 }
 
 /** Throws ERR_DEVICE_LIMIT with the name and the numbers if the device can't hold the constants. */
@@ -28,21 +30,27 @@ export function checkWeights(weights: Weights, limits: WeightLimits): void {
 /** Constants, made once for a model and layout. */
 export class WeightCache {
   readonly #device: Device
+  readonly #halves: boolean
   readonly #models = new Map<Parameters, Map<string, GPUTexture | GPUBuffer>>()
 
-  constructor(device: Device) {
+  /** @param halves whether textures hold floats as half floats where all of them are such */
+  constructor(device: Device, halves: boolean) {
     this.#device = device
+    this.#halves = halves
   }
 
   /** The texture of weights that aren't in a buffer. */
   texture(parameters: Parameters, weights: Weights, scopes: ErrorScopes): GPUTexture {
     const build = (forget: () => void) => {
-      const { key, width, height, layers, format } = weights
+      const { key, width, height, layers } = weights
+      const values = weights.build()
+      const halves = this.#halves && values instanceof Float32Array ? halvesOf(values) : null
+      const format = halves ? 'rgba16float' : weights.format
+      const data = halves ?? values
       const usage = GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST
       const texture = createTexture(this.#device, scopes, key, weightsSize(weights), usage, format, forget)
-      const layout = { bytesPerRow: (format === 'r16sint' ? 2 : 16) * width, rowsPerImage: height }
-      const write = () =>
-        this.#device.gpu.queue.writeTexture({ texture }, weights.build(), layout, [width, height, layers])
+      const layout = { bytesPerRow: data.byteLength / height / layers, rowsPerImage: height }
+      const write = () => this.#device.gpu.queue.writeTexture({ texture }, data, layout, [width, height, layers])
       scopes.run(key, write, forget)
       return texture
     }
@@ -52,13 +60,16 @@ export class WeightCache {
   /** The storage buffer of weights that are in one. */
   buffer(parameters: Parameters, weights: Weights, scopes: ErrorScopes): GPUBuffer {
     const build = (forget: () => void) => {
-      const { key } = weights
+      const { key, inHalves } = weights
       const { gpu } = this.#device
       checkWeights(weights, gpu.limits)
       const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST
+      const values = weights.build()
+      const packed = inHalves ? halvesOf(values as Float32Array) : values
+      if (!packed) throw new RangeError(`Expected half floats for ${key}`)
       const make = () => gpu.createBuffer({ label: key, size: bufferBytes(weights), usage })
       const buffer = scopes.run(key, make, forget)
-      scopes.run(key, () => gpu.queue.writeBuffer(buffer, 0, weights.build()), forget)
+      scopes.run(key, () => gpu.queue.writeBuffer(buffer, 0, packed), forget)
       return buffer
     }
     return this.#cached(parameters, `${weights.key}|buffer`, build)

@@ -1,8 +1,8 @@
 /** Packed weights: whatever is packed comes back, and what doesn't add up is refused before it takes time or memory. */
 import test from 'ava'
 import fc from 'fast-check'
-import { halvesOf, widenHalves } from '../../src/model/half.js'
 import { unpack } from '../../src/model/packing.js'
+import { halvesOf, widenHalves } from '../../src/network/half-precision.js'
 import { packedParts, readBack, type Stored, stored, type ToPack } from './model-files.js'
 
 const level = fc.integer({ min: 0, max: 19 })

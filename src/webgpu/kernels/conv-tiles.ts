@@ -114,12 +114,15 @@ function blocksOf(channels: number, shuffle: number): number {
 /**
  * Weights as (taps x 4 inputs) x input groups x output blocks of 4 outputs, for a grid. `data`: outputs x inputs x
  * taps.
+ *
+ * @param inHalves whether they are in a buffer as half floats, which all of them must be
  */
 export function convWeights(
   name: string,
   data: Float32Array | Int32Array,
   { kernel, shuffle, inputs, outputs }: Product,
   { layers, constants }: { readonly layers: number; readonly constants: Pick<Tile, 'BUFFER'> },
+  inHalves = false,
 ): Weights {
   const groups = groupsOf(inputs)
   const taps = kernel * kernel
@@ -139,12 +142,13 @@ export function convWeights(
     return packed
   }
   return {
-    key: `${name}|conv ${layers} by ${shuffle}`,
+    key: `${name}|conv ${layers} by ${shuffle}${inHalves ? ' in halves' : ''}`,
     width: taps * 4,
     height: groups,
     layers,
     build,
     inBuffer: constants.BUFFER === 1,
+    inHalves,
   }
 }
 

@@ -1,4 +1,5 @@
 import type { ConvNode, Tensor } from '../../network/graph.js'
+import { halvesOf } from '../../network/half-precision.js'
 import { activationNumber } from '../../network/ops/convolution.js'
 import type { Action, Dispatch, KernelContext, Kernels } from '../dispatch.js'
 import { joined, tapsAsChannels, tapsFirst } from './conv-inputs.js'
@@ -14,7 +15,23 @@ export function conv(node: ConvNode, context: KernelContext, parts = 1): Action[
   const product = convProduct(node, parts)
   const weight = context.parameters.get(node.weight).data
   const [source, before] = joined(node.inputs, node.output, context)
-  return [...before, convolve(node, source, product, { name: node.weight, data: weight }, context)]
+  return [...before, convolve(node, source, product, { name: node.weight, data: weight, stored: weight }, context)]
+}
+
+interface LaidWeight {
+  readonly name: string
+  readonly data: Float32Array
+  /** The model's array of the same values. */
+  readonly stored: Float32Array
+}
+
+/** Whether all weights are half floats, found once for each array. */
+const halfWeights = new WeakMap<Float32Array, boolean>()
+
+function areHalves(weight: Float32Array): boolean {
+  const known = halfWeights.get(weight) ?? halvesOf(weight) !== null
+  halfWeights.set(weight, known)
+  return known
 }
 
 type Epilogue = Pick<ConvNode, 'output' | 'bias' | 'activation' | 'residual'>
@@ -23,18 +40,19 @@ function convolve(
   { output, bias, activation, residual }: Epilogue,
   source: Tensor,
   product: Product,
-  weight: { readonly name: string; readonly data: Float32Array },
+  weight: LaidWeight,
   context: KernelContext,
 ): Dispatch {
   const grid = convGrid(product, context.software)
   const { layers } = grid
+  const inHalves = grid.constants.BUFFER === 1 && context.halfFloats && areHalves(weight.stored)
   const biases = context.parameters.get(bias).data
   return tileDispatch(grid, {
     shader: 'conv',
-    constants: { ACT: activationNumber(activation) },
+    constants: { ACT: activationNumber(activation), ...(inHalves ? { HALF_WEIGHTS: 1 } : {}) },
     reads: {
       source,
-      weights: convWeights(weight.name, weight.data, product, grid),
+      weights: convWeights(weight.name, weight.data, product, grid, inHalves),
       bias: {
         key: `${bias}|blocks ${layers} by ${product.shuffle}`,
         width: layers,
@@ -65,7 +83,7 @@ export function tapProduct(
 ): Dispatch {
   const product = tapsAsChannels(samples, node.output, node.shuffle, parts)
   const { data } = context.parameters.get(node.weight)
-  const weight = { name: `${node.weight}|taps first`, data: tapsFirst(data, channels, taps) }
+  const weight = { name: `${node.weight}|taps first`, data: tapsFirst(data, channels, taps), stored: data }
   return convolve(node, samples, product, weight, context)
 }
 
