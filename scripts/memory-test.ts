@@ -9,9 +9,9 @@
  * tile.
  *
  * cycles: what a real codec leaves behind when it encodes and decodes many small tiles, on the processor, and on WebGPU
- * where there is an adapter (a software one takes 20 minutes for as many), or on the device given. When all is warm
- * neither the process nor JavaScript's heap may grow by more than 2 %, and what was made on the GPU must be destroyed
- * when the codec is closed. Each of 40 looks is printed, so that a run that is stopped has told something.
+ * where there is an adapter (a software one takes 20 minutes for as many; `--adapter NAME` says which), or on the device
+ * given. When all is warm neither the process nor JavaScript's heap may grow by more than 2 %, and what was made on the GPU
+ * must be destroyed when the codec is closed. Each of 40 looks is printed, so that a run that is stopped has told something.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -34,6 +34,7 @@ const { values, positionals } = parseArgs({
     device: { type: 'string', default: 'auto' },
     cycles: { type: 'string', default: '10000' },
     model: { type: 'string' },
+    adapter: { type: 'string' },
   },
 })
 const mebibytes = (bytes: number) => Math.round(bytes / 2 ** 20)
@@ -60,7 +61,8 @@ async function measureSlides(sizes: readonly string[], folder: string): Promise<
 }
 
 async function measureLeaks(device: 'cpu' | 'webgpu', cycles: number): Promise<void> {
-  const run = { model: fileURLToPath(nanoModelFile), device, cycles, leakBytes: 0 }
+  const adapter = device === 'webgpu' && values.adapter ? { adapter: values.adapter } : {}
+  const run = { model: fileURLToPath(nanoModelFile), device, ...adapter, cycles, leakBytes: 0 }
   const started = performance.now()
   const {
     looks,
@@ -98,7 +100,7 @@ if (parts.includes('cycles')) {
     throw new Error(`Expected a number of cycles but received ${values.cycles}`)
   if (values.device !== 'webgpu') await measureLeaks('cpu', cycles)
   if (values.device !== 'cpu') {
-    const adapter = await pickAdapter().catch((error: unknown) => {
+    const adapter = await pickAdapter(values.adapter).catch((error: unknown) => {
       if (error instanceof DeviceError && error.code === 'ERR_NO_DEVICE') return error
       throw error
     })

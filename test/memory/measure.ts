@@ -72,12 +72,19 @@ export interface CycleMeasurement {
 }
 
 /**
+ * V8 doubles the room for new objects, up to 16 MiB three times, whenever enough of them have lived through its
+ * collections since, and halves it when little is allocated: both depend on how busy the machine is, and each is a step
+ * of several megabytes that nothing is kept in. With one size what the process grows by is what it keeps.
+ */
+const ONE_SIZE = ['--min-semi-space-size=1', '--max-semi-space-size=1']
+
+/**
  * @param onLook is told each look when it is taken, so that a run that is stopped has told something
  * @throws if the codec does
  */
 export async function measureCycles(run: Cycles, onLook?: (look: CycleMemory) => void): Promise<CycleMeasurement> {
   const script = fileURLToPath(new URL('cycles.ts', import.meta.url))
-  const argv = [TYPESCRIPT, script, JSON.stringify(run)]
+  const argv = [...ONE_SIZE, TYPESCRIPT, script, JSON.stringify(run)]
   // glibc gives threads that meet heaps of their own; how many meet depends on what else the machine does, and each is a
   // step of some megabytes.
   const env = { ...process.env, MALLOC_ARENA_MAX: '1' }
