@@ -150,8 +150,7 @@ function sizeOf({ width, height }: Size, text: string): Size {
   const [askedWidth, askedHeight] = [Number(w), Number(h)]
   if (box === '!' && w !== '' && h !== '') {
     if (askedWidth === 0 || askedHeight === 0) return { width: 0, height: 0 }
-    const { width: across, height: down } = scaled(Math.min(askedWidth / width, askedHeight / height))
-    return { width: Math.min(across, askedWidth), height: Math.min(down, askedHeight) }
+    return scaled(Math.min(askedWidth / width, askedHeight / height))
   }
   if (box === '' && w !== '' && h !== '') return { width: askedWidth, height: askedHeight }
   if (box === '' && w !== '') return { width: askedWidth, height: scaled(askedWidth / width).height }
