@@ -4,9 +4,12 @@
  *
  *     npx tsx scripts/host-speed.ts [--slide FILE] [--repeats 3]
  *
- * Prints a line of JSON for each run. `threadMilliseconds`: of JavaScript's thread, a tile. The device's symbols are all
- * zeros, and its pixels those that it was given, so that each tile is stored as the network has it.
+ * Prints a line of JSON for each run. `threadMilliseconds`: in which JavaScript's thread was at work, a tile, or kept from
+ * it by what else the machine does; `threadProcessorMilliseconds`: in which a core worked for it (Linux only, else null);
+ * `processorMilliseconds`: the same of all threads. The device's symbols are all zeros, and its pixels those that it was
+ * given, so that each tile is stored as the network has it.
  */
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -69,15 +72,26 @@ function withoutVerifying(codec: Codec): PayloadCodec {
   }
 }
 
+/** Milliseconds that JavaScript's thread has had of a core; null where the system doesn't tell. */
+function ownMilliseconds(): number | null {
+  if (process.platform !== 'linux') return null
+  const [nanoseconds] = readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8').split(' ')
+  return Number(nanoseconds) / 1e6
+}
+
 async function timed(what: string, run: () => Promise<{ pixels: number; tiles: number }>): Promise<void> {
   const [began, loop, processor] = [performance.now(), performance.eventLoopUtilization(), process.cpuUsage()]
+  const own = ownMilliseconds()
   const { pixels, tiles } = await run()
   const seconds = (performance.now() - began) / 1000
   const { user, system } = process.cpuUsage(processor)
   const threadMilliseconds = performance.eventLoopUtilization(loop).active / tiles
+  const ownNow = ownMilliseconds()
+  const threadProcessorMilliseconds = own === null || ownNow === null ? null : (ownNow - own) / tiles
   const processorMilliseconds = (user + system) / 1000 / tiles
   const megapixelsPerSecond = pixels / 1e6 / seconds
-  console.log(JSON.stringify({ what, tiles, seconds, megapixelsPerSecond, threadMilliseconds, processorMilliseconds }))
+  const rate = { what, tiles, seconds, megapixelsPerSecond }
+  console.log(JSON.stringify({ ...rate, threadMilliseconds, threadProcessorMilliseconds, processorMilliseconds }))
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'cleric-host-'))

@@ -95,7 +95,7 @@ const SAMPLE = 64
  * What is learnt of a tile serves from so many tiles on, at least, and for so many. It is as many as are on their way at
  * once where those are more: the tiles before are surely stored by then, so that the archive's bytes don't depend on time.
  */
-const [LEARNT_AFTER, LEARNT_FOR] = [6, 64]
+const [LEARNT_AFTER, LEARNT_FOR] = [6, 256]
 /** Of so many tiles, one is tried every way whatever was learnt. */
 const TRIED_ANEW = 32
 

@@ -13,7 +13,7 @@ import {
   seenTile,
   verdictOf,
 } from '../../src/codec/seen-tiles.js'
-import type { Image } from '../../src/image/image.js'
+import { cropImage, type Image } from '../../src/image/image.js'
 import { fractal, random } from '../../src/image/noise.js'
 
 const tissue: SeenTile = { jpeg: 30, bits: 32, avif: -60, network: -60, gain: -12 }
@@ -136,6 +136,35 @@ test('what was learnt spares the network, or the AVIF, and costs next to nothing
   const again = await chosen(1500, Array(3).fill(good.seen))
   t.is(again.seen, null, 'no AVIF was made')
   t.deepEqual(again.best, good.best)
+})
+
+test('what a JPEG costs is told from a quarter of it', async (t) => {
+  const side = 256
+  const pixels = new Uint8Array(side * side * 3)
+  for (let i = 0; i < pixels.length; i += 3) {
+    const [x, y] = [(i / 3) % side, Math.floor(i / 3 / side)]
+    const value = 60 + 120 * fractal(x / 5, y / 5, 1) + 12 * random(x, y, 2)
+    pixels.set([value, value / 2 + 20 * random(x, y, 3), 255 - value], i)
+  }
+  const large: Image = { data: pixels, width: side, height: side, channels: 3 }
+  for (const quality of [20, 60, 95]) {
+    // The error is of what is shown, here and there.
+    for (const shown of [large, { width: 250, height: 203 }, { width: 9, height: 5 }]) {
+      const search = new ClassicSearch({ ...tile, image: large, shown, quality }, undefined)
+      const [whole, sampled] = [await search.plainJpeg(), await search.sampledJpeg()]
+      const bits = 8 * whole.payload.length
+      t.true(Math.abs(sampled.bits / bits - 1) < 0.03, `${sampled.bits} of ${bits} bits at ${quality}`)
+      t.true(Math.abs(sampled.cost / whole.cost - 1) < 0.03, `${sampled.cost} of ${whole.cost} at ${quality}`)
+    }
+  }
+})
+
+test('a tile of any height has a sample', async (t) => {
+  for (const height of [1, 7, 8, 31, 33, 39, 41]) {
+    const low = cropImage(image, SIDE, height)
+    const { bits, cost } = await new ClassicSearch({ ...tile, image: low, shown: low }, undefined).sampledJpeg()
+    t.true(bits > 8 * 400 && cost > bits, `${height}: ${bits}, ${cost}`)
+  }
 })
 
 test('a floor holds whatever was learnt', async (t) => {

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
+import { verdictOf } from '../../src/codec/seen-tiles.js'
 import { type CompressOptions, compressPart, compressTo, countTiles } from '../../src/compress/compress.js'
 import { openPart, type Part, type Share } from '../../src/compress/part.js'
 import { SEGMENT_TILES } from '../../src/compress/plan.js'
@@ -109,6 +110,27 @@ test('what is learnt of a tile serves in its segment only', async (t) => {
   const learns = learningCodec()
   await compressTo(slide, fresh(), options({ codec: learns }), {})
   t.true(Math.max(...learns.knew) > SEGMENT, 'a segment is longer otherwise')
+})
+
+test('where tiles look alike, few are tried both ways, however long the slide is', async (t) => {
+  const plain = losslessCodec()
+  const looks = { jpeg: 30, bits: 32, avif: -60, network: -60, gain: -12 }
+  const tried: number[] = []
+  let tiles = 0
+  const codec = {
+    ...plain,
+    async encodeCheckedPayload(...[image, quality, check]: Parameters<typeof plain.encodeCheckedPayload>) {
+      const number = tiles++
+      const isSettled = verdictOf(looks, check?.seen ?? []) === 'network'
+      if (!isSettled) tried.push(number)
+      const payload = await plain.encodePayload(image, quality, check?.signal)
+      return { payload, psnr: 40, codec: 'cleric' as const, seen: isSettled ? null : looks }
+    },
+  }
+  await compressTo(new DrawnSlide('synthetic:500x500:3'), fresh(), { codec, tile: 16, background: 'keep' }, {})
+  const later = tried.filter((number) => number >= 64)
+  t.true(tiles > 1000)
+  t.true(later.length < (tiles - 64) / 25, `${later.length} of ${tiles - 64}`)
 })
 
 test('a part that is cut short, damaged, or of other options is left aside where it is wrong', async (t) => {
