@@ -28,7 +28,7 @@ test.before(() => {
 function run(...argv: string[]): { status: number; stdout: string; stderr: string } {
   const { folder: cwd, env } = installed
   try {
-    const stdout = execFileSync('node', [join(cleric, 'dist/cli/main.js'), ...argv], {
+    const stdout = execFileSync('node', [join(cleric, 'dist/cli/start.cjs'), ...argv], {
       ...{ cwd, env, encoding: 'utf8', stdio: 'pipe' },
     })
     return { status: 0, stdout, stderr: '' }

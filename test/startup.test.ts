@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
+import { transformSync } from 'esbuild'
 import { TYPESCRIPT } from './typescript.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -68,4 +69,29 @@ test("import 'cleric' loads neither the server nor a GPU's implementation", asyn
 test('the server is what loads the server', async (t) => {
   const { modules } = await loadedBy('src/cli/main.ts', 'serve', '--help')
   t.true(of(modules, SERVER).length > 5)
+})
+
+const onLinux = process.platform === 'linux' ? test : test.skip
+onLinux('the command has as many threads for pictures as there are cores, unless told otherwise', async (t) => {
+  const start = readFileSync(`${root}/src/cli/start.cts`, 'utf8')
+  const [script, main, machine] = ['start.cjs', 'main.js', 'machine.cjs'].map((name) => join(folder, name))
+  writeFileSync(script as string, transformSync(start, { loader: 'ts', format: 'cjs' }).code)
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+  const threads = "require('node:fs').readdirSync('/proc/self/task').length"
+  writeFileSync(
+    machine as string,
+    `require('node:os').availableParallelism = () => Number(process.env.CORES)
+    const before = ${threads}
+    globalThis.grown = () => ${threads} - before`,
+  )
+  writeFileSync(main as string, 'console.log(globalThis.grown())')
+  const grown = async (env: NodeJS.ProcessEnv) => {
+    const { UV_THREADPOOL_SIZE: _, ...others } = process.env
+    const argv = ['--require', machine as string, script as string]
+    return Number((await promisify(execFile)(process.execPath, argv, { env: { ...others, ...env } })).stdout)
+  }
+  // Node.js has some more of its own, which begin as it needs them.
+  const two = await grown({ CORES: '2' })
+  t.is((await grown({ CORES: '23' })) - two, 19)
+  t.is((await grown({ CORES: '23', UV_THREADPOOL_SIZE: '9' })) - two, 5)
 })

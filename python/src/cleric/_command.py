@@ -7,7 +7,7 @@ import shutil
 
 from .errors import ProcessError
 
-_ENTRY = os.path.join("dist", "cli", "main.js")
+_ENTRY = os.path.join("dist", "cli", "start.cjs")
 _HOW = "install it (https://nodejs.org), or name it by the variable CLERIC_NODE or cleric.configure(node=...)"
 
 
