@@ -29,7 +29,7 @@ def needed_module(name: str) -> Any:
 
 def cleric_command(*argv: str) -> None:
     """Runs the command line of the clone."""
-    subprocess.run(["node", str(ROOT / "dist" / "cli" / "main.js"), *argv, "--quiet"], check=True)
+    subprocess.run(["node", str(ROOT / "dist" / "cli" / "start.cjs"), *argv, "--quiet"], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -270,7 +270,7 @@ def test_what_is_no_decoding_process_says_what_it_is(tmp_path: Path, text: str, 
 
 
 def test_which_program_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = str(ROOT / "dist" / "cli" / "main.js")
+    entry = str(ROOT / "dist" / "cli" / "start.cjs")
     assert command(str(ROOT))[1] == entry
     monkeypatch.setenv("CLERIC_HOME", str(tmp_path))
     with pytest.raises(cleric.ProcessError, match="scripts/setup makes it") as caught:

@@ -28,7 +28,7 @@ def command(home: str | None = None, node: str | None = None) -> list[str]:
             "CLERIC_HOME or cleric.configure(home=...)",
         )
     entry = os.path.realpath(entry)
-    if not entry.endswith(".js"):
+    if not entry.endswith((".js", ".cjs")):
         return [entry]
     return [_node(node or os.environ.get("CLERIC_NODE")), entry]
 
