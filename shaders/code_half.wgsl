@@ -9,7 +9,7 @@
 @group(0) @binding(0) var params: texture_2d_array<f32>; // d scales, d means in 1/64; integers
 @group(0) @binding(1) var<uniform> p: Params;
 #if INDEX
-@group(0) @binding(2) var table: texture_2d_array<f32>; // thresholds of scales, 4 a texel, padded with one out of reach
+@group(0) @binding(2) var thresholds: texture_2d_array<f32>; // see scale_indexes.wgsl
 @group(0) @binding(3) var<storage, read_write> indexes: array<u32>;
 #end
 #if QUANTISE
@@ -35,7 +35,7 @@ struct Params {
   channels: i32, // d
   half: i32, // 1: anchors, 2: the others
   first: i32,
-  texels: i32, // of the table
+  texels: i32, // of thresholds
   last: i32,
   start: i32, // words before this half's
   hasBase: i32,
@@ -48,17 +48,7 @@ struct Params {
 #include "positions.wgsl"
 
 #if INDEX
-// The number of thresholds below each scale.
-fn indexesOf(scale: vec4f) -> vec4f {
-  var index = vec4f(0.0);
-  for (var i = 0; i < p.texels; i++) {
-    let entries = textureLoad(table, vec2i(i, 0), 0, 0);
-#for k in 0..4
-    index += select(vec4f(0.0), vec4f(1.0), scale > vec4f(entries.${xyzw(k)}));
-#end
-  }
-  return min(index, vec4f(f32(p.last)));
-}
+#include "scale_indexes.wgsl"
 #end
 
 #if QUANTISE
@@ -100,10 +90,7 @@ fn run(at: vec3i) {
 #for j in 0..2
   let index${j} = select(vec4f(0.0), indexesOf(loadChannels(params, x + ${2 * j}, at.y, c, p.channels)), isThere);
 #end
-  let indexStart = tileStart(arrayLength(&indexes)) + word;
-#for k in 0..4
-  if (isThere.${xyzw(k)}) { indexes[indexStart + ${k} * area] = u32(index0.${xyzw(k)}) | (u32(index1.${xyzw(k)}) << 16u); }
-#end
+  storeIndexes(word, area, index0, index1, isThere);
 #end
 #if QUANTISE + DEQUANTISE
   let symbolStart = tileStart(arrayLength(&symbols)) + word;

@@ -1,6 +1,10 @@
 // Several integer layers with kernels of 1, each on the result of the one before, for a GPU: what lies between them is in
 // the workgroup's memory. A workgroup takes P positions, one after the other row by row; an invocation makes results of
 // four of them in four channels. Sums as in integer_conv.wgsl.
+//
+// The input of one layer may go through a layer norm first, which 128 / P invocations share for each position, not one
+// alone as in integer_layer_norm.wgsl. The result may be the parameters of a half of the latent: then the indexes of its
+// scales are made as well, of registers.
 #define P 16
 #define LAYERS 2
 #define SOURCES 1 // tensors whose channels follow each other; all but the last of whole groups
@@ -8,10 +12,11 @@
 #define TABLE1 0
 #define TABLE2 0
 #define TABLE3 0
-#define RES 0 // 1: the last layer adds a residual
+#define NORM 4 // layer whose input is normed; 4: none
+#define RES 0 // the last layer adds a residual: 1: a tensor, 2: what the norm reads
 #define ACTIVATION 0 // 1: the result is stored as activations too
-#define EVEN 1 // groups of channels between the first layer and the second, or the third and the fourth
-#define ODD 1 // between the second and the third
+#define INDEX 0 // 1: the result is scales, then means; the indexes of the scales are made
+#define GROUPS 1 // of channels that the workgroup's memory holds of each position
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var residual: texture_2d_array<f32>; // or unused
 @group(0) @binding(2) var output: texture_storage_2d_array<rgba32float, write>;
@@ -37,6 +42,14 @@
 #for i in 0..SOURCES
 @group(0) @binding(${16 + i}) var source${i}: texture_2d_array<f32>;
 #end
+#if NORM < LAYERS
+@group(0) @binding(22) var normWeights: texture_2d_array<i32>; // as in integer_layer_norm.wgsl
+@group(0) @binding(23) var rsqrt: texture_2d_array<i32>;
+#end
+#if INDEX
+@group(0) @binding(24) var thresholds: texture_2d_array<f32>; // see scale_indexes.wgsl
+@group(0) @binding(25) var<storage, read_write> indexes: array<u32>;
+#end
 
 struct Params {
   width: i32,
@@ -49,6 +62,21 @@ struct Params {
   groups${l}: i32, // of four inputs
   blocks${l}: i32, // of four outputs
   exact${l}: i32, // input groups that f32 sums
+  from${l}: i32, // where in the workgroup's memory the layer reads, and where it writes
+  into${l}: i32,
+#end
+#if NORM < LAYERS
+  channels: i32, // of the norm
+  epsilon: i32,
+  raw: i32, // where the norm reads
+  shares: i32, // where those that share a position leave what they have found
+#end
+#if INDEX
+  indexBlocks: i32, // of the scales
+  half: i32, // 1: anchors, 2: the others
+  texels: i32, // of thresholds
+  last: i32,
+  start: i32, // words before this half's
 #end
 #if ACTIVATION
   activationShift: i32,
@@ -62,9 +90,14 @@ struct Params {
 #include "exact_integer.wgsl"
 #include "checkerboard.wgsl"
 
-var<workgroup> even: array<vec4f, ${P * EVEN}>;
-#if LAYERS > 2
-var<workgroup> odd: array<vec4f, ${P * ODD}>;
+// Group by group, P positions of each.
+var<workgroup> between: array<vec4f, ${P * GROUPS}>;
+
+#if INDEX
+#include "scale_indexes.wgsl"
+#end
+#if NORM < LAYERS
+#include "chain_norm.wgsl"
 #end
 
 fn inputAt(at: vec2i, c: i32) -> vec4f {
@@ -74,10 +107,10 @@ fn inputAt(at: vec2i, c: i32) -> vec4f {
   return load(source0, at.x, at.y, c);
 }
 
-fn finish(v: vec4i, at: vec2i, block: i32) {
+fn finish(v: vec4i, residue: vec4i, at: vec2i, block: i32) -> vec4f {
   var result = select(vec4i(0), clamp(v, vec4i(p.least), vec4i(p.most)), isKept(p.keep, at.x, at.y));
 #if RES
-  result += loadInteger(residual, at.x, at.y, block);
+  result += residue;
   result = select(result, clamp12(result), p.most == 2047);
 #end
   store(output, at.x, at.y, block, vec4f(result));
@@ -85,6 +118,7 @@ fn finish(v: vec4i, at: vec2i, block: i32) {
   let half = (1 << u32(p.activationShift)) >> 1u;
   store(activation, at.x, at.y, block, vec4f(clamp12((result + half) >> vec4u(u32(p.activationShift)))));
 #end
+  return vec4f(result);
 }
 
 @compute @workgroup_size(128)
@@ -104,6 +138,9 @@ fn pointwiseChain(
   let at${j} = vec2i(n${j} % p.width, n${j} / p.width);
 #end
 #for l in 0..LAYERS
+#if l == NORM
+  normalise(lane, ${P} * i32(workgroup.x + workgroup.y * workgroups.x), count);
+#end
   for (var block = lane / ${P / 4}; block < p.blocks${l}; block += ${512 / P}) {
     let bias = textureLoad(scalars${l}, vec2i(block, 0), 0, 0);
     let shift = vec4u(textureLoad(scalars${l}, vec2i(block, 1), 0, 0));
@@ -119,14 +156,10 @@ fn pointwiseChain(
         let w${k} = weights${l}[(block * p.groups${l} + c) * 4 + ${k}];
 #end
 #for j in 0..4
-#if l == 0
+#if l == 0 && NORM > 0
         let i${j} = inputAt(at${j}, c);
 #else
-#if l % 2 == 1
-        let i${j} = even[${P} * c + 4 * quad + ${j}];
-#else
-        let i${j} = odd[${P} * c + 4 * quad + ${j}];
-#end
+        let i${j} = between[p.from${l} + ${P} * c + 4 * quad + ${j}];
 #end
 #for k in 0..4
         s${j} = fma(vec4f(i${j}.${xyzw(k)}), w${k}, s${j});
@@ -145,14 +178,30 @@ fn pointwiseChain(
     let v${j} = a${j} >> shift;
 #end
 #if l == LAYERS - 1
-    if (first + ${j} < count) { finish(v${j}, at${j}, block); }
+#if RES == 0
+    let residue${j} = vec4i(0);
+#end
+#if RES == 1
+    let residue${j} = loadInteger(residual, at${j}.x, at${j}.y, block);
+#end
+#if RES == 2
+    let residue${j} = vec4i(between[p.raw + ${P} * block + 4 * quad + ${j}]);
+#end
+    var r${j} = vec4f(0.0);
+    if (first + ${j} < count) { r${j} = finish(v${j}, residue${j}, at${j}, block); }
 #else
-#if l % 2 == 0
-    even[${P} * block + 4 * quad + ${j}] = vec4f(clamp12(v${j}));
-#else
-    odd[${P} * block + 4 * quad + ${j}] = vec4f(clamp12(v${j}));
+    between[p.into${l} + ${P} * block + 4 * quad + ${j}] = vec4f(clamp12(v${j}));
 #end
 #end
+#if INDEX && l == LAYERS - 1
+    // Rows are of whole fours of columns: all four positions are of one row, and two of them of the half.
+    if (first < count && block < p.indexBlocks) {
+      let isLater = ((at0.y + p.half) & 1) == 1;
+      let index0 = indexesOf(select(r0, r1, isLater));
+      let index1 = indexesOf(select(r2, r3, isLater));
+      let word = p.start + (4 * block * p.height + at0.y) * (p.width / 4) + at0.x / 4;
+      storeIndexes(word, count / 4, index0, index1, vec4<bool>(true));
+    }
 #end
   }
 #if l < LAYERS - 1

@@ -19,11 +19,16 @@ interface FoundHalf extends HalfNodes {
   readonly members: readonly (Node | Port)[]
 }
 
+/** A half, and what is to be coded of it where that is the indexes of its scales alone, as in a decoder. */
+export interface CodedHalf extends Group {
+  readonly coded: { readonly index: ScaleIndexNode; readonly indexes: CodedPort } | null
+}
+
 /**
  * Index, symbols and y_hat of each half of a slice. Both halves of an encoder's slice write into one array of the host,
  * so that they are fused both or not at all.
  */
-export function codedHalves(stage: Stage, uses: Uses): Group[] {
+export function codedHalves(stage: Stage, uses: Uses): CodedHalf[] {
   const found = stage.nodes.flatMap((node) => {
     if (node.op === 'scaleIndex') return encodedHalf(node, stage, uses) ?? []
     if (node.op === 'dequantise') return decodedHalf(node, stage, uses) ?? []
@@ -34,7 +39,11 @@ export function codedHalves(stage: Stage, uses: Uses): Group[] {
   const isWhole = (member: Node | Port) => !isOp(member, 'add') || counts.get(member) === 2
   return found
     .filter(({ members }) => members.every(isWhole))
-    .map((half) => ({ members: half.members, actions: (context) => [codeHalf(half, context)] }))
+    .map((half) => {
+      const { index, indexes, symbols, dequantise, members } = half
+      const coded = index && indexes && !symbols && !dequantise ? { index, indexes } : null
+      return { members, coded, actions: (context) => [codeHalf(half, context)] }
+    })
 }
 
 /** What becomes of the parameters of a half where its symbols aren't known: in an encoder these too. */

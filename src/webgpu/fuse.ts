@@ -2,18 +2,18 @@
  * Nodes that are computed together: what follows itself in the network becomes one dispatch where a kernel can do it
  * all, with the same results. The graph is as it was; nobody but the plan knows.
  */
-import type { Graph, Node, Port, RequantiseNode, Stage, Tensor } from '../network/graph.js'
+import type { Graph, Node, Port, Stage } from '../network/graph.js'
 import { type Action, groupsOf, type KernelContext, wideScratch } from './dispatch.js'
 import { projectedAttentions } from './fuse-attention.js'
 import { twinBranches } from './fuse-branches.js'
+import { activationsOf, chainAt, made } from './fuse-chains.js'
 import { codedHalves } from './fuse-coding.js'
 import { liftGroups } from './fuse-lifting.js'
 import { integerWindowAttention } from './kernels/attention.js'
 import { actionsOf } from './kernels/index.js'
-import { type ConvExtras, gatheredConv, integerConv, isPointwise } from './kernels/integer-conv.js'
-import { fitsWorkgroup, MOST_CHAIN_SOURCES, MOST_LAYERS, pointwiseChain } from './kernels/pointwise-chain.js'
+import { gatheredConv, integerConv } from './kernels/integer-conv.js'
 import { pack, unpack } from './kernels/ports.js'
-import { type Group, isOp, Uses } from './uses.js'
+import { type Group, Uses } from './uses.js'
 
 /** The actions of each stage: inputs unpacked, nodes, outputs packed. */
 export function fusedActions(graph: Graph, context: KernelContext): Action[][] {
@@ -37,19 +37,22 @@ export function fusedActions(graph: Graph, context: KernelContext): Action[][] {
 
 function groupsOfStage(stage: Stage, uses: Uses, { software, maxLayers }: KernelContext): Group[] {
   const taken = new Set<Node>()
-  const groups: Group[] = codedHalves(stage, uses)
+  const halves = codedHalves(stage, uses)
   // Of the shapes of kernels that a software adapter likes there are few, as each takes seconds to compile.
-  if (software) return groups
-  groups.push(
+  if (software) return halves
+  const groups: Group[] = [
+    ...halves,
     ...liftGroups(stage.nodes, uses),
     ...projectedAttentions(stage, uses, maxLayers),
     ...twinBranches(stage, uses, maxLayers),
-  )
+  ]
   for (const member of groups.flatMap(({ members }) => members)) if ('op' in member) taken.add(member)
   for (const node of stage.nodes) {
     if (taken.has(node)) continue
     const free = new Set(stage.nodes.filter((each) => !taken.has(each)))
-    const group = windowsAndConv(node, uses, free) ?? chain(node, uses, free) ?? convAndActivations(node, uses, free)
+    const chain = chainAt(node, stage, uses, free, halves)
+    if (chain?.replaces) groups.splice(groups.indexOf(chain.replaces), 1)
+    const group = chain ?? windowsAndConv(node, uses, free) ?? convAndActivations(node, uses, free)
     if (!group) continue
     groups.push(group)
     for (const member of group.members) if ('op' in member) taken.add(member)
@@ -69,37 +72,6 @@ function windowsAndConv(node: Node, uses: Uses, free: ReadonlySet<Node>): Group 
     return [...integerWindowAttention(node, context, samples), gatheredConv(conv, samples, context)]
   }
   return { members: [node, conv], actions }
-}
-
-/** Layers that look at one position alone, each on the result of the one before. */
-function chain(node: Node, uses: Uses, free: ReadonlySet<Node>): Group | null {
-  if (node.op !== 'integerConv' || !isPointwise(node) || node.inputs.length > MOST_CHAIN_SOURCES) return null
-  if (node.inputs.slice(0, -1).some(({ shape }) => shape.channels % 4 !== 0)) return null
-  const layers = [node]
-  for (let last = node; layers.length < MOST_LAYERS && last.keep === null && last.residual === null; ) {
-    const next = uses.onlyReader(last.output, 'integerConv')
-    if (!next || !free.has(next) || !isPointwise(next) || next.inputs.length !== 1 || last.range === 'wide') break
-    if (next.residual === last.output || !fitsWorkgroup([...layers, next])) break
-    layers.push(next)
-    last = next
-  }
-  if (layers.length === 1) return null
-  const result = layers.at(-1)?.output as Tensor
-  const activations = activationsOf(result, uses, free)
-  const actions = (context: KernelContext) => [pointwiseChain(layers, context, made(activations, context))]
-  return { members: [...layers, ...(activations ? [activations] : [])], actions }
-}
-
-/** What makes activations of a result. */
-function activationsOf(result: Tensor, uses: Uses, free: ReadonlySet<Node>): RequantiseNode | null {
-  const isFree = (use: Node | Port): use is RequantiseNode => isOp(use, 'requantise') && free.has(use)
-  return uses.readersOf(result).find(isFree) ?? null
-}
-
-function made(activations: RequantiseNode | null, { parameters }: KernelContext): ConvExtras {
-  if (!activations) return {}
-  const [shift = 0] = parameters.integers(activations.shift).data
-  return { activation: { output: activations.output, shift } }
 }
 
 /** A convolution, and the activations that are made of its result. */

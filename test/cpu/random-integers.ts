@@ -59,6 +59,16 @@ export function randomChain(seed: number, widths: readonly number[], height: num
   return new NetworkGenerator(seed, height, width, 1).chain(widths)
 }
 
+/**
+ * Layer norms among layers with kernels of 1, as the entropy model has them: of any integers, and of a layer's result that
+ * the last layer adds.
+ *
+ * @param channels of what is normed
+ */
+export function randomNorms(seed: number, channels: number, height: number, width: number): RandomNetwork {
+  return new NetworkGenerator(seed, height, width, 1).norms(channels)
+}
+
 class NetworkGenerator {
   readonly #dice: Dice
   /** Draws the latents that an encoder quantises. */
@@ -131,6 +141,19 @@ class NetworkGenerator {
     return this.#finished()
   }
 
+  norms(channels: number): RandomNetwork {
+    const layer = (input: Tensor, outputs: number, residual: Tensor | null = null) =>
+      this.#conv({ inputs: [this.#read(input)], channels: outputs, wide: false, half: null, residual })
+    const first = layer(this.#activation(), channels)
+    const shared = layer(this.#activation(), channels)
+    for (const wide of [...this.#wide]) layer(this.#norm(wide), 3 * channels)
+    layer(layer(this.#norm(first), 2 * channels), channels, this.#read(first))
+    // Which somebody else reads too, so that it isn't in a workgroup's memory alone.
+    layer(layer(this.#norm(shared), 2 * channels), channels, this.#read(shared))
+    layer(shared, 3)
+    return this.#finished()
+  }
+
   /** All that nobody reads comes out. */
   #finished(): RandomNetwork {
     this.#g.endStage(
@@ -191,6 +214,8 @@ class NetworkGenerator {
     plain?: boolean
     inputs?: Tensor[]
     half?: Half | null
+    /** Default: perhaps one of those that fit. */
+    residual?: Tensor | null
   }): Tensor {
     const name = this.#name()
     const { dice } = { dice: this.#dice }
@@ -204,7 +229,8 @@ class NetworkGenerator {
       ({ shape }) => shape.channels === outputs && shape.height === this.#shape.height,
     )
     const isPlain = fixed.plain ?? false
-    const residual = !isPlain && alike.length > 0 && dice.chance(0.5) ? this.#read(dice.of(alike)) : undefined
+    const drawn = !isPlain && alike.length > 0 && dice.chance(0.5) ? this.#read(dice.of(alike)) : null
+    const residual = fixed.residual === undefined ? drawn : fixed.residual
     const keep = fixed.half === undefined && dice.chance(0.3) ? dice.of(['anchor', 'nonAnchor'] as const) : undefined
     return this.#made(
       this.#g.integerConv(name, inputs, kernel, {
@@ -224,16 +250,20 @@ class NetworkGenerator {
     this.#made(this.#g.integerDepthwise(name, input, this.#dice.chance(0.5)))
   }
 
-  #norm(): void {
+  #norm(given?: Tensor): Tensor {
     const name = this.#name()
-    const input = this.#dice.chance(0.5) ? this.#activation() : this.#read(this.#dice.of(this.#wide))
+    const input = given
+      ? this.#read(given)
+      : this.#dice.chance(0.5)
+        ? this.#activation()
+        : this.#read(this.#dice.of(this.#wide))
     const { channels } = input.shape
     const f = this.#fixture
     f.integerValues(`${name}.weight`, [channels], this.#dice.list(channels, -32767, 32767))
     f.integerValues(`${name}.bias`, [channels], this.#dice.list(channels, -(2 ** 26), 2 ** 26))
     f.integerValues(`${name}.shift`, [channels], this.#dice.list(channels, 15, 19))
     f.integerValues(`${name}.epsilon`, [1], Int32Array.of(this.#dice.of([0, 1, 800, 2 ** 20 - 1])))
-    this.#made(this.#g.integerLayerNorm(name, input))
+    return this.#made(this.#g.integerLayerNorm(name, input))
   }
 
   #requantise(input: Tensor): void {

@@ -6,7 +6,7 @@ import type { WebGpuBackend } from '../../src/webgpu/backend.js'
 import { isCopy } from '../../src/webgpu/dispatch.js'
 import { plan } from '../../src/webgpu/plan.js'
 import { Fixture, size } from '../cpu/random-graph.js'
-import { Dice, type RandomNetwork, randomChain, randomNetwork } from '../cpu/random-integers.js'
+import { Dice, type RandomNetwork, randomChain, randomNetwork, randomNorms } from '../cpu/random-integers.js'
 import { interpreter } from '../network/interpreter.js'
 import { onEachAdapter, withOtherTiles } from './adapters.js'
 
@@ -29,15 +29,24 @@ withOtherTiles('projections side by side', (t, backend) => checkNetwork(t, backe
 
 withOtherTiles('a chain too wide for the positions of most', async (t, backend) => {
   const network = randomChain(6, [224, 160, 128, 9], 5, 7)
-  const { graph, parameters } = network
-  const { stages } = plan(graph, { parameters, software: backend.adapter.software, maxLayers: 256, batch: 1 })
-  const chains = stages.flat().filter((action) => !isCopy(action) && action.shader === 'pointwise_chain')
-  t.deepEqual(
-    chains.map((action) => !isCopy(action) && [action.constants.LAYERS, action.constants.P]),
-    [[4, 8]],
-  )
+  t.deepEqual(chainsOf(network, backend), [{ LAYERS: 4, NORM: 4, RES: 0, P: 8 }])
   await checkNetwork(t, backend, network)
 })
+
+for (const [channels, P, height, width] of [
+  [13, 16, 5, 7],
+  [128, 8, 3, 11],
+] as const) {
+  withOtherTiles(`layer norms of ${channels} channels in chains`, async (t, backend) => {
+    const network = randomNorms(channels, channels, height, width)
+    t.deepEqual(chainsOf(network, backend), [
+      { LAYERS: 3, NORM: 1, RES: 2, P },
+      ...new Array(3).fill({ LAYERS: 1, NORM: 0, RES: 0, P: 16 }),
+      { LAYERS: 2, NORM: 0, RES: 1, P },
+    ])
+    await checkNetwork(t, backend, network)
+  })
+}
 
 onEachAdapter('5x5 sums of the largest weights, of which no two taps may be added in floats', async (t, backend) => {
   const parameters = new Fixture()
@@ -53,6 +62,17 @@ onEachAdapter('5x5 sums of the largest weights, of which no two taps may be adde
   const inputs = new Map([[input, Float32Array.from(dice.list(size(input.shape), -2048, 2047))]])
   await checkNetwork(t, backend, { graph: g.finish(), parameters, inputs })
 })
+
+/** The chains that a network is planned with, by the constants that make them. */
+function chainsOf({ graph, parameters }: RandomNetwork, backend: WebGpuBackend): unknown[] {
+  const { software } = backend.adapter
+  const { stages } = plan(graph, { parameters, software, maxLayers: 256, batch: 1 })
+  return stages.flat().flatMap((action) => {
+    if (isCopy(action) || action.shader !== 'pointwise_chain') return []
+    const { LAYERS, NORM, RES, P } = action.constants
+    return { LAYERS, NORM, RES, P }
+  })
+}
 
 async function checkNetwork(
   t: ExecutionContext,

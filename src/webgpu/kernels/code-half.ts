@@ -34,7 +34,7 @@ export function codeHalf(nodes: HalfNodes, { parameters }: KernelContext): Dispa
   const writes: Record<string, Tensor | ReturnType<typeof portBuffer>> = {}
   const reads: Record<string, Dispatch['reads'][string]> = { params }
   if (index && indexes) {
-    reads.table = thresholdTexels(index, parameters)
+    reads.thresholds = thresholdTexels(index, parameters)
     writes.indexes = portBuffer(indexes.port)
   }
   if (quantise && symbols) {
