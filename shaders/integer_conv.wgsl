@@ -10,6 +10,7 @@
 #if TABLE
 @group(0) @binding(6) var table: texture_2d_array<i32>; // 64 x 64, in x
 #end
+#define TABLED 0 // 1: blocks before p.tabledBlocks have the table, the others have none
 #define ACTIVATION 0 // 1: the result is stored as activations too
 #if ACTIVATION
 @group(0) @binding(7) var activation: texture_storage_2d_array<rgba32float, write>;
@@ -36,6 +37,10 @@ struct Params {
   least: i32, // the result's range
   most: i32,
   zero: i32, // always, but no compiler knows
+  residualLayer: i32, // of the residual, for the first block
+#if TABLED
+  tabledBlocks: i32,
+#end
 #if ACTIVATION
   activationShift: i32,
 #end
@@ -74,12 +79,15 @@ fn finish(sum: vec4i, scalars: Scalars, x: i32, y: i32, block: i32) {
 #if TABLE
   var v = entries(table, clamp12(sum >> shift) + 2048);
   v = select(v, vec4i(0), shift == vec4u(31));
+#if TABLED
+  v = select(clamp12(sum >> shift), v, block < p.tabledBlocks);
+#end
 #else
   var v = clamp(sum >> shift, vec4i(p.least), vec4i(p.most));
 #end
   v = select(vec4i(0), v, isKept(p.keep, at.x, at.y));
 #if RES
-  v += loadInteger(residual, at.x, at.y, at.z);
+  v += loadInteger(residual, at.x, at.y, at.z + p.residualLayer);
   v = select(v, clamp12(v), p.most == 2047);
 #end
   store(output, at.x, at.y, at.z, vec4f(v));

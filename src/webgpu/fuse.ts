@@ -8,6 +8,7 @@ import { projectedAttentions } from './fuse-attention.js'
 import { twinBranches } from './fuse-branches.js'
 import { activationsOf, chainAt, made } from './fuse-chains.js'
 import { codedHalves } from './fuse-coding.js'
+import { gatedContexts } from './fuse-gated.js'
 import { liftGroups } from './fuse-lifting.js'
 import { integerWindowAttention } from './kernels/attention.js'
 import { actionsOf } from './kernels/index.js'
@@ -44,6 +45,7 @@ function groupsOfStage(stage: Stage, uses: Uses, { software, maxLayers }: Kernel
     ...halves,
     ...liftGroups(stage.nodes, uses),
     ...projectedAttentions(stage, uses, maxLayers),
+    ...gatedContexts(stage, uses, maxLayers),
     ...twinBranches(stage, uses, maxLayers),
   ]
   for (const member of groups.flatMap(({ members }) => members)) if ('op' in member) taken.add(member)

@@ -69,6 +69,11 @@ export function randomNorms(seed: number, channels: number, height: number, widt
   return new NetworkGenerator(seed, height, width, 1).norms(channels)
 }
 
+/** A skip beside 1x1, depthwise and 1x1, as the entropy model's contexts end. */
+export function randomGated(seed: number, height: number, width: number): RandomNetwork {
+  return new NetworkGenerator(seed, height, width, 1).gated()
+}
+
 class NetworkGenerator {
   readonly #dice: Dice
   /** Draws the latents that an encoder quantises. */
@@ -154,6 +159,16 @@ class NetworkGenerator {
     return this.#finished()
   }
 
+  gated(): RandomNetwork {
+    const input = this.#activation()
+    const layer = (from: Tensor, channels: number, more: { table?: boolean; residual: Tensor | null }) =>
+      this.#conv({ inputs: [this.#read(from)], channels, wide: false, half: null, ...more })
+    const skip = layer(input, 13, { table: false, residual: null })
+    const hidden = this.#depthwise(layer(input, 24, { table: true, residual: null }))
+    layer(hidden, 13, { residual: this.#read(skip) })
+    return this.#finished()
+  }
+
   /** All that nobody reads comes out. */
   #finished(): RandomNetwork {
     this.#g.endStage(
@@ -216,6 +231,8 @@ class NetworkGenerator {
     half?: Half | null
     /** Default: perhaps one of those that fit. */
     residual?: Tensor | null
+    /** Default: perhaps. */
+    table?: boolean
   }): Tensor {
     const name = this.#name()
     const { dice } = { dice: this.#dice }
@@ -234,7 +251,7 @@ class NetworkGenerator {
     const keep = fixed.half === undefined && dice.chance(0.3) ? dice.of(['anchor', 'nonAnchor'] as const) : undefined
     return this.#made(
       this.#g.integerConv(name, inputs, kernel, {
-        table: !isPlain && dice.chance(0.5),
+        table: fixed.table ?? (!isPlain && dice.chance(0.5)),
         range: wide ? 'wide' : 'activation',
         ...(residual ? { residual } : {}),
         ...(keep ? { keep } : {}),
@@ -243,11 +260,11 @@ class NetworkGenerator {
     )
   }
 
-  #depthwise(): void {
+  #depthwise(given?: Tensor): Tensor {
     const name = this.#name()
-    const input = this.#activation()
+    const input = given ? this.#read(given) : this.#activation()
     this.#sums(name, input.shape.channels, [input.shape.channels, 1, 3, 3])
-    this.#made(this.#g.integerDepthwise(name, input, this.#dice.chance(0.5)))
+    return this.#made(this.#g.integerDepthwise(name, input, this.#dice.chance(0.5)))
   }
 
   #norm(given?: Tensor): Tensor {

@@ -3,10 +3,17 @@ import type { ExecutionContext } from 'ava'
 import { GraphBuilder } from '../../src/network/builder.js'
 import type { PortData } from '../../src/network/graph.js'
 import type { WebGpuBackend } from '../../src/webgpu/backend.js'
-import { isCopy } from '../../src/webgpu/dispatch.js'
+import { type Dispatch, isCopy } from '../../src/webgpu/dispatch.js'
 import { plan } from '../../src/webgpu/plan.js'
 import { Fixture, size } from '../cpu/random-graph.js'
-import { Dice, type RandomNetwork, randomChain, randomNetwork, randomNorms } from '../cpu/random-integers.js'
+import {
+  Dice,
+  type RandomNetwork,
+  randomChain,
+  randomGated,
+  randomNetwork,
+  randomNorms,
+} from '../cpu/random-integers.js'
 import { interpreter } from '../network/interpreter.js'
 import { onEachAdapter, withOtherTiles } from './adapters.js'
 
@@ -63,13 +70,24 @@ onEachAdapter('5x5 sums of the largest weights, of which no two taps may be adde
   await checkNetwork(t, backend, { graph: g.finish(), parameters, inputs })
 })
 
-/** The chains that a network is planned with, by the constants that make them. */
-function chainsOf({ graph, parameters }: RandomNetwork, backend: WebGpuBackend): unknown[] {
-  const { software } = backend.adapter
-  const { stages } = plan(graph, { parameters, software, maxLayers: 256, batch: 1 })
-  return stages.flat().flatMap((action) => {
-    if (isCopy(action) || action.shader !== 'pointwise_chain') return []
-    const { LAYERS, NORM, RES, P } = action.constants
+withOtherTiles('a skip beside the first layer of what it goes around', async (t, backend) => {
+  const network = randomGated(8, 9, 6)
+  t.deepEqual(
+    dispatchesOf(network, backend, /^integer/).map(({ shader }) => shader),
+    ['integer_conv', 'integer_depthwise', 'integer_conv'],
+  )
+  await checkNetwork(t, backend, network)
+})
+
+/** What a network is planned as, by shader. */
+function dispatchesOf({ graph, parameters }: RandomNetwork, { adapter }: WebGpuBackend, shader: RegExp): Dispatch[] {
+  const { stages } = plan(graph, { parameters, software: adapter.software, maxLayers: 256, batch: 1 })
+  return stages.flat().filter((action): action is Dispatch => !isCopy(action) && shader.test(action.shader))
+}
+
+/** Its chains, by the constants that make them. */
+function chainsOf(network: RandomNetwork, backend: WebGpuBackend): unknown[] {
+  return dispatchesOf(network, backend, /^pointwise_chain$/).map(({ constants: { LAYERS, NORM, RES, P } }) => {
     return { LAYERS, NORM, RES, P }
   })
 }

@@ -102,6 +102,10 @@ export interface ConvExtras {
   readonly parts?: readonly ConvPart[]
   /** The tensor of the result's activations, and the shift that makes them. */
   readonly activation?: { readonly output: Tensor; readonly shift: number }
+  /** Outputs that go through the table, whole blocks of them; default: all. */
+  readonly tabled?: number
+  /** The channel of the residual that is added to the first output, a multiple of 4; default: 0. */
+  readonly residualChannel?: number
 }
 
 /** What makes a part of the outputs: a tensor, and the half on which it counts, being zero elsewhere; null: both. */
@@ -151,7 +155,7 @@ function convolve(
   product: Product,
   weight: { readonly name: string; readonly data: Int32Array },
   context: KernelContext,
-  { parts, activation }: ConvExtras,
+  { parts, activation, tabled, residualChannel = 0 }: ConvExtras,
 ): Dispatch {
   const { output, residual, table, keep } = node
   const { taps, groups } = exactRun(weight.data, product)
@@ -165,6 +169,7 @@ function convolve(
     shader: 'integer_conv',
     constants: {
       ...{ T: taps, TABLE: table === null ? 0 : 1 },
+      ...(tabled === undefined ? {} : { TABLED: 1 }),
       ...(activation ? { ACTIVATION: 1 } : {}),
       ...(further.length > 0 && !parts ? { SOURCES: all.length } : {}),
     },
@@ -181,7 +186,8 @@ function convolve(
       exact: groups,
       keep: halfNumber(keep),
       ...rangeOf(node),
-      zero: 0,
+      ...{ zero: 0, residualLayer: residualChannel / 4 },
+      ...(tabled === undefined ? {} : { tabledBlocks: tabled / 4 }),
       ...(activation ? { activationShift: activation.shift } : {}),
       ...(parts ? seesOf(parts) : named('begin', (i) => channelsOf(all.slice(0, i)) / 4)),
     },
@@ -220,10 +226,10 @@ export function rangeOf({ range }: IntegerConvNode): { readonly least: number; r
   return range === 'wide' ? { least: -(2 ** 20), most: 2 ** 20 } : { least: -2048, most: 2047 }
 }
 
-/** 3x3, one filter a channel. Shapes: C x H x W. */
+/** 3x3, one filter a channel. Shapes: input of at least C channels, the first of which count, output C x H x W. */
 export function integerDepthwise(node: IntegerDepthwiseNode, context: KernelContext): Dispatch[] {
   const { input, output, table } = node
-  const { channels } = input.shape
+  const { channels } = output.shape
   const weight = context.parameters.integers(node.weight).data
   const bias = context.parameters.integers(node.bias).data
   const shift = context.parameters.integers(node.shift).data
