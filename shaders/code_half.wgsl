@@ -43,7 +43,7 @@ struct Params {
 }
 
 #include "channels.wgsl"
-#include "integer.wgsl"
+#include "activations.wgsl"
 #include "symbol.wgsl"
 #include "positions.wgsl"
 
@@ -69,8 +69,7 @@ fn symbolsOf(y: vec4f, mean: vec4f, index: vec4f) -> vec4f {
 fn give(x: i32, y: i32, layer: i32, value: vec4f) {
   store(output, x, y, layer, value);
 #if ACTIVATION
-  let half = (1 << u32(p.shift)) >> 1u;
-  store(activation, x, y, layer, vec4f(clamp12((vec4i(value) + half) >> vec4u(u32(p.shift)))));
+  store(activation, x, y, layer, activationsOf(vec4i(value), p.shift));
 #end
 }
 #end

@@ -19,6 +19,7 @@
 #for i in 1..SOURCES
 @group(0) @binding(${7 + i}) var source${i}: texture_2d_array<f32>;
 #end
+#define FIRST 0 // group of the source where its channels begin
 #define PARTS 1 // or, of a kernel of 1, tensors each of which makes as many of the blocks, by its own weights
 #for i in 1..PARTS
 @group(0) @binding(${7 + i}) var source${i}: texture_2d_array<f32>;
@@ -56,7 +57,7 @@ struct Params {
 }
 
 #define T 9 // taps of one input group that f32 sums
-#include "integer.wgsl"
+#include "activations.wgsl"
 #include "conv_tile.wgsl"
 #include "checkerboard.wgsl"
 #include "exact_integer.wgsl"
@@ -92,8 +93,7 @@ fn finish(sum: vec4i, scalars: Scalars, x: i32, y: i32, block: i32) {
 #end
   store(output, at.x, at.y, at.z, vec4f(v));
 #if ACTIVATION
-  let activationHalf = (1 << u32(p.activationShift)) >> 1u;
-  store(activation, at.x, at.y, at.z, vec4f(clamp12((v + activationHalf) >> vec4u(u32(p.activationShift)))));
+  store(activation, at.x, at.y, at.z, activationsOf(v, p.activationShift));
 #end
 }
 
@@ -117,7 +117,7 @@ fn inputAt(x: i32, y: i32, c: i32) -> vec4f {
 #for i in 1..SOURCES
   if (c >= p.begin${SOURCES - i}) { return textureLoad(source${SOURCES - i}, vec2i(x, y), c - p.begin${SOURCES - i}, 0); }
 #end
-  return textureLoad(source, vec2i(x, y), c, 0);
+  return textureLoad(source, vec2i(x, y), c + ${FIRST}, 0);
 #end
 }
 

@@ -86,7 +86,7 @@ struct Params {
 #end
 }
 
-#include "integer.wgsl"
+#include "activations.wgsl"
 #include "exact_integer.wgsl"
 #include "checkerboard.wgsl"
 
@@ -115,8 +115,7 @@ fn finish(v: vec4i, residue: vec4i, at: vec2i, block: i32) -> vec4f {
 #end
   store(output, at.x, at.y, block, vec4f(result));
 #if ACTIVATION
-  let half = (1 << u32(p.activationShift)) >> 1u;
-  store(activation, at.x, at.y, block, vec4f(clamp12((result + half) >> vec4u(u32(p.activationShift)))));
+  store(activation, at.x, at.y, block, activationsOf(result, p.activationShift));
 #end
   return vec4f(result);
 }

@@ -10,10 +10,8 @@ struct Params {
 }
 
 #include "texel.wgsl"
-#include "integer.wgsl"
+#include "activations.wgsl"
 
 fn texel(at: vec3i) -> vec4f {
-  let half = (1 << u32(p.shift)) >> 1u;
-  let v = (loadInteger(source, at.x, at.y, at.z) + half) >> vec4u(u32(p.shift));
-  return vec4f(clamp12(v));
+  return activationsOf(loadInteger(source, at.x, at.y, at.z), p.shift);
 }

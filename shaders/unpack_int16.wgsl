@@ -3,16 +3,23 @@
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var output: texture_storage_2d_array<rgba32float, write>; // channels / 4
 
+#define ACTIVATION 0 // 1: into activations
 struct Params {
   width: i32,
   height: i32,
   channels: i32,
+#if ACTIVATION
+  activationShift: i32,
+#end
 }
 
 #define ORDER 0 // as in pack_int16.wgsl
 #include "texel.wgsl"
 #if ORDER
 #include "coding_order.wgsl"
+#end
+#if ACTIVATION
+#include "activations.wgsl"
 #end
 
 fn element(i: i32) -> f32 {
@@ -34,5 +41,9 @@ fn texel(at: vec3i) -> vec4f {
 #for i in 0..4
   if (isThere && 4 * at.z + ${i} < p.channels) { v.${xyzw(i)} = element((4 * at.z + ${i}) * size + first); }
 #end
+#if ACTIVATION
+  return activationsOf(vec4i(v), p.activationShift);
+#else
   return v;
+#end
 }

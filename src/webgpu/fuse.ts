@@ -9,7 +9,9 @@ import { twinBranches } from './fuse-branches.js'
 import { activationsOf, chainAt, made } from './fuse-chains.js'
 import { codedHalves } from './fuse-coding.js'
 import { gatedContexts } from './fuse-gated.js'
+import { latentGroups } from './fuse-latent.js'
 import { liftGroups } from './fuse-lifting.js'
+import { sliceInPlace, slicesInPlace } from './fuse-slices.js'
 import { integerWindowAttention } from './kernels/attention.js'
 import { actionsOf } from './kernels/index.js'
 import { gatheredConv, integerConv } from './kernels/integer-conv.js'
@@ -45,6 +47,8 @@ function groupsOfStage(stage: Stage, uses: Uses, { software, maxLayers }: Kernel
     ...halves,
     ...liftGroups(stage.nodes, uses),
     ...projectedAttentions(stage, uses, maxLayers),
+    ...latentGroups(stage, uses),
+    ...slicesInPlace(stage.nodes, uses),
     ...gatedContexts(stage, uses, maxLayers),
     ...twinBranches(stage, uses, maxLayers),
   ]
@@ -54,7 +58,7 @@ function groupsOfStage(stage: Stage, uses: Uses, { software, maxLayers }: Kernel
     const free = new Set(stage.nodes.filter((each) => !taken.has(each)))
     const chain = chainAt(node, stage, uses, free, halves)
     if (chain?.replaces) groups.splice(groups.indexOf(chain.replaces), 1)
-    const group = chain ?? windowsAndConv(node, uses, free) ?? convAndActivations(node, uses, free)
+    const group = chain ?? windowsAndConv(node, uses, free) ?? convWithExtras(node, uses, free)
     if (!group) continue
     groups.push(group)
     for (const member of group.members) if ('op' in member) taken.add(member)
@@ -76,11 +80,13 @@ function windowsAndConv(node: Node, uses: Uses, free: ReadonlySet<Node>): Group 
   return { members: [node, conv], actions }
 }
 
-/** A convolution, and the activations that are made of its result. */
-function convAndActivations(node: Node, uses: Uses, free: ReadonlySet<Node>): Group | null {
+/** A convolution with what it reads a slice of, and the activations that are made of its result. */
+function convWithExtras(node: Node, uses: Uses, free: ReadonlySet<Node>): Group | null {
   if (node.op !== 'integerConv' || node.kernel === 5) return null
   const activations = activationsOf(node.output, uses, free)
-  if (!activations) return null
-  const actions = (context: KernelContext) => integerConv(node, context, made(activations, context))
-  return { members: [node, activations], actions }
+  const slice = sliceInPlace(node, uses)
+  if (!activations && !slice) return null
+  const actions = (context: KernelContext) =>
+    integerConv(node, context, { ...made(activations, context), ...(slice ? { slice } : {}) })
+  return { members: [node, ...(activations ? [activations] : [])], actions }
 }

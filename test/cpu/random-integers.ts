@@ -74,6 +74,11 @@ export function randomGated(seed: number, height: number, width: number): Random
   return new NetworkGenerator(seed, height, width, 1).gated()
 }
 
+/** What happens to latents between the layers: slices put together, scaled, taken apart, rounded, activations made. */
+export function randomLatents(seed: number, height: number, width: number): RandomNetwork {
+  return new NetworkGenerator(seed, height, width, 1).latents()
+}
+
 class NetworkGenerator {
   readonly #dice: Dice
   /** Draws the latents that an encoder quantises. */
@@ -166,6 +171,40 @@ class NetworkGenerator {
     const skip = layer(input, 13, { table: false, residual: null })
     const hidden = this.#depthwise(layer(input, 24, { table: true, residual: null }))
     layer(hidden, 13, { residual: this.#read(skip) })
+    return this.#finished()
+  }
+
+  latents(): RandomNetwork {
+    const g = this.#g
+    const whole = g.concat(
+      this.#name(),
+      [4, 12, 8, 4, 4, 8].map((channels) => this.#input(channels, 2 ** 15)),
+    )
+    const factors = (channels: number) => {
+      const tensor = g.input(`factors ${this.#inputs.size}`, { channels, height: 1, width: 1 }, 'float')
+      this.#inputs.set(
+        tensor,
+        Float32Array.from(this.#dice.list(channels, 1, 2 ** 20), (v) => v / 2 ** 17),
+      )
+      return tensor
+    }
+    this.#unread.add(g.gain(this.#name(), g.scale(whole, 1 / 64), factors(40)))
+    const scaled = g.gain(this.#name(), this.#input(8, 2 ** 15), factors(8))
+    const rounded = g.round(this.#name(), scaled)
+    this.#unread.add(rounded)
+    const activations = this.#requantise(rounded)
+    const symbols = g.input('symbols', { ...this.#shape, channels: 8 }, 'int16')
+    this.#inputs.set(symbols, Int16Array.from(this.#dice.list(size(symbols.shape), -32767, 32767)))
+    this.#requantise(symbols)
+    const wide = this.#read(this.#conv({ inputs: [this.#activation()], channels: 21, wide: false, half: null }))
+    const slice = g.slice(this.#name(), wide, 8, 12)
+    for (const more of [[], [wide], [activations, wide]]) {
+      const name = this.#name()
+      const inputs = [slice, ...more]
+      const channels = inputs.reduce((sum, { shape }) => sum + shape.channels, 0)
+      this.#sums(name, 9, [9, channels, 3, 3])
+      this.#made(g.integerConv(name, inputs, 3))
+    }
     return this.#finished()
   }
 
@@ -283,10 +322,10 @@ class NetworkGenerator {
     return this.#made(this.#g.integerLayerNorm(name, input))
   }
 
-  #requantise(input: Tensor): void {
+  #requantise(input: Tensor): Tensor {
     const name = this.#name()
     this.#fixture.integerValues(`${name}.shift`, [1], Int32Array.of(this.#dice.of([0, 1, 3, 11])))
-    this.#made(this.#g.requantise(name, this.#read(input)))
+    return this.#made(this.#g.requantise(name, this.#read(input)))
   }
 
   /** Softmax parameters of an attention whose logits are `shift` bits too long. */

@@ -11,6 +11,7 @@ import {
   type RandomNetwork,
   randomChain,
   randomGated,
+  randomLatents,
   randomNetwork,
   randomNorms,
 } from '../cpu/random-integers.js'
@@ -75,6 +76,15 @@ withOtherTiles('a skip beside the first layer of what it goes around', async (t,
   t.deepEqual(
     dispatchesOf(network, backend, /^integer/).map(({ shader }) => shader),
     ['integer_conv', 'integer_depthwise', 'integer_conv'],
+  )
+  await checkNetwork(t, backend, network)
+})
+
+withOtherTiles('latents between layers', async (t, backend) => {
+  const network = randomLatents(9, 9, 6)
+  t.deepEqual(
+    dispatchesOf(network, backend, /^(?!unpack_float|pack|integer_conv)/).map(({ shader }) => shader),
+    ['requantise', 'requantise', 'requantise', 'concat', 'gain', 'round', 'unpack_int16'],
   )
   await checkNetwork(t, backend, network)
 })

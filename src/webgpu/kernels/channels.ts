@@ -9,6 +9,7 @@ import {
   type KernelContext,
   type Kernels,
   outputFolds,
+  type PortBuffer,
   texelDispatch,
 } from '../dispatch.js'
 
@@ -78,22 +79,38 @@ export function joinAt(parts: readonly Tensor[], output: Tensor, layer: number, 
   return { ...joined, params: { ...joined.params, first: layer }, invocations: [width, height, layers] }
 }
 
-/** Up to four parts, from a layer of the output on; `layer`: they are of whole layers. */
+/** Most tensors that {@link joinScaled} takes: a stage may read sixteen textures on every device. */
+export const MOST_SCALED = 16
+
+/** Parts of whole layers, times a factor and then times the host's, one a channel, as many as the parts have. */
+export function joinScaled(parts: readonly Tensor[], output: Tensor, factor: number, factors: PortBuffer): Dispatch {
+  const joined = join(parts, output, 0)
+  return {
+    ...joined,
+    constants: { ...joined.constants, GAIN: 1 },
+    reads: { ...joined.reads, factors },
+    params: { ...joined.params, factor },
+  }
+}
+
+/** Parts, mostly up to four, from a layer of the output on; `layer`: they are of whole layers. */
 function join(parts: readonly Tensor[], output: Tensor, layer?: number): Dispatch {
   const { height, width } = output.shape
   const channels = channelsOf(parts)
-  const end = (count: number) => channelsOf(parts.slice(0, count))
+  // As many for all that join few, as each number is a pipeline to compile.
+  const PARTS = Math.max(MOST_JOINED, parts.length)
+  const reads: Record<string, Tensor | null> = {}
+  const params: Record<string, number> = { width, height, first: layer ?? 0 }
+  for (let i = 0; i < PARTS; i++) {
+    reads[`part${i}`] = parts[i] ?? null
+    params[`end${i}`] = channelsOf(parts.slice(0, i + 1))
+  }
   return {
     shader: 'concat',
-    constants: { WHOLE: layer === undefined ? 0 : 1, ...outputFolds(output) },
-    reads: {
-      part0: parts[0] ?? null,
-      part1: parts[1] ?? null,
-      part2: parts[2] ?? null,
-      part3: parts[3] ?? null,
-    },
+    constants: { PARTS, WHOLE: layer === undefined ? 0 : 1, ...outputFolds(output) },
+    reads,
     writes: { output },
-    params: { width, height, first: layer ?? 0, end0: end(1), end1: end(2), end2: end(3), end3: end(4) },
+    params,
     invocations: [width, height, groupsOf(channels)],
     cost: 64 * channels * height * width,
   }

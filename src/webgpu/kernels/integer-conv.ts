@@ -1,4 +1,4 @@
-import type { Half, IntegerConvNode, IntegerDepthwiseNode, Tensor } from '../../network/graph.js'
+import type { Half, IntegerConvNode, IntegerDepthwiseNode, SliceNode, Tensor } from '../../network/graph.js'
 import { channelsOf } from '../../network/ops/op.js'
 import { halfNumber } from '../../network/tensor.js'
 import {
@@ -106,6 +106,8 @@ export interface ConvExtras {
   readonly tabled?: number
   /** The channel of the residual that is added to the first output, a multiple of 4; default: 0. */
   readonly residualChannel?: number
+  /** Whose channels, in place of the first input, are read where they are; of whole groups. */
+  readonly slice?: SliceNode
 }
 
 /** What makes a part of the outputs: a tensor, and the half on which it counts, being zero elsewhere; null: both. */
@@ -115,7 +117,7 @@ export interface ConvPart {
 }
 
 /** Tensors that a convolution may read one after the other. */
-const MOST_SOURCES = 8
+export const MOST_SOURCES = 8
 
 /**
  * A GPU reads several inputs where they are; else, and where they don't fill whole texels, they are first joined. Where
@@ -131,7 +133,8 @@ export function integerConv(node: IntegerConvNode, context: KernelContext, extra
     return [convolve(node, [], { ...product, parts: extras.parts.length }, weight, context, extras)]
   }
   if (!context.software && kernel !== 5 && inputs.length <= MOST_SOURCES && isWhole) {
-    return [convolve(node, inputs, product, weight, context, extras)]
+    const sources = extras.slice ? [extras.slice.input, ...inputs.slice(1)] : inputs
+    return [convolve(node, sources, product, weight, context, extras)]
   }
   const [source, before] = joined(inputs, output, context)
   if (kernel === 1 || kernel !== stride) {
@@ -155,7 +158,7 @@ function convolve(
   product: Product,
   weight: { readonly name: string; readonly data: Int32Array },
   context: KernelContext,
-  { parts, activation, tabled, residualChannel = 0 }: ConvExtras,
+  { parts, activation, tabled, residualChannel = 0, slice }: ConvExtras,
 ): Dispatch {
   const { output, residual, table, keep } = node
   const { taps, groups } = exactRun(weight.data, product)
@@ -171,6 +174,7 @@ function convolve(
       ...{ T: taps, TABLE: table === null ? 0 : 1 },
       ...(tabled === undefined ? {} : { TABLED: 1 }),
       ...(activation ? { ACTIVATION: 1 } : {}),
+      ...(slice ? { FIRST: slice.first / 4 } : {}),
       ...(further.length > 0 && !parts ? { SOURCES: all.length } : {}),
     },
     reads: {
@@ -189,7 +193,7 @@ function convolve(
       ...{ zero: 0, residualLayer: residualChannel / 4 },
       ...(tabled === undefined ? {} : { tabledBlocks: tabled / 4 }),
       ...(activation ? { activationShift: activation.shift } : {}),
-      ...(parts ? seesOf(parts) : named('begin', (i) => channelsOf(all.slice(0, i)) / 4)),
+      ...(parts ? seesOf(parts) : named('begin', (i) => channelsOf(node.inputs.slice(0, i)) / 4)),
     },
   })
   return activation ? { ...dispatch, writes: { ...dispatch.writes, activation: activation.output } } : dispatch

@@ -1,6 +1,6 @@
-import type { Port } from '../../network/graph.js'
+import type { Port, RequantiseNode } from '../../network/graph.js'
 import { ARRAY_OF, portElements } from '../../network/ports.js'
-import { type Dispatch, type PortBuffer, texelDispatch, texelGrid } from '../dispatch.js'
+import { type Dispatch, type KernelContext, type PortBuffer, texelDispatch, texelGrid } from '../dispatch.js'
 
 /** The buffer behind a port, whole words. */
 export function portBuffer(port: Port): PortBuffer {
@@ -26,6 +26,22 @@ export function unpack(port: Port): Dispatch {
   const params = { channels: output.shape.channels }
   if (format === 'float') return texelDispatch({ ...common, shader: 'unpack_float', params })
   return texelDispatch({ ...common, shader: 'unpack_int16', constants: { ORDER: ORDERS[format] }, params })
+}
+
+/** Host int16 to its activations alone. */
+export function unpackActivations(
+  port: Port,
+  { output, shift }: RequantiseNode,
+  { parameters }: KernelContext,
+): Dispatch {
+  const [activationShift = 0] = parameters.integers(shift).data
+  const dispatch = unpack(port)
+  return {
+    ...dispatch,
+    constants: { ...dispatch.constants, ACTIVATION: 1 },
+    writes: { output },
+    params: { ...dispatch.params, activationShift },
+  }
 }
 
 /** A tensor to host data. */
