@@ -12,6 +12,7 @@ struct Params {
   sourceHeight: i32,
   groups: i32, // of a part
   stride: i32,
+  firstOffset: i32, // channel where the first part's begin
   offsetChannels: i32, // of a part
 }
 
@@ -24,7 +25,7 @@ fn offset(x: i32, y: i32, channel: i32) -> f32 {
 fn run(at: vec3i) {
   let tap = at.z % 9;
   let part = at.z / 9;
-  let first = part * p.offsetChannels;
+  let first = p.firstOffset + part * p.offsetChannels;
   let logit = offset(at.x, at.y, first + 18 + tap);
   let mask = 1.0 / (1.0 + exp(-clamp(logit, -80.0, 80.0)));
   // Any sample a texel or more outside is zero, so far ones may be drawn nearer: the integer conversion stays in range.

@@ -11,6 +11,7 @@ import { codedHalves } from './fuse-coding.js'
 import { gatedContexts } from './fuse-gated.js'
 import { latentGroups } from './fuse-latent.js'
 import { liftGroups } from './fuse-lifting.js'
+import { sharedOffsets } from './fuse-offsets.js'
 import { sliceInPlace, slicesInPlace } from './fuse-slices.js'
 import { integerWindowAttention } from './kernels/attention.js'
 import { actionsOf } from './kernels/index.js'
@@ -52,7 +53,13 @@ function groupsOfStage(stage: Stage, uses: Uses, { software, maxLayers }: Kernel
     ...gatedContexts(stage, uses, maxLayers),
     ...twinBranches(stage, uses, maxLayers),
   ]
-  for (const member of groups.flatMap(({ members }) => members)) if ('op' in member) taken.add(member)
+  const take = ({ members }: Group) => {
+    for (const member of members) if ('op' in member) taken.add(member)
+  }
+  groups.forEach(take)
+  const offsets = sharedOffsets(stage, uses, (node) => !taken.has(node), maxLayers)
+  offsets.forEach(take)
+  groups.push(...offsets)
   for (const node of stage.nodes) {
     if (taken.has(node)) continue
     const free = new Set(stage.nodes.filter((each) => !taken.has(each)))
@@ -61,7 +68,7 @@ function groupsOfStage(stage: Stage, uses: Uses, { software, maxLayers }: Kernel
     const group = chain ?? windowsAndConv(node, uses, free) ?? convWithExtras(node, uses, free)
     if (!group) continue
     groups.push(group)
-    for (const member of group.members) if ('op' in member) taken.add(member)
+    take(group)
   }
   return groups
 }

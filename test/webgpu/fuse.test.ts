@@ -39,18 +39,15 @@ testWithModel([], 'a tile of the model that ships takes few dispatches, the same
   const { config, parameters } = await loadModel()
   for (const side of [64, 512]) {
     const [encode, decode] = worksOf(config, parameters, side) as [GraphWork, GraphWork]
-    t.deepEqual([encode.actions, decode.actions], [169, 178])
+    t.deepEqual([encode.actions, decode.actions], [163, 167])
     // Of tensors that they read and write, but for what doesn't grow with the tile.
     t.true(encode.bytes < 2400 && decode.bytes < 3000, `${encode.bytes} and ${decode.bytes} bytes a pixel`)
   }
 })
 
-test('a tile of preset m takes no more than 200', (t) => {
-  const works = worksOf(presets.m, randomParameters(presets.m), 256)
-  t.deepEqual(
-    works.map(({ actions }) => actions),
-    [203, 213],
-  )
+test('a tile of preset m takes 200 at most', (t) => {
+  const [encode, decode] = worksOf(presets.m, randomParameters(presets.m), 64) as [GraphWork, GraphWork]
+  t.deepEqual([encode.actions, decode.actions], [196, 200])
 })
 
 test('a GPU runs no shader whose work another does on the way', async (t) => {

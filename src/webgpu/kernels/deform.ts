@@ -12,11 +12,12 @@ import { tapProduct } from './conv.js'
 
 /**
  * DCNv2: all samples into a tensor of nine times the channels, then a matrix product.
- * Shapes: input C x H x W, offsets 27 x H' x W', output O / shuffle^2 x shuffle H' x shuffle W'.
+ * Shapes: input C x H x W, offsets at least 27 x H' x W', output O / shuffle^2 x shuffle H' x shuffle W'.
  *
  * @param parts into how many the channels of all tensors are divided, each deformed by itself; see `Product`
+ * @param firstOffset the channel where the offsets begin
  */
-export function deform(node: DeformNode, context: KernelContext, parts = 1): Action[] {
+export function deform(node: DeformNode, context: KernelContext, parts = 1, firstOffset = 0): Action[] {
   const { input, offsets, output, stride } = node
   const channels = input.shape.channels / parts
   const { height, width } = offsets.shape
@@ -35,7 +36,7 @@ export function deform(node: DeformNode, context: KernelContext, parts = 1): Act
     writes: { output: samples },
     params: {
       ...{ width, height, sourceWidth: input.shape.width, sourceHeight: input.shape.height, groups, stride },
-      offsetChannels: offsets.shape.channels / parts,
+      ...{ firstOffset, offsetChannels: offsets.shape.channels / parts },
     },
     invocations: [width, height, 9 * parts],
     cost: 64 * 9 * parts * padded * height * width,
