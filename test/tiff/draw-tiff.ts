@@ -78,7 +78,7 @@ export async function drawTiff(pages: readonly DrawnImage[], drawing: Drawing = 
     }
     return offset
   }
-  const number = (value: number, size: number) => numberBytes(value, size, isLittleEndian)
+  const number = (value: number, size: number) => numberBytes([value], size, isLittleEndian)
   append(
     Buffer.concat([
       Buffer.from(isLittleEndian ? 'II' : 'MM'),
@@ -213,42 +213,49 @@ function packedRow(row: number[], image: DrawnImage, channels: number, bits: num
   }
   const size = bits / 8
   if (predictor === 3) {
-    const values = row.map((value) => floatBytes(value, size, false))
-    const planes = Buffer.concat(
-      Array.from({ length: size }, (_, byte) => Buffer.from(values.map((each) => each[byte] as number))),
-    )
+    const values = floatBytes(row, size, false)
+    const planes = Buffer.alloc(values.length)
+    for (let i = 0; i < planes.length; i++) {
+      planes[i] = values[(i % row.length) * size + Math.floor(i / row.length)] as number
+    }
     return Buffer.from(planes.map((byte, i) => byte - (i >= channels ? (planes[i - channels] as number) : 0)))
   }
-  if (format === 3) return Buffer.concat(row.map((value) => floatBytes(value, size, isLittleEndian)))
-  const modulus = 2 ** bits
-  const stored = row.map((value, i) => {
-    const before = predictor === 2 && i >= channels ? (row[i - channels] as number) : 0
-    return (((value - before) % modulus) + modulus) % modulus
-  })
-  return Buffer.concat(stored.map((value) => numberBytes(value, size, isLittleEndian)))
+  if (format === 3) return floatBytes(row, size, isLittleEndian)
+  if (predictor !== 2) return numberBytes(row, size, isLittleEndian)
+  const differences = row.map((value, i) => value - (i >= channels ? (row[i - channels] as number) : 0))
+  return numberBytes(differences, size, isLittleEndian)
 }
 
-function floatBytes(value: number, size: number, isLittleEndian: boolean): Buffer {
-  const bytes = Buffer.alloc(size)
-  if (size === 4) isLittleEndian ? bytes.writeFloatLE(value) : bytes.writeFloatBE(value)
-  else isLittleEndian ? bytes.writeDoubleLE(value) : bytes.writeDoubleBE(value)
+function floatBytes(values: readonly number[], size: number, isLittleEndian: boolean): Buffer {
+  const bytes = Buffer.alloc(values.length * size)
+  const view = new DataView(bytes.buffer, bytes.byteOffset)
+  for (const [i, value] of values.entries()) {
+    if (size === 4) view.setFloat32(i * size, value, isLittleEndian)
+    else view.setFloat64(i * size, value, isLittleEndian)
+  }
   return bytes
 }
 
-function numberBytes(value: number, size: number, isLittleEndian: boolean): Buffer {
-  const bytes = Buffer.alloc(8)
-  bytes.writeBigUInt64LE(BigInt(value))
-  const cut = bytes.subarray(0, size)
-  return isLittleEndian ? cut : Buffer.from(cut).reverse()
+/** Whole numbers one after another; of each the last `size` bytes. */
+function numberBytes(values: readonly number[], size: number, isLittleEndian: boolean): Buffer {
+  const bytes = Buffer.alloc(values.length * size)
+  const view = new DataView(bytes.buffer, bytes.byteOffset)
+  for (const [i, value] of values.entries()) {
+    if (size === 1) view.setUint8(i, value)
+    else if (size === 2) view.setUint16(i * size, value, isLittleEndian)
+    else if (size === 4) view.setUint32(i * size, value, isLittleEndian)
+    else view.setBigUint64(i * size, BigInt(value), isLittleEndian)
+  }
+  return bytes
 }
 
 function valueBytes(type: number, values: readonly number[] | string, isLittleEndian: boolean): Buffer {
   if (typeof values === 'string') return Buffer.from(`${values}\0`)
   if (type === 5) {
     const parts = values.flatMap((value) => [Math.round(value * 1000), 1000])
-    return Buffer.concat(parts.map((part) => numberBytes(part, 4, isLittleEndian)))
+    return numberBytes(parts, 4, isLittleEndian)
   }
-  return Buffer.concat(values.map((value) => numberBytes(value, SIZES[type] as number, isLittleEndian)))
+  return numberBytes(values, SIZES[type] as number, isLittleEndian)
 }
 
 /** Each run of up to 128 bytes as it is. */
