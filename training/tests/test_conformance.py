@@ -2,6 +2,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from cleric_training.network.counting import multiply_adds, parameters
 from cleric_training.network.config import PRESETS, Config
@@ -17,6 +18,19 @@ TABLE_3 = [
     (False, True, True, "83.94", "88.71", "83.938", "88.709"),
     (True, True, True, "85.87", "74.72", "85.869", "74.722"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def shapes_only(monkeypatch):
+    """Counts come from shapes: weights keep what was in their memory, and convs and linear layers give zeros."""
+    for name in ("kaiming_uniform_", "uniform_"):
+        monkeypatch.setattr(torch.nn.init, name, lambda tensor, *_, **__: tensor)
+    for name in ("conv2d", "linear"):
+        def shaped(x, *more, product=getattr(torch.nn.functional, name)):
+            meta = [value.to("meta") if isinstance(value, torch.Tensor) else value for value in (x, *more)]
+            return x.new_zeros(product(*meta).shape)
+
+        monkeypatch.setattr(torch.nn.functional, name, shaped)
 
 
 def printed(value: float, text: str) -> str:

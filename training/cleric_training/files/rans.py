@@ -130,7 +130,7 @@ def decode(streams: np.ndarray, lengths: np.ndarray, indexes: np.ndarray, tables
         x = (tables.values[at + 1] - first) * (x >> SLOT_BITS) + slot - first
         _refill(x, next_byte, data)
         value = tables.least[t] + symbol
-        for lane in np.flatnonzero(symbol == tables.size[t] - 1):
+        for lane in (symbol == tables.size[t] - 1).nonzero()[0]:
             value[lane] = _escaped(x, next_byte, data, int(lane), int(tables.least[t[lane]]), int(symbol[lane]))
         symbols[n, :live] = value
     if live < lanes:
@@ -141,7 +141,7 @@ def decode(streams: np.ndarray, lengths: np.ndarray, indexes: np.ndarray, tables
 
 
 def _refill(x: np.ndarray, next_byte: np.ndarray, data: np.ndarray) -> None:
-    while len(low := np.flatnonzero(x < LEAST_STATE)):
+    while len(low := (x < LEAST_STATE).nonzero()[0]):
         if int(next_byte[low].max()) >= len(data):
             raise CorruptStream("Expected more bytes in a stream")
         x[low] = x[low] << 8 | data[next_byte[low]]
@@ -149,13 +149,18 @@ def _refill(x: np.ndarray, next_byte: np.ndarray, data: np.ndarray) -> None:
 
 
 def _escaped(x: np.ndarray, next_byte: np.ndarray, data: np.ndarray, lane: int, least: int, escape: int) -> int:
-    """A value outside its table; few are."""
-    one, place = x[lane:lane + 1], next_byte[lane:lane + 1]
+    """A value outside its table; few are, so that this lane's state may leave NumPy for Python's numbers."""
+    state, place = int(x[lane]), int(next_byte[lane])
 
     def bit() -> int:
-        slot = int(one[0]) & SLOTS - 1
-        one[0] = BYPASS * (int(one[0]) >> SLOT_BITS) + slot % BYPASS
-        _refill(one, place, data)
+        nonlocal state, place
+        slot = state & SLOTS - 1
+        state = BYPASS * (state >> SLOT_BITS) + slot % BYPASS
+        while state < LEAST_STATE:
+            if place >= len(data):
+                raise CorruptStream("Expected more bytes in a stream")
+            state = state << 8 | int(data[place])
+            place += 1
         return slot // BYPASS
 
     below, zeros = bit(), 0
@@ -166,6 +171,7 @@ def _escaped(x: np.ndarray, next_byte: np.ndarray, data: np.ndarray, lane: int, 
     code = 1
     for _ in range(zeros):
         code = 2 * code + bit()
+    x[lane], next_byte[lane] = state, place
     value = least - code if below else least + escape + code - 1
     if not -2**15 <= value < 2**15:
         raise CorruptStream("Expected an escaped value within int16")
