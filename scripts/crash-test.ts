@@ -32,7 +32,6 @@ const rounds = await crashTest({
   slide: values.slide,
   output: join(folder, 'a.cleric.tif'),
   options: ['--model', values.model, '--device', 'cpu', '--tile', values.tile, '--layout', values.layout],
-  isBuilt: true,
   kills: Number(values.kills),
   random: seededRandom(Number(values.seed)),
   onRound: ({ number, killedAfter, resumedTiles, isEqual }) => {

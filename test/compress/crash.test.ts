@@ -7,7 +7,6 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
 import { seededRandom } from '../seeded-random.js'
-import { TYPESCRIPT } from '../typescript.js'
 import { crashTest } from './crash.js'
 
 const execute = promisify(execFile)
@@ -45,7 +44,7 @@ test.serial('a full disk is a clear error that leaves the journal; with room the
       '64',
       ...more,
     ]
-    return [process.execPath, TYPESCRIPT, local('src/cli/main.ts'), ...slide]
+    return [process.execPath, local('dist/cli/main.js'), ...slide]
   }
   const limited = (kilobytes: number, argv: readonly string[]) =>
     execute('bash', ['-c', `ulimit -f ${kilobytes} && exec "$@"`, 'bash', ...argv], { cwd: local('') })

@@ -9,7 +9,6 @@ import { rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { recordPosition } from '../../src/compress/journal.js'
-import { TYPESCRIPT } from '../typescript.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -18,8 +17,6 @@ export interface CrashTest {
   readonly output: string
   /** Options of `cleric compress`, the model among them. */
   readonly options: readonly string[]
-  /** Whether it is the program as it is built, which starts in half the time. */
-  readonly isBuilt?: boolean
   /** Rounds go on until so many runs were killed. */
   readonly kills: number
   /** 0 up to, not including, 1. */
@@ -36,11 +33,10 @@ export interface Round {
   readonly isEqual: boolean
 }
 
-/** Runs rounds; the first run of all, undisturbed, tells how long they take and what must come out. */
+/** Runs rounds of the program as it is built; the first run of all, undisturbed, tells how long they take and what must come out. */
 export async function crashTest(crash: CrashTest): Promise<Round[]> {
-  const { slide, output, options, isBuilt = false, kills, random, onRound } = crash
-  const program = isBuilt ? ['dist/cli/main.js'] : [TYPESCRIPT, 'src/cli/main.ts']
-  const argv = [...program, 'compress', slide, '-o', output, '--json', '--quiet', ...options]
+  const { slide, output, options, kills, random, onRound } = crash
+  const argv = ['dist/cli/main.js', 'compress', slide, '-o', output, '--json', '--quiet', ...options]
   await remove(output)
   const started = performance.now()
   const { tiles } = (await run(argv)) as Ended

@@ -1,7 +1,6 @@
 /** The command line in a process of its own, under limits that a shell can set. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { TYPESCRIPT } from '../typescript.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -16,8 +15,6 @@ export interface Ended {
 export interface Surroundings {
   /** What the shell does first, e.g. "ulimit -v 2000000". */
   readonly limit?: string
-  /** Whether it is the program as it is built: the loader of TypeScript fails without a word where memory is short. */
-  readonly isBuilt?: boolean
   readonly env?: Readonly<Record<string, string>>
   /** Called with the process once it runs. */
   readonly onStart?: (child: ChildProcess) => void
@@ -26,12 +23,12 @@ export interface Surroundings {
 /** The model of the tests, on the processor. */
 export const MODEL = ['--model', 'test/fixtures/nano.safetensors', '--device', 'cpu'] as const
 
-/** Runs `cleric ARGV`. */
-export function cleric(
-  argv: readonly string[],
-  { limit = ':', isBuilt = false, env = {}, onStart }: Surroundings = {},
-): Promise<Ended> {
-  const command = [process.execPath, ...(isBuilt ? ['dist/cli/main.js'] : [TYPESCRIPT, 'src/cli/main.ts']), ...argv]
+/**
+ * Runs `cleric ARGV`: the program as it is built, as the loader of TypeScript takes half a second to start and fails without
+ * a word where memory is short.
+ */
+export function cleric(argv: readonly string[], { limit = ':', env = {}, onStart }: Surroundings = {}): Promise<Ended> {
+  const command = [process.execPath, 'dist/cli/main.js', ...argv]
   const child = spawn('bash', ['-c', `${limit} && exec "$@"`, 'bash', ...command], {
     cwd: ROOT,
     env: { ...process.env, ...env },

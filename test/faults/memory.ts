@@ -22,7 +22,7 @@ const compress = (output: string) => [
 
 /** Compresses without a limit; returns the archive's bytes. */
 export async function undisturbed(output: string): Promise<Buffer> {
-  const { status, stderr } = await cleric(compress(output), { isBuilt: true })
+  const { status, stderr } = await cleric(compress(output))
   if (status !== 0) throw new Error(stderr)
   return readFileSync(output)
 }
@@ -31,7 +31,7 @@ export async function undisturbed(output: string): Promise<Buffer> {
 export async function withMemory(output: string, kilobytes: number, expected: Buffer): Promise<MemoryFault> {
   for (const name of [output, `${output}.partial`, `${output}.journal`]) rmSync(name, { force: true })
   // No core of each: those that V8 ends for want of memory are no news.
-  const ended = await cleric(compress(output), { limit: `ulimit -c 0 -v ${kilobytes}`, isBuilt: true })
+  const ended = await cleric(compress(output), { limit: `ulimit -c 0 -v ${kilobytes}` })
   const isThere = existsSync(output)
   const fault = async (): Promise<string | null> => {
     if (isThere !== (ended.status === 0))
@@ -40,7 +40,7 @@ export async function withMemory(output: string, kilobytes: number, expected: Bu
       return `it says nothing of why it failed: ${ended.stderr}`
     }
     if (!isThere) {
-      const { status, stderr } = await cleric([...compress(output), '--resume'], { isBuilt: true })
+      const { status, stderr } = await cleric([...compress(output), '--resume'])
       if (status !== 0) return `it can't be resumed: ${stderr}`
     }
     return readFileSync(output).equals(expected) ? null : 'another archive'
