@@ -121,25 +121,27 @@ function downsample({ data, width, height }: Plane): Plane {
 function sums(x: Plane, y: Plane, columns: number, rows: number): [structure: number, full: number] {
   // Filtered rows of x, y, x^2 + y^2 and xy. The variances are only ever needed as their sum.
   const ring = Array.from({ length: WINDOW }, () => new Float64Array(4 * columns))
-  const means = new Float64Array(4 * columns)
+  const window = [...ring]
   let structure = 0
   let full = 0
   for (let row = 0; row < rows + WINDOW - 1; row++) {
     filterRow(x, y, row, columns, ring[row % WINDOW] as Float64Array)
     const first = row - WINDOW + 1
     if (first < 0) continue
-    means.fill(0)
-    for (let k = 0; k < WINDOW; k++) {
-      const tap = GAUSS[k] as number
-      const filtered = ring[(first + k) % WINDOW] as Float64Array
-      for (let i = 0; i < means.length; i++) means[i] = (means[i] as number) + tap * (filtered[i] as number)
-    }
-    for (let i = 0; i < means.length; i += 4) {
-      const mx = means[i] as number
-      const my = means[i + 1] as number
+    for (let k = 0; k < WINDOW; k++) window[k] = ring[(first + k) % WINDOW] as Float64Array
+    for (let i = 0; i < 4 * columns; i += 4) {
+      let [mx, my, meanSquares, meanProducts] = [0, 0, 0, 0]
+      for (let k = 0; k < WINDOW; k++) {
+        const tap = GAUSS[k] as number
+        const filtered = window[k] as Float64Array
+        mx += tap * (filtered[i] as number)
+        my += tap * (filtered[i + 1] as number)
+        meanSquares += tap * (filtered[i + 2] as number)
+        meanProducts += tap * (filtered[i + 3] as number)
+      }
       const squares = mx * mx + my * my
-      const variances = (means[i + 2] as number) - squares
-      const covariance = (means[i + 3] as number) - mx * my
+      const variances = meanSquares - squares
+      const covariance = meanProducts - mx * my
       const term = (2 * covariance + C2) / (variances + C2)
       structure += term
       full += (term * (2 * mx * my + C1)) / (squares + C1)
@@ -150,16 +152,17 @@ function sums(x: Plane, y: Plane, columns: number, rows: number): [structure: nu
 
 function filterRow(x: Plane, y: Plane, row: number, columns: number, out: Float64Array): void {
   const start = row * x.width
+  const [us, vs] = [x.data, y.data]
   for (let column = 0; column < columns; column++) {
     let [sx, sy, squares, products] = [0, 0, 0, 0]
-    for (let k = 0; k < WINDOW; k++) {
-      const tap = GAUSS[k] as number
-      const u = x.data[start + column + k] as number
-      const v = y.data[start + column + k] as number
-      sx += tap * u
-      sy += tap * v
-      squares += tap * (u * u + v * v)
-      products += tap * u * v
+    for (let k = 0, i = start + column; k < WINDOW; k++, i++) {
+      const u = us[i] as number
+      const v = vs[i] as number
+      const weighted = (GAUSS[k] as number) * u
+      sx += weighted
+      sy += (GAUSS[k] as number) * v
+      squares += (GAUSS[k] as number) * (u * u + v * v)
+      products += weighted * v
     }
     out[4 * column] = sx
     out[4 * column + 1] = sy
