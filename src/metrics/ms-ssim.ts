@@ -121,7 +121,7 @@ function downsample({ data, width, height }: Plane): Plane {
 function sums(x: Plane, y: Plane, columns: number, rows: number): [structure: number, full: number] {
   // Filtered rows of x, y, x^2 + y^2 and xy. The variances are only ever needed as their sum.
   const ring = Array.from({ length: WINDOW }, () => new Float64Array(4 * columns))
-  const window = [...ring]
+  const window: Float64Array[] = [...ring]
   let structure = 0
   let full = 0
   for (let row = 0; row < rows + WINDOW - 1; row++) {
