@@ -1,4 +1,4 @@
-#include "tensor.wgsl"
+#include "conv_place.wgsl"
 #include "grid.wgsl"
 // A convolution as register tiles: an invocation, or SPLIT of them together, makes TX x TY positions x TO blocks of 4
 // channels, one group of 4 input channels at a time. The including file has:
@@ -14,7 +14,6 @@
 #define R 2 // positions at a time, so that their sums stay in registers over all taps
 #define SPLIT 1 // invocations of a workgroup that share a tile, each taking one of SPLIT input groups
 #define RES 0 // 1: a residual is added
-#define SOURCE_FOLDS 1 // columns in which the layers of the source lie, see tensor.wgsl
 
 // The tile of an invocation: TX x TY positions from (x, y) on, TO blocks of 4 channels from `block` on.
 struct Tile {
@@ -44,26 +43,6 @@ fn tileOf(i: i32) -> Tile {
   // An invocation beyond the last tile reads the first row, as it has to wait at the barrier with the others.
   return Tile(tile % tilesX * ${TX}, select(0, tile / tilesX * ${TY}, exists), within / p.run * ${TO}, exists);
 }
-
-// Where a result is stored: shuffled, and what lies outside the image or the channels parked beyond the border.
-fn placeOf(x: i32, y: i32, block: i32) -> vec3i {
-  var at = vec3i(x, y, block);
-  var size = vec2i(p.width, p.height);
-  if (p.shuffle == 2) {
-    at = vec3i(2 * x + (block & 1), 2 * y + ((block >> 1) & 1), block >> 2);
-    size *= 2;
-  }
-  if (block >= p.blocks) { at = vec3i(size, 0); }
-  return vec3i(parked(at.xy, size), at.z);
-}
-
-#if SOURCE_FOLDS > 1
-fn foldedTexel(x: i32, y: i32, group: i32) -> vec4f {
-  let layers = i32(textureNumLayers(source));
-  let foldX = group / layers * (i32(textureDimensions(source).x) / ${SOURCE_FOLDS});
-  return textureLoad(source, vec2i(x + foldX, y), group % layers, 0);
-}
-#end
 
 // The weights from tap and input channel k of a group to the four outputs of a block.
 fn weight(k: i32, group: i32, block: i32) -> vec4f {

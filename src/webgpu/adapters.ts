@@ -118,18 +118,19 @@ function describe(adapter: GPUAdapter, backend: AdapterDescription['backend']): 
 }
 
 /**
- * A software adapter comes without Dawn's clamps of texture coordinates, which
- * cost it up to a third of its speed: our kernels read inside their textures
- * (see textures.ts), and its own reads are checked.
+ * Adapters come with what Dawn keeps from the web, for matrix units (see matrix-units.ts). A software adapter comes
+ * without Dawn's clamps of texture coordinates, which cost it up to a third of its speed: our kernels read inside their
+ * textures (see textures.ts), and its own reads are checked.
  */
 async function request(
   backend: AdapterDescription['backend'],
   options: GPURequestAdapterOptions,
   ...more: string[]
 ): Promise<FoundAdapter[]> {
-  const unclamped = 'enable-dawn-features=disable_robustness'
+  const unclamped = 'disable_robustness'
   const find = async (...extra: string[]) => {
-    const adapter = await requestFrom([`backend=${backend}`, ...more, ...extra], options)
+    const toggles = ['allow_unsafe_apis', ...extra].join(',')
+    const adapter = await requestFrom([`backend=${backend}`, ...more, `enable-dawn-features=${toggles}`], options)
     return adapter ? [{ description: describe(adapter, backend), adapter }] : []
   }
   const assumed = backend === 'opengles' // there it nearly always is

@@ -4,6 +4,8 @@ import { type AdapterDescription, type FoundAdapter, pickAdapter } from './adapt
 import { Device } from './device.js'
 import { GraphExecutable } from './executable.js'
 import { HostClock } from './host-clock.js'
+import { type CompileWith, matricesPay } from './matrix-trial.js'
+import { MATRIX_FEATURES, type MatrixUnits, matrixUnits } from './matrix-units.js'
 import { PipelineCache } from './pipelines.js'
 import { fittingBatch, type GraphWork, workOf } from './plan.js'
 import { WeightCache } from './weights.js'
@@ -12,6 +14,14 @@ import { WeightCache } from './weights.js'
 const BATCHES = [8, 4, 2] as const
 /** Of the textures of a graph's tensors; a few graphs are kept. */
 const MOST_BATCH_BYTES = 1.5 * 2 ** 30
+
+/** Whether matrix units pay, by adapter: tried once. */
+const trials = new Map<string, boolean>()
+
+interface OpenOptions {
+  readonly halfFloats?: boolean
+  readonly matrices?: boolean
+}
 
 export class WebGpuBackend implements Backend, Disposable {
   readonly kind = 'webgpu'
@@ -25,6 +35,9 @@ export class WebGpuBackend implements Backend, Disposable {
   readonly #weights: WeightCache
   readonly #host = new HostClock()
   readonly #executables = new Set<Executable>()
+
+  /** What convolutions multiply matrices by; null until a trial has shown that it pays. */
+  #matrices: MatrixUnits | null = null
 
   private constructor(adapter: AdapterDescription, device: Device, halfFloats: boolean) {
     this.name = adapter.name
@@ -44,12 +57,28 @@ export class WebGpuBackend implements Backend, Disposable {
    * @param options.halfFloats whether the encoder's transforms keep their tensors as half floats, and all transforms
    *   their weights, which models hold as such; default: on a GPU, which waits for its memory; a software adapter would
    *   only spend time on converting
+   * @param options.matrices whether the transforms' convolutions use matrix units if there are some; default: where half
+   *   floats are used, and a trial shows that they are right and faster
    */
   static async open(
     { description, adapter }: FoundAdapter,
-    { halfFloats = !description.software }: { readonly halfFloats?: boolean } = {},
+    { halfFloats = !description.software, matrices }: OpenOptions = {},
   ): Promise<WebGpuBackend> {
-    return new WebGpuBackend(description, await Device.open(adapter, description.software), halfFloats)
+    const units = halfFloats && matrices !== false ? matrixUnits(adapter) : null
+    const device = await Device.open(adapter, description.software, units ? MATRIX_FEATURES : [])
+    const backend = new WebGpuBackend(description, device, halfFloats)
+    if (!units) return backend
+    const compile: CompileWith = (graph, parameters, tried) => {
+      backend.#matrices = tried
+      return backend.compile(graph, parameters)
+    }
+    const trial = `${description.name} ${description.description}`
+    const pays = matrices ?? trials.get(trial) ?? (await matricesPay(units, compile))
+    if (matrices === undefined) trials.set(trial, pays)
+    backend.#matrices = pays ? units : null
+    if (!backend.isLost) return backend
+    backend.close()
+    return WebGpuBackend.open(await pickAdapter(description.name), { halfFloats, matrices: false })
   }
 
   /**
@@ -76,6 +105,7 @@ export class WebGpuBackend implements Backend, Disposable {
       weights: this.#weights,
       software: this.adapter.software,
       halfFloats: this.#halfFloats,
+      matrices: this.#matrices,
       host: this.#host,
     }
     const executable = await GraphExecutable.compile(graph, parameters, resources, batch)

@@ -83,11 +83,15 @@ export class Device {
    * Opens a device on `adapter` with the limits that we use raised as far as it goes.
    *
    * @param software whether a processor pretends to be a GPU
+   * @param features that the adapter has and that are to be used
    */
-  static async open(adapter: GPUAdapter, software: boolean): Promise<Device> {
+  static async open(adapter: GPUAdapter, software: boolean, features: readonly GPUFeatureName[] = []): Promise<Device> {
     const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]))
     try {
-      return new Device(await adapter.requestDevice({ requiredLimits }), software ? 0.5 : 0.05)
+      return new Device(
+        await adapter.requestDevice({ requiredLimits, requiredFeatures: [...features] }),
+        software ? 0.5 : 0.05,
+      )
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause)
       throw new DeviceError('ERR_DEVICE_FAILED', `The adapter gives no device: ${reason}`, { cause })

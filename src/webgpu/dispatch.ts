@@ -2,7 +2,9 @@
  * What a kernel's host function returns: data that names a shader, its
  * constants, what is bound to each of its variables, and how many invocations.
  */
+
 import type { NodeOf, OpName, Parameters, Port, Shape, Tensor } from '../network/graph.js'
+import type { MatrixUnits } from './matrix-units.js'
 
 /** Constants in a texture array, made once for a model and shared by all graphs. */
 export interface Weights {
@@ -79,6 +81,8 @@ export interface KernelContext {
   readonly maxLayers: number
   /** Whether floats may be stored as half floats: tensors where half-floats.ts allows it, weights that are such. */
   readonly halfFloats: boolean
+  /** What float convolutions may use to multiply matrices; null: nothing. */
+  readonly matrices: MatrixUnits | null
   /** Tiles that are computed together. Kernels describe one tile's work; `plan` makes it that of all. */
   readonly batch: number
   /** Whether a tensor's values are half floats: see half-floats.ts. */

@@ -95,10 +95,18 @@ export function convGrid(product: Product, software: boolean) {
   }
 }
 
-type ConvGrid = ReturnType<typeof convGrid>
+/** What a dispatch over tiles of a convolution takes from how they are divided. */
+export interface Grid {
+  readonly constants: Readonly<Record<string, number>>
+  /** Output blocks that biases, and mostly weights, are padded to. */
+  readonly layers: number
+  readonly params: Readonly<Record<string, number>>
+  readonly invocations: readonly [number, number, number]
+  readonly cost: number
+}
 
 /** The output channel that `lane` of `block` holds, or -1: blocks of a shuffled conv hold one sub-position each. */
-function outputChannel(block: number, lane: number, channels: number, shuffle: number): number {
+export function outputChannel(block: number, lane: number, channels: number, shuffle: number): number {
   if (shuffle === 1) {
     const o = 4 * block + lane
     return o < channels ? o : -1
@@ -107,7 +115,7 @@ function outputChannel(block: number, lane: number, channels: number, shuffle: n
   return 4 * c < channels ? 4 * c + (block & 3) : -1
 }
 
-function blocksOf(channels: number, shuffle: number): number {
+export function blocksOf(channels: number, shuffle: number): number {
   return shuffle === 1 ? groupsOf(channels) : 4 * groupsOf(channels / 4)
 }
 
@@ -206,7 +214,7 @@ function sourceFolds(source: Dispatch['reads'][string] | undefined): Readonly<Re
 
 /** A dispatch over a grid of tiles. */
 export function tileDispatch(
-  grid: ConvGrid,
+  grid: Grid,
   {
     shader,
     constants,

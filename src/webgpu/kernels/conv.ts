@@ -1,9 +1,10 @@
 import type { ConvNode, Tensor } from '../../network/graph.js'
 import { halvesOf } from '../../network/half-precision.js'
 import { activationNumber } from '../../network/ops/convolution.js'
-import type { Action, Dispatch, KernelContext, Kernels } from '../dispatch.js'
+import type { Action, Dispatch, KernelContext, Kernels, Weights } from '../dispatch.js'
 import { joined, tapsAsChannels, tapsFirst } from './conv-inputs.js'
-import { blockValues, convGrid, convProduct, convWeights, type Product, tileDispatch } from './conv-tiles.js'
+import { matrixGrid, matrixWeights } from './conv-matrix.js'
+import { blockValues, convGrid, convProduct, convWeights, type Grid, type Product, tileDispatch } from './conv-tiles.js'
 
 /**
  * y = residual + act(conv(inputs) + bias). Several inputs are first joined.
@@ -43,24 +44,28 @@ function convolve(
   weight: LaidWeight,
   context: KernelContext,
 ): Dispatch {
-  const grid = convGrid(product, context.software)
-  const { layers } = grid
-  const inHalves = grid.constants.BUFFER === 1 && context.halfFloats && areHalves(weight.stored)
   const biases = context.parameters.get(bias).data
+  const biasTexels = ({ layers }: Grid): Weights => ({
+    key: `${bias}|blocks ${layers} by ${product.shuffle}`,
+    width: layers,
+    height: 1,
+    layers: 1,
+    build: () => Float32Array.from(blockValues(biases, product, layers, 0)),
+  })
+  const inHalves = !context.software && context.halfFloats && areHalves(weight.stored)
+  const constants = { ACT: activationNumber(activation) }
+  const matrices = context.matrices && inHalves && matrixGrid(product, context.matrices, context.isHalf(source))
+  if (matrices) {
+    const weights = matrixWeights(weight.name, weight.data, product, matrices)
+    const reads = { source, weights, bias: biasTexels(matrices) }
+    return tileDispatch(matrices, { shader: 'conv_matrix', constants, reads, residual, output, params: {} })
+  }
+  const grid = convGrid(product, context.software)
+  const weights = convWeights(weight.name, weight.data, product, grid, inHalves)
   return tileDispatch(grid, {
     shader: 'conv',
-    constants: { ACT: activationNumber(activation), ...(inHalves ? { HALF_WEIGHTS: 1 } : {}) },
-    reads: {
-      source,
-      weights: convWeights(weight.name, weight.data, product, grid, inHalves),
-      bias: {
-        key: `${bias}|blocks ${layers} by ${product.shuffle}`,
-        width: layers,
-        height: 1,
-        layers: 1,
-        build: () => Float32Array.from(blockValues(biases, product, layers, 0)),
-      },
-    },
+    constants: { ...constants, ...(inHalves ? { HALF_WEIGHTS: 1 } : {}) },
+    reads: { source, weights, bias: biasTexels(grid) },
     residual,
     output,
     params: { inverse: 0 },

@@ -1,0 +1,116 @@
+/** How convolutions are divided among a GPU's matrix units: see conv_matrix.wgsl. */
+
+import { groupsOf, type Weights } from '../dispatch.js'
+import type { MatrixUnits } from '../matrix-units.js'
+import { blocksOf, type Grid, outputChannel, type Product } from './conv-tiles.js'
+
+/** Positions across a workgroup's tile, and inputs that it keeps at a time. Also in the shader. */
+const WIDTH = 16
+const CHUNK = 16
+/** Subgroups of a workgroup. */
+const SUBGROUPS = 4
+/** Rows of a tile, many if that leaves enough workgroups to keep a large GPU busy. */
+const ROWS = { many: 8, few: 4 } as const
+const BUSY_WORKGROUPS = 256
+/** Outputs of a workgroup: what an invocation's registers hold. */
+const COLUMNS = [64, 48, 32] as const
+/** Bytes of a workgroup's memory on every device. */
+const MEMORY = 16384
+/** Below this, most of a matrix would be padding. */
+const LEAST_CHANNELS = 16
+
+interface MatrixGrid extends Grid {
+  /** Outputs of a workgroup, and how often they make up all. */
+  readonly columns: number
+  readonly rounds: number
+  /** Of inputs. */
+  readonly chunks: number
+}
+
+/**
+ * The grid of a product, or null if it doesn't suit matrix units: those of few channels, whose parts don't fill whole
+ * tiles, or whose inputs don't fit into a workgroup's memory.
+ *
+ * @param isHalf whether the source is of half floats
+ */
+export function matrixGrid(product: Product, units: MatrixUnits, isHalf: boolean): MatrixGrid | null {
+  const { kernel, stride, padding, shuffle, inputs, outputs, height, width, parts = 1 } = product
+  const blocks = blocksOf(outputs, shuffle)
+  const partBlocks = blocks / parts
+  const columns = columnsOf(partBlocks, units, parts > 1)
+  const terms = isHalf ? 1 : 2
+  if (columns === null || inputs < LEAST_CHANNELS) return null
+  const rounds = Math.ceil((4 * blocks) / columns)
+  const workgroups = (rows: number) => Math.ceil(width / WIDTH) * Math.ceil(height / rows) * rounds
+  const across = (positions: number) => positions * stride - stride + kernel
+  const bytes = (rows: number) =>
+    2 * terms * across(WIDTH) * across(rows) * CHUNK + 4 * SUBGROUPS * units.rows * units.columns
+  const isMany = bytes(ROWS.many) <= MEMORY && workgroups(ROWS.many) >= BUSY_WORKGROUPS
+  const rows = isMany ? ROWS.many : ROWS.few
+  if (bytes(rows) > MEMORY) return null
+  const chunks = Math.ceil(inputs / CHUNK)
+  return {
+    constants: {
+      ...{ K: kernel, S: stride, M: units.rows, N: units.columns, D: units.depth, LANES: units.lanes },
+      ...{ ROWS: rows, COLUMNS: columns, TERMS: terms },
+      ...(parts > 1 ? { PARTS: parts } : {}),
+    },
+    layers: (rounds * columns) / 4,
+    params: {
+      ...{ width, height, blocks, groups: groupsOf(inputs), chunks, rounds, origin: 2 - padding, shuffle },
+      ...(parts > 1 ? { partBlocks } : {}),
+    },
+    invocations: [workgroups(rows) * SUBGROUPS * units.lanes, 1, 1],
+    cost: width * height * outputs * inputs * kernel * kernel,
+    columns,
+    rounds,
+    chunks,
+  }
+}
+
+/** The outputs of a workgroup with which the fewest are padding, the most of those; null if no part may be padded. */
+function columnsOf(partBlocks: number, units: MatrixUnits, isWhole: boolean): number | null {
+  const outputs = 4 * partBlocks
+  if (outputs < LEAST_CHANNELS) return null
+  const padded = (columns: number) => columns * Math.ceil(outputs / columns)
+  const fitting = COLUMNS.filter((columns) => columns % units.columns === 0 && (!isWhole || outputs % columns === 0))
+  return fitting.sort((a, b) => padded(a) - padded(b) || b - a)[0] ?? null
+}
+
+/**
+ * Weights as rounds of outputs x chunks of inputs x taps x inputs of a chunk x outputs of a round, in half floats, which
+ * all of them must be. `data`: outputs x inputs x taps.
+ */
+export function matrixWeights(
+  name: string,
+  data: Float32Array,
+  { kernel, shuffle, inputs, outputs }: Product,
+  { columns, rounds, chunks }: MatrixGrid,
+): Weights {
+  const taps = kernel * kernel
+  const build = () => {
+    const packed = new Float32Array(rounds * chunks * taps * CHUNK * columns)
+    for (let output = 0; output < 4 * blocksOf(outputs, shuffle); output++) {
+      const o = outputChannel(output >> 2, output & 3, outputs, shuffle)
+      if (o < 0) continue
+      const [round, column] = [Math.floor(output / columns), output % columns]
+      for (let i = 0; i < inputs; i++) {
+        const chunk = round * chunks + Math.floor(i / CHUNK)
+        for (let tap = 0; tap < taps; tap++) {
+          const row = (chunk * taps + tap) * CHUNK + (i % CHUNK)
+          packed[row * columns + column] = data[(o * inputs + i) * taps + tap] as number
+        }
+      }
+    }
+    return packed
+  }
+  return {
+    key: `${name}|matrices of ${columns} by ${shuffle}`,
+    width: columns / 4,
+    height: taps * CHUNK,
+    layers: rounds * chunks,
+    build,
+    inBuffer: true,
+    inHalves: true,
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * Whether convolutions by matrix units are right on a device, and faster. The feature is experimental, and drivers are
+ * compilers too: what they make of it is known once it has run there.
+ */
+import { DeviceError } from '../errors.js'
+import { GraphBuilder } from '../network/builder.js'
+import type { Executable, Graph, Parameter, Parameters, PortData, Tensor } from '../network/graph.js'
+import { portElements } from '../network/ports.js'
+import type { MatrixUnits } from './matrix-units.js'
+
+/** Of the layers that are timed: about those of a tile of the model that ships, in its wide part. */
+const CHANNELS = 96
+const SIDE = 128
+/** Channels that come from the host and go back there. */
+const ENDS = 8
+/** Pairs of a convolution with a kernel of 3 and one of 1. */
+const PAIRS = 4
+const RUNS = 3
+/** Of the largest value: what the sums of both differ by is below a tenth of this. One term in place of two is off by more. */
+const TOLERANCE = 2e-5
+
+/** Makes an executable whose convolutions use these matrix units, or none. */
+export type CompileWith = (
+  graph: Graph,
+  parameters: Parameters,
+  matrices: MatrixUnits | null,
+) => Promise<Pick<Executable, 'run' | 'close'>>
+
+/** Random numbers of half precision in [-scale, scale], the same each time. */
+function random(length: number, scale: number): Float32Array {
+  const step = 2 ** (Math.floor(Math.log2(scale)) - 9)
+  let state = length
+  return Float32Array.from({ length }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return Math.round(((state / 2 ** 31 - 1) * scale) / step) * step
+  })
+}
+
+/** Layers like the transforms', and something to run through them. */
+export function trialWork(): { graph: Graph; parameters: Parameters; inputs: ReadonlyMap<Tensor, PortData> } {
+  const made = new Map<string, Parameter>()
+  const parameters: Parameters = {
+    get: (name) => made.get(name) as Parameter,
+    integers: (name) => {
+      throw new RangeError(`Expected a parameter of floats but received "${name}"`)
+    },
+  }
+  const g = new GraphBuilder(parameters)
+  const layer = (name: string, input: Tensor, outputs: number, kernel: 1 | 3) => {
+    const products = input.shape.channels * kernel ** 2
+    // Sums of so many products are about as large as what they are made of.
+    const weight = random(outputs * products, Math.sqrt(3 / products))
+    made.set(`${name}.weight`, { shape: [outputs, input.shape.channels, kernel, kernel], data: weight })
+    made.set(`${name}.bias`, { shape: [outputs], data: random(outputs, 0.1) })
+    return g.conv(name, input, { activation: kernel === 1 ? 'none' : 'gelu' })
+  }
+  const input = g.input('input', { channels: ENDS, height: SIDE, width: SIDE }, 'float')
+  let last = layer('begin', input, CHANNELS, 1)
+  for (let i = 0; i < PAIRS; i++) {
+    last = layer(`pair ${i} of 3`, last, CHANNELS, 3)
+    last = layer(`pair ${i} of 1`, last, CHANNELS, 1)
+  }
+  const output = layer('end', last, ENDS, 1)
+  g.endStage('trial', [{ tensor: output, format: 'float' }])
+  const inputs = new Map([[input, random(portElements({ tensor: input, format: 'float' }), 1)]])
+  return { graph: g.finish(), parameters, inputs }
+}
+
+/**
+ * Compares the same layers with and without. False, too, where the device fails at it: it may be lost then.
+ *
+ * @param now milliseconds
+ */
+export async function matricesPay(
+  units: MatrixUnits,
+  compile: CompileWith,
+  now: () => number = () => performance.now(),
+): Promise<boolean> {
+  const { graph, parameters, inputs } = trialWork()
+  const measure = async (matrices: MatrixUnits | null) => {
+    const executable = await compile(graph, parameters, matrices)
+    try {
+      let [milliseconds, values] = [Number.POSITIVE_INFINITY, new Float32Array(0)]
+      // The first run is slower: memory is touched for the first time.
+      for (let i = 0; i <= RUNS; i++) {
+        const began = now()
+        const outputs = await executable.run(0, inputs)
+        if (i > 0) milliseconds = Math.min(milliseconds, now() - began)
+        values = [...outputs.values()][0] as Float32Array<ArrayBuffer>
+      }
+      return { milliseconds, values }
+    } finally {
+      executable.close()
+    }
+  }
+  try {
+    const [plain, tried] = [await measure(null), await measure(units)]
+    return tried.milliseconds < plain.milliseconds && areAlike(tried.values, plain.values)
+  } catch (error) {
+    if (error instanceof DeviceError) return false
+    throw error
+  }
+}
+
+function areAlike(actual: Float32Array, expected: Float32Array): boolean {
+  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+  const isNear = (value: number, i: number) => Math.abs(value - (expected[i] as number)) <= TOLERANCE * largest
+  return largest > 0 && actual.length === expected.length && actual.every(isNear)
+}

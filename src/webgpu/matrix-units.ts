@@ -1,0 +1,41 @@
+/**
+ * Matrix units: what a GPU multiplies whole matrices of half floats by, where Dawn offers it (WebGPU doesn't yet). The
+ * kernels are those of conv_matrix.wgsl.
+ */
+
+/** The shape of matrices that a subgroup multiplies at once: rows x depth by depth x columns. */
+export interface MatrixUnits {
+  readonly rows: number
+  readonly columns: number
+  readonly depth: number
+  /** Invocations of a subgroup. */
+  readonly lanes: number
+}
+
+/** As Dawn has it. */
+interface MatrixConfig {
+  readonly componentType: string
+  readonly resultComponentType: string
+  readonly M: number
+  readonly N: number
+  readonly K: number
+}
+
+/** What a device must be asked for. @webgpu/types doesn't know the last yet. */
+export const MATRIX_FEATURES = [
+  'shader-f16',
+  'subgroups',
+  'chromium-experimental-subgroup-matrix',
+] as unknown as readonly GPUFeatureName[]
+
+/** The largest matrices of half floats, summed in floats, that the kernels can be made of; null if there are none. */
+export function matrixUnits({ features, info }: Pick<GPUAdapter, 'features' | 'info'>): MatrixUnits | null {
+  const { subgroupMinSize: lanes, subgroupMaxSize } = info
+  // A tile is divided among subgroups of a known size, of which a workgroup has four.
+  if (MATRIX_FEATURES.some((feature) => !features.has(feature)) || lanes !== subgroupMaxSize || lanes > 64) return null
+  const { subgroupMatrixConfigs = [] } = info as { subgroupMatrixConfigs?: Iterable<MatrixConfig> }
+  const isOurs = ({ componentType, resultComponentType, M, N, K }: MatrixConfig) =>
+    componentType === 'f16' && resultComponentType === 'f32' && [M, N, K].every((size) => size === 8 || size === 16)
+  const [best] = [...subgroupMatrixConfigs].filter(isOurs).sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K)
+  return best ? { rows: best.M, columns: best.N, depth: best.K, lanes } : null
+}
