@@ -142,19 +142,27 @@ fn convMatrix(
       }
     }
   }
+  // Results one matrix after the other. A loop, since unrolling what becomes of them would take some compilers for ever.
+  for (var i = 0; i < ${ROWS / 4 * (16 / M) * (COLUMNS / N)}; i++) {
+    workgroupBarrier();
 #for r in 0..ROWS / 4
 #for m in 0..16 / M
 #for n in 0..COLUMNS / N
-  workgroupBarrier();
-  subgroupMatrixStore<row_major>(&sums, subgroup * ${M * N}, s${r}_${m}_${n}, ${N});
-  workgroupBarrier();
-  for (var i = i32(lane); i < ${M * N / 4}; i += ${LANES}) {
-    let at = i32(subgroup) * ${M * N} + i % ${M} * ${N} + i / ${M} * 4;
-    let sum = vec4f(sums[at], sums[at + 1], sums[at + 2], sums[at + 3]);
-    let to = vec3i(x + ${m * M} + i % ${M}, y + i32(subgroup) * ${ROWS / 4} + ${r}, block + ${n * N / 4} + i / ${M});
-    if (to.x < p.width && to.y < p.height && to.z < p.blocks) { finish(sum, to.x, to.y, to.z); }
+    if (i == ${(r * (16 / M) + m) * (COLUMNS / N) + n}) { subgroupMatrixStore<row_major>(&sums, subgroup * ${M * N}, s${r}_${m}_${n}, ${N}); }
+#end
+#end
+#end
+    workgroupBarrier();
+    let corner = vec3i(
+      x + i / ${COLUMNS / N} % ${16 / M} * ${M},
+      y + i32(subgroup) * ${ROWS / 4} + i / ${16 / M * (COLUMNS / N)},
+      block + i % ${COLUMNS / N} * ${N / 4},
+    );
+    for (var j = i32(lane); j < ${M * N / 4}; j += ${LANES}) {
+      let to = corner + vec3i(j % ${M}, 0, j / ${M});
+      let at = i32(subgroup) * ${M * N} + j % ${M} * ${N} + j / ${M} * 4;
+      let sum = vec4f(sums[at], sums[at + 1], sums[at + 2], sums[at + 3]);
+      if (to.x < p.width && to.y < p.height && to.z < p.blocks) { finish(sum, to.x, to.y, to.z); }
+    }
   }
-#end
-#end
-#end
 }

@@ -21,9 +21,10 @@ export async function timedAdapter(name: string | undefined): Promise<TimedAdapt
   if (!adapter.features.has('timestamp-query')) return null
   let timer: DispatchTimer | null = null
   const opened = {
-    limits: adapter.limits,
+    ...{ limits: adapter.limits, features: adapter.features, info: adapter.info },
     requestDevice: async (descriptor: GPUDeviceDescriptor) => {
-      const device = await adapter.requestDevice({ ...descriptor, requiredFeatures: ['timestamp-query'] })
+      const requiredFeatures = [...(descriptor.requiredFeatures ?? []), 'timestamp-query' as const]
+      const device = await adapter.requestDevice({ ...descriptor, requiredFeatures })
       timer = new DispatchTimer(device)
       return device
     },

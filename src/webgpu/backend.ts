@@ -114,6 +114,11 @@ export class WebGpuBackend implements Backend, Disposable {
     return executable
   }
 
+  /** What the transforms' convolutions multiply matrices by; null: nothing. */
+  get matrices(): MatrixUnits | null {
+    return this.#matrices
+  }
+
   get hostSeconds(): number {
     return this.#host.seconds
   }
