@@ -5,7 +5,7 @@
  *                                  [--qualities 20,50,80] [--model FILE] [--parts exactness,halves,speed]
  *
  * First whether the GPU computes what the processor does: drawn tiles of several sizes and qualities, one by one and in
- * batches, encoded on each and decoded on the other. Then what half floats between the layers of the analysis gain and cost: the same tiles
+ * batches, encoded on each and decoded on the other. Then what half floats and matrix units gain and cost: the same tiles
  * encoded with them and without, by turns. Then `bench speed` of this checkout and of the one in DIR, which
  * must be built too (`scripts/setup && npm run build`), by turns: here, there, here. Prints a line of JSON for each step, and exits
  * with 1 if anything differs that must not. A bench that would outlast the minutes is ended and said to be. What batches, checking
@@ -101,13 +101,14 @@ async function checkExactness(backend: WebGpuBackend): Promise<void> {
   }
 }
 
-/** How fast tiles are encoded with half floats or without, and at what rate and error. */
+/** How fast tiles are encoded with half floats or without, and with matrix units if it has any, and at what rate and error. */
 async function checkHalfFloats(): Promise<void> {
   const model = await loadModel(options.model)
   const [smallest = 512] = sides
   const tiles = (await drawnTiles()).filter(({ width, height }) => width === smallest && height === smallest)
-  for (const halfFloats of [true, false, true]) {
-    using backend = await WebGpuBackend.open(await pickAdapter(options.adapter), { halfFloats })
+  for (const ways of [{}, { matrices: false }, { halfFloats: false }, { matrices: true }, {}]) {
+    using backend = await WebGpuBackend.open(await pickAdapter(options.adapter), ways)
+    const { matrices } = backend
     using codec = new TileCodec(model, backend)
     const checked = await Promise.all(tiles.map((tile) => codec.encodeChecked(tile, 50)))
     const bytes = checked.reduce((sum, { payload }) => sum + payload.length, 0)
@@ -126,7 +127,7 @@ async function checkHalfFloats(): Promise<void> {
     const seconds = (Date.now() - began) / 1000
     const megapixelsPerSecond = (count * smallest ** 2) / 1e6 / seconds
     const psnr = psnrAt(errors.reduce((sum, error) => sum + error, 0) / errors.length)
-    say('half floats', { halfFloats, tile: smallest, megapixelsPerSecond, bpp: (8 * bytes) / pixels, psnr })
+    say('half floats', { ...ways, matrices, tile: smallest, megapixelsPerSecond, bpp: (8 * bytes) / pixels, psnr })
   }
 }
 

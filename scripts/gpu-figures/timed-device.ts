@@ -21,7 +21,7 @@ export async function timedAdapter(name: string | undefined): Promise<TimedAdapt
   if (!adapter.features.has('timestamp-query')) return null
   let timer: DispatchTimer | null = null
   const opened = {
-    ...{ limits: adapter.limits, features: adapter.features, info: adapter.info },
+    ...{ limits: adapter.limits, info: adapter.info },
     requestDevice: async (descriptor: GPUDeviceDescriptor) => {
       const requiredFeatures = [...(descriptor.requiredFeatures ?? []), 'timestamp-query' as const]
       const device = await adapter.requestDevice({ ...descriptor, requiredFeatures })

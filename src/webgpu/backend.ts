@@ -61,10 +61,11 @@ export class WebGpuBackend implements Backend, Disposable {
    *   floats are used, and a trial shows that they are right and faster
    */
   static async open(
-    { description, adapter }: FoundAdapter,
-    { halfFloats = !description.software, matrices }: OpenOptions = {},
+    found: FoundAdapter,
+    { halfFloats = !found.description.software, matrices }: OpenOptions = {},
   ): Promise<WebGpuBackend> {
-    const units = halfFloats && matrices !== false ? matrixUnits(adapter) : null
+    const units = halfFloats && matrices !== false ? matrixUnits(found) : null
+    const { description, adapter } = found
     const device = await Device.open(adapter, description.software, units ? MATRIX_FEATURES : [])
     const backend = new WebGpuBackend(description, device, halfFloats)
     if (!units) return backend

@@ -2,6 +2,7 @@
  * Matrix units: what a GPU multiplies whole matrices of half floats by, where Dawn offers it (WebGPU doesn't yet). The
  * kernels are those of conv_matrix.wgsl.
  */
+import type { FoundAdapter } from './adapters.js'
 
 /** The shape of matrices that a subgroup multiplies at once: rows x depth by depth x columns. */
 export interface MatrixUnits {
@@ -29,11 +30,12 @@ export const MATRIX_FEATURES = [
 ] as unknown as readonly GPUFeatureName[]
 
 /** The largest matrices of half floats, summed in floats, that the kernels can be made of; null if there are none. */
-export function matrixUnits({ features, info }: Pick<GPUAdapter, 'features' | 'info'>): MatrixUnits | null {
-  const { subgroupMinSize: lanes, subgroupMaxSize } = info
+export function matrixUnits({ description, adapter }: FoundAdapter): MatrixUnits | null {
+  if (MATRIX_FEATURES.some((feature) => !description.features.includes(feature))) return null
+  const { subgroupMinSize: lanes, subgroupMaxSize } = adapter.info
   // A tile is divided among subgroups of a known size, of which a workgroup has four.
-  if (MATRIX_FEATURES.some((feature) => !features.has(feature)) || lanes !== subgroupMaxSize || lanes > 64) return null
-  const { subgroupMatrixConfigs = [] } = info as { subgroupMatrixConfigs?: Iterable<MatrixConfig> }
+  if (lanes !== subgroupMaxSize || lanes > 64) return null
+  const { subgroupMatrixConfigs = [] } = adapter.info as { subgroupMatrixConfigs?: Iterable<MatrixConfig> }
   const isOurs = ({ componentType, resultComponentType, M, N, K }: MatrixConfig) =>
     componentType === 'f16' && resultComponentType === 'f32' && [M, N, K].every((size) => size === 8 || size === 16)
   const [best] = [...subgroupMatrixConfigs].filter(isOurs).sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K)

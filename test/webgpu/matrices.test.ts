@@ -6,7 +6,7 @@ import { loadModel } from '../../src/model/model.js'
 import { GraphBuilder } from '../../src/network/builder.js'
 import { decoderGraph, encoderGraph } from '../../src/network/cleric.js'
 import type { Graph, Parameters, PortData, Tensor } from '../../src/network/graph.js'
-import { findAdapters, pickAdapter } from '../../src/webgpu/adapters.js'
+import { type FoundAdapter, findAdapters, pickAdapter } from '../../src/webgpu/adapters.js'
 import { WebGpuBackend } from '../../src/webgpu/backend.js'
 import { type Dispatch, isCopy } from '../../src/webgpu/dispatch.js'
 import { type CompileWith, matricesPay, trialWork } from '../../src/webgpu/matrix-trial.js'
@@ -17,9 +17,7 @@ import { Fixture, noise } from '../cpu/random-graph.js'
 import { testWithModel } from '../data.js'
 
 // Before any test is declared, as ava wants it.
-const offering = (await findAdapters())
-  .filter(({ adapter }) => matrixUnits(adapter))
-  .map(({ description }) => description)
+const offering = (await findAdapters()).filter(matrixUnits).map(({ description }) => description)
 
 /** As NVIDIA's GPUs have them. */
 const UNITS: MatrixUnits = { rows: 16, columns: 16, depth: 16, lanes: 32 }
@@ -66,23 +64,30 @@ interface Work {
   readonly inputs: ReadonlyMap<Tensor, PortData>
 }
 
-/** Layers of all the shapes that go to matrix units, on sizes that fill no tile. */
-function layers(): Work {
-  const parameters = new Fixture()
-  const add = (name: string, outputs: number, inputs: number, kernel: number) => {
+/** Random parameters whose weights are half floats, and their sums about as large as what they are made of. */
+class Layers extends Fixture {
+  add(name: string, outputs: number, inputs: number, kernel: number): void {
     const products = inputs * kernel ** 2
     const data = halves(outputs * products, 2 ** -Math.round(Math.log2(products) / 2))
-    parameters.values(`${name}.weight`, [outputs, inputs, kernel, kernel], data)
-    parameters.values(`${name}.bias`, [outputs], halves(outputs, 0.5))
+    this.values(`${name}.weight`, [outputs, inputs, kernel, kernel], data)
+    this.values(`${name}.bias`, [outputs], halves(outputs, 0.5))
   }
+}
+
+const SHAPE = { channels: 21, height: 13, width: 37 }
+const inputOf = (seed: number) => noise(SHAPE.channels * SHAPE.height * SHAPE.width, 2, seed)
+
+/** Layers that read floats, of all the shapes that go to matrix units, on sizes that fill no tile. */
+function floatLayers(): Work {
+  const parameters = new Layers()
+  parameters.add('plain', 48, 21, 3)
+  parameters.add('wide', 68, 48, 1)
+  parameters.add('skip', 68, 68, 3)
+  parameters.add('bent', 40, 68, 3)
+  parameters.add('bent.offset', 27, 68, 3)
+  parameters.add('shuffled', 4 * 20, 40, 3)
   const g = new GraphBuilder(parameters)
-  const input = g.input('input', { channels: 21, height: 13, width: 37 }, 'float')
-  add('plain', 48, 21, 3)
-  add('wide', 68, 48, 1)
-  add('skip', 68, 68, 3)
-  add('bent', 40, 68, 3)
-  add('bent.offset', 27, 68, 3)
-  add('shuffled', 4 * 20, 40, 3)
+  const input = g.input('input', SHAPE, 'float')
   const plain = g.conv('plain', input, { activation: 'gelu' })
   const wide = g.conv('wide', plain)
   const skip = g.conv('skip', wide, { activation: 'gelu', residual: wide })
@@ -93,7 +98,34 @@ function layers(): Work {
     'all',
     outputs.map((tensor) => ({ tensor, format: 'float' as const })),
   )
-  return { graph: g.finish(), parameters, inputs: new Map([[input, noise(21 * 13 * 37, 2)]]) }
+  return { graph: g.finish(), parameters, inputs: new Map([[input, inputOf(1)]]) }
+}
+
+/** Layers that read half floats, as what comes of them is rounded: two branches, side by side, and what follows them. */
+function halfLayers(): Work {
+  const parameters = new Layers()
+  for (const branch of ['low', 'high'] as const) {
+    parameters.add(`${branch}.first`, 48, 32, 3)
+    parameters.add(`${branch}.second`, 48, 48, 3)
+    parameters.add(`${branch}.third`, 32, 48, 3)
+  }
+  parameters.add('down', 48, 64, 3)
+  parameters.add('last', 24, 48, 1)
+  const large = parameters.get('last.weight').data
+  for (let i = 0; i < large.length; i++) large[i] = (large[i] as number) * 1024
+  const g = new GraphBuilder(parameters)
+  const input = g.input('input', SHAPE, 'float')
+  const [few, many] = [g.slice('few', input, 0, 11), g.slice('many', input, 0, 21)]
+  const begun = { low: [few, many], high: [many, few] } as const
+  const branches = (['low', 'high'] as const).map((branch) => {
+    const first = g.conv(`${branch}.first`, g.concat(`${branch} begin`, begun[branch]), { activation: 'gelu' })
+    const second = g.conv(`${branch}.second`, first, { activation: 'gelu', residual: first })
+    return g.conv(`${branch}.third`, second, { stride: 2 })
+  })
+  const down = g.conv('down', g.concat('both', branches), { stride: 2, activation: 'gelu' })
+  const last = g.round('rounded', g.conv('last', down))
+  g.endStage('all', [{ tensor: last, format: 'int16' }])
+  return { graph: g.finish(), parameters, inputs: new Map([[input, inputOf(1)]]) }
 }
 
 function relativeDifference(actual: Float32Array, expected: Float32Array): number {
@@ -101,18 +133,26 @@ function relativeDifference(actual: Float32Array, expected: Float32Array): numbe
   return actual.reduce((most, value, i) => Math.max(most, Math.abs(value - (expected[i] as number))), 0) / largest
 }
 
-if (offering.length === 0) test.skip('no adapter of this machine offers matrix units', (t) => t.pass())
+const matrixCount = ({ graph, parameters }: Work) =>
+  dispatches(graph, parameters, UNITS).filter(({ shader }) => shader === 'conv_matrix').length
+
+test('which layers go to matrix units: all of half floats, of floats but those of stride 2 with a kernel of 3', (t) => {
+  t.is(matrixCount(floatLayers()), 5)
+  // Those of the branches are one dispatch each for both.
+  t.is(matrixCount(halfLayers()), 5)
+})
 
 async function opened(name: string, matrices: boolean): Promise<WebGpuBackend> {
   const { description, adapter } = await pickAdapter(name)
   return WebGpuBackend.open({ description: { ...description, software: false }, adapter }, { matrices })
 }
 
+if (offering.length === 0) test.skip('no adapter of this machine offers matrix units', (t) => t.pass())
+
 for (const { name } of offering) {
-  test.serial(`${name}: the same numbers as without, but for the order of sums`, async (t) => {
+  test.serial(`${name}: floats are the same as without, but for the order of sums`, async (t) => {
     t.timeout(240_000)
-    const { graph, parameters, inputs } = layers()
-    t.is(dispatches(graph, parameters, UNITS).filter(({ shader }) => shader === "conv_matrix").length, 5)
+    const { graph, parameters, inputs } = floatLayers()
     const run = async (matrices: boolean) => {
       using backend = await opened(name, matrices)
       return await (await backend.compile(graph, parameters)).run(0, inputs)
@@ -124,4 +164,98 @@ for (const { name } of offering) {
       t.true(difference < 4e-6, `${tensor.name}: ${difference}`)
     }
   })
+
+  test.serial(`${name}: half floats are nearly always the same, and those of a batch as alone`, async (t) => {
+    t.timeout(240_000)
+    const { graph, parameters, inputs } = halfLayers()
+    const [input] = inputs.keys() as Iterable<Tensor>
+    const tiles = [1, 2].map((seed) => new Map([[input as Tensor, inputOf(seed)]]))
+    const run = async (matrices: boolean, batch: number) => {
+      using backend = await opened(name, matrices)
+      const executable = await backend.compile(graph, parameters, batch)
+      const found: number[][] = []
+      for (let first = 0; first < tiles.length; first += batch) {
+        for (const outputs of (await executable.runBatch?.(0, tiles.slice(first, first + batch))) ?? []) {
+          found.push([...([...(outputs?.values() ?? [])][0] as Int16Array)])
+        }
+      }
+      return found
+    }
+    const [plain, alone, together] = [await run(false, 1), await run(true, 1), await run(true, 2)]
+    t.deepEqual(together, alone)
+    const [expected, actual] = [plain.flat(), alone.flat()]
+    const others = expected.filter((value, i) => value !== actual[i]).length
+    const largest = Math.max(...expected.map((value, i) => Math.abs(value - (actual[i] as number))))
+    t.true(
+      Math.max(...expected) > 50 && largest <= 1 && others < expected.length / 20,
+      `${others} of ${expected.length}, by ${largest}, of up to ${Math.max(...expected)}`,
+    )
+  })
 }
+
+/** What a trial's executables give and how long they take, with matrix units and without. */
+async function trial(made: Float32Array | Error, milliseconds: number): Promise<{ pays: boolean; left: number }> {
+  const expected = Float32Array.of(1, -3, 0.5)
+  let [clock, left] = [0, 0]
+  const compile: CompileWith = async (graph, _, matrices) => {
+    left++
+    const run = async () => {
+      clock += matrices ? milliseconds : 10
+      if (matrices && made instanceof Error) throw made
+      const values = matrices ? (made as Float32Array) : expected
+      return new Map(graph.stages[0]?.outputs.map(({ tensor }) => [tensor, values]))
+    }
+    return { run, close: () => void left-- }
+  }
+  const pays = await matricesPay(UNITS, compile, () => clock)
+  return { pays, left }
+}
+
+test('a trial lets matrix units be used where they are right and faster, and only there', async (t) => {
+  const right = Float32Array.of(1, -3.00001, 0.5)
+  t.deepEqual(await trial(right, 9), { pays: true, left: 0 })
+  t.deepEqual(await trial(right, 10), { pays: false, left: 0 })
+  for (const wrong of [
+    [1, -3, 0.5001],
+    [1, -3, Number.NaN],
+    [1, -3],
+    [0, 0, 0],
+  ]) {
+    t.deepEqual(await trial(Float32Array.from(wrong), 1), { pays: false, left: 0 })
+  }
+  t.deepEqual(await trial(new DeviceError('ERR_SHADER', 'refused'), 1), { pays: false, left: 0 })
+  await t.throwsAsync(trial(new TypeError('a mistake'), 1), { instanceOf: TypeError })
+})
+
+test('the layers of a trial go to matrix units, but for those of few channels', (t) => {
+  const { graph, parameters, inputs } = trialWork()
+  const layers = dispatches(graph, parameters, UNITS).filter(({ shader }) => shader.startsWith('conv'))
+  t.deepEqual(
+    layers.map(({ shader }) => shader),
+    ['conv', ...new Array(layers.length - 2).fill('conv_matrix'), 'conv'],
+  )
+  t.true(layers.length > 8 && inputs.size === 1)
+})
+
+test('matrices are taken in the largest shape that kernels are made for, of subgroups of one size', (t) => {
+  const config = (
+    componentType: string,
+    resultComponentType: string,
+    [M, N, K]: readonly [number, number, number],
+  ) => ({ componentType, resultComponentType, M, N, K })
+  const configs = [
+    config('f16', 'f16', [16, 16, 16]),
+    config('f16', 'f32', [16, 8, 8]),
+    config('f16', 'f32', [16, 8, 16]),
+    config('f16', 'f32', [32, 32, 16]),
+    config('u8', 'u32', [16, 16, 32]),
+  ]
+  const found = (features: readonly string[], subgroupMinSize: number, subgroupMaxSize: number, some: object[]) => {
+    const info = { subgroupMinSize, subgroupMaxSize, subgroupMatrixConfigs: some }
+    return matrixUnits({ description: { features }, adapter: { info } } as unknown as FoundAdapter)
+  }
+  t.deepEqual(found(MATRIX_FEATURES, 32, 32, configs), { rows: 16, columns: 8, depth: 16, lanes: 32 })
+  t.is(found(MATRIX_FEATURES, 32, 64, configs), null)
+  t.is(found(MATRIX_FEATURES.slice(1), 32, 32, configs), null)
+  t.is(found(MATRIX_FEATURES, 32, 32, configs.slice(0, 1)), null)
+})
