@@ -30,7 +30,7 @@ export interface Farm {
 
 export interface Collection {
   readonly slides: number
-  /** Of a slide; sizes are spread log-normally, by `spread` (0: all alike), the standard deviation of the logarithm. */
+  /** A slide's mean size; sizes are spread log-normally, by `spread` (0: all alike), the standard deviation of the logarithm. */
   readonly meanBytes: number
   readonly spread: number
   readonly bytesPerTile: number

@@ -112,7 +112,7 @@ async function withBatches(most: number, tilesInFlight: number): Promise<Backend
       return backend.isLost
     },
     close: () => {
-      // Of both directions, each of them done twice.
+      // Seconds of both directions, each of them done twice.
       const seconds = (performance.now() - opened) / 1000
       say('batches', { most, inFlight: tilesInFlight, seconds, hostSeconds: backend.hostSeconds })
       backend.close()

@@ -14,7 +14,7 @@ function read(): Manifest {
   return manifest
 }
 
-/** Of this package, e.g. "0.1.0". */
+/** The version of this package, e.g. "0.1.0". */
 export function packageVersion(): string {
   return read().version
 }

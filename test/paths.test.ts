@@ -1,4 +1,7 @@
-/** Files that documents and comments name are there: whoever moves one finds out who speaks of it. */
+/**
+ * Files that documents and comments name are there: whoever moves one finds out who speaks of it. And comments begin as
+ * sentences do.
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -29,17 +32,19 @@ function pathsIn(text: string, isDocument: boolean): string[] {
   return [...(text.match(file) ?? []), ...(isDocument ? (text.match(folder) ?? []) : [])]
 }
 
+const inFolders = FOLDERS.flatMap((folder) =>
+  readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(root, join(entry.parentPath, entry.name))),
+)
+const texts = ['README.md', 'CMakeLists.txt', ...inFolders]
+  .filter((name) => TEXTS.test(name) && !NOT_OURS.test(name))
+  .map((name) => ({ name, text: readFileSync(join(root, name), { encoding: 'utf8' }) }))
+
 test('files that are named in documents and comments exist', (t) => {
-  const inFolders = FOLDERS.flatMap((folder) =>
-    readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map((entry) => relative(root, join(entry.parentPath, entry.name))),
-  )
-  const files = ['README.md', 'CMakeLists.txt', ...inFolders].filter((name) => TEXTS.test(name) && !NOT_OURS.test(name))
   const missing: string[] = []
   let count = 0
-  for (const name of files) {
-    const text = readFileSync(join(root, name), { encoding: 'utf8' })
+  for (const { name, text } of texts) {
     for (const path of pathsIn(text, name.endsWith('.md'))) {
       count++
       // In a package's own files a path may begin there, and in the addon's at native/.
@@ -50,4 +55,16 @@ test('files that are named in documents and comments exist', (t) => {
   }
   t.true(count > 100, `${count} paths are found`)
   t.deepEqual(missing, [])
+})
+
+test('no comment begins with "Of", which says what something belongs to and not what it is', (t) => {
+  const comments = /^\s*(?:\/\/|\/?\*{1,2}|#) ([A-Z]\w*) .*/gm
+  const found = texts
+    .filter(({ name }) => !name.endsWith('.md'))
+    .flatMap(({ name, text }) => Array.from(text.matchAll(comments), ([line, first]) => ({ name, line, first })))
+  t.true(found.length > 1000, `${found.length} comments are found`)
+  t.deepEqual(
+    found.filter(({ first }) => first === 'Of').map(({ name, line }) => `${name}: ${line.trim()}`),
+    [],
+  )
 })

@@ -47,11 +47,11 @@ export function meanCurves(
 ): Curve[] {
   return levels.flatMap((level) =>
     codecs.map(({ id, settings }) => {
-      const own = points.filter((point) => point.codec === id && point.level === level)
+      const measured = points.filter((point) => point.codec === id && point.level === level)
       const means = settings.map((setting) =>
         meanPoint(
           setting,
-          own.filter((point) => point.setting === setting),
+          measured.filter((point) => point.setting === setting),
         ),
       )
       return { codec: id, level, points: means }
@@ -84,8 +84,9 @@ export function bdRates(
         for (const method of INTERPOLATIONS) {
           const whole = between(reference.points, test, metric, method)
           const single = imagesOf(points, level).flatMap((image) => {
-            const own = (id: string) => points.filter((p) => p.level === level && p.image === image && p.codec === id)
-            return between(own(anchor), own(codec), metric, method)?.percent ?? []
+            const pointsOf = (id: string) =>
+              points.filter((p) => p.level === level && p.image === image && p.codec === id)
+            return between(pointsOf(anchor), pointsOf(codec), metric, method)?.percent ?? []
           })
           const [percent, low, high] = [whole?.percent ?? null, whole?.low ?? null, whole?.high ?? null]
           const imageMean = single.length === 0 ? null : mean(single)

@@ -34,7 +34,7 @@ export interface FallbackRow {
   /** What it is stored by. */
   readonly codec: string
   readonly psnr: number
-  /** Of AVIF, WebP and JPEG the best, and which it is; null if they weren't tried. */
+  /** The best of AVIF, WebP and JPEG, and which of them it is; null if they weren't tried. */
   readonly classic: number | null
   readonly best: string | null
 }

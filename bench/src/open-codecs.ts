@@ -29,8 +29,8 @@ export async function openBenchCodecs(
   signal?: AbortSignal,
 ): Promise<(BenchCodec | MissingCodec)[]> {
   const opened: (BenchCodec | MissingCodec)[] = []
-  let own: Promise<PayloadCodec> | undefined
-  const shared = () => (own ??= cleric())
+  let opening: Promise<PayloadCodec> | undefined
+  const shared = () => (opening ??= cleric())
   for (const { id } of BENCH_CODECS.filter((codec) => ids.includes(codec.id))) {
     if (id === CLERIC_FACTS.id) opened.push(clericCodec(await shared()))
     else if (id === CHECKED_FACTS.id) opened.push(checkedCodec(await shared()))

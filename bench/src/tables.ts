@@ -63,8 +63,12 @@ function bdRateTable(report: RdReport): Rows {
   const rows = ranked(report).map((codec) => [
     name(codec),
     ...['jpeg', 'avif', 'vtm'].flatMap((anchor) => {
-      const own = rate(report, codec, anchor, 'psnr')
-      return [figure(own?.percent), figure(own?.imageMean), figure(rate(report, codec, anchor, 'msSsim')?.percent)]
+      const byPsnr = rate(report, codec, anchor, 'psnr')
+      return [
+        figure(byPsnr?.percent),
+        figure(byPsnr?.imageMean),
+        figure(rate(report, codec, anchor, 'msSsim')?.percent),
+      ]
     }),
   ])
   const head = ['JPEG', 'AVIF', 'VTM'].flatMap((anchor) => [`against ${anchor}: PSNR`, 'images', 'MS-SSIM'])
@@ -91,9 +95,9 @@ function byImage(report: RdReport, anchor: string): Rows {
   const images = [...new Set(report.images.map((image) => image.name))]
   const rows = images.map((image) => {
     const points = report.points.filter((point) => point.image === image && point.level === 0)
-    const own = bdRates(meanCurves(points, report.codecs, [0]), points, [anchor])
-    const single = { ...report, bdRates: own }
-    // Of all the image's own points, where the mean curves have only the settings that every image has.
+    const bdRatesOfImage = bdRates(meanCurves(points, report.codecs, [0]), points, [anchor])
+    const single = { ...report, bdRates: bdRatesOfImage }
+    // This takes all of the image's points, where the mean curves have only the settings that every image has.
     return [image, ...codecs.map((codec) => figure(rate(single, codec, anchor, 'psnr')?.imageMean))]
   })
   const means = codecs.map((codec) => rate(report, codec, anchor, 'psnr'))
@@ -124,7 +128,7 @@ function asStored(report: RdReport): Rows {
   const [alone, stored] = [curve(report, 'cleric', 0), curve(report, 'cleric-checked', 0)]
   const rows = alone.points.map((point, i) => [
     String(point.setting),
-    ...[point, stored.points[i]].flatMap((own) => [own?.bpp.toFixed(3) ?? '', own?.psnr.toFixed(2) ?? '']),
+    ...[point, stored.points[i]].flatMap((curve) => [curve?.bpp.toFixed(3) ?? '', curve?.psnr.toFixed(2) ?? '']),
   ])
   const head = ['the network alone: bits a pixel', 'PSNR, dB', 'as stored: bits a pixel', 'PSNR, dB']
   return [['quality', ...head], ...rows]
@@ -155,14 +159,14 @@ function peers(report: RdReport): Rows {
 /** From the fewest bits to the most, by PSNR against JPEG, which itself comes last. */
 function ranked(report: RdReport): string[] {
   const place = (codec: string) => {
-    const own = rate(report, codec, 'jpeg', 'psnr')
-    return own?.percent ?? own?.imageMean ?? 0
+    const byPsnr = rate(report, codec, 'jpeg', 'psnr')
+    return byPsnr?.percent ?? byPsnr?.imageMean ?? 0
   }
   return report.codecs.map(({ id }) => id).sort((a, b) => place(a) - place(b))
 }
 
 function curve(report: RdReport, codec: string, level: number): Curve {
-  return report.curves.find((own) => own.codec === codec && own.level === level) ?? { codec, level, points: [] }
+  return report.curves.find((curve) => curve.codec === codec && curve.level === level) ?? { codec, level, points: [] }
 }
 
 function name(codec: string): string {

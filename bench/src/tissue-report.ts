@@ -33,8 +33,8 @@ export async function benchTissue(options: BenchOptions): Promise<BenchRun<Tissu
   return runBench(options, tissue, async ({ facts, codecs, points }) => {
     const curves = options.levels.flatMap((level) =>
       codecs.map(({ id, settings }) => {
-        const own = points.filter((point) => point.codec === id && point.level === level)
-        const at = (setting: number) => own.filter((point) => point.setting === setting)
+        const measured = points.filter((point) => point.codec === id && point.level === level)
+        const at = (setting: number) => measured.filter((point) => point.setting === setting)
         return { codec: id, level, points: settings.map((setting) => means(setting, at(setting))) }
       }),
     )

@@ -28,7 +28,7 @@ test('features are the values of a place and their magnitudes, and of a cell the
   const places = ofLatents({ data, channels, width, height, stored: new Uint8Array(16).fill(1) })
   t.deepEqual([...placeFeatures(places, 5)], [5, -1, 5, 1])
   t.deepEqual([...cellFeatures(places, 0, 0)], [7.5, -1, 7.5, 1])
-  // Of the DCT of one colour only the three lowest coefficients are other than zero: 16 times the colour.
+  // The DCT of one colour has three coefficients other than zero, the lowest ones: 16 times the colour.
   const image: Image = { data: new Uint8Array(32 * 16 * 3).fill(9), width: 32, height: 16, channels: 3 }
   const { columns, rows, values } = ofPixels(image, 12)
   t.deepEqual([columns, rows], [2, 1])

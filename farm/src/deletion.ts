@@ -7,7 +7,7 @@ import type { DeletionResult } from './queue.js'
 export interface Validator {
   readonly codec: PayloadCodec
   readonly places: Places
-  /** Of the job. */
+  /** The job's. */
   readonly id: string
   readonly madeBy: string
   readonly validatedBy: string

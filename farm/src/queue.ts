@@ -117,7 +117,7 @@ export function jobId(archive: string): string {
 /** The queues of a farm, closed with it. */
 export class FarmQueues implements AsyncDisposable {
   readonly slides: SlideQueue
-  /** Of slides that are divided. */
+  /** Parts of slides that are divided. */
   readonly parts: PartQueue
   readonly deletions: DeletionQueue
   readonly client: Redis

@@ -47,7 +47,7 @@ export interface FarmStatus {
   /** At most {@link MOST_FAILURES}, the latest first, from number `failuresFrom` on; `counts.failed` is of all. */
   readonly failures: readonly FailedSlide[]
   readonly failuresFrom: number
-  /** Of the slides that are done. */
+  /** Sums over the slides that are done. */
   readonly sourceBytes: number
   readonly bytes: number
   readonly tiles: number
@@ -67,7 +67,7 @@ const MOST_DIVIDED = 100
 /** Failures that are told at once. */
 export const MOST_FAILURES = 100
 
-/** Of all jobs in these states, a page at a time. */
+/** All jobs in these states, which are asked for a page at a time. */
 async function* jobsIn(queues: FarmQueues, states: JobState[]) {
   for (let from = 0; ; from += PAGE) {
     const jobs = await queues.slides.getJobs(states, from, from + PAGE - 1, true)
@@ -161,10 +161,10 @@ async function dividedSlides({ slides, parts }: FarmQueues): Promise<ActiveSlide
       const total = job.data.split?.shares.length ?? 0
       const { unprocessed = 0 } = await job.getDependenciesCount({ unprocessed: true })
       const done = Math.max(0, total - unprocessed)
-      const own = active.filter(({ data }) => data.archive === job.data.archive)
-      const under = own.reduce((sum, { progress }) => sum + (typeof progress === 'number' ? progress : 0), 0)
+      const parts = active.filter(({ data }) => data.archive === job.data.archive)
+      const under = parts.reduce((sum, { progress }) => sum + (typeof progress === 'number' ? progress : 0), 0)
       const progress = Math.min(1, (done + under) / Math.max(1, total))
-      return { ...atWorkOf(job), progress, worker: null, parts: { done, active: own.length, total } }
+      return { ...atWorkOf(job), progress, worker: null, parts: { done, active: parts.length, total } }
     }),
   )
 }

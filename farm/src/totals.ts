@@ -8,9 +8,9 @@ import type { SlideQueue } from './queue.js'
 
 export interface Totals {
   readonly slides: number
-  /** Of the slides. */
+  /** The slides' files. */
   readonly sourceBytes: number
-  /** Of their archives. */
+  /** Their archives. */
   readonly bytes: number
   readonly tiles: number
 }

@@ -57,7 +57,7 @@ export interface WorkerOptions extends Place, CodecChoice {
   readonly scratch: { readonly folder: string; readonly bytes: number }
   /** How archives are written into a store. */
   readonly store?: ObjectStoreOptions | undefined
-  /** Of slides that are divided, the same for all workers; default `SEGMENT_TILES`. */
+  /** Tiles of a segment of a divided slide, the same for all workers; default `SEGMENT_TILES`. */
   readonly segmentTiles?: number | undefined
 }
 
@@ -218,7 +218,7 @@ async function splitOf(
 ): Promise<Split | null> {
   const { archive, begun, options, split = null } = job.data
   const isSame = begun !== null && isSameVersion(begun, row)
-  // Of a slide that has failed the division is kept for another try, unless there is another slide now.
+  // A slide that has failed keeps its division for another try, unless there is another slide now.
   if (split && (split.isQueued || isSame)) return split
   // What one worker has begun is gone on with by one.
   if (!split && begun !== null) return null

@@ -38,7 +38,7 @@ test('a Redis that is too slow, likewise', (t) => {
 })
 
 test('failures cost their leases, and the same seed gives the same', (t) => {
-  // Of ten seconds with a failure every ten, each slide meets one or two.
+  // A slide takes ten seconds, and a failure comes every ten: each meets one or two.
   const { seconds } = simulate({ ...FARM, workers: 1, failureSeconds: 10 }, { ...SLIDES, slides: 1 })
   near(t, seconds, 40)
   const spread = { ...SLIDES, spread: 1, slides: 5000 }

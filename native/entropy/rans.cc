@@ -75,7 +75,7 @@ int32_t Tables::find(size_t index, uint32_t slot) const {
       high = middle - 1;
     }
   }
-  // Of the last two, or of one, without a branch: it would be mispredicted too often.
+  // One or two symbols are left; a branch between them would be mispredicted too often.
   return static_cast<int32_t>(range[high].start <= slot ? high : low);
 }
 

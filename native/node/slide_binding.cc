@@ -89,14 +89,14 @@ class SlideObject : public Napi::ObjectWrap<SlideObject> {
   explicit SlideObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SlideObject>(info) {}
 
  private:
-  using Shared = std::shared_ptr<Slide>;
+  using SharedSlide = std::shared_ptr<Slide>;
 
   Napi::Value open(const Napi::CallbackInfo& info) {
     const std::string path = string_of(info[0], "path");
     const std::string library = string_of(info[1], "library");
-    return Job<Shared>::start(
+    return Job<SharedSlide>::start(
         Value(), [=] { return std::make_shared<Slide>(path, library); },
-        [this](Napi::Env env, Shared& slide) {
+        [this](Napi::Env env, SharedSlide& slide) {
           slide_ = slide;
           return info_object(env, slide->info());
         },
@@ -144,7 +144,7 @@ class SlideObject : public Napi::ObjectWrap<SlideObject> {
 
   void close(const Napi::CallbackInfo&) { slide_.reset(); }
 
-  Shared slide_;
+  SharedSlide slide_;
   std::map<int64_t, std::weak_ptr<std::atomic<bool>>> jobs_;
 };
 

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 import cleric
 
 THUMBNAIL = 1024
-# Of 255: glass is as bright as the one in every channel, or its channels differ by less than the other.
+# From 0 to 255: glass is at least BRIGHT in every channel, or its channels differ by less than GREY.
 BRIGHT = 220
 GREY = 12
 

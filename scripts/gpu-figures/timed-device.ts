@@ -10,7 +10,7 @@ export interface TimedAdapter {
   readonly found: FoundAdapter
   /** Forgets what was timed. */
   restart(): void
-  /** Of each dispatch since then, in order. */
+  /** What each dispatch since then took, in order. */
   nanoseconds(): Promise<number[]>
 }
 

@@ -13,7 +13,7 @@ function psnrOf(psnr: number): Psnr {
   return Number.isFinite(psnr) ? psnr : 'unchanged'
 }
 
-/** Of the whole archive; `checks` is null if its tiles weren't checked. */
+/** The checks of the whole archive; `checks` is null if its tiles weren't checked. */
 export function checksOf({ version, checks, levels }: Archive) {
   const summary = checks && {
     ...checks,
@@ -27,7 +27,7 @@ export function checksOf({ version, checks, levels }: Archive) {
 }
 
 /**
- * Of the tiles of a window, row by row.
+ * The checks of the tiles of a window, row by row.
  *
  * @param asked the parameters of the address: `level`, and the window's `column`, `row`, `columns` and `rows` in tiles
  * @returns the answer, or what is wrong with the question

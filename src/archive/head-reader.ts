@@ -22,9 +22,9 @@ export const MAX_HEAD_BYTES = 2 ** 28
 const MAX_SIDE = 2 ** 31
 const MAX_IMAGES = 64
 const MAX_IMAGE_BYTES = 2 ** 28
-/** Of the name of an associated image. */
+/** The longest name of an associated image. */
 const MAX_NAME_BYTES = 1024
-/** Of all associated images together, 8192 x 8192: those of scanners have some million. */
+/** The most of all associated images together, 8192 x 8192: those of scanners have some million. */
 export const MAX_IMAGES_PIXELS = 2 ** 26
 
 export interface OpenedHead {
@@ -39,7 +39,7 @@ export interface OpenedHead {
   readonly isChecksummed: boolean
 }
 
-/** Of these every archive has at least two in its first directory. */
+/** Every archive has at least two of these in its first directory. */
 const PRIVATE_TAGS: readonly number[] = [TAGS.ClericSlide, TAGS.ClericSeal, TAGS.ClericChecksums]
 /** Tag, type and count of the seal, as they stand in its entry: 65103, LONG8, 3. */
 const SEAL_ENTRY = Uint8Array.of(0x4f, 0xfe, 0x10, 0, 3, 0, 0, 0, 0, 0, 0, 0)

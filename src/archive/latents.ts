@@ -21,11 +21,11 @@ export interface RegionLatents extends Latents {
 /** What is needed of a level, and of the codec that reads it. */
 export interface LatentSource {
   readonly index: TileIndex
-  /** Of the level, in pixels. */
+  /** The level's, in pixels. */
   readonly size: Size
   /** Pixels of tile number `at`, cut to the level. */
   tileSize(at: number): Size
-  /** Of what lies outside. */
+  /** What lies outside has this colour. */
   readonly background: Colour
   readonly quality: number
   readonly codec: LatentCodec

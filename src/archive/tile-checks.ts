@@ -43,7 +43,7 @@ export function decodeCheck(checks: Uint8Array, at: number): TileCheck | null {
   return { psnr, codec: kindOfNumber(checks[2 * at + 1] as number) ?? null }
 }
 
-/** Of all tiles of some levels; null if none was checked. */
+/** Sums up the checks of all tiles of some levels; null if none was checked. */
 export function summarise(indexes: readonly TileIndex[]): CheckSummary | null {
   const counts = new Uint32Array(256)
   const codecs: Partial<Record<PayloadKind | 'unknown', number>> = {}

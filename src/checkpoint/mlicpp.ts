@@ -384,7 +384,7 @@ function movePrior(tensors: Map<string, Weights>, Z: number, wide: number, media
   }
 }
 
-/** Of the logit over half a step at either side: all but 10^-8 of the mass is on one value. */
+/** How far the logit rises over half a step at either side: all but 10^-8 of the mass is on one value. */
 const STEEP = 40
 
 function unsupported(what: string): UnsupportedError {

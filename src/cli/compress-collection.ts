@@ -22,7 +22,7 @@ export async function compressManyWithProgress(
       ...session.codec({ model, device, adapter }),
       signal: session.signal,
       onProgress: ({ tiles, totalTiles }, { archive }) => {
-        // Of several slides at work each counts as if it were alone: a bar that is a slide off does no harm.
+        // Each of several slides at work counts as if it were alone: a bar that is a slide off does no harm.
         const share = totalTiles > 0 ? tiles / totalTiles : 1
         progress.update(ended + share, total, `${ended} of ${total} slides, now ${archive}`)
       },

@@ -14,9 +14,9 @@ export function outputDirOption(command: Command): Command {
 }
 
 export interface Outputs {
-  /** Of `-o`; "-" is stdout. */
+  /** What `-o` says; "-" is stdout. */
   readonly output: string | undefined
-  /** Of `--output-dir`. */
+  /** What `--output-dir` says. */
   readonly outputDir: string | undefined
   /** Ending of the names in that folder, such as ".png". */
   readonly suffix: string

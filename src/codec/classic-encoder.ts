@@ -25,7 +25,7 @@ export function classicVersions(): Readonly<Record<string, string | number | und
 }
 
 export interface LossyOptions {
-  /** Of AVIF, 0 to 9; default 4. */
+  /** AVIF's effort, 0 to 9; default 4. */
   readonly effort?: number
   /** JPEG as the standard's annexes have it, with the tables that scanners use, in place of mozjpeg's. */
   readonly plain?: boolean

@@ -29,7 +29,7 @@ export interface SeenTile extends Look {
 /** Numbers of a seen tile, and bytes that each takes. */
 const FIELDS = ['jpeg', 'bits', 'avif', 'network', 'gain'] as const
 export const SEEN_BYTES = 2 * FIELDS.length
-/** Of a tile of which not both are known. */
+/** What is kept of a tile of which not both are known. */
 const UNSEEN = new Uint8Array(SEEN_BYTES)
 
 const [JPEG_UNIT, BITS_UNIT, UNIT] = [16, 64, 128]

@@ -45,9 +45,9 @@ export interface CollectionResult {
   readonly rows: readonly ManifestRow[]
   readonly done: number
   readonly failed: number
-  /** Of `done`, those that an earlier run did. */
+  /** How many of `done` an earlier run did. */
   readonly kept: number
-  /** Of the slides that are done. */
+  /** Sums over the slides that are done. */
   readonly sourceBytes: number
   readonly bytes: number
   readonly seconds: number

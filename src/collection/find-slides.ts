@@ -8,7 +8,7 @@ import { ClericError } from '../errors.js'
 /** A slide of a collection. */
 export interface CollectionSlide {
   readonly path: string
-  /** Of its archive, relative to the collection's folder, with slashes; no two slides have the same. */
+  /** Its archive's path in the collection's folder, with slashes; no two slides have the same. */
   readonly archive: string
 }
 

@@ -88,7 +88,7 @@ interface EncodeOptions {
 export const CHECK_MODES = ['none', 'sample', 'full'] as const
 export type CheckMode = (typeof CHECK_MODES)[number]
 
-/** Of so many tiles, one is decoded from its bytes alone. */
+/** One of so many tiles is decoded from its bytes alone. */
 const SAMPLE = 64
 
 /**
@@ -96,7 +96,7 @@ const SAMPLE = 64
  * once where those are more: the tiles before are surely stored by then, so that the archive's bytes don't depend on time.
  */
 const [LEARNT_AFTER, LEARNT_FOR] = [6, 256]
-/** Of so many tiles, one is tried every way whatever was learnt. */
+/** One of so many tiles is tried every way whatever was learnt. */
 const TRIED_ANEW = 32
 
 export class CompressionRun {

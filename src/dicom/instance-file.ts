@@ -26,7 +26,7 @@ const MOST_VALUE_BYTES = 2 ** 32 - 2
 export interface FrameLayout {
   readonly transferSyntax: TransferSyntax
   readonly frames: number
-  /** Of a frame's pixels, uncompressed. */
+  /** Bytes of a frame's pixels, uncompressed. */
   readonly frameBytes: number
 }
 
@@ -50,7 +50,7 @@ export class InstanceFile {
   readonly #layout: FrameLayout
   readonly #isExtended: boolean
   readonly #hash = new Sha256()
-  /** Of each frame's item, from the first one's on. */
+  /** Where each frame's item is, counted from the first one's. */
   readonly #offsets: Float64Array
   readonly #lengths: Uint32Array
   readonly #start: number

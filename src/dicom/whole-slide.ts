@@ -16,7 +16,7 @@ export type Flavour = 'VOLUME' | 'LABEL' | 'OVERVIEW' | 'THUMBNAIL'
 
 /** What all instances of a slide have in common. */
 export interface SeriesFacts {
-  /** Of the finest level, in pixels. */
+  /** The finest level's, in pixels. */
   readonly size: Size
   readonly mpp: Resolution
   readonly objectivePower: number | null
@@ -130,7 +130,7 @@ export function wholeSlideImage(series: SeriesFacts, image: InstanceFacts, ident
     LossyImageCompression: image.lossy.length > 0 ? '01' : '00',
     ...(image.lossy.length > 0
       ? {
-          // Of one length, whatever the ratio is.
+          // Padded, so that its length doesn't depend on the ratio.
           LossyImageCompressionRatio: image.lossy.map(({ ratio }) => decimal(Number(ratio.toPrecision(6))).padEnd(16)),
           LossyImageCompressionMethod: image.lossy.map(({ method }) => method),
         }

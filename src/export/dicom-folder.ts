@@ -29,7 +29,7 @@ export interface DicomPlan {
   readonly folder: FolderOutput
   readonly levels: readonly ExportLevel[]
   readonly pictures: readonly Picture[]
-  /** Of the levels' pixels; that of associated images is sRGB. */
+  /** The profile of the levels' pixels; that of associated images is sRGB. */
   readonly iccProfile: Uint8Array | null
   readonly srgb: Uint8Array
   readonly series: SeriesFacts

@@ -61,17 +61,17 @@ function endOfScan(stream: Uint8Array, start: number): number | null {
  * @returns null if it isn't sequential, of three components and one scan
  */
 export function wholeJpeg(tile: Uint8Array, tables: Uint8Array | null, isRgb: boolean): Uint8Array | null {
-  const own = segmentsOf(tile)
+  const tileStream = segmentsOf(tile)
   const shared = tables ? segmentsOf(tables) : { segments: [] }
-  if (!own || !shared || own.segments.at(-1)?.marker !== MARKER.sos) return null
-  const end = endOfScan(tile, own.end)
-  const frames = own.segments.filter(({ marker }) => SEQUENTIAL.includes(marker))
+  if (!tileStream || !shared || tileStream.segments.at(-1)?.marker !== MARKER.sos) return null
+  const end = endOfScan(tile, tileStream.end)
+  const frames = tileStream.segments.filter(({ marker }) => SEQUENTIAL.includes(marker))
   // Ten bytes to the number of components.
   if (end === null || frames.length !== 1 || frames[0]?.bytes[9] !== 3) return null
-  const segments = [...shared.segments, ...own.segments]
+  const segments = [...shared.segments, ...tileStream.segments]
   if (segments.some(({ marker }) => !NEEDED.includes(marker) && !isAside(marker))) return null
   const kept = segments.filter(({ marker }) => NEEDED.includes(marker)).map(withoutTypical)
-  return joined([START, adobe(isRgb), ...kept, tile.subarray(own.end, end), END])
+  return joined([START, adobe(isRgb), ...kept, tile.subarray(tileStream.end, end), END])
 }
 
 /** Application segments and comments. */

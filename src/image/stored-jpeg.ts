@@ -12,7 +12,7 @@ export async function decodeJpeg(bytes: Uint8Array, size: Size): Promise<Image> 
   const pipeline = sharp(bytes, { failOn: 'error' })
   const { format, width, height, isProgressive } = await pipeline.metadata()
   if (format !== 'jpeg') throw new Error('is no JPEG')
-  // Of one that is, a decoder holds all coefficients, and goes over all pixels as often as the file says.
+  // A decoder of progressive JPEGs holds all coefficients, and goes over all pixels as often as the file says.
   if (isProgressive) throw new Error('is a progressive JPEG, expected a baseline one')
   if (width !== size.width || height !== size.height) throw new Error(`is of ${width} x ${height} pixels`)
   return toImage(pipeline)

@@ -32,7 +32,7 @@ const REGIONS_AT_ONCE = 256
 export interface PipeOptions {
   readonly input: Readable
   readonly output: Writable
-  /** Of this package, for the greeting. */
+  /** The version of this package, for the greeting. */
   readonly version: string
   /** Where pixels go that have a place in it. */
   readonly memory?: PixelMemory | undefined

@@ -27,7 +27,7 @@ export interface Lease extends Disposable {
 
 interface FoundFile {
   readonly path: string
-  /** Of what lies under the path now. */
+  /** The version of what lies under the path now. */
   readonly version: string
 }
 

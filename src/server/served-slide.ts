@@ -39,7 +39,7 @@ export class ServedSlide {
   readonly slide: SlideSource
   /** The slide, if it is an archive. */
   readonly archive: Archive | null
-  /** Of the file that is open: what has the same version has the same pixels. */
+  /** The version of the file that is open: what has the same version has the same pixels. */
   readonly version: string
   readonly encoder: TileEncoder
   readonly #pyramid: Pyramid

@@ -87,19 +87,19 @@ function pngChunks(start: Uint8Array): Map<string, DataView> {
   return chunks
 }
 
-/** Of a PNG's pHYs chunk, in pixels a metre. */
+/** What a PNG's pHYs chunk says, in pixels a metre. */
 function pngResolution(chunks: ReadonlyMap<string, DataView>): Resolution | null {
   const physical = chunks.get('pHYs')
   if (physical?.byteLength !== 9 || physical.getUint8(8) !== 1) return null
   return sensible({ x: 1e6 / physical.getUint32(0), y: 1e6 / physical.getUint32(4) })
 }
 
-/** Of Exif, in dots an inch, the same both ways. */
+/** What Exif says, in dots an inch, the same both ways. */
 function exifResolution({ density }: Metadata): Resolution | null {
   return density === undefined ? null : sensible({ x: 25_400 / density, y: 25_400 / density })
 }
 
-/** Of a JPEG's JFIF segment, the first; null for other files. Source: JFIF 1.02. */
+/** What a JPEG's JFIF segment, the first, says; null for other files. Source: JFIF 1.02. */
 function jfifResolution(start: Uint8Array): Resolution | null {
   const isJfif = start[0] === 0xff && start[1] === 0xd8 && start[2] === 0xff && start[3] === 0xe0
   if (!isJfif || start.length < 18 || String.fromCharCode(...start.subarray(6, 10)) !== 'JFIF') return null

@@ -1,7 +1,7 @@
 /** A PNG, JPEG or WebP as a slide of one level, read by sharp. */
 import { type BigIntStats, statSync } from 'node:fs'
 import sharp, { type Metadata } from 'sharp'
-import { Shared } from '../concurrency/shared.js'
+import { SharedPromise } from '../concurrency/shared-promise.js'
 import { ClericError, SlideError, throwIfAborted } from '../errors.js'
 import { changed, versionOf } from '../files/version.js'
 import { fill, paste, WHITE } from '../image/draw.js'
@@ -59,8 +59,8 @@ export class ImageFile implements SlideSource, Disposable {
   readonly #metadata: Metadata
   readonly #iccProfile: Uint8Array | null
   /** All of the image. */
-  readonly #pixels = new Shared(() => this.#decode(), isDamage)
-  readonly #copy: Shared<DecodedCopy>
+  readonly #pixels = new SharedPromise(() => this.#decode(), isDamage)
+  readonly #copy: SharedPromise<DecodedCopy>
 
   private constructor(
     path: string,
@@ -87,7 +87,7 @@ export class ImageFile implements SlideSource, Disposable {
     const making = { ...copyOptions, ignoreIcc: this.#iccProfile !== null }
     const make = (stop: AbortSignal) =>
       this.#whenSame(DecodedCopy.make(path, metadata, making, stop), (copy) => copy.close())
-    this.#copy = new Shared(make, isDamage)
+    this.#copy = new SharedPromise(make, isDamage)
   }
 
   /**

@@ -22,7 +22,7 @@ type Line = readonly [key: string, value: string]
 interface Slidedat {
   readonly folder: string
   readonly path: string
-  /** Of all groups. A key may be there more than once; OpenSlide takes its last value, in the group that it looks in. */
+  /** The lines of all groups. A key may be there more than once; OpenSlide takes its last value, in the group that it looks in. */
   readonly lines: readonly Line[]
 }
 

@@ -38,7 +38,7 @@ export interface StaticOptions {
 
 export interface StaticResult {
   readonly output: string
-  /** Of all files. */
+  /** Bytes of all files. */
   readonly bytes: number
   readonly slides: readonly { readonly name: string; readonly bytes: number; readonly model: string }[]
 }

@@ -15,7 +15,7 @@ export type TypeName = keyof typeof TYPES
 
 export const TAGS = {
   NewSubfileType: 254,
-  /** Of older files; 3 is one page of several. */
+  /** Older files have it; 3 is one page of several. */
   SubfileType: 255,
   ImageWidth: 256,
   ImageLength: 257,

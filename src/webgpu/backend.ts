@@ -12,7 +12,7 @@ import { WeightCache } from './weights.js'
 
 /** Tiles that may be computed at once. */
 const BATCHES = [8, 4, 2] as const
-/** Of the textures of a graph's tensors; a few graphs are kept. */
+/** The most that the textures of a graph's tensors take in batches; a few graphs are kept. */
 const MOST_BATCH_BYTES = 1.5 * 2 ** 30
 
 /** Whether matrix units pay, by adapter: tried once. */

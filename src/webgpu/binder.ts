@@ -57,7 +57,7 @@ interface Slot {
 export interface PortPlace {
   readonly buffer: GPUBuffer
   readonly offset: number
-  /** Of a tile, whole words; those of a batch follow each other. */
+  /** Bytes of a tile, whole words; those of a batch follow each other. */
   readonly bytes: number
 }
 

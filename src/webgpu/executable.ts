@@ -121,7 +121,7 @@ export class GraphExecutable implements Executable {
         stage,
         inputs.map((own) => own !== null),
       )
-      // Of two errors the one of the work is told. Neither may go unheard, nor the buffer be left mapped.
+      // If both fail, the error of the work is told. Neither may go unheard, nor the buffer be left mapped.
       const [checked, read] = await Promise.allSettled([submitted.check(), outputs])
       throwIfAborted(signal)
       if (checked.status === 'rejected') throw checked.reason

@@ -30,7 +30,7 @@ export function sharedOffsets(stage: Stage, uses: Uses, isFree: (node: Node) => 
   })
 }
 
-/** Of a stride of 1: then sums are taken in the same order however many outputs there are. */
+/** Null unless the stride is 1: then sums are taken in the same order however many outputs there are. */
 function deformedAt(node: Node, uses: Uses): Deformed | null {
   if (node.op !== 'deform' || node.stride !== 1 || !uses.onlyReader(node.offsets, 'deform')) return null
   const offsets = uses.madeBy(node.offsets, 'conv')

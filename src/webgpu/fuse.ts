@@ -42,7 +42,7 @@ export function fusedActions(graph: Graph, context: KernelContext): Action[][] {
 function groupsOfStage(stage: Stage, uses: Uses, { software, maxLayers }: KernelContext): Group[] {
   const taken = new Set<Node>()
   const halves = codedHalves(stage, uses)
-  // Of the shapes of kernels that a software adapter likes there are few, as each takes seconds to compile.
+  // A software adapter likes few shapes of kernels, as each takes seconds to compile.
   if (software) return halves
   const groups: Group[] = [
     ...halves,

@@ -50,7 +50,7 @@ export function tensorFormat({ half }: LaidShape): 'rgba16float' | 'rgba32float'
   return half ? 'rgba16float' : 'rgba32float'
 }
 
-/** Of {@link tensorFormat}. */
+/** Bytes of a texel in the format that {@link tensorFormat} gives. */
 const bytesPerTexel = ({ half }: LaidShape) => (half ? 8 : 16)
 
 /** Bytes of a tile's values, four channels a texel, without the border. */

@@ -20,7 +20,7 @@ function newCodec(): TileCodec {
   return new TileCodec(model, interpreter())
 }
 
-/** Of `image`, at the golden vectors' quality. */
+/** What `image` is encoded to at the golden vectors' quality. */
 let payload: Uint8Array
 test.before(async () => {
   payload = await newCodec().encode(image, golden.quality)

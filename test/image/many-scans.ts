@@ -2,7 +2,7 @@
 import type { Size } from '../../src/image/image.js'
 
 const COMPONENTS = 3
-/** Of the frequencies of each component a scan, and one of all means. */
+/** A scan for each frequency of each component, and one for all means. */
 export const MOST_SCANS = 1 + COMPONENTS * 63
 
 /** A bit of zero for each of so many codes, and ones up to the next byte. */

@@ -16,7 +16,7 @@ test('two hundred clients, some that dawdle and some that attack: all are answer
   const slide = new DrawnSlide('synthetic:1300x700:2')
   await compressSlide(slide, join(folder, 'a.cleric.tif'), { codec: losslessCodec(), background: 'keep' })
   await using server = await RunningServer.start(folder)
-  // Of the stored overview, which needs no codec that could read the tiles.
+  // A tile of the stored overview, which needs no codec that could read the tiles.
   const tile = '/deepzoom/a.cleric.tif_files/7/0_0.jpeg'
   const slow = dawdle(server.address, 20)
   const warm = await hammer(server.address, [tile], 200, 3)

@@ -40,7 +40,7 @@ testWithModel([], 'a tile of the model that ships takes few dispatches, the same
   for (const side of [64, 512]) {
     const [encode, decode] = worksOf(config, parameters, side) as [GraphWork, GraphWork]
     t.deepEqual([encode.actions, decode.actions], [163, 167])
-    // Of tensors that they read and write, but for what doesn't grow with the tile.
+    // What they read and write of tensors, but for what doesn't grow with the tile.
     t.true(encode.bytes < 2400 && decode.bytes < 3000, `${encode.bytes} and ${decode.bytes} bytes a pixel`)
   }
 })

@@ -10,7 +10,7 @@ interface Resource {
 export interface ResourceCount {
   /** Made since the count began. */
   readonly made: number
-  /** Of these, not destroyed. */
+  /** How many of these are not destroyed. */
   readonly alive: number
   /** The device that made the last. */
   readonly device: GPUDevice | null

@@ -190,17 +190,17 @@ function describeAblation(report: AblationReport, label: (id: string) => string)
 
 /** Rows: codecs; columns: anchor, metric and method. */
 function bdTable(report: Pick<RdReport, 'bdRates' | 'codecs'>, level: number, label: (id: string) => string): string {
-  const own = report.bdRates.filter((entry) => entry.level === level)
-  const column = ({ anchor, metric, method }: (typeof own)[0]) =>
+  const rates = report.bdRates.filter((entry) => entry.level === level)
+  const column = ({ anchor, metric, method }: (typeof rates)[0]) =>
     `${label(anchor)}, ${metric === 'psnr' ? 'PSNR' : 'MS-SSIM'}, ${method}`
   // All against one anchor side by side, in the order of the codecs.
-  const place = (entry: (typeof own)[0]) => report.codecs.findIndex(({ id }) => id === entry.anchor)
-  const columns = [...new Set([...own].sort((a, b) => place(a) - place(b)).map(column))]
+  const place = (entry: (typeof rates)[0]) => report.codecs.findIndex(({ id }) => id === entry.anchor)
+  const columns = [...new Set([...rates].sort((a, b) => place(a) - place(b)).map(column))]
   if (columns.length === 0) return 'none: there is nothing to compare with'
   const rows = report.codecs.map(({ id }) => [
     label(id),
     ...columns.map((name) => {
-      const entry = own.find((candidate) => candidate.codec === id && column(candidate) === name)
+      const entry = rates.find((candidate) => candidate.codec === id && column(candidate) === name)
       return entry?.percent == null ? '-' : `${entry.percent.toFixed(1)} %`
     }),
   ])

@@ -72,10 +72,10 @@ function tilesText(tiles: readonly TileSpeed[]): string {
 function stagesText({ slide, stages }: StagesResult): string {
   const rows = stages.map((entry) => {
     const { device, direction, megapixelsPerSecond, seconds, read, network, entropyCoder, write, deviceBusy } = entry
-    const own = (part: number | null) => (part === null ? '-' : `${part.toFixed(2)} (${percent(part / seconds)})`)
+    const withShare = (part: number | null) => (part === null ? '-' : `${part.toFixed(2)} (${percent(part / seconds)})`)
     return [
       ...[device, direction === 'encode' ? 'compress' : 'decode', rate(megapixelsPerSecond), seconds.toFixed(2)],
-      ...[read, network, entropyCoder, write].map(own),
+      ...[read, network, entropyCoder, write].map(withShare),
       percent(deviceBusy),
     ]
   })
@@ -161,13 +161,13 @@ function table3Text({ tile, rows }: Table3): string {
   ]
   const lines = rows.flatMap(({ preset, ls, drb, r2b, parameters, gmacs, latencies, paper }) => {
     const counted = [`${(parameters / 1e6).toFixed(2)} M`, gmacs.toFixed(2)]
-    const own = [preset, ...[ls, drb, r2b].map(yes)]
+    const switches = [preset, ...[ls, drb, r2b].map(yes)]
     const measured = latencies.map(({ device, encode, decode }) => [
-      ...[...own, device, ...counted],
+      ...[...switches, device, ...counted],
       ...[encode, decode].map(({ median }) => milliseconds(median)),
     ])
-    if (measured.length === 0) measured.push([...own, '-', ...counted, '-', '-'])
-    return [...measured, ...(paper ? [[...own, 'the paper', ...figures(paper)]] : [])]
+    if (measured.length === 0) measured.push([...switches, '-', ...counted, '-', '-'])
+    return [...measured, ...(paper ? [[...switches, 'the paper', ...figures(paper)]] : [])]
   })
   const head = ['preset', 'LS', 'DRB', 'R2B', 'by', 'parameters', 'GMACs', 'encode, ms', 'decode, ms']
   return [

@@ -56,7 +56,7 @@ export interface LatentRow {
     readonly r2: number
     /** Mean absolute error of a cell's count. */
     readonly meanError: number
-    /** Of whole images: the sum of |predicted - counted| over that of what was counted. */
+    /** For whole images, the sum of |predicted - counted| over that of what was counted. */
     readonly imageError: number
   }
   readonly tissue: {

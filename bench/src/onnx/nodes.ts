@@ -157,13 +157,13 @@ export class OnnxNodes {
       }
       case 'dequantise': {
         const symbols = b.node('Mul', [nameOf(node.symbols), b.scalar(LATENT_STEPS)])
-        const own = b.node('Mul', [
+        const scaled = b.node('Mul', [
           b.node('Add', [symbols, this.#means(node.params, 1)]),
           this.#half(node.keep, node.output),
         ])
         const other = node.keep === 'anchor' ? 'nonAnchor' : 'anchor'
         const base = node.base ? b.node('Mul', [nameOf(node.base), this.#half(other, node.output)]) : null
-        b.node(base ? 'Add' : 'Identity', base ? [own, base] : [own], {}, out)
+        b.node(base ? 'Add' : 'Identity', base ? [scaled, base] : [scaled], {}, out)
         return
       }
       case 'slice':

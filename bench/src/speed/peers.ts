@@ -190,7 +190,7 @@ async function compare(
     seconds,
     signal,
   )
-  const own = times[0] as Timing
+  const cleric = times[0] as Timing
   return runners.map(({ peer, name }, i) => {
     const time = times[i] as Timing
     const [expected, actual] = [results[0], results[i]]
@@ -198,7 +198,7 @@ async function compare(
       ...facts,
       ...{ peer, name, seconds: time },
       megapixelsPerSecond: megapixels(facts.tile) / time.median,
-      clericIsFasterBy: time.median / own.median,
+      clericIsFasterBy: time.median / cleric.median,
       largestDifference: i > 0 && expected && actual ? largestDifference(expected, actual) : null,
     }
   })
@@ -216,8 +216,8 @@ async function ours(backend: Backend, { parameters }: Model, { graph, inputs, co
     name: `CLERIC, ${backend.name}`,
     async run() {
       for (const [n, stage] of graph.stages.entries()) {
-        const own = new Map(stage.inputs.map(({ tensor }) => [tensor, inputs.get(tensor) as PortData]))
-        outputs = await executable.run(n, own)
+        const given = new Map(stage.inputs.map(({ tensor }) => [tensor, inputs.get(tensor) as PortData]))
+        outputs = await executable.run(n, given)
       }
     },
     result: () => asFloats(compared, outputs.get(compared) as PortData),

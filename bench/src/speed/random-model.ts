@@ -96,7 +96,7 @@ function floatOf(name: string, shape: readonly number[]): Parameter {
   if (name.endsWith('.gamma')) return { shape, data: new Float32Array(length).fill(0.02) }
   if (name.startsWith('log_')) return { shape, data: new Float32Array(length) }
   if (!name.endsWith('.weight')) return { shape, data: noise(length, 0.05) }
-  // Of half the variance that keeps activations as they are: residual blocks add to them.
+  // Half the variance that keeps activations as they are, since residual blocks add to them.
   const scale = Math.sqrt(1.5 / (length / (shape[0] as number)))
   return { shape, data: noise(length, name.endsWith('.offset.weight') ? scale / 2 : scale) }
 }

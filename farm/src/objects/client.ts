@@ -32,10 +32,10 @@ export function s3Client(): S3Client {
   const { AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_REGION, AWS_DEFAULT_REGION } = process.env
   const endpoint = AWS_ENDPOINT_URL_S3 ?? AWS_ENDPOINT_URL
   // Stores of one's own have no name for each bucket, and take any region.
-  const own = endpoint
+  const atEndpoint = endpoint
     ? { endpoint, forcePathStyle: true, region: AWS_REGION ?? AWS_DEFAULT_REGION ?? 'us-east-1' }
     : {}
-  return new S3Client({ ...own, maxAttempts: 5 })
+  return new S3Client({ ...atEndpoint, maxAttempts: 5 })
 }
 
 /** Names of failures, or statuses where there is no name, as the answer to HEAD has no body. */

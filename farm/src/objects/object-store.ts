@@ -187,7 +187,7 @@ class ObjectStore implements ArchiveStore {
   async leave(isWorthKeeping: boolean): Promise<void> {
     if (this.#isOver) return
     this.#isOver = true
-    // Of a part that can't be sent the bytes are gone.
+    // The bytes of a part that can't be sent are gone.
     const isSent = await (this.#sending ?? Promise.resolve()).then(
       () => true,
       () => false,

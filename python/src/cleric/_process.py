@@ -28,7 +28,7 @@ _MEMORY_BYTES = 1 << 28
 _START_SECONDS = 120.0
 # Seconds that it has to end by itself.
 _END_SECONDS = 5.0
-# Of what it says to people.
+# The most that is kept of what it says to people.
 _SAID_BYTES = 4096
 
 

@@ -282,7 +282,7 @@ class OpenSlide:
     def _open(self, process: _process.DecodingProcess) -> dict[str, Any]:
         facts: dict[str, Any] = process.ask("open", path=self._path, options=self._options).header["result"]
         number = int(facts["slide"])
-        # Of two threads that open it at the same time, one has it closed again.
+        # Two threads may open it at the same time: one of them has it closed again.
         if self._numbers.setdefault(process, number) != number:
             process.tell("close", slide=number)
         for other in [each for each in list(self._numbers) if not each.is_usable]:

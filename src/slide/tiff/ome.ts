@@ -13,7 +13,7 @@ export interface OmeImage {
   readonly times: number
   /** Numbers of its planes' directories in the main chain. */
   readonly pages: readonly number[]
-  /** Of its finest level. */
+  /** Its finest level's. */
   readonly mpp: Resolution | null
   /** Whether planes of it are in other files. */
   readonly isElsewhere: boolean
@@ -77,7 +77,7 @@ function omeImage(image: Element, file: string, next: number, most: number): Ome
   return { name: image.getAttribute('Name') ?? '', channels, heights, times, pages, mpp: mppOf(pixels), isElsewhere }
 }
 
-/** Of all images of a file together; a TIFF with more directories is not read. */
+/** The most that all images of a file have together; a TIFF with more directories is not read. */
 const MOST_PLANES = 100_000
 
 function mppOf(pixels: Element | undefined): Resolution | null {

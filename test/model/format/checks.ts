@@ -46,7 +46,7 @@ async function listsTensors(document: FormatDocument): Promise<void> {
     const rows = patterns.filter(({ pattern, dtype: type, first }) => {
       return pattern.test(name) && type === dtype && (first === undefined || shape[0] === Number(first))
     })
-    // Of two that fit, the one that says how many numbers is meant.
+    // If two fit, the one that says how many numbers is meant.
     const row = rows.find(({ first }) => first !== undefined) ?? rows[0]
     assert.ok(row, `${name} ${dtype} ${shape}`)
     seen.add(row)

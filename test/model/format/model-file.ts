@@ -17,7 +17,7 @@ export interface Whole {
   readonly dtype: 'I16' | 'F16'
   readonly shape: readonly [number, number, ...number[]]
   readonly values: readonly number[]
-  /** Of the rows, if it is F16. */
+  /** The rows' exponents, if it is F16. */
   readonly exponents: readonly number[]
   readonly rows: readonly number[]
   readonly columns: readonly number[]

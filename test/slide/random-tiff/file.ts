@@ -14,7 +14,7 @@ const TYPES = {
 export interface Field {
   readonly tag: number
   readonly type: keyof typeof TYPES
-  /** Of a RATIONAL numerators and denominators in turn. */
+  /** A RATIONAL has numerators and denominators in turn. */
   readonly values: readonly number[]
 }
 

@@ -35,7 +35,7 @@ export interface PageOptions {
   readonly extras: readonly number[]
   /** 1 to 8; 0 has no such tag. */
   readonly orientation: number
-  /** Of the chroma of YCbCr, across and down. */
+  /** How the chroma of YCbCr is reduced, across and down. */
   readonly subsampling: readonly [across: number, down: number]
 }
 

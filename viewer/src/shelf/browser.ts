@@ -118,7 +118,7 @@ export class BrowserSlide implements OpenSlide, TileLoader {
     this.#slide.close()
   }
 
-  /** Of a picture, until the slide is closed. */
+  /** A picture's address, until the slide is closed. */
   #address(picture: Blob): string {
     const address = URL.createObjectURL(picture)
     this.#addresses.push(address)

@@ -10,7 +10,7 @@ export const GIVEN_UP = 'given up'
 
 /** How often it is looked whether tiles in work are still seen. */
 const LOOK_MS = 200
-/** Of the finest pixels that OpenSeadragon asks for, how small they may be on the screen before they are given up. */
+/** How small the finest pixels that OpenSeadragon asks for may be on the screen before they are given up. */
 const LEAST_PIXEL = 0.4
 /** How far outside the view a tile may be, in widths of a tile. */
 const MARGIN = 0.5
@@ -171,7 +171,7 @@ function compare(a: Rank, b: Rank): number {
 function rankOf(tile: OpenSeadragon.Tile): Rank {
   const { tiledImage, bounds, level } = tile as PlacedTile
   const { viewport, source } = tiledImage
-  // Of a viewer that is being closed.
+  // The viewer is being closed.
   if (!viewport) return { isSeen: false, distance: 0, offCentre: 0 }
   const place = tiledImage.getBoundsNoRotate(true)
   const [left, top] = [place.x + bounds.x * place.width, place.y + bounds.y * place.width]

@@ -14,10 +14,10 @@ interface Making<T> {
  * failure, unless the failure would only be repeated.
  *
  * @example
- * const pixels = new Shared((stop) => decode(path, stop))
+ * const pixels = new SharedPromise((stop) => decode(path, stop))
  * await pixels.get(signal)
  */
-export class Shared<T> {
+export class SharedPromise<T> {
   readonly #make: (stop: AbortSignal) => Promise<T>
   readonly #isLasting: (error: unknown) => boolean
   #making: Making<T> | null = null

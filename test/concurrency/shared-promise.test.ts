@@ -1,6 +1,6 @@
 /** A value that is made once for all who ask, and no longer when nobody waits for it any more. */
 import test from 'ava'
-import { Shared } from '../../src/concurrency/shared.js'
+import { SharedPromise } from '../../src/concurrency/shared-promise.js'
 
 /** Work that the test ends, and how often it began. */
 function workshop() {
@@ -15,7 +15,7 @@ function workshop() {
 
 test('it is made once, for those who ask meanwhile and later', async (t) => {
   const { begun, make } = workshop()
-  const shared = new Shared(make)
+  const shared = new SharedPromise(make)
   const asked = [shared.get(undefined), shared.get(new AbortController().signal)]
   begun[0]?.resolve('made')
   t.deepEqual(await Promise.all([...asked, shared.get(undefined)]), ['made', 'made', 'made'])
@@ -24,7 +24,7 @@ test('it is made once, for those who ask meanwhile and later', async (t) => {
 
 test('who gives up hears it at once; the making goes on for the others, and stops with the last', async (t) => {
   const { begun, make } = workshop()
-  const shared = new Shared(make)
+  const shared = new SharedPromise(make)
   const [first, second] = [new AbortController(), new AbortController()]
   const asked = [shared.get(first.signal), shared.get(second.signal)]
   first.abort()
@@ -40,7 +40,7 @@ test('who gives up hears it at once; the making goes on for the others, and stop
 
 test('a value that is there outlives those who give up', async (t) => {
   const { begun, make } = workshop()
-  const shared = new Shared(make)
+  const shared = new SharedPromise(make)
   const asked = shared.get(undefined)
   begun[0]?.resolve('made')
   await asked
@@ -55,7 +55,7 @@ test('a value that is there outlives those who give up', async (t) => {
 test('a failure is repeated only if it lasts', async (t) => {
   for (const isLasting of [false, true]) {
     const { begun, make } = workshop()
-    const shared = new Shared(make, () => isLasting)
+    const shared = new SharedPromise(make, () => isLasting)
     const asked = shared.get(undefined)
     begun[0]?.reject(new Error('broken'))
     await t.throwsAsync(asked, { message: 'broken' })
@@ -69,7 +69,7 @@ test('a failure is repeated only if it lasts', async (t) => {
 
 test('clearing stops what is being made, and hands out what was made', async (t) => {
   const { begun, make } = workshop()
-  const shared = new Shared(make)
+  const shared = new SharedPromise(make)
   const disposed: string[] = []
   shared.clear((value) => disposed.push(value))
   const asked = shared.get(undefined)
