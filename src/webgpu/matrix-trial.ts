@@ -8,7 +8,7 @@ import type { Executable, Graph, Parameter, Parameters, PortData, Tensor } from 
 import { portElements } from '../network/ports.js'
 import type { MatrixUnits } from './matrix-units.js'
 
-/** Of the layers that are timed: about those of a tile of the model that ships, in its wide part. */
+/** Channels of the layers that are timed, and their side: about those of a tile of the model that ships, in its wide part. */
 const CHANNELS = 96
 const SIDE = 128
 /** Channels that come from the host and go back there. */
@@ -18,7 +18,7 @@ const PAIRS = 4
 const RUNS = 3
 /** Milliseconds after which no further run begins. */
 const PATIENCE = 300
-/** Of the largest value: what the sums of both differ by is below a tenth of this. One term in place of two is off by more. */
+/** In parts of the largest value. The sums of both differ by less than a tenth of this; one term in place of two is off by more. */
 const TOLERANCE = 2e-5
 
 /** Makes an executable whose convolutions use these matrix units, or none. */

@@ -23,7 +23,7 @@ interface MatrixGrid extends Grid {
   /** Outputs of a workgroup, and how often they make up all. */
   readonly columns: number
   readonly rounds: number
-  /** Of inputs. */
+  /** How many chunks the inputs are taken in. */
   readonly chunks: number
 }
 
