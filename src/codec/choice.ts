@@ -64,22 +64,22 @@ export async function choose(
   const source = await search.source()
   if (source && keepSource) return { best: source, seen: null }
   const palette = await search.palette()
-  const pixels = tile.shown.width * tile.shown.height
+  const jpeg = await search.sampledJpeg()
+  const look = (avif: Candidate | null): Look =>
+    lookOf(jpeg.bits, jpeg.cost, avif?.cost ?? null, tile.shown.width * tile.shown.height)
   const free = [source, palette].filter((candidate) => candidate !== null)
 
   let network: Candidate | null = null
   // The slide's own JPEGs are out of the question where they are finer than wanted: a JPEG of these costs less.
-  const mayBeTissue = (jpegCost: number) => free.every(({ kind, cost }) => kind === 'source' && cost > jpegCost)
+  const mayBeTissue = free.every(({ kind, cost }) => kind === 'source' && cost > jpeg.cost)
   const isBest = (candidate: Candidate) =>
     !isPoor(tile, candidate) && free.every(({ cost }) => cost >= BETTER * candidate.cost)
-  // Most tiles of most slides go no further than this, so it is what a check costs beside the synthesis.
-  const sampled = seen.length > 0 && !palette ? await search.sampledJpeg() : null
-  if (sampled && mayBeTissue(sampled.cost)) {
-    if (verdictOf(lookOf(sampled.bits, sampled.cost, null, pixels), seen) === 'network') network = await encode()
-    if (network && isBest(network)) return { best: network, seen: null }
+  if (mayBeTissue && verdictOf(look(null), seen) === 'network') {
+    network = await encode()
+    if (isBest(network)) return { best: network, seen: null }
   }
-  const [jpeg, quick] = [await search.plainJpeg(), await search.quickAvif()]
-  const known = lookOf(8 * jpeg.payload.length, jpeg.cost, quick.cost, pixels) as Look & { avif: number }
+  const quick = await search.quickAvif()
+  const known = look(quick) as Look & { avif: number }
   // What takes no more as the JPEG that it was is full of that JPEG's traces, which the network can't make.
   const isOfJpeg = source !== null && source.cost < quick.cost
   if (!network && (isOfJpeg || verdictOf(known, seen) === 'classic')) {
@@ -89,7 +89,7 @@ export async function choose(
   const gain = expectedGain(known, seen)
   const isFar = quick.cost > NEAR * network.cost
   const isIdle = gain !== null && gain * quick.cost > WORTH * network.cost
-  if (mayBeTissue(jpeg.cost) && isBest(network) && (isFar || isIdle)) {
+  if (mayBeTissue && isBest(network) && (isFar || isIdle)) {
     const expected = (gain ?? USUAL_GAIN) * quick.cost
     return { best: network, seen: seenTile(known, network.cost, expected, quick.cost) }
   }

@@ -177,10 +177,10 @@ test('a floor holds whatever was learnt', async (t) => {
 
 test('AVIF at its best is not looked for where tiles that look alike say that it gains too little', async (t) => {
   const search = new ClassicSearch(tile, undefined)
-  const [jpeg, quick] = [await search.plainJpeg(), await search.quickAvif()]
+  const [jpeg, quick] = [await search.sampledJpeg(), await search.quickAvif()]
   // A network 5 % ahead of the quick AVIF, and tiles that settle nothing.
   const bytes = Math.round((0.95 * quick.cost - lambdaAt(60) * 9 * SIDE * SIDE) / 8)
-  const look = lookOf(8 * jpeg.payload.length, jpeg.cost, quick.cost, SIDE * SIDE) as SeenTile
+  const look = lookOf(jpeg.bits, jpeg.cost, quick.cost, SIDE * SIDE) as SeenTile
   const undecided = (gain: number) => [-20, 0, 7].map((network) => ({ ...look, network, gain }))
   const tried = await chosen(bytes, [])
   t.not((tried.seen as SeenTile).gain, 0)
