@@ -53,8 +53,8 @@ export class ReadBack {
    */
   async check(path: string, output: string, signal: AbortSignal): Promise<string[]> {
     // What is no tiles OpenSlide shows no level of; it was told so before.
-    const tiled = this.#levels.filter(({ isStrips }) => !isStrips)
-    if (tiled.length === 0 || this.#levels[0]?.isStrips) return []
+    const [finest] = this.#levels
+    if (!finest || finest.isStrips) return []
     try {
       const { slide, reader } = await this.#open(path, signal)
       try {

@@ -46,9 +46,14 @@ function badArchive(): string {
 
 test('what is bad is counted, and the first are listed', async (t) => {
   using archive = await openArchive(badArchive())
-  const { ok, tiles, bad, unreadable, badBytes, badImages, counts } = await validateArchive(archive, { quick: true })
+  const told: [number, number][] = []
+  const onProgress = (done: number, total: number) => told.push([done, total])
+  const validation = await validateArchive(archive, { quick: true, onProgress })
+  const { ok, tiles, bad, unreadable, badBytes, badImages, counts } = validation
   t.false(ok)
   t.is(tiles, BAD + UNREADABLE)
+  t.deepEqual(told[0], [1, BAD + UNREADABLE])
+  t.deepEqual(told.at(-1), [BAD + UNREADABLE, BAD + UNREADABLE])
   t.deepEqual(counts, { bad: BAD, unreadable: UNREADABLE, badBytes: BAD, badImages: 0 })
   t.deepEqual([bad.length, unreadable.length, badBytes.length, badImages.length], [LISTED, LISTED, LISTED, 0])
   t.like(bad.at(-1), { level: 0, column: (LISTED - 1) % 64, row: Math.floor((LISTED - 1) / 64) })

@@ -53,6 +53,9 @@ test('a window has one colour if all of its tiles are left out for that one', (t
     t.is(onlyColour(index, all), null)
     t.deepEqual(onlyColour(index, window(64, 32, 32, 32)), other)
     t.deepEqual(onlyColour(index, window(0, 0, 64, 90)), GREY)
+    const first = blank()
+    setColour(first, 0, other, TILE.blank)
+    t.is(onlyColour(first, all), null)
   }
   for (const kind of [TILE.stored, TILE.unreadable, TILE.partlyUnreadable]) {
     const index = blank()

@@ -245,6 +245,9 @@ test('canonical addresses', (t) => {
   t.is(canonical('full', '^2000,', '22.5', 'bitonal.webp'), 'full/^2000,1200/22.5/bitonal.webp')
   t.is(canonical('full', 'max', '.0000001', 'default.jpg'), 'full/max/0.0000001/default.jpg')
   t.is(canonical('900,500,500,500', 'max', '0', 'default.jpg'), '900,500,100,100/max/0/default.jpg')
+  for (const size of ['1000,500', '900,600', '^1001,500', '^900,601']) {
+    t.is(canonical('full', size, '0', 'default.jpg'), `full/${size}/0/default.jpg`)
+  }
 })
 
 test('no request, whatever it asks for, makes more than so many pixels', (t) => {
@@ -327,4 +330,5 @@ test('an image is described by what may be asked of it', (t) => {
   t.deepEqual(describeImage({ width: 8192, height: 16_384 }, 'x').tiles[0]?.scaleFactors, [1, 2, 4, 8, 16, 32])
   t.deepEqual(describeImage({ width: 64, height: 20 }, 'x').sizes, [{ width: 64, height: 20 }])
   t.deepEqual(describeImage({ width: 100, height: 20 }, 'x').tiles[0]?.scaleFactors, [1])
+  t.deepEqual(describeImage({ width: 1, height: 1 }, 'x').tiles[0]?.scaleFactors, [1])
 })
