@@ -2,17 +2,21 @@
 // the workgroup's memory. A workgroup makes 8 x 8 positions; hidden channels are taken 8 at a time, and for more than 8
 // made anew for each 8 of the second layer, which is 9 multiplications beside 72.
 // Source and target may be every other row or column, certain channels, and a multiple, of a tensor; results may go to
-// such places too.
-@group(0) @binding(0) var source: texture_2d_array<f32>;
-@group(0) @binding(1) var base: texture_2d_array<f32>; // the target's tensor
-@group(0) @binding(2) var first: texture_2d_array<f32>; // 9 taps, then bias x c / 4; texel = 4 hidden channels
-@group(0) @binding(3) var weights: texture_2d_array<f32>; // (9 taps x 2 halves) x c inputs x c / 8; texel = 4 of 8 outputs
-@group(0) @binding(4) var last: texture_2d_array<f32>; // (bias, bias, weight, weight of 8 hidden), then bias of the 1x1 in x
-@group(0) @binding(5) var<uniform> p: Params;
-@group(0) @binding(6) var output: texture_storage_2d_array<rgba32float, write>;
-#define ALSO 0 // 1: the result goes to a second place
+// such places too. Two steps alike, as those of low and of high rows, may be made at once, the second in workgroups of its
+// own.
+#define STEPS 1
+@group(0) @binding(0) var first: texture_2d_array<f32>; // 9 taps, then bias x c / 4; texel = 4 hidden channels
+@group(0) @binding(1) var weights: texture_2d_array<f32>; // (9 taps x 2 halves) x c inputs x c / 8; texel = 4 of 8 outputs
+@group(0) @binding(2) var last: texture_2d_array<f32>; // (bias, bias, weight, weight of 8 hidden), then bias of the 1x1 in x
+@group(0) @binding(3) var<uniform> p: Params;
+#define ALSO 0 // 1: results go to a second place
+#for n in 0..STEPS
+@group(0) @binding(${4 + 4 * n}) var source${n}: texture_2d_array<f32>;
+@group(0) @binding(${5 + 4 * n}) var base${n}: texture_2d_array<f32>; // the target's tensor
+@group(0) @binding(${6 + 4 * n}) var output${n}: texture_storage_2d_array<rgba32float, write>;
 #if ALSO
-@group(0) @binding(7) var also: texture_storage_2d_array<rgba32float, write>;
+@group(0) @binding(${7 + 4 * n}) var also${n}: texture_storage_2d_array<rgba32float, write>;
+#end
 #end
 
 struct Params {
@@ -24,29 +28,31 @@ struct Params {
   sign: f32,
   hidden: i32, // c, a multiple of 8
   colours: i32,
-  sourceStepX: i32,
-  sourceStepY: i32,
-  sourceX: i32,
-  sourceY: i32,
-  sourceFirst: i32, // channel
-  sourceScale: f32,
-  baseStepX: i32,
-  baseStepY: i32,
-  baseX: i32,
-  baseY: i32,
-  baseFirst: i32,
-  baseScale: f32,
-  outputStepX: i32,
-  outputStepY: i32,
-  outputX: i32,
-  outputY: i32,
-  outputScale: f32,
+#for n in 0..STEPS
+  source${n}StepX: i32,
+  source${n}StepY: i32,
+  source${n}X: i32,
+  source${n}Y: i32,
+  source${n}First: i32, // channel
+  source${n}Scale: f32,
+  base${n}StepX: i32,
+  base${n}StepY: i32,
+  base${n}X: i32,
+  base${n}Y: i32,
+  base${n}First: i32,
+  base${n}Scale: f32,
+  output${n}StepX: i32,
+  output${n}StepY: i32,
+  output${n}X: i32,
+  output${n}Y: i32,
+  output${n}Scale: f32,
 #if ALSO
-  alsoStepX: i32,
-  alsoStepY: i32,
-  alsoX: i32,
-  alsoY: i32,
-  alsoScale: f32,
+  also${n}StepX: i32,
+  also${n}StepY: i32,
+  also${n}X: i32,
+  also${n}Y: i32,
+  also${n}Scale: f32,
+#end
 #end
 }
 
@@ -56,9 +62,39 @@ struct Params {
 var<workgroup> f: array<vec4f, 144>; // 12 x 12: two more on each side
 var<workgroup> hidden: array<vec4f, 800>; // 8 channels of 10 x 10
 
-fn sourceAt(x: i32, y: i32) -> vec4f {
-  let v = loadChannels(source, x * p.sourceStepX + p.sourceX, y * p.sourceStepY + p.sourceY, p.sourceFirst, p.sourceFirst + p.colours);
-  return p.sourceScale * v;
+#for n in 0..STEPS
+fn sourceOf${n}(x: i32, y: i32) -> vec4f {
+  let at = vec2i(x * p.source${n}StepX + p.source${n}X, y * p.source${n}StepY + p.source${n}Y);
+  return p.source${n}Scale * loadChannels(source${n}, at.x, at.y, p.source${n}First, p.source${n}First + p.colours);
+}
+
+fn finish${n}(x: i32, y: i32, added: vec4f) {
+  let at = vec2i(x * p.base${n}StepX + p.base${n}X, y * p.base${n}StepY + p.base${n}Y);
+  let before = loadChannels(base${n}, at.x, at.y, p.base${n}First, p.base${n}First + p.colours);
+  let sum = p.base${n}Scale * before + p.sign * added;
+  let v = select(vec4f(0.0), sum, vec4i(0, 1, 2, 3) < vec4i(p.colours));
+  store(output${n}, x * p.output${n}StepX + p.output${n}X, y * p.output${n}StepY + p.output${n}Y, 0, p.output${n}Scale * v);
+#if ALSO
+  store(also${n}, x * p.also${n}StepX + p.also${n}X, y * p.also${n}StepY + p.also${n}Y, 0, p.also${n}Scale * v);
+#end
+}
+#end
+
+fn sourceAt(which: i32, x: i32, y: i32) -> vec4f {
+#for n in 1..STEPS
+  if (which == ${n}) { return sourceOf${n}(x, y); }
+#end
+  return sourceOf0(x, y);
+}
+
+fn finish(which: i32, x: i32, y: i32, added: vec4f) {
+#for n in 1..STEPS
+  if (which == ${n}) {
+    finish${n}(x, y, added);
+    return;
+  }
+#end
+  finish0(x, y, added);
 }
 
 fn isInside(x: i32, y: i32) -> bool {
@@ -71,7 +107,7 @@ fn liftStep(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
 ) {
-  beginTile(workgroup.z, workgroups);
+  let which = beginTile(workgroup.z, workgroups);
   let lane = i32(8 * local.y + local.x);
   let corner = 8 * vec2i(workgroup.xy);
   let step = p.neighbour * vec2i(p.columns, 1 - p.columns);
@@ -81,7 +117,7 @@ fn liftStep(
     var v = vec4f(0.0);
     if (isInside(x, y)) {
       let other = clamp(vec2i(x, y) + step, vec2i(0), vec2i(p.width, p.height) - 1);
-      v = p.factor * (sourceAt(x, y) + sourceAt(other.x, other.y));
+      v = p.factor * (sourceAt(which, x, y) + sourceAt(which, other.x, other.y));
     }
     f[i] = v;
   }
@@ -138,11 +174,5 @@ fn liftStep(
   let x = corner.x + i32(local.x);
   let y = corner.y + i32(local.y);
   if (x >= p.width || y >= p.height) { return; }
-  let before = loadChannels(base, x * p.baseStepX + p.baseX, y * p.baseStepY + p.baseY, p.baseFirst, p.baseFirst + p.colours);
-  let sum = p.baseScale * before + p.sign * (f[(i32(local.y) + 2) * 12 + i32(local.x) + 2] + net);
-  let v = select(vec4f(0.0), sum, vec4i(0, 1, 2, 3) < vec4i(p.colours));
-  store(output, x * p.outputStepX + p.outputX, y * p.outputStepY + p.outputY, 0, p.outputScale * v);
-#if ALSO
-  store(also, x * p.alsoStepX + p.alsoX, y * p.alsoStepY + p.alsoY, 0, p.alsoScale * v);
-#end
+  finish(which, x, y, f[(i32(local.y) + 2) * 12 + i32(local.x) + 2] + net);
 }

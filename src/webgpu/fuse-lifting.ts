@@ -1,17 +1,18 @@
 /**
  * The lifting as its steps alone: what splits, scales and takes channels on the way to a step is where and how the step
- * reads; what merges or scales its result is where it writes.
+ * reads; what merges or scales its result is where it writes. Steps alike of low and of high rows are made at once.
  */
 import type {
   LiftMergeNode,
   LiftSplitNode,
   LiftStepNode,
   Node,
+  Port,
   ScaleNode,
   SliceNode,
   Tensor,
 } from '../network/graph.js'
-import { type Place, wholeLiftStep, wholeOf } from './kernels/lifting.js'
+import { areAlike, type Place, type PlacedStep, wholeLiftSteps, wholeOf } from './kernels/lifting.js'
 import type { Group, Uses } from './uses.js'
 
 /** What a step reads through. */
@@ -21,8 +22,43 @@ export function liftGroups(nodes: readonly Node[], uses: Uses): Group[] {
   const steps = nodes.filter((node): node is LiftStepNode => node.op === 'liftStep')
   if (steps.length === 0) return []
   const lifting = new Lifting(nodes, uses)
-  const groups = steps.map((step) => lifting.groupOf(step))
+  const placed = steps.map((step) => lifting.placed(step))
+  const groups = pairsOf(placed, nodes, uses).map(
+    (pair): Group => ({
+      members: pair.flatMap(({ members }) => members),
+      actions: (context) => [wholeLiftSteps(pair, context)],
+    }),
+  )
   return [...groups, { members: nodes.filter((node) => lifting.isPassage(node)), actions: () => [] }]
+}
+
+/** A step with what it does in passing. */
+interface FusedStep extends PlacedStep {
+  readonly members: readonly Node[]
+}
+
+/** Each step by itself, or with a later one that is alike and whose sources are there when the first begins. */
+function pairsOf(steps: readonly FusedStep[], nodes: readonly Node[], uses: Uses): FusedStep[][] {
+  /** When each node is computed at the latest: as the node of this number was. */
+  const times = new Map<Node | Port, number>(nodes.map((node, i) => [node, i]))
+  const paired = new Set<FusedStep>()
+  return steps.flatMap((step, i): FusedStep[][] => {
+    if (paired.has(step)) return []
+    const now = times.get(step.node) ?? 0
+    const isThere = ({ tensor }: Place) => {
+      const maker = uses.makerOf(tensor)
+      return !maker || (times.get(maker) ?? -1) < now
+    }
+    const other = steps
+      .slice(i + 1)
+      .find(
+        (each) => !paired.has(each) && areAlike(step, each) && isThere(each.places.source) && isThere(each.places.base),
+      )
+    if (!other) return [[step]]
+    paired.add(other)
+    times.set(other.node, now)
+    return [[step, other]]
+  })
 }
 
 class Lifting {
@@ -48,7 +84,7 @@ class Lifting {
     return this.#nodes.has(reader) && (reader.op === 'liftStep' || this.isPassage(reader))
   }
 
-  groupOf(step: LiftStepNode): Group {
+  placed(step: LiftStepNode): FusedStep {
     const { output } = step
     const readers = this.#uses.readersOf(output)
     const isWriter = (use: (typeof readers)[number]): use is LiftMergeNode | ScaleNode =>
@@ -64,7 +100,8 @@ class Lifting {
     }
     return {
       members: writer ? [step, writer] : [step],
-      actions: (context) => [wholeLiftStep(step, places, context)],
+      node: step,
+      places,
     }
   }
 

@@ -100,7 +100,7 @@ function checkColours({ source }: LiftStepNode): number {
 }
 
 /**
- * One lifting step. A GPU does it in one dispatch, see {@link wholeLiftStep}; a software adapter, for which a workgroup's memory
+ * One lifting step. A GPU does it in one dispatch, see {@link wholeLiftSteps}; a software adapter, for which a workgroup's memory
  * is slow, in three: the wavelet's part f, the net's first layer, the rest. There hidden activations lie with a layer a
  * channel and the colours in a texel, so that a weight multiplies all colours at once.
  * Shapes: source, target and output C x H x W, C up to 4.
@@ -108,7 +108,7 @@ function checkColours({ source }: LiftStepNode): number {
 function liftStep(node: LiftStepNode, context: KernelContext): Dispatch[] {
   const { source, target, output } = node
   const colours = checkColours(node)
-  if (!context.software) return [wholeLiftStep(node, places(node), context)]
+  if (!context.software) return [wholeLiftSteps([{ node, places: places(node) }], context)]
   const { height, width } = source.shape
   const { padded, first: firstWeights, second, last } = netWeights(node, context)
   const f = context.scratch(`${output.name} f`, source.shape)
@@ -178,32 +178,61 @@ function places({ source, target, output }: LiftStepNode): StepPlaces {
   return { source: wholeOf(source), base: wholeOf(target), output: wholeOf(output), also: null }
 }
 
-/** One lifting step in one dispatch. */
-export function wholeLiftStep(
-  node: LiftStepNode,
-  { source, base, output, also }: StepPlaces,
-  context: KernelContext,
-): Dispatch {
+/** A step, and where it reads and writes. */
+export interface PlacedStep {
+  readonly node: LiftStepNode
+  readonly places: StepPlaces
+}
+
+/**
+ * One lifting step in one dispatch, or two that differ in their places alone (see {@link areAlike}): in workgroups of their
+ * own, so that a GPU has twice as many.
+ */
+export function wholeLiftSteps(steps: readonly PlacedStep[], context: KernelContext): Dispatch {
+  const { node } = steps[0] as PlacedStep
   const { height, width } = node.source.shape
   const colours = checkColours(node)
   const { padded, first, second, last } = netWeights(node, context)
-  const stepsOf = (name: string, { stepX, stepY, x, y, scale }: Place) => ({
-    ...{ [`${name}StepX`]: stepX, [`${name}StepY`]: stepY },
-    ...{ [`${name}X`]: x, [`${name}Y`]: y, [`${name}Scale`]: scale },
-  })
+  const reads: Record<string, Dispatch['reads'][string]> = { first, weights: second, last }
+  const writes: Record<string, Tensor> = {}
+  const params: Record<string, number> = {
+    ...{ width, height, ...directionOf(node), sign: node.sign, hidden: padded, colours },
+  }
+  for (const [i, { places }] of steps.entries()) {
+    for (const name of ['source', 'base', 'output', 'also'] as const) {
+      const place = places[name]
+      if (!place) continue
+      const { tensor, stepX, stepY, x, y, scale } = place
+      const isRead = name === 'source' || name === 'base'
+      if (isRead) reads[`${name}${i}`] = tensor
+      else writes[`${name}${i}`] = tensor
+      if (isRead) params[`${name}${i}First`] = place.first
+      Object.assign(params, { [`${name}${i}StepX`]: stepX, [`${name}${i}StepY`]: stepY })
+      Object.assign(params, { [`${name}${i}X`]: x, [`${name}${i}Y`]: y, [`${name}${i}Scale`]: scale })
+    }
+  }
   return {
     shader: 'lift_step',
-    constants: { ALSO: also ? 1 : 0 },
-    reads: { source: source.tensor, base: base.tensor, first, weights: second, last },
-    writes: { output: output.tensor, ...(also ? { also: also.tensor } : {}) },
-    params: {
-      ...{ width, height, ...directionOf(node), sign: node.sign, hidden: padded, colours },
-      ...{ ...stepsOf('source', source), sourceFirst: source.first, ...stepsOf('base', base), baseFirst: base.first },
-      ...{ ...stepsOf('output', output), ...(also ? stepsOf('also', also) : {}) },
-    },
-    invocations: [width, height, 1],
-    cost: 9 * padded * (padded + 2) * 4 * width * height,
+    constants: { STEPS: steps.length, ALSO: steps[0]?.places.also ? 1 : 0 },
+    reads,
+    writes,
+    params,
+    invocations: [width, height, steps.length],
+    cost: steps.length * 9 * padded * (padded + 2) * 4 * width * height,
   }
+}
+
+/** Whether two steps differ in their places alone, and write what neither of them reads nor the other writes. */
+export function areAlike(a: PlacedStep, b: PlacedStep): boolean {
+  const kind = ({ node, places }: PlacedStep) => {
+    const { axis, factor, neighbour, sign, net, source } = node
+    const { channels, height, width } = source.shape
+    return [axis, factor, neighbour, sign, net, channels, height, width, places.also !== null].join(' ')
+  }
+  const written = [a, b].flatMap(({ places: { output, also } }) => [output.tensor, ...(also ? [also.tensor] : [])])
+  const read = [a, b].flatMap(({ places: { source, base } }) => [source.tensor, base.tensor])
+  const isAlone = new Set(written).size === written.length && !written.some((tensor) => read.includes(tensor))
+  return kind(a) === kind(b) && isAlone
 }
 
 /** Rows of a weights texture: the taps of a group of 4 filters, then their biases. */
