@@ -6,7 +6,7 @@
 import { throwIfAborted } from '../errors.js'
 import type { Backend, Executable, Graph, Parameters, PortData, Tensor } from '../network/graph.js'
 import { nextTurn } from '../webgpu/event-loop.js'
-import type { ExecutablePool } from './executable-pool.js'
+import { type ExecutablePool, mayBeMemory } from './executable-pool.js'
 
 type Values = ReadonlyMap<Tensor, PortData>
 
@@ -107,11 +107,19 @@ export class Batches {
     try {
       await this.#pool.use(graph, batch, (executable) => serve(executable, tiles))
     } catch (error) {
-      for (const { reject } of tiles) reject(error)
+      // Only getting an executable fails here: no tile has begun.
+      if (batch > 1 && mayBeMemory(error)) this.#again(graph, batch >> 1, tiles)
+      else for (const { reject } of tiles) reject(error)
     } finally {
       this.#running--
       this.#schedule()
     }
+  }
+
+  /** Lets tiles wait anew, for batches that take less memory. */
+  #again(graph: Graph, size: number, tiles: readonly Waiting[]): void {
+    this.#sizes.set(graph, Math.min(size, this.#sizeOf(graph)))
+    this.#queues.set(graph, [...tiles, ...(this.#queues.get(graph) ?? [])])
   }
 }
 

@@ -122,6 +122,6 @@ export class ExecutablePool {
 }
 
 /** Whether memory may have been short: drivers don't tell that from other failures. */
-function mayBeMemory(error: unknown): boolean {
+export function mayBeMemory(error: unknown): boolean {
   return error instanceof ClericError && (error.code === 'ERR_DEVICE_LIMIT' || error.code === 'ERR_DEVICE_FAILED')
 }

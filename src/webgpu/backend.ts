@@ -12,7 +12,10 @@ import { WeightCache } from './weights.js'
 
 /** Tiles that may be computed at once. */
 const BATCHES = [8, 4, 2] as const
-/** The most that the textures of a graph's tensors take in batches; a few graphs are kept. */
+/**
+ * The most that the textures of a graph's tensors take in batches, beside which its buffers are small; a few graphs are
+ * kept. WebGPU doesn't tell how much memory there is: where a batch finds too little, codec/batches.ts makes it smaller.
+ */
 const MOST_BATCH_BYTES = 1.5 * 2 ** 30
 
 /** Whether matrix units pay, by adapter: tried once. */

@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import test from 'ava'
 import { Batches } from '../../src/codec/batches.js'
 import { ExecutablePool } from '../../src/codec/executable-pool.js'
+import { DeviceError } from '../../src/errors.js'
 import type { Backend, Executable, Graph, Parameters, PortData, Tensor } from '../../src/network/graph.js'
 
 const parameters: Parameters = {
@@ -14,13 +15,18 @@ const graph = (): Graph => ({ tensors: [tensor], stages: [] })
 const holding = (n: number) => new Map<Tensor, PortData>([[tensor, Int16Array.of(n)]])
 const numberOf = (values: ReadonlyMap<Tensor, PortData> | null | undefined) => values?.get(tensor)?.[0]
 
-/** Runs take a turn of the event loop; a stage adds its number to what it is given. */
-function notingBackend(size: number) {
+/**
+ * Runs take a turn of the event loop; a stage adds its number to what it is given.
+ *
+ * @param room tiles of an executable that there is memory for
+ */
+function notingBackend(size: number, room = size) {
   const runs: { graph: Graph; index: number; tiles: readonly (number | undefined)[] }[] = []
   const backend: Backend = {
     ...{ kind: 'webgpu', name: 'noting', tilesInFlight: 2, isLost: false, close() {} },
     batchOf: () => size,
-    compile: async (of) => {
+    compile: async (of, _, batch = 1) => {
+      if (batch > room) throw new DeviceError('ERR_DEVICE_FAILED', `No memory for ${batch}`)
       const runBatch: Executable['runBatch'] = async (index, inputs) => {
         runs.push({ graph: of, index, tiles: inputs.map(numberOf) })
         await setImmediate()
@@ -72,6 +78,23 @@ test('a tile that fails or ends early leaves its place empty; the device fails f
   )
   t.true(failed.every((each) => each.status === 'rejected' && each.reason.message === 'the device fails'))
   t.is(await batches.use(of, async (runner) => numberOf(await runner.run(1, holding(5)))), 6, 'and goes on')
+})
+
+test('what there is no memory for is done in smaller batches, from then on', async (t) => {
+  const { batches, runs } = notingBackend(8, 2)
+  const of = graph()
+  const work = (n: number) => batches.use(of, async (runner) => numberOf(await runner.run(1, holding(n))))
+  const numbers = [10, 20, 30, 40, 50, 60, 70, 80, 90]
+  const expected = numbers.map((n) => n + 1)
+  t.deepEqual(await Promise.all(numbers.map(work)), expected)
+  t.deepEqual(await Promise.all(numbers.map(work)), expected)
+  t.deepEqual(
+    runs.map(({ tiles }) => tiles.length),
+    [2, 2, 2, 2, 1, 2, 2, 2, 2, 1],
+  )
+  const none = notingBackend(8, 0)
+  const failed = none.batches.use(of, (runner) => runner.run(1, holding(1)))
+  await t.throwsAsync(failed, { code: 'ERR_DEVICE_FAILED', message: 'No memory for 1' })
 })
 
 test('an abort is heard before and after a run, by its own tile alone', async (t) => {
