@@ -1,5 +1,5 @@
 /** The folders of src stand above each other: each imports from those below it only, types included. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
@@ -44,11 +44,28 @@ test('every folder of src has its layer', (t) => {
   t.deepEqual(readdirSync(source).sort(), [...LAYERS].sort())
 })
 
-test("README's table of places has every folder of src", (t) => {
-  const readme = readFileSync(fileURLToPath(new URL('../README.md', import.meta.url)), 'utf8')
-  const folders = LAYERS.filter((name) => !name.endsWith('.ts'))
+test("README's table of places has every folder of src, of native and beside them, and no other", (t) => {
+  const root = fileURLToPath(new URL('..', import.meta.url))
+  const readme = readFileSync(join(root, 'README.md'), 'utf8')
+  const rows = /## Where things are\n([^#]*)/.exec(readme)?.[1]?.match(/^\| `.* \|$/gm) ?? []
+  const named = rows.flatMap((row) =>
+    Array.from((row.split(' | ')[0] as string).matchAll(/`([^`]+)`/g), ([, name]) => name),
+  )
+  const isFolder = (name: string) => statSync(join(root, name), { throwIfNoEntry: false })?.isDirectory() === true
   t.deepEqual(
-    folders.filter((name) => !readme.includes(`| \`src/${name}\``) && !readme.includes(`, \`src/${name}\``)),
+    named.filter((name) => !isFolder(name as string)),
+    [],
+  )
+  // What is made, or hidden, has no place.
+  const isPlace = (name: string) => isFolder(name) && !/^(\.|node_modules$|dist$|build|coverage$)/.test(name)
+  const rooms = ['src', 'native'].flatMap((folder) =>
+    readdirSync(join(root, folder)).map((name) => `${folder}/${name}`),
+  )
+  const folders = [...readdirSync(root).filter((name) => name !== 'src' && name !== 'native'), ...rooms].filter(isPlace)
+  // Documents have a table of their own below; what only the tests need stands in `native/test`.
+  const elsewhere = ['docs', 'native/test']
+  t.deepEqual(
+    folders.filter((name) => !elsewhere.includes(name) && !named.includes(name)),
     [],
   )
 })
