@@ -106,9 +106,10 @@ async function checkHalfFloats(): Promise<void> {
   const model = await loadModel(options.model)
   const [smallest = 512] = sides
   const tiles = (await drawnTiles()).filter(({ width, height }) => width === smallest && height === smallest)
-  for (const ways of [{}, { matrices: false }, { halfFloats: false }, { matrices: true }, {}]) {
+  const uses = (['none', 'shuffles', 'matrices'] as const).map((subgroups) => ({ subgroups }))
+  for (const ways of [{}, ...uses, { halfFloats: false }, {}]) {
     using backend = await WebGpuBackend.open(await pickAdapter(options.adapter), ways)
-    const { matrices } = backend
+    const { subgroups } = backend
     using codec = new TileCodec(model, backend)
     const checked = await Promise.all(tiles.map((tile) => codec.encodeChecked(tile, 50)))
     const bytes = checked.reduce((sum, { payload }) => sum + payload.length, 0)
@@ -127,7 +128,7 @@ async function checkHalfFloats(): Promise<void> {
     const seconds = (Date.now() - began) / 1000
     const megapixelsPerSecond = (count * smallest ** 2) / 1e6 / seconds
     const psnr = psnrAt(errors.reduce((sum, error) => sum + error, 0) / errors.length)
-    say('half floats', { ...ways, matrices, tile: smallest, megapixelsPerSecond, bpp: (8 * bytes) / pixels, psnr })
+    say('half floats', { ...ways, subgroups, tile: smallest, megapixelsPerSecond, bpp: (8 * bytes) / pixels, psnr })
   }
 }
 

@@ -1,5 +1,10 @@
+#define SHUFFLE 0
+#if SHUFFLE
+enable subgroups;
+#end
 // Convolution as register tiles, see conv_tile.wgsl. GDN = 1: the 1x1 sum over squares that divides (or multiplies) the
-// input instead.
+// input instead. SHUFFLE = 1, of stride 1: the columns that a tile shares with the one to its right come from the
+// invocation that has that one, if it is in the same subgroup, instead of being read twice.
 #include "tensor.wgsl"
 @group(0) @binding(0) var source: texture_2d_array<f32>; // input channels / 4
 #define PARTS 1 // into how many the channels are divided, each convolved by itself
@@ -53,17 +58,39 @@ fn finish(sum: vec4f, scalars: Scalars, x: i32, y: i32, block: i32) {
 }
 
 @compute @workgroup_size(${GROUP})
-fn conv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workgroups: vec3u) {
+fn conv(
+  @builtin(global_invocation_id) id: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+#if SHUFFLE
+  @builtin(subgroup_invocation_id) place: u32,
+  @builtin(subgroup_size) places: u32,
+#end
+) {
 #include "conv_begin.wgsl"
 #if PARTS > 1
   let part = min(t.block, p.blocks - 1) / p.partBlocks * p.groups;
 #else
   let part = 0;
 #end
+#if SHUFFLE
+  let right = tileOf(tileNumber(index) + 1);
+  let isBeside = right.exists && right.block == t.block && all(vec2i(right.x, right.y) == vec2i(t.x + ${TX}, t.y));
+  let isSameShare = (index + 1) % ${GROUP / SPLIT} != 0;
+  let next = subgroupShuffleDown(index, 1);
+  let isThere = place + 1 < places && next == index + 1;
+  let isShared = isBeside && isSameShare && isThere;
+  // As many rounds for all, as a subgroup may have several shares, and all of it is to shuffle.
+  for (var begin = 0; begin < p.groups; begin += ${SPLIT}) {
+    let c = min(begin + share, p.groups - 1);
+#else
   for (var c = share; c < p.groups; c += ${SPLIT}) {
+#end
     let layer = part + c;
 #for y in 0..TY * S - S + K
 #for x in 0..TX * S - S + K
+#if SHUFFLE && x >= TX
+    var i${y}_${x} = subgroupShuffleDown(i${y}_${x - TX}, 1);
+#else
 #if GDN
     let r${y}_${x} = textureLoad(source, vec2i(px + ${x}, py + ${y}), layer, 0);
     let i${y}_${x} = r${y}_${x} * r${y}_${x};
@@ -75,6 +102,17 @@ fn conv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
 #end
 #end
 #end
+#end
+#end
+#if SHUFFLE
+    if (!isShared) {
+#for y in 0..TY - 1 + K
+#for x in TX..TX - 1 + K
+      i${y}_${x} = textureLoad(source, vec2i(px + ${x}, py + ${y}), layer, 0);
+#end
+#end
+    }
+    if (begin + share < p.groups) {
 #end
 #for o in 0..TO
 #for k in 0..K * K * 4
@@ -89,6 +127,9 @@ fn conv(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) workg
 #end
 #end
 #end
+#end
+#if SHUFFLE
+    }
 #end
   }
 #include "conv_end.wgsl"

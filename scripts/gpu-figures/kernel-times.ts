@@ -63,10 +63,10 @@ async function timeGraph(
 ): Promise<TimedDispatch[]> {
   const { batch } = run
   const executable = await backend.compile(graph, parameters, batch)
-  const { matrices } = backend
+  const { subgroups } = backend
   const { software, limits } = backend.adapter
   const maxLayers = limits.maxTextureArrayLayers
-  const planned = plan(graph, { parameters, software, halfFloats: !software, matrices, maxLayers, batch })
+  const planned = plan(graph, { parameters, software, halfFloats: !software, subgroups, maxLayers, batch })
   const all: TimedDispatch[] = []
   try {
     for (const [index, stage] of graph.stages.entries()) {

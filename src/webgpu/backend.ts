@@ -4,10 +4,10 @@ import { type AdapterDescription, type FoundAdapter, pickAdapter } from './adapt
 import { Device } from './device.js'
 import { GraphExecutable } from './executable.js'
 import { HostClock } from './host-clock.js'
-import { type CompileWith, matricesPay } from './matrix-trial.js'
-import { MATRIX_FEATURES, type MatrixUnits, matrixUnits } from './matrix-units.js'
 import { PipelineCache } from './pipelines.js'
 import { fittingBatch, type GraphWork, workOf } from './plan.js'
+import { type CompileWith, fastestUse } from './subgroup-trial.js'
+import { featuresOf, NO_SUBGROUPS, type SubgroupUse, subgroupsOf } from './subgroups.js'
 import { WeightCache } from './weights.js'
 
 /** Tiles that may be computed at once. */
@@ -18,12 +18,12 @@ const BATCHES = [8, 4, 2] as const
  */
 const MOST_BATCH_BYTES = 1.5 * 2 ** 30
 
-/** Whether matrix units pay, by adapter: tried once. */
-const trials = new Map<string, boolean>()
+/** What convolutions do with subgroups, by adapter: tried once. */
+const tried = new Map<string, SubgroupUse>()
 
 interface OpenOptions {
   readonly halfFloats?: boolean
-  readonly matrices?: boolean
+  readonly subgroups?: 'none' | 'shuffles' | 'matrices'
 }
 
 export class WebGpuBackend implements Backend, Disposable {
@@ -39,8 +39,8 @@ export class WebGpuBackend implements Backend, Disposable {
   readonly #host = new HostClock()
   readonly #executables = new Set<Executable>()
 
-  /** What convolutions multiply matrices by; null until a trial has shown that it pays. */
-  #matrices: MatrixUnits | null = null
+  /** Nothing until a trial has shown that it pays. */
+  #subgroups = NO_SUBGROUPS
 
   private constructor(adapter: AdapterDescription, device: Device, halfFloats: boolean) {
     this.name = adapter.name
@@ -60,29 +60,34 @@ export class WebGpuBackend implements Backend, Disposable {
    * @param options.halfFloats whether the encoder's transforms keep their tensors as half floats, and all transforms
    *   their weights, which models hold as such; default: on a GPU, which waits for its memory; a software adapter would
    *   only spend time on converting
-   * @param options.matrices whether the transforms' convolutions use matrix units if there are some; default: where half
-   *   floats are used, and a trial shows that they are right and faster
+   * @param options.subgroups what the transforms' convolutions use of it if it is there, matrices only with half floats;
+   *   default: on a GPU what a trial shows to be right and faster
    */
   static async open(
     found: FoundAdapter,
-    { halfFloats = !found.description.software, matrices }: OpenOptions = {},
+    { halfFloats = !found.description.software, subgroups }: OpenOptions = {},
   ): Promise<WebGpuBackend> {
-    const units = halfFloats && matrices !== false ? matrixUnits(found) : null
     const { description, adapter } = found
-    const device = await Device.open(adapter, description.software, units ? MATRIX_FEATURES : [])
+    const there = description.software || subgroups === 'none' ? NO_SUBGROUPS : subgroupsOf(found)
+    const offered = halfFloats && subgroups !== 'shuffles' ? there : { ...there, matrices: null }
+    const device = await Device.open(adapter, description.software, featuresOf(offered))
     const backend = new WebGpuBackend(description, device, halfFloats)
-    if (!units) return backend
-    const compile: CompileWith = (graph, parameters, tried) => {
-      backend.#matrices = tried
+    if (subgroups !== undefined) {
+      backend.#subgroups = offered
+      return backend
+    }
+    const compile: CompileWith = (graph, parameters, use) => {
+      backend.#subgroups = use
       return backend.compile(graph, parameters)
     }
-    const trial = `${description.name} ${description.description}`
-    const pays = matrices ?? trials.get(trial) ?? (await matricesPay(units, compile))
-    if (matrices === undefined) trials.set(trial, pays)
-    backend.#matrices = pays ? units : null
+    const trial = `${description.name} ${description.description} ${halfFloats}`
+    const use = tried.get(trial) ?? (await fastestUse(offered, compile))
+    tried.set(trial, use)
+    backend.#subgroups = use
     if (!backend.isLost) return backend
+    // By the trial: without it the device is as good as before.
     backend.close()
-    return WebGpuBackend.open(await pickAdapter(description.name), { halfFloats, matrices: false })
+    return WebGpuBackend.open(await pickAdapter(description.name), { halfFloats, subgroups: 'none' })
   }
 
   /**
@@ -109,7 +114,7 @@ export class WebGpuBackend implements Backend, Disposable {
       weights: this.#weights,
       software: this.adapter.software,
       halfFloats: this.#halfFloats,
-      matrices: this.#matrices,
+      subgroups: this.#subgroups,
       host: this.#host,
     }
     const executable = await GraphExecutable.compile(graph, parameters, resources, batch)
@@ -118,9 +123,9 @@ export class WebGpuBackend implements Backend, Disposable {
     return executable
   }
 
-  /** What the transforms' convolutions multiply matrices by; null: nothing. */
-  get matrices(): MatrixUnits | null {
-    return this.#matrices
+  /** What the transforms' convolutions use. */
+  get subgroups(): SubgroupUse {
+    return this.#subgroups
   }
 
   get hostSeconds(): number {

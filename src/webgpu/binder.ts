@@ -16,10 +16,10 @@ import {
 import type { HostClock } from './host-clock.js'
 import { portBuffer } from './kernels/ports.js'
 import { checkLimit } from './limits.js'
-import type { MatrixUnits } from './matrix-units.js'
 import type { Pipeline, PipelineCache } from './pipelines.js'
 import type { Plan } from './plan.js'
 import { packParams } from './shader.js'
+import type { SubgroupUse } from './subgroups.js'
 import { arrayView, createTexture, tensorFormat, tensorSize } from './textures.js'
 import type { WeightCache } from './weights.js'
 
@@ -74,7 +74,7 @@ export interface BackendResources {
   readonly weights: WeightCache
   readonly software: boolean
   readonly halfFloats: boolean
-  readonly matrices: MatrixUnits | null
+  readonly subgroups: SubgroupUse
   readonly host: HostClock
 }
 

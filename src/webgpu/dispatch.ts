@@ -4,7 +4,7 @@
  */
 
 import type { NodeOf, OpName, Parameters, Port, Shape, Tensor } from '../network/graph.js'
-import type { MatrixUnits } from './matrix-units.js'
+import type { SubgroupUse } from './subgroups.js'
 
 /** Constants in a texture array, made once for a model and shared by all graphs. */
 export interface Weights {
@@ -81,8 +81,8 @@ export interface KernelContext {
   readonly maxLayers: number
   /** Whether floats may be stored as half floats: tensors where half-floats.ts allows it, weights that are such. */
   readonly halfFloats: boolean
-  /** What float convolutions may use to multiply matrices; null: nothing. */
-  readonly matrices: MatrixUnits | null
+  /** What convolutions of floats do with subgroups. */
+  readonly subgroups: SubgroupUse
   /** Tiles that are computed together. Kernels describe one tile's work; `plan` makes it that of all. */
   readonly batch: number
   /** Whether a tensor's values are half floats: see half-floats.ts. */

@@ -57,9 +57,9 @@ export class GraphExecutable implements Executable {
     backend: BackendResources,
     batch: number,
   ): Promise<GraphExecutable> {
-    const { device, software, halfFloats, matrices, host } = backend
+    const { device, software, halfFloats, subgroups, host } = backend
     const maxLayers = device.gpu.limits.maxTextureArrayLayers
-    const planned = plan(graph, { parameters, software, halfFloats, matrices, maxLayers, batch })
+    const planned = plan(graph, { parameters, software, halfFloats, subgroups, maxLayers, batch })
     const scopes = device.scopes()
     const resources: { destroy(): void }[] = []
     try {

@@ -17,7 +17,7 @@ import {
 } from './dispatch.js'
 import { fusedActions } from './fuse.js'
 import { halfTensors } from './half-floats.js'
-import type { MatrixUnits } from './matrix-units.js'
+import { NO_SUBGROUPS, type SubgroupUse } from './subgroups.js'
 import { checkLimits, tensorBytes, tensorSize, texelBytes } from './textures.js'
 import { checkWeights, type WeightLimits } from './weights.js'
 
@@ -31,11 +31,11 @@ export interface Plan {
 }
 
 /** What a graph is planned for. */
-export interface PlanContext extends Omit<KernelContext, 'scratch' | 'isHalf' | 'halfFloats' | 'matrices'> {
+export interface PlanContext extends Omit<KernelContext, 'scratch' | 'isHalf' | 'halfFloats' | 'subgroups'> {
   /** See {@link KernelContext}; default: no. */
   readonly halfFloats?: boolean
-  /** See {@link KernelContext}; default: null. */
-  readonly matrices?: MatrixUnits | null
+  /** See {@link KernelContext}; default: nothing. */
+  readonly subgroups?: SubgroupUse
 }
 
 /** What a graph is to fit. */
@@ -45,9 +45,9 @@ export interface Fitting extends Pick<PlanContext, 'software' | 'halfFloats'> {
 
 function stageActions(graph: Graph, isHalf: (tensor: Tensor) => boolean, context: PlanContext): Action[][] {
   let id = graph.tensors.length
-  const { halfFloats = false, matrices = null } = context
+  const { halfFloats = false, subgroups = NO_SUBGROUPS } = context
   const scratch = (name: string, shape: LaidShape) => ({ id: id++, name, shape })
-  const full: KernelContext = { ...context, halfFloats, matrices, isHalf, scratch }
+  const full: KernelContext = { ...context, halfFloats, subgroups, isHalf, scratch }
   for (const { nodes } of graph.stages) for (const node of nodes) checkShapes(node, context.parameters)
   return fusedActions(graph, full).map((actions) =>
     actions.map((action) => forBatch(inFormat(action, isHalf), context.batch)),

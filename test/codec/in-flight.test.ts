@@ -107,7 +107,7 @@ test('in batches, as on a GPU', async (t) => {
   t.timeout(290_000)
   const { description, adapter } = await pickAdapter()
   const found = { description: { ...description, software: false }, adapter }
-  const backend = await WebGpuBackend.open(found, { matrices: false })
+  const backend = await WebGpuBackend.open(found, { subgroups: 'none' })
   const compiled: number[] = []
   const counting: Backend = {
     ...{ kind: 'webgpu', name: backend.name, tilesInFlight: 3, isLost: false },

@@ -45,7 +45,7 @@ export function withOtherTiles(
     const backend = await opened('other tiles', async () => {
       const { description, adapter } = await pickAdapter()
       const found = { description: { ...description, software: !description.software }, adapter }
-      return WebGpuBackend.open(found, { matrices: false })
+      return WebGpuBackend.open(found, { subgroups: 'none' })
     })
     await body(t, backend)
   })

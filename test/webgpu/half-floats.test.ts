@@ -56,7 +56,7 @@ for (const software of [false, true]) {
     t.timeout(240_000)
     const { description, adapter } = await pickAdapter()
     const found = { description: { ...description, software }, adapter }
-    using backend = await WebGpuBackend.open(found, { halfFloats: true, matrices: false })
+    using backend = await WebGpuBackend.open(found, { halfFloats: true, subgroups: 'none' })
     using processor = await openCpu()
     const { graph, image, gain, z, slices } = encoderGraph(model.config, model.parameters, height, width)
     const inputs = new Map<Tensor, PortData>([

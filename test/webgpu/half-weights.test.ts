@@ -66,7 +66,7 @@ test.serial(
     const run = async (halfFloats: boolean) => {
       const { description, adapter } = await pickAdapter()
       const found = { description: { ...description, software: false }, adapter }
-      using backend = await WebGpuBackend.open(found, { halfFloats, matrices: false })
+      using backend = await WebGpuBackend.open(found, { halfFloats, subgroups: 'none' })
       return [...(await (await backend.compile(graph, parameters)).run(0, inputs)).values()]
     }
     const [stored, plain] = [await run(true), await run(false)]

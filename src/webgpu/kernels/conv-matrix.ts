@@ -1,7 +1,7 @@
 /** How convolutions are divided among a GPU's matrix units: see conv_matrix.wgsl. */
 
 import { groupsOf, type Weights } from '../dispatch.js'
-import type { MatrixUnits } from '../matrix-units.js'
+import type { MatrixUnits } from '../subgroups.js'
 import { blocksOf, type Grid, outputChannel, type Product } from './conv-tiles.js'
 
 /** Positions across a workgroup's tile, and inputs that it keeps at a time. Also in the shader. */

@@ -1,7 +1,7 @@
 import type { ConvNode, Tensor } from '../../network/graph.js'
 import { halvesOf } from '../../network/half-precision.js'
 import { activationNumber } from '../../network/ops/convolution.js'
-import type { Action, Dispatch, KernelContext, Kernels, Weights } from '../dispatch.js'
+import { type Action, type Dispatch, foldsOf, type KernelContext, type Kernels, type Weights } from '../dispatch.js'
 import { joined, tapsAsChannels, tapsFirst } from './conv-inputs.js'
 import { matrixGrid, matrixWeights } from './conv-matrix.js'
 import { blockValues, convGrid, convProduct, convWeights, type Grid, type Product, tileDispatch } from './conv-tiles.js'
@@ -54,7 +54,8 @@ function convolve(
   })
   const inHalves = !context.software && context.halfFloats && areHalves(weight.stored)
   const constants = { ACT: activationNumber(activation) }
-  const matrices = context.matrices && inHalves && matrixGrid(product, context.matrices, context.isHalf(source))
+  const { shuffles, matrices: units } = context.subgroups
+  const matrices = units && inHalves && matrixGrid(product, units, context.isHalf(source))
   if (matrices) {
     const weights = matrixWeights(weight.name, weight.data, product, matrices)
     const reads = { source, weights, bias: biasTexels(matrices) }
@@ -64,12 +65,21 @@ function convolve(
   const weights = convWeights(weight.name, weight.data, product, grid, inHalves)
   return tileDispatch(grid, {
     shader: 'conv',
-    constants: { ...constants, ...(inHalves ? { HALF_WEIGHTS: 1 } : {}) },
+    constants: {
+      ...constants,
+      ...(inHalves ? { HALF_WEIGHTS: 1 } : {}),
+      ...(shuffles && sharesColumns(product, source, context) ? { SHUFFLE: 1 } : {}),
+    },
     reads: { source, weights, bias: biasTexels(grid) },
     residual,
     output,
     params: { inverse: 0 },
   })
+}
+
+/** Whether neighbouring tiles of a GPU read the same columns of the source, which isn't folded. */
+function sharesColumns({ kernel, stride }: Product, source: Tensor, { software }: KernelContext): boolean {
+  return !software && kernel === 3 && stride === 1 && foldsOf(source) === 1
 }
 
 /**

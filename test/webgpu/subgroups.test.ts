@@ -1,4 +1,4 @@
-/** Convolutions by matrix units: where they are used, that they give the same numbers, and what their trial decides. */
+/** Convolutions that use subgroups: which do, that they give the same numbers, and what their trial decides. */
 import test from 'ava'
 import { create } from 'webgpu'
 import { DeviceError } from '../../src/errors.js'
@@ -9,15 +9,23 @@ import type { Graph, Parameters, PortData, Tensor } from '../../src/network/grap
 import { type FoundAdapter, findAdapters, pickAdapter } from '../../src/webgpu/adapters.js'
 import { WebGpuBackend } from '../../src/webgpu/backend.js'
 import { type Dispatch, isCopy } from '../../src/webgpu/dispatch.js'
-import { type CompileWith, matricesPay, trialWork } from '../../src/webgpu/matrix-trial.js'
-import { MATRIX_FEATURES, type MatrixUnits, matrixUnits } from '../../src/webgpu/matrix-units.js'
 import { plan } from '../../src/webgpu/plan.js'
 import { loadShader } from '../../src/webgpu/shader.js'
+import { type CompileWith, fastestUse, trialWork } from '../../src/webgpu/subgroup-trial.js'
+import {
+  MATRIX_FEATURES,
+  type MatrixUnits,
+  NO_SUBGROUPS,
+  type SubgroupUse,
+  subgroupsOf,
+} from '../../src/webgpu/subgroups.js'
 import { Fixture, noise } from '../cpu/random-graph.js'
 import { testWithModel } from '../data.js'
 
 // Before any test is declared, as ava wants it.
-const offering = (await findAdapters()).filter(matrixUnits).map(({ description }) => description)
+const adapters = await findAdapters()
+const having = (what: keyof SubgroupUse) =>
+  adapters.filter((each) => subgroupsOf(each)[what]).map(({ description }) => description.name)
 
 /** As NVIDIA's GPUs have them. */
 const UNITS: MatrixUnits = { rows: 16, columns: 16, depth: 16, lanes: 32 }
@@ -25,9 +33,9 @@ const UNITS: MatrixUnits = { rows: 16, columns: 16, depth: 16, lanes: 32 }
 /** A backend with all features that runs nothing; kept for the life of the process, as Dawn wants it. */
 const nowhere = create(['backend=null', 'enable-dawn-features=allow_unsafe_apis'])
 
-function dispatches(graph: Graph, parameters: Parameters, matrices: MatrixUnits | null): Dispatch[] {
+function dispatches(graph: Graph, parameters: Parameters, matrices: MatrixUnits | null, shuffles = false): Dispatch[] {
   const kind = { software: false, maxLayers: 2048, batch: 1, halfFloats: true }
-  const { stages } = plan(graph, { parameters, ...kind, matrices })
+  const { stages } = plan(graph, { parameters, ...kind, subgroups: { shuffles, matrices } })
   return stages.flat().filter((action): action is Dispatch => !isCopy(action))
 }
 
@@ -142,22 +150,59 @@ test('which layers go to matrix units: all of half floats, of floats but those o
   t.is(matrixCount(halfLayers()), 5)
 })
 
-async function opened(name: string, matrices: boolean): Promise<WebGpuBackend> {
+async function opened(name: string, subgroups: 'none' | 'shuffles' | 'matrices'): Promise<WebGpuBackend> {
   const { description, adapter } = await pickAdapter(name)
-  return WebGpuBackend.open({ description: { ...description, software: false }, adapter }, { matrices })
+  return WebGpuBackend.open({ description: { ...description, software: false }, adapter }, { subgroups })
 }
 
-if (offering.length === 0) test.skip('no adapter of this machine offers matrix units', (t) => t.pass())
+/** Convolutions whose neighbouring tiles share columns: of few and many inputs, and of more than fill all shares alike. */
+function sharingLayers(): Work {
+  const parameters = new Layers()
+  parameters.add('first', 40, 21, 3)
+  parameters.add('second', 8, 40, 3)
+  parameters.add('third', 4 * 7, 8, 3)
+  const g = new GraphBuilder(parameters)
+  const input = g.input('input', SHAPE, 'float')
+  const third = g.conv('third', g.conv('second', g.conv('first', input)), { shuffle: 2 })
+  g.endStage('all', [{ tensor: third, format: 'float' }])
+  return { graph: g.finish(), parameters, inputs: new Map([[input, inputOf(1)]]) }
+}
 
-for (const { name } of offering) {
+test('tiles share what they read in convolutions of stride 1 whose taps overlap', (t) => {
+  const { graph, parameters } = floatLayers()
+  const shared = dispatches(graph, parameters, null, true).map(({ constants }) => constants)
+  t.deepEqual(
+    shared.flatMap(({ K, S, SHUFFLE }) => (K === undefined ? [] : [`${K} ${S} ${SHUFFLE ?? 0}`])),
+    ['3 1 1', '1 1 0', '3 1 1', '3 2 0', '1 1 0', '3 1 1'],
+  )
+})
+
+if (having('shuffles').length === 0) test.skip('no adapter of this machine has subgroups', (t) => t.pass())
+for (const name of having('shuffles')) {
+  test.serial(`${name}: what tiles share is the same to the bit`, async (t) => {
+    t.timeout(240_000)
+    const { graph, parameters, inputs } = sharingLayers()
+    const run = async (subgroups: 'none' | 'shuffles') => {
+      using backend = await opened(name, subgroups)
+      t.is(backend.subgroups.shuffles, subgroups === 'shuffles')
+      return [...(await (await backend.compile(graph, parameters)).run(0, inputs)).values()][0] as Float32Array
+    }
+    const [plain, shared] = [await run('none'), await run('shuffles')]
+    t.deepEqual(shared, plain)
+    t.true(plain.every(Number.isFinite) && plain.some((value) => value !== 0))
+  })
+}
+
+if (having('matrices').length === 0) test.skip('no adapter of this machine offers matrix units', (t) => t.pass())
+for (const name of having('matrices')) {
   test.serial(`${name}: floats are the same as without, but for the order of sums`, async (t) => {
     t.timeout(240_000)
     const { graph, parameters, inputs } = floatLayers()
-    const run = async (matrices: boolean) => {
-      using backend = await opened(name, matrices)
+    const run = async (subgroups: 'none' | 'matrices') => {
+      using backend = await opened(name, subgroups)
       return await (await backend.compile(graph, parameters)).run(0, inputs)
     }
-    const [expected, actual] = [await run(false), await run(true)]
+    const [expected, actual] = [await run('none'), await run('matrices')]
     t.is(expected.size, 5)
     for (const [tensor, values] of expected) {
       const difference = relativeDifference(actual.get(tensor) as Float32Array, values as Float32Array)
@@ -170,8 +215,8 @@ for (const { name } of offering) {
     const { graph, parameters, inputs } = halfLayers()
     const [input] = inputs.keys() as Iterable<Tensor>
     const tiles = [1, 2].map((seed) => new Map([[input as Tensor, inputOf(seed)]]))
-    const run = async (matrices: boolean, batch: number) => {
-      using backend = await opened(name, matrices)
+    const run = async (subgroups: 'none' | 'matrices', batch: number) => {
+      using backend = await opened(name, subgroups)
       const executable = await backend.compile(graph, parameters, batch)
       const found: number[][] = []
       for (let first = 0; first < tiles.length; first += batch) {
@@ -181,7 +226,7 @@ for (const { name } of offering) {
       }
       return found
     }
-    const [plain, alone, together] = [await run(false, 1), await run(true, 1), await run(true, 2)]
+    const [plain, alone, together] = [await run('none', 1), await run('matrices', 1), await run('matrices', 2)]
     t.deepEqual(together, alone)
     const [expected, actual] = [plain.flat(), alone.flat()]
     const others = expected.filter((value, i) => value !== actual[i]).length
@@ -193,38 +238,55 @@ for (const { name } of offering) {
   })
 }
 
-/** What a trial's executables give and how long they take, with matrix units and without. */
-async function trial(made: Float32Array | Error, milliseconds: number): Promise<{ pays: boolean; left: number }> {
-  const expected = Float32Array.of(1, -3, 0.5)
+/** What a trial's executables give in place of the right values, and how long they take; plain ones take 10. */
+interface Tried {
+  readonly made: Float32Array | Error
+  readonly milliseconds: number
+}
+
+const RIGHT = Float32Array.of(1, -3, 0.5)
+const ALL: SubgroupUse = { shuffles: true, matrices: UNITS }
+
+async function trial(shuffles: Tried, matrices: Tried, offered = ALL): Promise<SubgroupUse & { left: number }> {
   let [clock, left] = [0, 0]
-  const compile: CompileWith = async (graph, _, matrices) => {
+  const compile: CompileWith = async (graph, _, use) => {
     left++
+    const plain = { made: RIGHT, milliseconds: 10 }
+    const { made, milliseconds } = use.matrices ? matrices : use.shuffles ? shuffles : plain
     const run = async () => {
-      clock += matrices ? milliseconds : 10
-      if (matrices && made instanceof Error) throw made
-      const values = matrices ? (made as Float32Array) : expected
-      return new Map(graph.stages[0]?.outputs.map(({ tensor }) => [tensor, values]))
+      clock += milliseconds
+      if (made instanceof Error) throw made
+      return new Map(graph.stages[0]?.outputs.map(({ tensor }) => [tensor, made]))
     }
     return { run, close: () => void left-- }
   }
-  const pays = await matricesPay(UNITS, compile, () => clock)
-  return { pays, left }
+  return { ...(await fastestUse(offered, compile, () => clock)), left }
 }
 
-test('a trial lets matrix units be used where they are right and faster, and only there', async (t) => {
-  const right = Float32Array.of(1, -3.0002, 0.5)
-  t.deepEqual(await trial(right, 9), { pays: true, left: 0 })
-  t.deepEqual(await trial(right, 10), { pays: false, left: 0 })
-  for (const wrong of [
+test('a trial lets subgroups be used where they are right and faster, and only there', async (t) => {
+  const [fast, slow] = [9, 10].map((milliseconds) => ({ made: RIGHT, milliseconds })) as [Tried, Tried]
+  const faster = { made: Float32Array.of(1, -3.0002, 0.5), milliseconds: 8 }
+  const none = { shuffles: false, matrices: null, left: 0 }
+  t.deepEqual(await trial(slow, slow), none)
+  t.deepEqual(await trial(fast, slow), { ...none, shuffles: true })
+  t.deepEqual(await trial(fast, faster), { ...none, shuffles: true, matrices: UNITS })
+  t.deepEqual(await trial(slow, faster), { ...none, matrices: UNITS })
+  t.deepEqual(await trial(faster, fast), { ...none, shuffles: true })
+  t.deepEqual(await trial(fast, faster, { shuffles: true, matrices: null }), { ...none, shuffles: true })
+  t.deepEqual(await trial(fast, faster, NO_SUBGROUPS), none)
+  const values = [
     [1, -3, 0.5004],
     [1, -3, Number.NaN],
     [1, -3],
     [0, 0, 0],
-  ]) {
-    t.deepEqual(await trial(Float32Array.from(wrong), 1), { pays: false, left: 0 })
+  ].map((each) => Float32Array.from(each))
+  for (const made of [...values, new DeviceError('ERR_SHADER', 'refused')]) {
+    const wrong = { made, milliseconds: 1 }
+    t.deepEqual(await trial(wrong, wrong), none)
+    t.deepEqual(await trial(fast, wrong), { ...none, shuffles: true })
   }
-  t.deepEqual(await trial(new DeviceError('ERR_SHADER', 'refused'), 1), { pays: false, left: 0 })
-  await t.throwsAsync(trial(new TypeError('a mistake'), 1), { instanceOf: TypeError })
+  const mistaken = { made: new TypeError('a mistake'), milliseconds: 1 }
+  await t.throwsAsync(trial(fast, mistaken), { instanceOf: TypeError })
 })
 
 test('the layers of a trial go to matrix units, but for those of few channels', (t) => {
@@ -252,7 +314,7 @@ test('matrices are taken in the largest shape that kernels are made for, of subg
   ]
   const found = (features: readonly string[], subgroupMinSize: number, subgroupMaxSize: number, some: object[]) => {
     const info = { subgroupMinSize, subgroupMaxSize, subgroupMatrixConfigs: some }
-    return matrixUnits({ description: { features }, adapter: { info } } as unknown as FoundAdapter)
+    return subgroupsOf({ description: { features }, adapter: { info } } as unknown as FoundAdapter).matrices
   }
   t.deepEqual(found(MATRIX_FEATURES, 32, 32, configs), { rows: 16, columns: 8, depth: 16, lanes: 32 })
   t.is(found(MATRIX_FEATURES, 32, 64, configs), null)

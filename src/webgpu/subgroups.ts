@@ -1,6 +1,6 @@
 /**
- * Matrix units: what a GPU multiplies whole matrices of half floats by, where Dawn offers it (WebGPU doesn't yet). The
- * kernels are those of conv_matrix.wgsl.
+ * What convolutions of floats do with subgroups, the invocations that a GPU runs in step: hand each other what they have read,
+ * and multiply matrices of half floats in units made for it, where Dawn offers them (WebGPU doesn't yet).
  */
 import type { FoundAdapter } from './adapters.js'
 
@@ -13,6 +13,15 @@ export interface MatrixUnits {
   readonly lanes: number
 }
 
+export interface SubgroupUse {
+  /** Whether invocations of neighbouring tiles read what both need once: SHUFFLE of conv.wgsl. */
+  readonly shuffles: boolean
+  /** What conv_matrix.wgsl multiplies by; null: nothing. */
+  readonly matrices: MatrixUnits | null
+}
+
+export const NO_SUBGROUPS: SubgroupUse = { shuffles: false, matrices: null }
+
 /** As Dawn has it. */
 interface MatrixConfig {
   readonly componentType: string
@@ -22,15 +31,26 @@ interface MatrixConfig {
   readonly K: number
 }
 
-/** What a device must be asked for. @webgpu/types doesn't know the last yet. */
+/** What a device must be asked for to multiply matrices. @webgpu/types doesn't know the last yet. */
 export const MATRIX_FEATURES = [
   'shader-f16',
   'subgroups',
   'chromium-experimental-subgroup-matrix',
 ] as unknown as readonly GPUFeatureName[]
 
-/** The largest matrices of half floats, summed in floats, that the kernels can be made of; null if there are none. */
-export function matrixUnits({ description, adapter }: FoundAdapter): MatrixUnits | null {
+/** What a device must be asked for. */
+export function featuresOf({ shuffles, matrices }: SubgroupUse): readonly GPUFeatureName[] {
+  if (matrices) return MATRIX_FEATURES
+  return shuffles ? ['subgroups'] : []
+}
+
+/** All that an adapter offers. */
+export function subgroupsOf(found: FoundAdapter): SubgroupUse {
+  return { shuffles: found.description.features.includes('subgroups'), matrices: matricesOf(found) }
+}
+
+/** The largest matrices of half floats, summed in floats, that the kernels can be made of. */
+function matricesOf({ description, adapter }: FoundAdapter): MatrixUnits | null {
   if (MATRIX_FEATURES.some((feature) => !description.features.includes(feature))) return null
   const { subgroupMinSize: lanes, subgroupMaxSize } = adapter.info
   // A tile is divided among subgroups of a known size, of which a workgroup has four.

@@ -1,12 +1,12 @@
 /**
- * Whether convolutions by matrix units are right on a device, and faster. The feature is experimental, and drivers are
- * compilers too: what they make of it is known once it has run there.
+ * Whether convolutions that use subgroups are right on a device, and faster. Matrix units are an experimental feature, and
+ * drivers are compilers too: what they make of it is known once it has run there.
  */
 import { DeviceError } from '../errors.js'
 import { GraphBuilder } from '../network/builder.js'
 import type { Executable, Graph, Parameter, Parameters, PortData, Tensor } from '../network/graph.js'
 import { portElements } from '../network/ports.js'
-import type { MatrixUnits } from './matrix-units.js'
+import { NO_SUBGROUPS, type SubgroupUse } from './subgroups.js'
 
 /** Channels of the layers that are timed, and their side: about those of a tile of the model that ships, in its wide part. */
 const CHANNELS = 96
@@ -24,11 +24,11 @@ const PATIENCE = 300
  */
 const TOLERANCE = 1e-4
 
-/** Makes an executable whose convolutions use these matrix units, or none. */
+/** Makes an executable whose convolutions use so much of subgroups. */
 export type CompileWith = (
   graph: Graph,
   parameters: Parameters,
-  matrices: MatrixUnits | null,
+  use: SubgroupUse,
 ) => Promise<Pick<Executable, 'run' | 'close'>>
 
 /** Random numbers of half precision in [-scale, scale], the same each time. */
@@ -71,41 +71,68 @@ export function trialWork(): { graph: Graph; parameters: Parameters; inputs: Rea
   return { graph: g.finish(), parameters, inputs }
 }
 
+interface Measured {
+  readonly milliseconds: number
+  readonly values: Float32Array
+}
+
 /**
- * Compares the same layers with and without. False, too, where the device fails at it: it may be lost then.
+ * The fastest of nothing, shuffles, and matrices, each only where the same layers come out as without. Nothing, too, where
+ * the device fails at it: it may be lost then.
  *
+ * @param offered what the device has
  * @param now milliseconds
  */
-export async function matricesPay(
-  units: MatrixUnits,
+export async function fastestUse(
+  offered: SubgroupUse,
   compile: CompileWith,
   now: () => number = () => performance.now(),
-): Promise<boolean> {
+): Promise<SubgroupUse> {
+  let best = NO_SUBGROUPS
+  if (!offered.shuffles && !offered.matrices) return best
   const { graph, parameters, inputs } = trialWork()
-  const measure = async (matrices: MatrixUnits | null) => {
-    const executable = await compile(graph, parameters, matrices)
+  const measure = async (use: SubgroupUse): Promise<Measured | null> => {
     try {
-      let [milliseconds, values] = [Number.POSITIVE_INFINITY, new Float32Array(0)]
-      const start = now()
-      // The first run is slower: memory is touched for the first time. One more is enough on a slow device.
-      for (let i = 0; i <= RUNS && (i < 2 || now() - start < PATIENCE); i++) {
-        const began = now()
-        const outputs = await executable.run(0, inputs)
-        if (i > 0) milliseconds = Math.min(milliseconds, now() - began)
-        values = [...outputs.values()][0] as Float32Array<ArrayBuffer>
+      const executable = await compile(graph, parameters, use)
+      try {
+        return await run(executable, inputs, now)
+      } finally {
+        executable.close()
       }
-      return { milliseconds, values }
-    } finally {
-      executable.close()
+    } catch (error) {
+      if (error instanceof DeviceError) return null
+      throw error
     }
   }
-  try {
-    const [plain, tried] = [await measure(null), await measure(units)]
-    return tried.milliseconds < plain.milliseconds && areAlike(tried.values, plain.values)
-  } catch (error) {
-    if (error instanceof DeviceError) return false
-    throw error
+  const plain = await measure(best)
+  if (!plain) return best
+  let least = plain.milliseconds
+  const consider = async (use: SubgroupUse) => {
+    const measured = await measure(use)
+    if (!measured || measured.milliseconds >= least || !areAlike(measured.values, plain.values)) return
+    best = use
+    least = measured.milliseconds
   }
+  if (offered.shuffles) await consider({ shuffles: true, matrices: null })
+  if (offered.matrices) await consider({ ...best, matrices: offered.matrices })
+  return best
+}
+
+async function run(
+  executable: Pick<Executable, 'run'>,
+  inputs: ReadonlyMap<Tensor, PortData>,
+  now: () => number,
+): Promise<Measured> {
+  let [milliseconds, values] = [Number.POSITIVE_INFINITY, new Float32Array(0)]
+  const start = now()
+  // The first run is slower: memory is touched for the first time. One more is enough on a slow device.
+  for (let i = 0; i <= RUNS && (i < 2 || now() - start < PATIENCE); i++) {
+    const began = now()
+    const outputs = await executable.run(0, inputs)
+    if (i > 0) milliseconds = Math.min(milliseconds, now() - began)
+    values = [...outputs.values()][0] as Float32Array<ArrayBuffer>
+  }
+  return { milliseconds, values }
 }
 
 function areAlike(actual: Float32Array, expected: Float32Array): boolean {
