@@ -25,7 +25,7 @@ test("a GPU's kernels meet them too, or a software adapter's on a GPU", async (t
   // In floats throughout, as they are to meet PyTorch's.
   const backend = await WebGpuBackend.open(
     { description: { ...description, software: !description.software }, adapter },
-    { halfFloats: false },
+    { halfFloats: false, subgroups: 'none' },
   )
   try {
     await checkNetwork(t, backend)

@@ -43,7 +43,7 @@ for (const software of [true, false]) {
         limits: { ...found.description.limits, maxTextureArrayLayers: LAYERS },
         requestDevice: (descriptor: GPUDeviceDescriptor) => found.adapter.requestDevice(descriptor),
       } as unknown as GPUAdapter
-      using narrow = await WebGpuBackend.open({ description, adapter })
+      using narrow = await WebGpuBackend.open({ description, adapter }, { subgroups: 'none' })
       using processor = await openCpu()
       using tested = new TileCodec(model, narrow)
       using reference = new TileCodec(model, processor)
