@@ -108,7 +108,7 @@ fn convMatrix(
       }
       let to = at * 16 + i / ${TEXELS} * 4;
 #if TERMS > 1
-      // By its bits: a compiler may take a value for what comes of converting it there and back.
+      // The first term is cut off by its bits: a compiler may take a value for what comes of converting it there and back.
       let high = bitcast<vec4f>(bitcast<vec4u>(bounded(v)) & vec4u(0xffffe000u));
       let low = bounded(v - high);
 #else

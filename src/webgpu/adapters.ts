@@ -118,7 +118,7 @@ function describe(adapter: GPUAdapter, backend: AdapterDescription['backend']): 
 }
 
 /**
- * Adapters come with what Dawn keeps from the web, for matrix units (see matrix-units.ts). A software adapter comes
+ * Adapters come with what Dawn keeps from the web, for matrix units (see subgroups.ts). A software adapter comes
  * without Dawn's clamps of texture coordinates, which cost it up to a third of its speed: our kernels read inside their
  * textures (see textures.ts), and its own reads are checked.
  */

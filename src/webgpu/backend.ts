@@ -85,7 +85,7 @@ export class WebGpuBackend implements Backend, Disposable {
     tried.set(trial, use)
     backend.#subgroups = use
     if (!backend.isLost) return backend
-    // By the trial: without it the device is as good as before.
+    // The trial lost the device: without one, another of the same adapter is as good as before.
     backend.close()
     return WebGpuBackend.open(await pickAdapter(description.name), { halfFloats, subgroups: 'none' })
   }

@@ -22,7 +22,7 @@ export interface SubgroupUse {
 
 export const NO_SUBGROUPS: SubgroupUse = { shuffles: false, matrices: null }
 
-/** As Dawn has it. */
+/** An entry of what Dawn lists of an adapter. */
 interface MatrixConfig {
   readonly componentType: string
   readonly resultComponentType: string
