@@ -7,8 +7,9 @@ import test from 'ava'
 import * as geotiff from 'geotiff'
 import { type Archive, openArchive } from '../../src/archive/archive.js'
 import { registerWithGeotiff } from '../../src/archive/geotiff.js'
-import { type CheckSummary, encodeCheck, summarise } from '../../src/archive/tile-checks.js'
+import { type CheckSummary, decodeCheck, encodeCheck, summarise } from '../../src/archive/tile-checks.js'
 import { validateArchive } from '../../src/archive/validate.js'
+import { PAYLOAD_KINDS } from '../../src/codec/bitstream.js'
 import { type Codec, openCodec } from '../../src/codec/codec.js'
 import { type CompressOptions, compressSlide } from '../../src/compress/compress.js'
 import { exportSlide } from '../../src/export/export.js'
@@ -151,6 +152,23 @@ test('a damaged tile of a classic codec fails alone, by name', async (t) => {
   )
 })
 
+test('a check is two bytes: quarters of a decibel, rounded down, and what stores the tile', (t) => {
+  const number = PAYLOAD_KINDS.jpeg
+  for (const [psnr, byte, read] of [
+    [0, 1, 0.25],
+    [0.25, 1, 0.25],
+    [30.3, 121, 30.25],
+    [63.5, 254, 63.5],
+    [99, 254, 63.5],
+    [Number.POSITIVE_INFINITY, 255, Number.POSITIVE_INFINITY],
+  ] as const) {
+    t.deepEqual(encodeCheck({ psnr, codec: 'jpeg' }), Uint8Array.of(byte, number))
+    t.deepEqual(decodeCheck(Uint8Array.of(7, 7, byte, number), 1), { psnr: read, codec: 'jpeg' })
+  }
+  t.is(decodeCheck(Uint8Array.of(0, number), 0), null)
+  t.deepEqual(decodeCheck(Uint8Array.of(4, 200), 0), { psnr: 1, codec: null })
+})
+
 test('a summary has the least, percentiles, the worst places and the codecs, over all levels', (t) => {
   const indexes = [emptyIndex({ width: 1600, height: 1600 }, 16), emptyIndex({ width: 32, height: 16 }, 16)]
   t.is(summarise(indexes), null)
@@ -161,6 +179,8 @@ test('a summary has the least, percentiles, the worst places and the codecs, ove
   }
   small.length[1] = 5
   small.checks.set(encodeCheck({ psnr: 9.9, codec: 'webp' }), 2)
+  // This one isn't stored.
+  small.checks.set(encodeCheck({ psnr: 1, codec: 'webp' }), 0)
   const { tiles, psnr: levels, worst, codecs } = summarise(indexes) as CheckSummary
   t.is(tiles, 10_001)
   t.deepEqual(levels, { least: 9.75, p1: 20, p10: 22.25, p50: 32.25 })

@@ -105,8 +105,24 @@ test('an answer is bounded, however large the level', async (t) => {
     levels: { value: [{ downsample: 1 }] },
     version: { value: '1' },
   })
-  const asked = (query: Record<string, string>) =>
+  const asked = (query: Record<string, unknown>) =>
     checksWindow(large, new Map(Object.entries({ level: '0', ...query })))
   t.is(asked({}), 'Expected at most 16384 tiles but received 300 x 200')
   t.like(asked({ columns: '128', rows: '128' }), { columns: 128, rows: 128 })
+  // A window is what is right of its corner and below.
+  t.like(asked({ column: '299', row: '198' }), { column: 299, row: 198, columns: 1, rows: 2 })
+  t.like(asked({ column: '298', row: '199', columns: '1', rows: '1' }), { columns: 1, rows: 1 })
+  for (const wrong of [
+    { columns: '0', rows: '1' },
+    { columns: '1', rows: '0' },
+    { column: '299', columns: '2', rows: '1' },
+    { row: '199', columns: '1', rows: '2' },
+    { column: '300' },
+    { row: '200' },
+  ]) {
+    t.is(asked(wrong), 'Expected a window within the 300 x 200 tiles of level 0', JSON.stringify(wrong))
+  }
+  for (const row of ['', 'x1', '1x', '1.5', '-1', '12345678', ['1'], ['1', '1'], undefined]) {
+    t.is(asked({ row }), 'Expected a whole number for row', String(row))
+  }
 })
