@@ -16,9 +16,12 @@ const STRYKER = '@stryker-mutator/core@9.6.1'
 /** Source files, and the quick tests that should notice any change of them, as AVA is told them. */
 const TESTS: Readonly<Record<string, string>> = {
   'src/archive/archive-level.ts': 'test/archive/tile-window.test.ts',
+  'src/archive/checks-window.ts': 'test/server/tile-checks.test.ts',
   'src/archive/head-reader.ts': "test/archive/hostile.test.ts -m '!a*change*'",
   'src/archive/listed.ts': 'test/archive/listed.test.ts',
+  'src/archive/no-sharing.ts': "test/archive/hostile.test.ts -m '!a*change*'",
   'src/archive/parts.ts': 'test/archive/parts.test.ts',
+  'src/archive/tile-checks.ts': "test/archive/checks.test.ts -m 'a summary*' -m 'a check is two*'",
   'src/archive/tile-window.ts': 'test/archive/tile-window.test.ts',
   'src/archive/validate.ts':
     "test/archive/listed.test.ts test/archive/integrity.test.ts -m 'what is bad*' -m 'quick names*' -m 'bytes that*'",
@@ -35,6 +38,8 @@ const TESTS: Readonly<Record<string, string>> = {
   'src/compress/plan.ts': 'test/compress/plan.test.ts',
   'src/concurrency/abort.ts': 'test/concurrency/abort.test.ts',
   'src/concurrency/turns.ts': 'test/concurrency/turns.test.ts',
+  'src/export/head.ts': 'test/export/head.test.ts',
+  'src/export/pyramid.ts': 'test/export/pyramid.test.ts',
   'src/export/read-back.ts': 'test/export/read-back.test.ts',
   'src/export/reducer.ts': 'test/export/reducer.test.ts',
   'src/server/library.ts': 'test/server/library.test.ts',
