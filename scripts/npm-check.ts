@@ -69,6 +69,12 @@ function pack(folders: readonly string[], into: string): string[] {
   return readdirSync(into).map((name) => join(into, name))
 }
 
+/** How this machine reaches npm's registry: through a proxy, whose certificate may be its own, or at another address. */
+export function networkOf(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const names = /^(npm_config_(cache|registry)|https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS)$/i
+  return Object.fromEntries(Object.entries(env).filter(([name]) => names.test(name)))
+}
+
 /**
  * Installs the packages in an empty project below `folder`.
  *
@@ -77,7 +83,7 @@ function pack(folders: readonly string[], into: string): string[] {
  */
 export function install(folder: string, packages: readonly string[], ...options: string[]): Installation {
   const path = pathWith(join(folder, 'bin'), { node: process.execPath, npm: npmFile(), sh: '/bin/sh' })
-  const env = { HOME: process.env.HOME, PATH: path, npm_config_cache: process.env.npm_config_cache }
+  const env = { HOME: process.env.HOME, PATH: path, ...networkOf(process.env) }
   const project = join(folder, 'project')
   mkdirSync(project)
   writeFileSync(join(project, 'package.json'), '{ "private": true }\n')
@@ -87,6 +93,8 @@ export function install(folder: string, packages: readonly string[], ...options:
     cwd: project,
     env,
     encoding: 'utf8',
+    // npm tries for hours where every request fails.
+    timeout: 240_000,
   })
   return { folder: project, output, env }
 }

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
-import { compileExample, type Installation, install, runExample } from '../scripts/npm-check.js'
+import { compileExample, type Installation, install, networkOf, runExample } from '../scripts/npm-check.js'
 import { makePackages } from '../scripts/npm-packages.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -36,6 +36,16 @@ function run(...argv: string[]): { status: number; stdout: string; stderr: strin
     return error as ReturnType<typeof run>
   }
 }
+
+test('npm reaches its registry as it does on this machine, and has nothing else of it', (t) => {
+  const network = {
+    ...{ HTTPS_PROXY: 'http://proxy:3128', https_proxy: 'http://proxy:3128', HTTP_PROXY: 'http://proxy:3128' },
+    ...{ NO_PROXY: 'localhost', NODE_EXTRA_CA_CERTS: '/etc/ssl/own.crt' },
+    ...{ npm_config_registry: 'https://npm.lab/', npm_config_cache: '/var/cache/npm' },
+  }
+  t.deepEqual(networkOf({ ...network, CXX: 'g++', CLERIC_ADDON: 'a.node', npm_config_user_agent: 'npm' }), network)
+  t.like(installed.env, networkOf(process.env))
+})
 
 test('it installs without a warning about the version of Node.js, and without Dawn', (t) => {
   t.notRegex(installed.output, /EBADENGINE|ERESOLVE|deprecated/)
