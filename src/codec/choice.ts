@@ -9,7 +9,16 @@
  */
 import { type Candidate, priced, type WantedTile } from './candidate.js'
 import { ClassicSearch } from './classic-search.js'
-import { BETTER, expectedGain, type Look, lookOf, type SeenTile, seenTile, verdictOf } from './seen-tiles.js'
+import {
+  BETTER,
+  expectedClassic,
+  expectedGain,
+  type Look,
+  lookOf,
+  type SeenTile,
+  seenTile,
+  verdictOf,
+} from './seen-tiles.js'
 import type { EncodedTile } from './tile-codec.js'
 
 /**
@@ -76,7 +85,8 @@ export async function choose(
     !isPoor(tile, candidate) && free.every(({ cost }) => cost >= BETTER * candidate.cost)
   if (mayBeTissue && verdictOf(look(null), seen) === 'network') {
     network = await encode()
-    if (isBest(network)) return { best: network, seen: null }
+    const isAhead = BETTER * network.cost <= expectedClassic(look(null), seen) * jpeg.cost
+    if (isAhead && isBest(network)) return { best: network, seen: null }
   }
   const quick = await search.quickAvif()
   const known = look(quick) as Look & { avif: number }

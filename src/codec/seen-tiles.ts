@@ -128,6 +128,16 @@ export function expectedGain(look: Look & { readonly avif: number }, seen: reado
   return 2 ** (alike.reduce((sum, { gain }) => sum + gain, 0) / alike.length / UNIT)
 }
 
+/**
+ * What the best classic codec costs on tiles that look alike to a JPEG, as a share of what that costs; infinite if there are
+ * none. Once the network's cost is known, this tells whether what they settled holds here, too.
+ */
+export function expectedClassic(look: Look, seen: readonly SeenTile[]): number {
+  const alike = seen.filter((tile) => isAlike(tile, { ...look, avif: null }, BITS_NEARER))
+  if (alike.length === 0) return Number.POSITIVE_INFINITY
+  return 2 ** (alike.reduce((sum, { avif, gain }) => sum + avif + gain, 0) / alike.length / UNIT)
+}
+
 function isAlike(tile: SeenTile, { jpeg, bits, avif }: Look, bitsNear = BITS_NEAR): boolean {
   return (
     Math.abs(tile.jpeg - jpeg) <= JPEG_NEAR &&

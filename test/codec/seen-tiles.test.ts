@@ -7,6 +7,7 @@ import { lambdaAt } from '../../src/codec/rate.js'
 import {
   decodeSeen,
   encodeSeen,
+  expectedClassic,
   expectedGain,
   lookOf,
   type SeenTile,
@@ -136,6 +137,22 @@ test('what was learnt spares the network, or the AVIF, and costs next to nothing
   const again = await chosen(1500, Array(3).fill(good.seen))
   t.is(again.seen, null, 'no AVIF was made')
   t.deepEqual(again.best, good.best)
+})
+
+test('what a classic codec costs is told from tiles that look alike to a JPEG', (t) => {
+  const seen = [-60, -64, -68].map((avif) => ({ ...tissue, avif }))
+  const look = { ...tissue, avif: null }
+  t.is(expectedClassic(look, seen), 2 ** ((-64 - 12) / 128))
+  t.is(expectedClassic(look, [...seen, { ...scan, avif: 99 }]), 2 ** ((-64 - 12) / 128), 'others do not count')
+  t.is(expectedClassic(look, [scan]), Number.POSITIVE_INFINITY)
+})
+
+test('a tile that is settled for the network is tried both ways if the network then costs too much', async (t) => {
+  const good = await chosen(1500, [])
+  const dear = await chosen(20_000, Array(3).fill(good.seen))
+  t.is(dear.asked(), 1)
+  t.is(dear.best.kind, 'avif')
+  t.true((dear.seen as SeenTile).network > 0, 'the tiles after it know')
 })
 
 test('what a JPEG costs is told from a quarter of it', async (t) => {
