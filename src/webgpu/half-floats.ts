@@ -1,7 +1,8 @@
 /**
  * Which tensors may be half floats: those of the encoder's transforms, from which nothing comes but numbers that are
  * rounded to symbols. Decoders go by the symbols. What a decoder makes of them stays in floats, as all promise the same
- * pixels, and so do y and z themselves, whose last bits decide how they are rounded. Sums are in floats everywhere.
+ * pixels, to 1 of 255: half floats would keep that on tissue, but not on a checkerboard of 4 x 4 pixels. So do y and z
+ * themselves, whose last bits decide how they are rounded. Sums are in floats everywhere.
  */
 import type { Graph, Node, Port, Tensor } from '../network/graph.js'
 import { nodeOutputs } from '../network/graph.js'

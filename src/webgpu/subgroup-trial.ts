@@ -19,10 +19,10 @@ const RUNS = 3
 /** Milliseconds after which no further run begins. */
 const PATIENCE = 300
 /**
- * In parts of the largest value. Sums in floats, in another order, differ by a millionth here; units that cut off what they add may be
- * off by tens of it. With one term in place of two it would be two thousand of it.
+ * In parts of the largest value. Sums in floats, in another order, differ by a millionth here. Units that cut off what they
+ * add may be off by ten times as much, one term in place of two would be by two thousand times.
  */
-const TOLERANCE = 1e-4
+const TOLERANCE = 5e-5
 
 /** Makes an executable whose convolutions use so much of subgroups. */
 export type CompileWith = (
