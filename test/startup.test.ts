@@ -95,3 +95,22 @@ onLinux('the command has as many threads for pictures as there are cores, unless
   t.is((await grown({ CORES: '23' })) - two, 19)
   t.is((await grown({ CORES: '23', UV_THREADPOOL_SIZE: '9' })) - two, 5)
 })
+
+test('a command that is lost on the way, with nothing left that would wake it, is no success', async (t) => {
+  const lost = 'export const createCli = () => ({ run: () => new Promise(() => {}) })'
+  const hook = `export const resolve = (name, context, next) =>
+    name === './commands.js' ? { url: 'data:text/javascript,${encodeURIComponent(lost)}', shortCircuit: true } : next(name, context)`
+  const register = `import { register } from 'node:module'; register('data:text/javascript,' + ${JSON.stringify(encodeURIComponent(hook))})`
+  const start = `import(${JSON.stringify(`${root}/src/cli/main.ts`)})` // as start.cts does, from no ES module
+  const argv = [
+    TYPESCRIPT,
+    `--import=data:text/javascript,${encodeURIComponent(register)}`,
+    '--input-type=commonjs',
+    '--eval',
+    start,
+  ]
+  const failure = await t.throwsAsync<Error & { code: number }>(
+    promisify(execFile)(process.execPath, argv, { cwd: root }),
+  )
+  t.is(failure?.code, 13)
+})

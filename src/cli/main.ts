@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 import { createCli } from './commands.js'
 
 // The first Ctrl-C stops cleanly; the second, with no handler left, at once.
@@ -19,6 +18,8 @@ for (const stream of [stdout, stderr]) {
 /** Waits until stdout has taken them: a reader may be slower than what is written for it, and memory is not for what waits. */
 const writeBytes = (bytes: Uint8Array) =>
   new Promise<void>((resolve, reject) => stdout.write(bytes, (error) => (error ? reject(error) : resolve())))
+// What is lost on the way is no success. Node.js ends with 13 by itself only where the main module is an ES module.
+process.exitCode = 13
 const status = await createCli({ stdin: process.stdin, stdout, stderr, writeBytes, signal: stop.signal }).run(
   process.argv.slice(2),
 )

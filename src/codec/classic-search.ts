@@ -105,7 +105,9 @@ export class ClassicSearch {
     const stream = await encodeLossy('jpeg', sample, this.#start.jpeg, { plain: true })
     const decoded = await decodeClassic('jpeg', stream, sample)
     const mse = meanSquaredError(sample, decoded, { width: shown.width, height: sampledRows(shown.height) })
-    const bytes = JPEG_HEAD + ((stream.length - JPEG_HEAD) * image.height) / sample.height
+    const whole = JPEG_HEAD + ((stream.length - JPEG_HEAD) * image.height) / sample.height
+    // The head of a sample of one colour is smaller, but the whole takes no less than a part of it.
+    const bytes = Math.max(stream.length, whole)
     return { bits: 8 * bytes, cost: costOf(bytes, mse, shown, quality) }
   }
 

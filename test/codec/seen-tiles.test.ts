@@ -184,6 +184,14 @@ test('a tile of any height has a sample', async (t) => {
   }
 })
 
+test('a mark on white of which the sample sees nothing costs something', async (t) => {
+  const data = new Uint8Array(64 * 64 * 3).fill(255)
+  data.fill(0, 10 * 64 * 3, 30 * 64 * 3)
+  const marked: Image = { data, width: 64, height: 64, channels: 3 }
+  const { bits, cost } = await new ClassicSearch({ ...tile, image: marked, shown: marked }, undefined).sampledJpeg()
+  t.true(bits > 0 && cost > 0, `${bits}, ${cost}`)
+})
+
 test('a floor holds whatever was learnt', async (t) => {
   const good = await chosen(1500, [])
   const { best } = await chosen(1500, Array(3).fill(good.seen), 2)
