@@ -138,6 +138,12 @@ test('quick names what is damaged, as validation by decoding does, and needs no 
     badImages.map(({ name }) => name),
   ]
   t.true(isDeepStrictEqual(names(quick), names(decoded)))
+  // One of each doesn't make up for the other.
+  const places = [tile, images[0]?.offset].map((at) => 8 * (at as number) + 70)
+  flip(bytes, 8 * (overview[1]?.index.offset[0] as number) + 70)
+  t.like(await validate(bytes, true), { ok: false, counts: { bad: 1, badImages: 1, badBytes: 0 } })
+  for (const bit of places) flip(bytes, bit)
+  t.true((await validate(bytes, true)).ok)
 })
 
 test('a tile whose bytes have changed is never decoded', async (t) => {
