@@ -240,6 +240,20 @@ test('refuses a tile that is both stored and left out', async (t) => {
   }
 })
 
+test('refuses a checksum of a tile that is left out, and checksums of some levels only', async (t) => {
+  const index = (one: TileIndex) => {
+    one.length[1] = 0
+    one.colours[7] = TILE.blank
+    one.checksum[1] = 7
+  }
+  const leftOut = await t.throwsAsync(open(build({ index })), { message: /column 1, row 0 has a checksum but is not/ })
+  t.is(codeOf(leftOut), 'ERR_ARCHIVE_CORRUPT')
+  // The first directory has another tag in their place.
+  const some = changed((view, bytes) => view.setUint16(entryOf(bytes, TAGS.ClericChecksums), 65099, true))
+  const error = await t.throwsAsync(open(some), { message: /level 0 has checksums, which others have not/ })
+  t.is(codeOf(error), 'ERR_ARCHIVE_CORRUPT')
+})
+
 test('refuses associated images outside the file', async (t) => {
   for (const image of [() => ({ offset: 0, length: 10 }), (head: number) => ({ offset: head + 30, length: 11 })]) {
     const error = await t.throwsAsync(open(build({ image })), { message: /label lies (outside|before)/ })
@@ -270,6 +284,7 @@ const structures: [title: string, change: (view: DataView, bytes: Uint8Array) =>
     'offsets that are text',
     (view, bytes) => view.setUint16(entryOf(bytes, TAGS.TileOffsets, 1) + 2, TYPES.ASCII.code, true),
   ],
+  ['no SubIFDs', (view, bytes) => view.setBigUint64(entryOf(bytes, TAGS.SubIFDs) + 4, 0n, true)],
   ['2^52 SubIFDs', (view, bytes) => view.setBigUint64(entryOf(bytes, TAGS.SubIFDs) + 4, 2n ** 52n, true)],
   ['a SubIFD beyond the head', (view, bytes) => view.setBigUint64(entryOf(bytes, TAGS.SubIFDs) + 12, 2n ** 45n, true)],
   [
