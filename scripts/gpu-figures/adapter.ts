@@ -1,5 +1,5 @@
 /** All that the native adapter offers, experimental features too: what kernels could be written for. */
-import { unsafeAdapter } from './unsafe-adapter.js'
+import { pickAdapter } from '../../src/webgpu/adapters.js'
 
 /** What @webgpu/types doesn't know of an adapter's facts yet. */
 interface MoreInfo {
@@ -20,7 +20,7 @@ function entriesOf(value: object): Record<string, unknown> {
 
 /** @param name a part of the adapter's name; undefined: the best one */
 export async function describeAdapter(name: string | undefined): Promise<object> {
-  const { adapter } = await unsafeAdapter(name)
+  const { adapter } = await pickAdapter(name)
   const { subgroupMatrixConfigs } = adapter.info as MoreInfo
   return {
     info: entriesOf(adapter.info),

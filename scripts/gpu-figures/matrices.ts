@@ -3,17 +3,10 @@
  * matrix of positions x inputs by one of inputs x outputs, read from storage buffers. What the kernels of shaders/ reach
  * on such layers is told by `bench speed`.
  */
-import { GPUBufferUsage, GPUMapMode } from '../../src/webgpu/constants.js'
-import { unsafeAdapter } from './unsafe-adapter.js'
 
-/** As Dawn has it. */
-interface MatrixConfig {
-  readonly componentType: string
-  readonly resultComponentType: string
-  readonly M: number
-  readonly N: number
-  readonly K: number
-}
+import { pickAdapter } from '../../src/webgpu/adapters.js'
+import { GPUBufferUsage, GPUMapMode } from '../../src/webgpu/constants.js'
+import { MATRIX_FEATURES, type MatrixConfig } from '../../src/webgpu/subgroups.js'
 
 interface Sizes {
   readonly positions: number
@@ -30,7 +23,6 @@ const PRODUCTS: readonly Sizes[] = [
 const ROWS = [32, 64]
 const COLUMNS = 64
 const DISPATCHES = 40
-const FEATURES = ['shader-f16', 'chromium-experimental-subgroup-matrix'] as unknown as GPUFeatureName[]
 
 /** Blocks of a tile's width: the most that divide the matrix. */
 function blocksOf(total: number, block: number, most: number): number {
@@ -63,11 +55,11 @@ fn main(@builtin(workgroup_id) id: vec3u) {
   let column = id.y * ${columns * N};
 ${text(blocks.map(([r, k]) => `  var s${r}_${k}: subgroup_matrix_result<${result}, ${N}, ${M}>;`))}
   for (var k = 0u; k < ${inputs}; k += ${K}) {
-${text(each(rows, (r) => `    let a${r} = subgroupMatrixLoad<subgroup_matrix_left<f16, ${K}, ${M}>>(&a, (row + ${r * M}) * ${inputs} + k, false, ${inputs});`))}
-${text(each(columns, (k) => `    let b${k} = subgroupMatrixLoad<subgroup_matrix_right<f16, ${N}, ${K}>>(&b, k * ${outputs} + column + ${k * N}, false, ${outputs});`))}
+${text(each(rows, (r) => `    let a${r} = subgroupMatrixLoad<subgroup_matrix_left<f16, ${K}, ${M}>, row_major>(&a, (row + ${r * M}) * ${inputs} + k, ${inputs});`))}
+${text(each(columns, (k) => `    let b${k} = subgroupMatrixLoad<subgroup_matrix_right<f16, ${N}, ${K}>, row_major>(&b, k * ${outputs} + column + ${k * N}, ${outputs});`))}
 ${text(blocks.map(([r, k]) => `    s${r}_${k} = subgroupMatrixMultiplyAccumulate(a${r}, b${k}, s${r}_${k});`))}
   }
-${text(blocks.map(([r, k]) => `  subgroupMatrixStore(&c, (row + ${r * M}) * ${outputs} + column + ${k * N}, s${r}_${k}, false, ${outputs});`))}
+${text(blocks.map(([r, k]) => `  subgroupMatrixStore<row_major>(&c, (row + ${r * M}) * ${outputs} + column + ${k * N}, s${r}_${k}, ${outputs});`))}
 }
 `
 }
@@ -89,15 +81,15 @@ function smallNumbers(length: number, seed: number): { values: Int8Array; bits: 
 
 /** @param name a part of the adapter's name; undefined: the best one */
 export async function timeMatrices(name: string | undefined, say: (facts: object) => void): Promise<void> {
-  const { adapter } = await unsafeAdapter(name)
-  if (FEATURES.some((feature) => !adapter.features.has(feature))) {
+  const { adapter } = await pickAdapter(name)
+  if (MATRIX_FEATURES.some((feature) => !adapter.features.has(feature))) {
     say({ skipped: 'the adapter has no matrix units to offer, or no half floats' })
     return
   }
   const { subgroupMatrixConfigs = [] } = adapter.info as { subgroupMatrixConfigs?: Iterable<MatrixConfig> }
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits
   const requiredLimits = { maxBufferSize, maxStorageBufferBindingSize }
-  const device = await adapter.requestDevice({ requiredFeatures: FEATURES, requiredLimits })
+  const device = await adapter.requestDevice({ requiredFeatures: [...MATRIX_FEATURES], requiredLimits })
   try {
     const configs = [...subgroupMatrixConfigs].filter(({ componentType }) => componentType === 'f16')
     for (const config of configs) {

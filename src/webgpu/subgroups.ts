@@ -23,7 +23,7 @@ export interface SubgroupUse {
 export const NO_SUBGROUPS: SubgroupUse = { shuffles: false, matrices: null }
 
 /** An entry of what Dawn lists of an adapter. */
-interface MatrixConfig {
+export interface MatrixConfig {
   readonly componentType: string
   readonly resultComponentType: string
   readonly M: number
