@@ -240,6 +240,17 @@ test('refuses a tile that is both stored and left out', async (t) => {
   }
 })
 
+test('refuses tiles that are wider or higher than the description says', async (t) => {
+  for (const [tag, size] of [
+    [TAGS.TileWidth, '128 x 64'],
+    [TAGS.TileLength, '64 x 128'],
+  ] as const) {
+    const larger = changed((view, bytes) => view.setUint32(entryOf(bytes, tag, 1) + 12, 128, true))
+    const message = new RegExp(`tiles of ${size}, but its description says 64`)
+    t.is(codeOf(await t.throwsAsync(open(larger), { message })), 'ERR_ARCHIVE_CORRUPT')
+  }
+})
+
 test('refuses a checksum of a tile that is left out, and checksums of some levels only', async (t) => {
   const index = (one: TileIndex) => {
     one.length[1] = 0
