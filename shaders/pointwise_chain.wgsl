@@ -3,8 +3,8 @@
 // four of them in four channels. Sums as in integer_conv.wgsl.
 //
 // The input of one layer may go through a layer norm first, which 128 / P invocations share for each position, not one
-// alone as in integer_layer_norm.wgsl. The result may be the parameters of a half of the latent: then the indexes of its
-// scales are made as well, of registers.
+// alone as in integer_layer_norm.wgsl. The result may be the parameters of a half of the latent: then what follows from
+// them is made as well, see half.wgsl, of the workgroup's memory.
 #define P 16
 #define LAYERS 2
 #define SOURCES 1 // tensors whose channels follow each other; all but the last of whole groups
@@ -15,11 +15,19 @@
 #define NORM 4 // layer whose input is normed; 4: none
 #define RES 0 // the last layer adds a residual: 1: a tensor, 2: what the norm reads
 #define ACTIVATION 0 // 1: the result is stored as activations too
-#define INDEX 0 // 1: the result is scales, then means; the indexes of the scales are made
+#define STORED 1 // 0: nobody reads the result but what makes a half of it
+#define INDEX 0 // 1: the result is parameters of a half; what half.wgsl makes of them, by these constants
+#define QUANTISE 0
+#define DEQUANTISE 0
+#define SEEN 0
 #define GROUPS 1 // of channels that the workgroup's memory holds of each position
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var residual: texture_2d_array<f32>; // or unused
+#if RES == 1
+@group(0) @binding(1) var residual: texture_2d_array<f32>;
+#end
+#if STORED
 @group(0) @binding(2) var output: texture_storage_2d_array<rgba32float, write>;
+#end
 #if ACTIVATION
 @group(0) @binding(3) var activation: texture_storage_2d_array<rgba32float, write>;
 #end
@@ -47,8 +55,20 @@
 @group(0) @binding(23) var rsqrt: texture_2d_array<i32>;
 #end
 #if INDEX
-@group(0) @binding(24) var thresholds: texture_2d_array<f32>; // see scale_indexes.wgsl
+@group(0) @binding(24) var thresholds: texture_2d_array<f32>;
 @group(0) @binding(25) var<storage, read_write> indexes: array<u32>;
+#end
+#if QUANTISE
+@group(0) @binding(26) var latent: texture_2d_array<f32>;
+@group(0) @binding(27) var zones: texture_2d_array<f32>;
+@group(0) @binding(28) var<storage, read_write> symbols: array<u32>;
+#end
+#if DEQUANTISE
+@group(0) @binding(29) var base: texture_2d_array<f32>;
+@group(0) @binding(30) var yHat: texture_storage_2d_array<rgba32float, write>;
+#if SEEN
+@group(0) @binding(31) var yHatSeen: texture_storage_2d_array<rgba32float, write>;
+#end
 #end
 
 struct Params {
@@ -72,11 +92,14 @@ struct Params {
   shares: i32, // where those that share a position leave what they have found
 #end
 #if INDEX
-  indexBlocks: i32, // of the scales
-  half: i32, // 1: anchors, 2: the others
-  texels: i32, // of thresholds
+  halfChannels: i32,
+  half: i32,
+  first: i32,
+  texels: i32,
   last: i32,
-  start: i32, // words before this half's
+  start: i32,
+  hasBase: i32,
+  seenShift: i32,
 #end
 #if ACTIVATION
   activationShift: i32,
@@ -94,7 +117,7 @@ struct Params {
 var<workgroup> between: array<vec4f, ${P * GROUPS}>;
 
 #if INDEX
-#include "scale_indexes.wgsl"
+#include "half.wgsl"
 #end
 #if NORM < LAYERS
 #include "chain_norm.wgsl"
@@ -113,7 +136,9 @@ fn finish(v: vec4i, residue: vec4i, at: vec2i, block: i32) -> vec4f {
   result += residue;
   result = select(result, clamp12(result), p.most == 2047);
 #end
+#if STORED
   store(output, at.x, at.y, block, vec4f(result));
+#end
 #if ACTIVATION
   store(activation, at.x, at.y, block, activationsOf(result, p.activationShift));
 #end
@@ -188,23 +213,35 @@ fn pointwiseChain(
 #end
     var r${j} = vec4f(0.0);
     if (first + ${j} < count) { r${j} = finish(v${j}, residue${j}, at${j}, block); }
+#if INDEX
+    between[p.into${l} + ${P} * block + 4 * quad + ${j}] = r${j};
+#end
 #else
     between[p.into${l} + ${P} * block + 4 * quad + ${j}] = vec4f(clamp12(v${j}));
 #end
 #end
-#if INDEX && l == LAYERS - 1
-    // Rows are of whole fours of columns: all four positions are of one row, and two of them of the half.
-    if (first < count && block < p.indexBlocks) {
-      let isLater = ((at0.y + p.half) & 1) == 1;
-      let index0 = indexesOf(select(r0, r1, isLater));
-      let index1 = indexesOf(select(r2, r3, isLater));
-      let word = p.start + (4 * block * p.height + at0.y) * (p.width / 4) + at0.x / 4;
-      storeIndexes(word, count / 4, index0, index1, vec4<bool>(true));
-    }
-#end
   }
-#if l < LAYERS - 1
+#if l < LAYERS - 1 || INDEX
   workgroupBarrier();
 #end
+#end
+#if INDEX
+  // Rows are of whole fours of columns: all four positions are of one row, and two of them of the half.
+  let blocks = p.halfChannels / 4;
+  let ofHalf = p.into${LAYERS - 1} + 4 * quad + columnOf(0, at0.y);
+  for (var block = lane / ${P / 4}; block < blocks; block += ${512 / P}) {
+    if (first < count) {
+      let scale = ofHalf + ${P} * block;
+      let mean = scale + ${P} * blocks;
+      codeHalf(
+        vec3i(at0.x / 4, at0.y, block),
+        p.width / 4,
+        between[scale],
+        between[scale + 2],
+        between[mean],
+        between[mean + 2],
+      );
+    }
+  }
 #end
 }

@@ -2,20 +2,19 @@
  * Chains: layers that look at one position alone, each on the result of the one before, perhaps with a layer norm among
  * them, and what is made of their result in passing.
  */
-import type { IntegerConvNode, Node, Port, RequantiseNode, Stage, Tensor } from '../network/graph.js'
+import type { IntegerConvNode, Node, Port, RequantiseNode, ScaleIndexNode, Stage, Tensor } from '../network/graph.js'
 import type { KernelContext } from './dispatch.js'
 import type { CodedHalf } from './fuse-coding.js'
 import { addsRaw, type Chain } from './kernels/chain-memory.js'
 import { type ConvExtras, isPointwise } from './kernels/integer-conv.js'
-import { type ChainExtras, canRun, MOST_CHAIN_SOURCES, MOST_LAYERS, pointwiseChain } from './kernels/pointwise-chain.js'
+import { canRun, MOST_CHAIN_SOURCES, MOST_LAYERS, pointwiseChain } from './kernels/pointwise-chain.js'
 import { type Group, isOp, type Uses } from './uses.js'
 
 /**
  * The chain that begins with a node.
  *
  * @param free nodes of the stage that no other group has
- * @param halves what is made of the parameters of halves; of a half whose parameters the chain makes, it makes all that
- *   can be made in passing, in place of `replaces`
+ * @param halves what is made of the parameters of halves: that of the chain's own in place of `replaces`
  */
 export function chainAt(
   node: Node,
@@ -27,30 +26,30 @@ export function chainAt(
   const chain = new Finder(node, stage, uses, free).longest()
   if (!chain) return null
   const { layers, norm } = chain
-  const last = layers.at(-1) as IntegerConvNode
-  const activations = activationsOf(last.output, uses, free)
-  const half = halves.find((each) => isOfScales(each, last)) ?? null
   // A layer by itself is a convolution, in tiles that make more use of what they read.
   if (layers.length === 1 && !norm) return null
-  const extras = (context: KernelContext): ChainExtras => ({
-    ...made(activations, context),
-    ...(half?.coded ? { coded: half.coded } : {}),
-  })
+  const { output } = layers.at(-1) as IntegerConvNode
+  const activations = activationsOf(output, uses, free)
+  const found = halves.find(({ half }) => half.index?.params === output)
+  const isThere = (tensor: Tensor | null | undefined) => !tensor || uses.isMadeBefore(tensor, node, stage)
+  const canMake = ({ half }: CodedHalf) =>
+    isThere(half.quantise?.latent) &&
+    isThere(half.dequantise?.base) &&
+    (half.index as ScaleIndexNode).output.shape.channels % 4 === 0 &&
+    canRun({ ...chain, half })
+  const coded = found && canMake(found) ? found : null
+  const whole = coded ? { ...chain, half: coded.half } : chain
+  const isStored = !coded || uses.readersOf(output).some((reader) => !coded.members.includes(reader))
   return {
     members: [
       ...(norm ? [norm.node] : []),
       ...layers,
       ...(activations ? [activations] : []),
-      ...(half ? half.members : []),
+      ...(coded ? coded.members : []),
     ],
-    actions: (context) => [pointwiseChain(chain, context, extras(context))],
-    replaces: half,
+    actions: (context) => [pointwiseChain(whole, context, made(activations, context), isStored)],
+    replaces: coded,
   }
-}
-
-/** Whether of a half there are but indexes to be made, of scales in whole groups at the beginning of a layer's result. */
-function isOfScales({ coded }: CodedHalf, last: IntegerConvNode): boolean {
-  return coded !== null && coded.index.params === last.output && coded.index.output.shape.channels % 4 === 0
 }
 
 class Finder {

@@ -19,9 +19,9 @@ interface FoundHalf extends HalfNodes {
   readonly members: readonly (Node | Port)[]
 }
 
-/** A half, and what is to be coded of it where that is the indexes of its scales alone, as in a decoder. */
+/** A half as a group of its own. */
 export interface CodedHalf extends Group {
-  readonly coded: { readonly index: ScaleIndexNode; readonly indexes: CodedPort } | null
+  readonly half: HalfNodes
 }
 
 /**
@@ -39,11 +39,7 @@ export function codedHalves(stage: Stage, uses: Uses): CodedHalf[] {
   const isWhole = (member: Node | Port) => !isOp(member, 'add') || counts.get(member) === 2
   return found
     .filter(({ members }) => members.every(isWhole))
-    .map((half) => {
-      const { index, indexes, symbols, dequantise, members } = half
-      const coded = index && indexes && !symbols && !dequantise ? { index, indexes } : null
-      return { members, coded, actions: (context) => [codeHalf(half, context)] }
-    })
+    .map((half) => ({ half, members: half.members, actions: (context) => [codeHalf(half, context)] }))
 }
 
 /** What becomes of the parameters of a half where its symbols aren't known: in an encoder these too. */

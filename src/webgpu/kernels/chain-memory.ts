@@ -1,12 +1,15 @@
 /** What lies between the layers of a chain (pointwise_chain.wgsl), and where in a workgroup's memory. */
 import type { IntegerConvNode, IntegerLayerNormNode } from '../../network/graph.js'
 import { groupsOf } from '../dispatch.js'
+import type { HalfNodes } from './code-half.js'
 
 /** Layers that look at one position alone, each on the result of the one before. */
 export interface Chain {
   readonly layers: readonly IntegerConvNode[]
   /** A layer norm of what one of the layers reads, by the layer's number. */
   readonly norm?: { readonly node: IntegerLayerNormNode; readonly before: number }
+  /** What is made of the last layer's result, which is the parameters of a half of the latent. */
+  readonly half?: HalfNodes
 }
 
 /** Invocations of a workgroup. */
@@ -58,7 +61,7 @@ interface Held {
 
 function memoryOf(chain: Chain, positions: number): ChainMemory {
   const { layers, norm } = chain
-  const results = layers.slice(0, -1).map(({ output }, l): Held => {
+  const results = (chain.half ? layers : layers.slice(0, -1)).map(({ output }, l): Held => {
     const isRaw = norm?.before === l + 1
     const dies = isRaw ? (addsRaw(chain) ? 2 * (layers.length - 1) : 2 * l + 1) : 2 * l + 2
     return { groups: groupsOf(output.shape.channels), born: 2 * l, dies }
@@ -72,7 +75,7 @@ function memoryOf(chain: Chain, positions: number): ChainMemory {
   const startOf = (one: Held | undefined) => (one && starts.get(one)) ?? 0
   return {
     positions,
-    groups: Math.max(1, ...held.map((one) => startOf(one) + one.groups)),
+    groups: Math.max(1, endOf(starts)),
     from: layers.map((_, l) => startOf(norm && l === before ? normed : results[l - 1])),
     into: layers.map((_, l) => startOf(results[l])),
     raw: startOf(before > 0 ? results[before - 1] : normed),
@@ -80,10 +83,21 @@ function memoryOf(chain: Chain, positions: number): ChainMemory {
   }
 }
 
-/** Where each is put: the largest first, as low as those allow that are held at the same time. */
+/** Where each is put: in the better of two orders, by when they are born and the largest first. */
 function placed(held: readonly Held[]): ReadonlyMap<Held, number> {
+  const byTime = inOrder(held.toSorted((a, b) => a.born - b.born))
+  const bySize = inOrder(held.toSorted((a, b) => b.groups - a.groups))
+  return endOf(bySize) < endOf(byTime) ? bySize : byTime
+}
+
+function endOf(starts: ReadonlyMap<Held, number>): number {
+  return Math.max(0, ...[...starts].map(([{ groups }, start]) => start + groups))
+}
+
+/** One after the other, each as low as those allow that are held at the same time. */
+function inOrder(held: readonly Held[]): ReadonlyMap<Held, number> {
   const starts = new Map<Held, number>()
-  for (const one of held.toSorted((a, b) => b.groups - a.groups)) {
+  for (const one of held) {
     const others = [...starts].filter(([other]) => other.born <= one.dies && one.born <= other.dies)
     const ends = others.map(([other, start]) => start + other.groups).sort((a, b) => a - b)
     const isFree = (at: number) =>

@@ -22,17 +22,24 @@ export interface HalfNodes {
   readonly requantise?: RequantiseNode
 }
 
-/** Shapes: params 2 d x H x W, the others d x H x W with W a multiple of 4. */
-export function codeHalf(nodes: HalfNodes, { parameters }: KernelContext): Dispatch {
-  const { index, indexes, quantise, symbols, dequantise, requantise } = nodes
+/** What has the parameters of a half, and the shape of what is made of them. */
+export function halfEnds({ index, dequantise }: HalfNodes): ScaleIndexNode | DequantiseNode {
   const any = index ?? dequantise
   if (!any) throw new RangeError('Expected something to code or to decode')
-  const { params, output, keep } = any
-  const { channels, height, width } = output.shape
+  return any
+}
+
+/** What half.wgsl wants of the shader that includes it. */
+export function halfWork(
+  nodes: HalfNodes,
+  { parameters }: KernelContext,
+): Pick<Dispatch, 'constants' | 'reads' | 'writes' | 'params'> {
+  const { index, indexes, quantise, symbols, dequantise, requantise } = nodes
+  const { output, keep } = halfEnds(nodes)
   const thresholds = index && parameters.integers(index.table).data
   const [shift = 0] = requantise ? parameters.integers(requantise.shift).data : []
   const writes: Record<string, Tensor | ReturnType<typeof portBuffer>> = {}
-  const reads: Record<string, Dispatch['reads'][string]> = { params }
+  const reads: Record<string, Dispatch['reads'][string]> = {}
   if (index && indexes) {
     reads.thresholds = thresholdTexels(index, parameters)
     writes.indexes = portBuffer(indexes.port)
@@ -44,25 +51,37 @@ export function codeHalf(nodes: HalfNodes, { parameters }: KernelContext): Dispa
   } else if (symbols) reads.symbols = portBuffer(symbols.port)
   if (dequantise) {
     reads.base = dequantise.base
-    writes.output = dequantise.output
-    if (requantise) writes.activation = requantise.output
+    writes.yHat = dequantise.output
+    if (requantise) writes.yHatSeen = requantise.output
   }
   return {
-    shader: 'code_half',
     constants: {
       QUANTISE: quantise ? 1 : 0,
       INDEX: index ? 1 : 0,
       DEQUANTISE: dequantise ? 1 : 0,
-      ACTIVATION: requantise ? 1 : 0,
+      SEEN: requantise ? 1 : 0,
     },
     reads,
     writes,
     params: {
-      ...{ width: width / 4, height, channels, half: halfNumber(keep), first: quantise?.first ?? 0 },
+      ...{ halfChannels: output.shape.channels, half: halfNumber(keep), first: quantise?.first ?? 0 },
       ...{ texels: Math.ceil((thresholds?.length ?? 0) / 4), last: (thresholds?.length ?? 1) - 1 },
       start: (indexes ?? symbols)?.first === undefined ? 0 : ((indexes ?? symbols)?.first ?? 0) / 2,
-      ...{ hasBase: dequantise?.base ? 1 : 0, shift },
+      ...{ hasBase: dequantise?.base ? 1 : 0, seenShift: shift },
     },
+  }
+}
+
+/** Shapes: params 2 d x H x W, the others d x H x W with W a multiple of 4. */
+export function codeHalf(nodes: HalfNodes, context: KernelContext): Dispatch {
+  const { params, output } = halfEnds(nodes)
+  const { channels, height, width } = output.shape
+  const work = halfWork(nodes, context)
+  return {
+    shader: 'code_half',
+    ...work,
+    reads: { params, ...work.reads },
+    params: { width: width / 4, height, ...work.params },
     invocations: [width / 4, height, groupsOf(channels)],
     cost: 128 * channels * height * width,
   }

@@ -1,15 +1,13 @@
 /** Integer layers with kernels of 1 after each other, in one dispatch: see pointwise_chain.wgsl. */
-import type { ScaleIndexNode, Tensor } from '../../network/graph.js'
+import type { Tensor } from '../../network/graph.js'
 import { channelsOf } from '../../network/ops/op.js'
 import { halfNumber } from '../../network/tensor.js'
 import { type Dispatch, groupsOf, type KernelContext, type PortBuffer } from '../dispatch.js'
 import { addsRaw, CHAIN_INVOCATIONS, type Chain, chainMemory } from './chain-memory.js'
-import type { CodedPort } from './code-half.js'
+import { halfWork } from './code-half.js'
 import { convProduct, convWeights } from './conv-tiles.js'
-import { thresholdTexels } from './entropy.js'
 import { type ConvExtras, exactRun, rangeOf, scalarTexels, tableWeights } from './integer-conv.js'
 import { epsilonOf, normTexels } from './layer-norm.js'
-import { portBuffer } from './ports.js'
 
 /** Layers of a chain, and tensors that its first one reads: what a stage may bind is limited. */
 export const MOST_LAYERS = 4
@@ -19,19 +17,14 @@ const MOST_TEXTURES = 16
 /** The constant that tells the shader that no layer's input is normed. */
 const NO_NORM = 4
 
-/** What a chain does beside its own work. */
-export interface ChainExtras extends Pick<ConvExtras, 'activation'> {
-  /** The indexes of the scales that the result begins with, rows being of whole fours of columns. */
-  readonly coded?: { readonly index: ScaleIndexNode; readonly indexes: CodedPort }
-}
-
 /** Whether a device can run a chain: what lies between the layers is in the memory of a workgroup. */
 export function canRun(chain: Chain): boolean {
-  const { layers, norm } = chain
+  const { layers, norm, half } = chain
   const tables = layers.filter(({ table }) => table !== null).length
   const sources = layers[0]?.inputs.length ?? 0
-  // Beside sources, scalars and tables there are a residual and thresholds; a norm has two.
-  const textures = sources + layers.length + tables + 2 + (norm ? 2 : 0)
+  // Beside sources, scalars and tables there may be a residual, what a norm reads, and what a half does.
+  const residual = layers.at(-1)?.residual ? 1 : 0
+  const textures = sources + layers.length + tables + residual + (norm ? 2 : 0) + (half ? 4 : 0)
   return textures <= MOST_TEXTURES && chainMemory(chain) !== null
 }
 
@@ -39,14 +32,17 @@ export function canRun(chain: Chain): boolean {
  * Shapes: the first layer's inputs C_i x H x W, each other's input the output of the one before, O x H x W.
  *
  * A norm among the layers is no slower than by itself, where one invocation goes through all channels of a position: here
- * sixteen or eight share them, in the workgroup's memory. Nor are indexes, which are made by those that have the scales.
+ * sixteen or eight share them, in the workgroup's memory. Nor is what is made of a half, whose parameters are there.
+ *
+ * @param isStored whether anybody else reads the result
  */
 export function pointwiseChain(
   chain: Chain,
   context: KernelContext,
-  { activation, coded }: ChainExtras = {},
+  { activation }: Pick<ConvExtras, 'activation'> = {},
+  isStored = true,
 ): Dispatch {
-  const { layers, norm } = chain
+  const { layers, norm, half } = chain
   const [first, last] = [layers[0] as Chain['layers'][number], layers.at(-1) as Chain['layers'][number]]
   const { height, width } = last.output.shape
   const memory = chainMemory(chain)
@@ -58,8 +54,9 @@ export function pointwiseChain(
     ...{ LAYERS: layers.length, SOURCES: sources.length, P: positions, GROUPS: memory.groups },
     NORM: norm?.before ?? NO_NORM,
     RES: isRaw ? 2 : last.residual ? 1 : 0,
+    STORED: isStored ? 1 : 0,
   }
-  const reads: Record<string, Dispatch['reads'][string]> = { residual: isRaw ? null : last.residual }
+  const reads: Record<string, Dispatch['reads'][string]> = last.residual && !isRaw ? { residual: last.residual } : {}
   const params: Record<string, number> = { width, height, keep: halfNumber(last.keep), ...rangeOf(last), zero: 0 }
   let cost = 0
   for (const [i, node] of layers.entries()) {
@@ -82,7 +79,7 @@ export function pointwiseChain(
     reads[`source${i}`] = source
     if (i > 0) params[`begin${i}`] = channelsOf(sources.slice(0, i)) / 4
   }
-  const writes: Record<string, Tensor | PortBuffer> = { output: last.output }
+  const writes: Record<string, Tensor | PortBuffer> = isStored ? { output: last.output } : {}
   if (norm) {
     const { channels } = norm.node.input.shape
     Object.assign(reads, normTexels(norm.node, context))
@@ -90,14 +87,12 @@ export function pointwiseChain(
     Object.assign(params, { raw: positions * memory.raw, shares: positions * memory.shares })
     cost += 64 * channels * height * width
   }
-  if (coded) {
-    const { index, indexes } = coded
-    const thresholds = context.parameters.integers(index.table).data.length
-    constants.INDEX = 1
-    reads.thresholds = thresholdTexels(index, context.parameters)
-    writes.indexes = portBuffer(indexes.port)
-    Object.assign(params, { indexBlocks: index.output.shape.channels / 4, half: halfNumber(index.keep) })
-    Object.assign(params, { texels: Math.ceil(thresholds / 4), last: thresholds - 1, start: indexes.first / 2 })
+  if (half) {
+    const work = halfWork(half, context)
+    Object.assign(constants, work.constants)
+    Object.assign(reads, work.reads)
+    Object.assign(writes, work.writes)
+    Object.assign(params, work.params)
   }
   if (activation) {
     constants.ACTIVATION = 1
