@@ -1,7 +1,7 @@
 /**
  * Whether a GPU computes the entropy model's integers as every other device does. WGSL promises it, and our kernels ask
  * for nothing else; but drivers compile them, and one driver is known that got an integer wrong
- * (integer_layer_norm.wgsl). Tiles that such a GPU encodes can't be decoded anywhere else, which must not come out
+ * (layer_norm.wgsl). Tiles that such a GPU encodes can't be decoded anywhere else, which must not come out
  * years later.
  */
 import { openCpu } from '../cpu/backend.js'

@@ -1,4 +1,4 @@
-/** What lies between the parameters of a half and the coder, and y_hat that follows: one dispatch, see code_half.wgsl. */
+/** What lies between the parameters of a half and the coder, and y_hat that follows: one dispatch, see half.wgsl. */
 import type {
   DequantiseNode,
   Half,

@@ -51,16 +51,16 @@ test.serial('a GPU that computes the same integers is used', async (t) => {
 // As NVIDIA's driver 580 did on Hopper, when the integers were still taken as such.
 test.serial('one whose driver leaves out abs is not', async (t) => {
   t.timeout(240_000)
-  const compiled = (code: string) => code.replace('abs(load(', '(load(')
-  t.not(compiled('x abs(load(y))'), 'x abs(load(y))')
-  await checkRefused(t, await gpuThatCompiles('integer_layer_norm', compiled), /computes other integers/)
+  const compiled = (code: string) => code.replace('abs(between[', '(between[')
+  t.not(compiled('x abs(between[y])'), 'x abs(between[y])')
+  await checkRefused(t, await gpuThatCompiles('pointwise_chain', compiled), /computes other integers/)
 })
 
 test.serial('nor is one that computes a tile right alone, but not in a batch', async (t) => {
   t.timeout(240_000)
   const isBatch = (code: string) => code.includes('var<private> tile')
-  const compiled = (code: string) => (isBatch(code) ? code.replace('abs(load(', '(load(') : code)
-  await checkRefused(t, await gpuThatCompiles('integer_layer_norm', compiled), /computes other integers/)
+  const compiled = (code: string) => (isBatch(code) ? code.replace('abs(between[', '(between[') : code)
+  await checkRefused(t, await gpuThatCompiles('pointwise_chain', compiled), /computes other integers/)
 })
 
 test.serial('nor is one whose driver refuses a shader', async (t) => {
