@@ -19,8 +19,8 @@ const SMALLEST = 1024
 /**
  * How large tiles are where the level is smaller than one. `whole`: as large as all others, as readers of DICOM take levels
  * together by that. `rounded`: the level's size, rounded up to what TIFF allows. `within`: no larger than the level, or
- * strips where it is smaller than any tile, as libtiff, by which OpenSlide reads what isn't JPEG, scrambles the tiles of levels
- * that are narrower or lower than one.
+ * strips where it is smaller than any tile, as many releases of libtiff, by which OpenSlide reads what isn't JPEG, scramble the
+ * tiles of levels that are narrower or lower than one.
  */
 export type TileFit = 'whole' | 'rounded' | 'within'
 

@@ -75,8 +75,8 @@ function imagesOf({ file }: OpenTiff): StoredTiffImage[] {
 }
 
 /**
- * libtiff's RGBA interface, by which OpenSlide reads what isn't JPEG, scrambles the tiles of images that are narrower
- * or lower than one.
+ * libtiff's RGBA interface, by which OpenSlide reads what isn't JPEG, scrambles in many releases (4.7.0 is one) the tiles of
+ * images that are narrower or lower than one.
  */
 function isReadWrong(image: StoredTiffImage): boolean {
   if (DECODED_BY_OPENSLIDE.includes(image.compression) || whyUnreadable(image) !== null) return false

@@ -70,7 +70,7 @@ test('what only says whose it is, by tags or by name, is refused in place of a p
   t.is(slide.format, 'tiff')
 })
 
-test('levels that are smaller than their tile, and no JPEG, are as they were stored, though OpenSlide scrambles them', async (t) => {
+test("levels that are smaller than their tile, and no JPEG, are as they were stored, which some releases of libtiff don't show OpenSlide", async (t) => {
   const small = (width: number, height: number, tile: [number, number]): DrawnImage => ({
     ...jpeg,
     ...{ width, height, tile, photometric: 2, compression: 'deflate', tags: [[254, 4, [1]]] },
@@ -111,7 +111,8 @@ test('levels that are smaller than their tile, and no JPEG, are as they were sto
       `part of level ${level}`,
     )
   }
-  t.true(scrambled > 0, 'OpenSlide reads them right: nothing would have to be taken over')
+  // Those of Debian 12 and 13 scramble them, that of Ubuntu 24.04 doesn't.
+  t.log(`${scrambled} of 3 levels are scrambled by this system's libtiff`)
 })
 
 test('a slide that OpenSlide would not turn, or whose tiles are absurdly large, is refused', async (t) => {
