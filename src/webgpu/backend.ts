@@ -28,7 +28,6 @@ interface OpenOptions {
 
 export class WebGpuBackend implements Backend, Disposable {
   readonly kind = 'webgpu'
-  readonly name: string
   readonly tilesInFlight: number
   readonly tilesTogether: number
   readonly adapter: AdapterDescription
@@ -43,7 +42,6 @@ export class WebGpuBackend implements Backend, Disposable {
   #subgroups = NO_SUBGROUPS
 
   private constructor(adapter: AdapterDescription, device: Device, halfFloats: boolean) {
-    this.name = adapter.name
     // A software adapter's threads are busy with one tile already, and a second would only take memory of the process.
     this.tilesInFlight = adapter.software ? 1 : 3
     this.tilesTogether = adapter.software ? 1 : BATCHES[0]
@@ -81,13 +79,29 @@ export class WebGpuBackend implements Backend, Disposable {
       return backend.compile(graph, parameters)
     }
     const trial = `${description.name} ${description.description} ${halfFloats}`
-    const use = tried.get(trial) ?? (await fastestUse(offered, compile))
-    tried.set(trial, use)
-    backend.#subgroups = use
+    try {
+      const use = tried.get(trial) ?? (await fastestUse(offered, compile))
+      tried.set(trial, use)
+      backend.#subgroups = use
+    } catch (error) {
+      backend.close()
+      throw error
+    }
+    // Those of the trial.
+    backend.#weights.close()
     if (!backend.isLost) return backend
     // The trial lost the device: without one, another of the same adapter is as good as before.
     backend.close()
     return WebGpuBackend.open(await pickAdapter(description.name), { halfFloats, subgroups: 'none' })
+  }
+
+  /**
+   * The adapter's, and whether matrix units are used: by them y may round another way, so that an archive that was begun
+   * with them is only gone on with by them.
+   */
+  get name(): string {
+    const { name } = this.adapter
+    return this.#subgroups.matrices ? `${name} with matrix units` : name
   }
 
   /**

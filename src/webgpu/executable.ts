@@ -75,6 +75,8 @@ export class GraphExecutable implements Executable {
       return new GraphExecutable({ device, host, batch, stages, resources, ports: binder.ports })
     } catch (error) {
       for (const resource of resources) resource.destroy()
+      // As in `close`: a smaller batch may be tried next, and wants the memory.
+      device.gpu.queue.submit([])
       throw error
     }
   }

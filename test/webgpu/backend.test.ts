@@ -348,15 +348,33 @@ test('Params are packed by name and type', (t) => {
   t.throws(() => packParams(shader, { a: 1, b: 1, c: 1 }), { message: /no Params.c/ })
 })
 
-onEachAdapter('what an executable held is given back when it is closed, also if it never ran', async (t, backend) => {
-  const model = await nanoModel()
-  const { graph } = decoderGraph(model.config, model.parameters, 512, 512)
-  const compileAndClose = async () => (await backend.compile(graph, model.parameters)).close()
-  // The first one brings the pipelines and weights, and the next one room that is used again.
-  for (let i = 0; i < 2; i++) await compileAndClose()
-  const before = process.memoryUsage.rss()
-  for (let i = 0; i < 4; i++) await compileAndClose()
-  // Each holds 112 MiB on SwiftShader.
-  const grown = (process.memoryUsage.rss() - before) / 2 ** 20
-  t.true(grown < 200, `${grown} MiB`)
-})
+onEachAdapter(
+  'what an executable held is given back when it is closed or fails to be made, also if it never ran',
+  async (t, backend) => {
+    const model = await nanoModel()
+    const { graph } = decoderGraph(model.config, model.parameters, 512, 512)
+    const compileAndClose = async () => (await backend.compile(graph, model.parameters)).close()
+    const last = graph.stages.flatMap(({ nodes }) => nodes).findLast((node) => node.op === 'conv')
+    const failing: Parameters = {
+      integers: (name) => model.parameters.integers(name),
+      get(name) {
+        const { shape, data } = model.parameters.get(name)
+        const get = (values: Float32Array, key: string | symbol) => {
+          if (!Number.isNaN(Number(String(key)))) throw new RangeError('Nothing is read of this one')
+          return Reflect.get(values, key, values)
+        }
+        return { shape, data: last?.op === 'conv' && name === last.bias ? new Proxy(data, { get }) : data }
+      },
+    }
+    const fail = () => t.throwsAsync(backend.compile(graph, failing), { message: /^Nothing is read/ })
+    for (const each of [compileAndClose, fail]) {
+      // The first one brings the pipelines and weights, and the next one room that is used again.
+      for (let i = 0; i < 2; i++) await each()
+      const before = process.memoryUsage.rss()
+      for (let i = 0; i < 4; i++) await each()
+      // Each holds 112 MiB on SwiftShader.
+      const grown = (process.memoryUsage.rss() - before) / 2 ** 20
+      t.true(grown < 200, `${grown} MiB`)
+    }
+  },
+)
