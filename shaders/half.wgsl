@@ -1,7 +1,7 @@
 // What lies between the entropy model's parameters and the coder, on one half of the checkerboard, in one go: indexes of
 // the scales, symbols, and y_hat that follows from them, in 1/64 and as activations. Symbols and indexes stand in the
 // host's buffers in coding order; their texels are nowhere. The including file has what the constants ask for:
-//   INDEX: thresholds (see scale_indexes.wgsl), indexes
+//   INDEX: thresholds (see thresholds.wgsl), indexes
 //   QUANTISE: latent (channels [first, first + d) are y), zones (64 x 1, a dead zone in each texel), symbols
 //   DEQUANTISE: symbols, base (y_hat of the other half; or unused), yHat
 //   SEEN: yHatSeen, y_hat's activations

@@ -92,17 +92,13 @@ function attend(
   const joined = { ...context, parameters }
   const { channels, height, width } = node.output.shape
   const shape = { channels: 3 * channels, height, width }
-  const merged = <T extends IntegerConvNode | IntegerDepthwiseNode>(nodes: readonly T[], output: Tensor): T => {
-    const join = (name: 'weight' | 'bias' | 'shift') => parameters.join(nodes.map((each) => each[name]))
-    return { ...(nodes[0] as T), output, weight: join('weight'), bias: join('bias'), shift: join('shift') }
-  }
   const convolved = context.scratch(`${node.output.name} convolved`, shape)
   const projected = context.scratch(`${node.output.name} projected`, shape)
-  const conv = merged(
+  const conv = parameters.merge(
     projections.map((each) => each.conv),
     convolved,
   )
-  const depthwise = merged(
+  const depthwise = parameters.merge(
     projections.map((each) => each.depthwise),
     projected,
   )

@@ -6,6 +6,7 @@ import type { IntegerConvNode, Node, Port, RequantiseNode, ScaleIndexNode, Stage
 import type { KernelContext } from './dispatch.js'
 import type { CodedHalf } from './fuse-coding.js'
 import { addsRaw, type Chain } from './kernels/chain-memory.js'
+import { activationShift } from './kernels/elementwise.js'
 import { type ConvExtras, isPointwise } from './kernels/integer-conv.js'
 import { canRun, MOST_CHAIN_SOURCES, MOST_LAYERS, pointwiseChain } from './kernels/pointwise-chain.js'
 import { type Group, isOp, type Uses } from './uses.js'
@@ -14,7 +15,7 @@ import { type Group, isOp, type Uses } from './uses.js'
  * The chain that begins with a node.
  *
  * @param free nodes of the stage that no other group has
- * @param halves what is made of the parameters of halves: that of the chain's own in place of `replaces`
+ * @param halves what is made of the parameters of halves: the chain makes that of its own
  */
 export function chainAt(
   node: Node,
@@ -22,7 +23,7 @@ export function chainAt(
   uses: Uses,
   free: ReadonlySet<Node>,
   halves: readonly CodedHalf[],
-): (Group & { readonly replaces: CodedHalf | null }) | null {
+): Group | null {
   const chain = new Finder(node, stage, uses, free).longest()
   if (!chain) return null
   const { layers, norm } = chain
@@ -48,7 +49,6 @@ export function chainAt(
       ...(coded ? coded.members : []),
     ],
     actions: (context) => [pointwiseChain(whole, context, made(activations, context), isStored)],
-    replaces: coded,
   }
 }
 
@@ -124,6 +124,5 @@ export function activationsOf(result: Tensor, uses: Uses, free: ReadonlySet<Node
 
 export function made(activations: RequantiseNode | null, { parameters }: KernelContext): ConvExtras {
   if (!activations) return {}
-  const [shift = 0] = parameters.integers(activations.shift).data
-  return { activation: { output: activations.output, shift } }
+  return { activation: { output: activations.output, shift: activationShift(activations, parameters) } }
 }

@@ -27,8 +27,7 @@ export function gatedContexts(stage: Stage, uses: Uses, maxLayers: number): Grou
     const parts: readonly Node[] = [first, skip, depthwise, last]
     const members = stage.nodes.filter((each) => parts.includes(each))
     if (members.length < parts.length || layers > maxLayers) return []
-    const isThere = uses.isMadeBefore(first.inputs[0] as Tensor, members[0] as Node, stage)
-    return isThere ? [{ members, actions: (context) => compute(gated, context) }] : []
+    return [{ members, actions: (context) => compute(gated, context) }]
   })
 }
 
@@ -57,10 +56,8 @@ function compute({ first, skip, depthwise, last }: Gated, context: KernelContext
     ...first.output.shape,
     channels: channels + skip.output.shape.channels,
   })
-  const join = (name: 'weight' | 'bias' | 'shift') => parameters.join([first[name], skip[name]])
-  const wide = { ...first, output: joined, weight: join('weight'), bias: join('bias'), shift: join('shift') }
   return [
-    ...integerConv(wide, both, { tabled: channels }),
+    ...integerConv(parameters.merge([first, skip], joined), both, { tabled: channels }),
     ...integerDepthwise({ ...depthwise, input: joined }, context),
     ...integerConv({ ...last, residual: joined }, context, { residualChannel: channels }),
   ]

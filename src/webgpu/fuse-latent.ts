@@ -3,21 +3,18 @@
  * host has put them, z as activations.
  */
 import type { GainNode, Node, Port, RequantiseNode, Stage } from '../network/graph.js'
-import { texelDispatch } from './dispatch.js'
 import { joinScaled, MOST_SCALED } from './kernels/channels.js'
+import { gainOfHost, roundedActivations } from './kernels/elementwise.js'
 import { portBuffer, unpackActivations } from './kernels/ports.js'
 import { type Group, isOp, type Uses } from './uses.js'
 
 export function latentGroups(stage: Stage, uses: Uses): Group[] {
-  return stage.nodes.flatMap((node): Group[] => {
-    switch (node.op) {
-      case 'gain':
-        return [scaledLatent(node, stage, uses) ?? gainOfHost(node, stage, uses) ?? []].flat()
-      case 'requantise':
-        return [activationsOfPort(node, stage, uses) ?? roundedActivations(node, stage, uses) ?? []].flat()
-      default:
-        return []
+  return stage.nodes.flatMap((node) => {
+    if (node.op === 'gain') return scaledLatent(node, stage, uses) ?? gainByPort(node, stage, uses) ?? []
+    if (node.op === 'requantise') {
+      return activationsOfPort(node, stage, uses) ?? activationsOfRounded(node, stage, uses) ?? []
     }
+    return []
   })
 }
 
@@ -27,15 +24,9 @@ function factorsPort({ factors }: GainNode, { inputs }: Stage, uses: Uses): Port
   return port && factors.shape.channels % 4 === 0 && uses.readersOf(factors).length === 1 ? port : null
 }
 
-function gainOfHost(node: GainNode, stage: Stage, uses: Uses): Group | null {
+function gainByPort(node: GainNode, stage: Stage, uses: Uses): Group | null {
   const port = factorsPort(node, stage, uses)
-  if (!port) return null
-  const { input, output } = node
-  const reads = { source: input, factors: portBuffer(port) }
-  return {
-    members: [port, node],
-    actions: () => [texelDispatch({ shader: 'gain', constants: { FROM_HOST: 1 }, reads, output, cost: 16 })],
-  }
+  return port && { members: [port, node], actions: () => [gainOfHost(node, portBuffer(port))] }
 }
 
 /** Slices after each other, times a factor and those of the host. */
@@ -59,21 +50,10 @@ function activationsOfPort(node: RequantiseNode, { inputs }: Stage, uses: Uses):
 }
 
 /** What is rounded, and its activations. */
-function roundedActivations(node: RequantiseNode, stage: Stage, uses: Uses): Group | null {
+function activationsOfRounded(node: RequantiseNode, stage: Stage, uses: Uses): Group | null {
   const round = uses.madeBy(node.input, 'round')
   if (!round || !stage.nodes.includes(round)) return null
   const first = uses.readersOf(round.output).find((use) => isOp(use, 'requantise'))
   if (first !== node) return null
-  const { input, output } = round
-  return {
-    members: [round, node],
-    actions: ({ parameters }) => {
-      const [shift = 0] = parameters.integers(node.shift).data
-      const dispatch = texelDispatch({
-        ...{ shader: 'round', constants: { ACTIVATION: 1 }, reads: { source: input }, output },
-        ...{ params: { activationShift: shift }, cost: 16 },
-      })
-      return [{ ...dispatch, writes: { ...dispatch.writes, activation: node.output } }]
-    },
-  }
+  return { members: [round, node], actions: (context) => [roundedActivations(round, node, context)] }
 }

@@ -24,6 +24,7 @@ export function fusedActions(graph: Graph, context: KernelContext): Action[][] {
   const uses = new Uses(graph)
   const groups = new Map<Node | Port, Group>()
   for (const group of graph.stages.flatMap((stage) => groupsOfStage(stage, uses, context))) {
+    // The last group that names a member has it: a chain comes after the half whose indexes it makes.
     for (const member of group.members) groups.set(member, group)
   }
   return graph.stages.map(({ inputs, nodes, outputs }) => {
@@ -63,9 +64,8 @@ function groupsOfStage(stage: Stage, uses: Uses, { software, maxLayers }: Kernel
   for (const node of stage.nodes) {
     if (taken.has(node)) continue
     const free = new Set(stage.nodes.filter((each) => !taken.has(each)))
-    const chain = chainAt(node, stage, uses, free, halves)
-    if (chain?.replaces) groups.splice(groups.indexOf(chain.replaces), 1)
-    const group = chain ?? windowsAndConv(node, uses, free) ?? convWithExtras(node, uses, free)
+    const group =
+      chainAt(node, stage, uses, free, halves) ?? windowsAndConv(node, uses, free) ?? convWithExtras(node, uses, free)
     if (!group) continue
     groups.push(group)
     take(group)

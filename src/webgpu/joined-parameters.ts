@@ -1,5 +1,12 @@
 /** Parameters of layers that are computed side by side, as those of one layer with all their outputs. */
-import type { IntegerParameter, Parameter, Parameters } from '../network/graph.js'
+import type {
+  IntegerConvNode,
+  IntegerDepthwiseNode,
+  IntegerParameter,
+  Parameter,
+  Parameters,
+  Tensor,
+} from '../network/graph.js'
 
 const known = new WeakMap<Parameters, JoinedParameters>()
 
@@ -38,6 +45,12 @@ export class JoinedParameters implements Parameters {
       this.#joined.set(joined, { shape: [first, ...(parts[0]?.shape.slice(1) ?? [])], data })
     }
     return joined
+  }
+
+  /** The layer with the outputs of all layers after each other in one tensor; the rest is as the first has it. */
+  merge<T extends IntegerConvNode | IntegerDepthwiseNode>(nodes: readonly T[], output: Tensor): T {
+    const join = (name: 'weight' | 'bias' | 'shift') => this.join(nodes.map((each) => each[name]))
+    return { ...(nodes[0] as T), output, weight: join('weight'), bias: join('bias'), shift: join('shift') }
   }
 
   /**

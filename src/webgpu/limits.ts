@@ -1,5 +1,13 @@
-/** What a device can't hold is refused before it is made, by the name of the limit and the numbers. */
+/**
+ * What every device can hold, and what a device can't, which is refused before it is made, by the name of the limit and
+ * the numbers.
+ */
 import { DeviceError } from '../errors.js'
+
+/** Textures that a stage may read on every device: https://www.w3.org/TR/webgpu/#limits */
+export const MOST_TEXTURES = 16
+/** Bytes of a workgroup's memory on every device: https://www.w3.org/TR/webgpu/#limits */
+export const WORKGROUP_BYTES = 16384
 
 /**
  * Throws ERR_DEVICE_LIMIT if `value` is over a limit.

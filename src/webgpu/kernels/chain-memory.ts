@@ -1,6 +1,7 @@
 /** What lies between the layers of a chain (pointwise_chain.wgsl), and where in a workgroup's memory. */
 import type { IntegerConvNode, IntegerLayerNormNode } from '../../network/graph.js'
 import { groupsOf } from '../dispatch.js'
+import { WORKGROUP_BYTES } from '../limits.js'
 import type { HalfNodes } from './code-half.js'
 
 /** Layers that look at one position alone, each on the result of the one before. */
@@ -18,8 +19,6 @@ export const CHAIN_INVOCATIONS = 128
 const MOST_CHANNELS = 256
 /** Positions that a workgroup may take: the more, the more use is made of each weight that is read. */
 const POSITIONS = [16, 8] as const
-/** Bytes of a workgroup's memory on every device. */
-const MEMORY = 16384
 
 /** Places in a workgroup's memory, as groups of four channels of all positions. */
 export interface ChainMemory {
@@ -47,7 +46,7 @@ export function chainMemory(chain: Chain): ChainMemory | null {
   if (widths.some(({ shape }) => shape.channels > MOST_CHANNELS)) return null
   for (const positions of POSITIONS) {
     const memory = memoryOf(chain, positions)
-    if (memory.groups * positions * 16 <= MEMORY) return memory
+    if (memory.groups * positions * 16 <= WORKGROUP_BYTES) return memory
   }
   return null
 }

@@ -12,6 +12,7 @@ import {
   type PortBuffer,
   texelDispatch,
 } from '../dispatch.js'
+import { MOST_TEXTURES } from '../limits.js'
 
 /** Shapes: input C x H x W, output c x H x W with first + c <= C. */
 function slice({ input, output, first }: SliceNode, { software }: KernelContext): Action[] {
@@ -79,8 +80,8 @@ export function joinAt(parts: readonly Tensor[], output: Tensor, layer: number, 
   return { ...joined, params: { ...joined.params, first: layer }, invocations: [width, height, layers] }
 }
 
-/** Most tensors that {@link joinScaled} takes: a stage may read sixteen textures on every device. */
-export const MOST_SCALED = 16
+/** Most tensors that {@link joinScaled} takes. */
+export const MOST_SCALED = MOST_TEXTURES
 
 /** Parts of whole layers, times a factor and then times the host's, one a channel, as many as the parts have. */
 export function joinScaled(parts: readonly Tensor[], output: Tensor, factor: number, factors: PortBuffer): Dispatch {

@@ -2,7 +2,8 @@
 import type { DequantiseNode, Port, QuantiseNode, RequantiseNode, ScaleIndexNode, Tensor } from '../../network/graph.js'
 import { halfNumber } from '../../network/tensor.js'
 import { type Dispatch, groupsOf, type KernelContext } from '../dispatch.js'
-import { thresholdTexels, zoneTexels } from './entropy.js'
+import { activationShift } from './elementwise.js'
+import { thresholdParams, thresholdTexels, zoneTexels } from './entropy.js'
 import { portBuffer } from './ports.js'
 
 /** Where a half's values lie in the host's array. */
@@ -36,8 +37,6 @@ export function halfWork(
 ): Pick<Dispatch, 'constants' | 'reads' | 'writes' | 'params'> {
   const { index, indexes, quantise, symbols, dequantise, requantise } = nodes
   const { output, keep } = halfEnds(nodes)
-  const thresholds = index && parameters.integers(index.table).data
-  const [shift = 0] = requantise ? parameters.integers(requantise.shift).data : []
   const writes: Record<string, Tensor | ReturnType<typeof portBuffer>> = {}
   const reads: Record<string, Dispatch['reads'][string]> = {}
   if (index && indexes) {
@@ -65,9 +64,9 @@ export function halfWork(
     writes,
     params: {
       ...{ halfChannels: output.shape.channels, half: halfNumber(keep), first: quantise?.first ?? 0 },
-      ...{ texels: Math.ceil((thresholds?.length ?? 0) / 4), last: (thresholds?.length ?? 1) - 1 },
+      ...(index ? thresholdParams(index, parameters) : { texels: 0, last: 0 }),
       start: (indexes ?? symbols)?.first === undefined ? 0 : ((indexes ?? symbols)?.first ?? 0) / 2,
-      ...{ hasBase: dequantise?.base ? 1 : 0, seenShift: shift },
+      ...{ hasBase: dequantise?.base ? 1 : 0, seenShift: requantise ? activationShift(requantise, parameters) : 0 },
     },
   }
 }

@@ -1,6 +1,7 @@
 /** How convolutions are divided among a GPU's matrix units: see conv_matrix.wgsl. */
 
 import { groupsOf, type Weights } from '../dispatch.js'
+import { WORKGROUP_BYTES } from '../limits.js'
 import type { MatrixUnits } from '../subgroups.js'
 import { blocksOf, type Grid, outputChannel, type Product } from './conv-tiles.js'
 
@@ -14,8 +15,6 @@ const ROWS = { many: 8, few: 4 } as const
 const BUSY_WORKGROUPS = 256
 /** Outputs of a workgroup: what an invocation's registers hold. */
 const COLUMNS = [64, 48, 32] as const
-/** Bytes of a workgroup's memory on every device. */
-const MEMORY = 16384
 /** Below this, most of a matrix would be padding. */
 const LEAST_CHANNELS = 16
 
@@ -45,9 +44,9 @@ export function matrixGrid(product: Product, units: MatrixUnits, isHalf: boolean
   const across = (positions: number) => positions * stride - stride + kernel
   const bytes = (rows: number) =>
     2 * terms * across(WIDTH) * across(rows) * CHUNK + 4 * SUBGROUPS * units.rows * units.columns
-  const isMany = bytes(ROWS.many) <= MEMORY && workgroups(ROWS.many) >= BUSY_WORKGROUPS
+  const isMany = bytes(ROWS.many) <= WORKGROUP_BYTES && workgroups(ROWS.many) >= BUSY_WORKGROUPS
   const rows = isMany ? ROWS.many : ROWS.few
-  if (bytes(rows) > MEMORY) return null
+  if (bytes(rows) > WORKGROUP_BYTES) return null
   const chunks = Math.ceil(inputs / CHUNK)
   return {
     constants: {

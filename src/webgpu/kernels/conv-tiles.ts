@@ -3,6 +3,7 @@ import type { Tensor } from '../../network/graph.js'
 import { type ConvGeometry, convolvedSize } from '../../network/ops/convolution.js'
 import { channelsOf } from '../../network/ops/op.js'
 import { type Dispatch, foldsOf, groupSize, groupsOf, isTensor, type Weights } from '../dispatch.js'
+import { WORKGROUP_BYTES } from '../limits.js'
 
 /** What a kernel of register tiles computes: the sizes that its grid and its weights follow from. */
 export interface Product {
@@ -44,8 +45,8 @@ interface Tile {
   readonly BUFFER: 0 | 1
 }
 
-/** Invocations of a workgroup whose sums of eight texels fit in the memory that every device has, 16 KiB. */
-const SHARING_GROUP = 128
+/** Invocations of a workgroup whose sums of eight texels, of 16 bytes each, fit in its memory on every device. */
+const SHARING_GROUP = WORKGROUP_BYTES / (8 * 16)
 /** Invocations that keep a large GPU busy. */
 const BUSY_INVOCATIONS = 2 ** 15
 /** With so many input groups it pays to share a tile even where a GPU is busy without. */

@@ -1,5 +1,6 @@
+import type { GainNode, Parameters, RequantiseNode, RoundNode } from '../../network/graph.js'
 import { halfNumber } from '../../network/tensor.js'
-import { type Kernels, texelDispatch } from '../dispatch.js'
+import { type Dispatch, type KernelContext, type Kernels, type PortBuffer, texelDispatch } from '../dispatch.js'
 
 /** What it costs to read and write a value, in multiply-adds. */
 const COST = 16
@@ -28,8 +29,34 @@ export const elementwiseKernels: Kernels<'scale' | 'gain' | 'pool' | 'mask' | 'a
     texelDispatch({ shader: 'add', reads: { source: input, addend }, output, cost: COST }),
   ],
   round: ({ input, output }) => [texelDispatch({ shader: 'round', reads: { source: input }, output, cost: COST })],
-  requantise: ({ input, output, shift: name }, { parameters }) => {
-    const [shift = 0] = parameters.integers(name).data
-    return [texelDispatch({ shader: 'requantise', reads: { source: input }, output, params: { shift }, cost: COST })]
+  requantise: (node, { parameters }) => {
+    const { input, output } = node
+    const params = { shift: activationShift(node, parameters) }
+    return [texelDispatch({ shader: 'requantise', reads: { source: input }, output, params, cost: COST })]
   },
+}
+
+/** Bits by which what activations are made of is shifted to the right. */
+export function activationShift({ shift: name }: RequantiseNode, parameters: Parameters): number {
+  const [shift = 0] = parameters.integers(name).data
+  return shift
+}
+
+/** A gain whose factors stand in the host's buffer. */
+export function gainOfHost({ input, output }: GainNode, factors: PortBuffer): Dispatch {
+  const reads = { source: input, factors }
+  return texelDispatch({ shader: 'gain', constants: { FROM_HOST: 1 }, reads, output, cost: COST })
+}
+
+/** What is rounded, and its activations in passing. */
+export function roundedActivations(
+  { input, output }: RoundNode,
+  requantise: RequantiseNode,
+  { parameters }: KernelContext,
+): Dispatch {
+  const dispatch = texelDispatch({
+    ...{ shader: 'round', constants: { ACTIVATION: 1 }, reads: { source: input }, output, cost: COST },
+    params: { activationShift: activationShift(requantise, parameters) },
+  })
+  return { ...dispatch, writes: { ...dispatch.writes, activation: requantise.output } }
 }

@@ -2,12 +2,21 @@ import type { DequantiseNode, Parameters, QuantiseNode, ScaleIndexNode } from '.
 import { halfNumber } from '../../network/tensor.js'
 import { type Dispatch, type KernelContext, type Kernels, texelDispatch, type Weights } from '../dispatch.js'
 
+/** What thresholds.wgsl wants in Params. */
+export function thresholdParams(
+  { table }: ScaleIndexNode,
+  parameters: Parameters,
+): { readonly texels: number; readonly last: number } {
+  const { length } = parameters.integers(table).data
+  return { texels: Math.ceil(length / 4), last: length - 1 }
+}
+
 /** The thresholds between the scales, four a texel. */
-export function thresholdTexels({ table: name }: ScaleIndexNode, parameters: Parameters): Weights {
-  const table = parameters.integers(name).data
-  const width = Math.ceil(table.length / 4)
+export function thresholdTexels(node: ScaleIndexNode, parameters: Parameters): Weights {
+  const table = parameters.integers(node.table).data
+  const width = thresholdParams(node, parameters).texels
   const build = () => Float32Array.from({ length: 4 * width }, (_, i) => table[i] ?? 3e38)
-  return { key: `${name}|line`, width, height: 1, layers: 1, build }
+  return { key: `${node.table}|line`, width, height: 1, layers: 1, build }
 }
 
 /** A dead zone a texel. */
@@ -21,15 +30,14 @@ export function zoneTexels({ deadZones }: QuantiseNode, parameters: Parameters):
 function scaleIndex(node: ScaleIndexNode, { parameters }: KernelContext): Dispatch[] {
   const { params, output, keep } = node
   const { channels } = output.shape
-  const table = parameters.integers(node.table).data
-  const texels = Math.ceil(table.length / 4)
+  const thresholds = thresholdParams(node, parameters)
   return [
     texelDispatch({
       shader: 'scale_index',
-      reads: { params, table: thresholdTexels(node, parameters) },
+      reads: { params, thresholds: thresholdTexels(node, parameters) },
       output,
-      params: { channels, keep: halfNumber(keep), texels, last: table.length - 1 },
-      cost: 4 * table.length,
+      params: { channels, keep: halfNumber(keep), ...thresholds },
+      cost: 4 * (thresholds.last + 1),
     }),
   ]
 }

@@ -3,6 +3,7 @@ import type { Tensor } from '../../network/graph.js'
 import { channelsOf } from '../../network/ops/op.js'
 import { halfNumber } from '../../network/tensor.js'
 import { type Dispatch, groupsOf, type KernelContext, type PortBuffer } from '../dispatch.js'
+import { MOST_TEXTURES } from '../limits.js'
 import { addsRaw, CHAIN_INVOCATIONS, type Chain, chainMemory } from './chain-memory.js'
 import { halfWork } from './code-half.js'
 import { convProduct, convWeights } from './conv-tiles.js'
@@ -12,8 +13,6 @@ import { epsilonOf, normTexels } from './layer-norm.js'
 /** Layers of a chain, and tensors that its first one reads: what a stage may bind is limited. */
 export const MOST_LAYERS = 4
 export const MOST_CHAIN_SOURCES = 6
-/** Textures that a stage may read on every device. */
-const MOST_TEXTURES = 16
 /** The constant that tells the shader that no layer's input is normed. */
 const NO_NORM = 4
 

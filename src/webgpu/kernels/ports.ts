@@ -1,6 +1,7 @@
 import type { Port, RequantiseNode } from '../../network/graph.js'
 import { ARRAY_OF, portElements } from '../../network/ports.js'
 import { type Dispatch, type KernelContext, type PortBuffer, texelDispatch, texelGrid } from '../dispatch.js'
+import { activationShift } from './elementwise.js'
 
 /** The buffer behind a port, whole words. */
 export function portBuffer(port: Port): PortBuffer {
@@ -29,18 +30,13 @@ export function unpack(port: Port): Dispatch {
 }
 
 /** Host int16 to its activations alone. */
-export function unpackActivations(
-  port: Port,
-  { output, shift }: RequantiseNode,
-  { parameters }: KernelContext,
-): Dispatch {
-  const [activationShift = 0] = parameters.integers(shift).data
+export function unpackActivations(port: Port, requantise: RequantiseNode, { parameters }: KernelContext): Dispatch {
   const dispatch = unpack(port)
   return {
     ...dispatch,
     constants: { ...dispatch.constants, ACTIVATION: 1 },
-    writes: { output },
-    params: { ...dispatch.params, activationShift },
+    writes: { output: requantise.output },
+    params: { ...dispatch.params, activationShift: activationShift(requantise, parameters) },
   }
 }
 
