@@ -37,3 +37,22 @@ test('a package that apt only knows from what others refer to is not asked for, 
   t.notRegex(asked, /torch/)
   t.true(existsSync(join(clone, 'build/stamps/no-torch')), 'apt is not asked for it again')
 })
+
+test('an OpenSlide 4 that could not be made whole leaves nothing that the tests would run', (t) => {
+  const copy = mkdtempSync(join(clone, 'openslide-'))
+  for (const folder of ['scripts', 'bin']) mkdirSync(join(copy, folder))
+  copyFileSync(fileURLToPath(new URL('../../scripts/openslide-4', import.meta.url)), join(copy, 'scripts/openslide-4'))
+  // An archive of Debian that has the packages' names, and nothing in them.
+  const programs = { 'apt-get': 'case "$1" in indextargets) echo "Debian http://mirror" ;; esac', patchelf: '' }
+  for (const [name, body] of Object.entries(programs)) {
+    writeFileSync(join(copy, 'bin', name), `#!/bin/sh\n${body}\n`)
+    chmodSync(join(copy, 'bin', name), 0o755)
+  }
+  const { status, stderr } = spawnSync(join(copy, 'scripts/openslide-4'), [], {
+    encoding: 'utf8',
+    env: { ...process.env, PATH: `${join(copy, 'bin')}:${process.env.PATH}` },
+  })
+  t.is(status, 1)
+  t.regex(stderr, /^openslide-4: (the packages of \w+ have no loader, or no OpenSlide|needs .*keyring)/m)
+  t.false(existsSync(join(copy, 'build/openslide-4')))
+})
