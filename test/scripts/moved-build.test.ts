@@ -72,7 +72,7 @@ test('a folder that CMake has not made is left alone', (t) => {
 
 test('the clone has its own command in node_modules, so that nothing needs installing to run it', (t) => {
   const command = join(root, 'node_modules', '.bin', 'cleric')
-  t.is(realpathSync(command), join(realpathSync(root), 'dist', 'cli', 'main.js'))
+  t.is(realpathSync(command), join(realpathSync(root), 'dist', 'cli', 'start.cjs'))
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   t.is(spawnSync(command, ['--version'], { encoding: 'utf8' }).stdout.trim(), version)
 })
