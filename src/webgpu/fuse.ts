@@ -24,7 +24,7 @@ export function fusedActions(graph: Graph, context: KernelContext): Action[][] {
   const uses = new Uses(graph)
   const groups = new Map<Node | Port, Group>()
   for (const group of graph.stages.flatMap((stage) => groupsOfStage(stage, uses, context))) {
-    // The last group that names a member has it: a chain comes after the half whose indexes it makes.
+    // The last group that names a member has it: a chain comes after the half whose work it does.
     for (const member of group.members) groups.set(member, group)
   }
   return graph.stages.map(({ inputs, nodes, outputs }) => {

@@ -24,7 +24,7 @@ export interface HalfNodes {
 }
 
 /** What has the parameters of a half, and the shape of what is made of them. */
-export function halfEnds({ index, dequantise }: HalfNodes): ScaleIndexNode | DequantiseNode {
+function halfEnds({ index, dequantise }: HalfNodes): ScaleIndexNode | DequantiseNode {
   const any = index ?? dequantise
   if (!any) throw new RangeError('Expected something to code or to decode')
   return any
@@ -65,7 +65,7 @@ export function halfWork(
     params: {
       ...{ halfChannels: output.shape.channels, half: halfNumber(keep), first: quantise?.first ?? 0 },
       ...(index ? thresholdParams(index, parameters) : { texels: 0, last: 0 }),
-      start: (indexes ?? symbols)?.first === undefined ? 0 : ((indexes ?? symbols)?.first ?? 0) / 2,
+      start: ((indexes ?? symbols)?.first ?? 0) / 2,
       ...{ hasBase: dequantise?.base ? 1 : 0, seenShift: requantise ? activationShift(requantise, parameters) : 0 },
     },
   }

@@ -23,7 +23,8 @@ export function canRun(chain: Chain): boolean {
   const sources = layers[0]?.inputs.length ?? 0
   // Beside sources, scalars and tables there may be a residual, what a norm reads, and what a half does.
   const residual = layers.at(-1)?.residual ? 1 : 0
-  const textures = sources + layers.length + tables + residual + (norm ? 2 : 0) + (half ? 4 : 0)
+  const ofHalf = half ? 1 + (half.quantise ? 2 : 0) + (half.dequantise ? 1 : 0) : 0
+  const textures = sources + layers.length + tables + residual + (norm ? 2 : 0) + ofHalf
   return textures <= MOST_TEXTURES && chainMemory(chain) !== null
 }
 
