@@ -2,7 +2,16 @@
  * Chains: layers that look at one position alone, each on the result of the one before, perhaps with a layer norm among
  * them, and what is made of their result in passing.
  */
-import type { IntegerConvNode, Node, Port, RequantiseNode, ScaleIndexNode, Stage, Tensor } from '../network/graph.js'
+import type {
+  IntegerConvNode,
+  IntegerLayerNormNode,
+  Node,
+  Port,
+  RequantiseNode,
+  ScaleIndexNode,
+  Stage,
+  Tensor,
+} from '../network/graph.js'
 import type { KernelContext } from './dispatch.js'
 import type { CodedHalf } from './fuse-coding.js'
 import { addsRaw, type Chain } from './kernels/chain-memory.js'
@@ -91,8 +100,10 @@ class Finder {
     }
     const next = this.#pointwiseReader(last.output)
     if (next) return { layers: [...layers, next], ...(norm ? { norm } : {}) }
-    const after = this.#uses.readersOf(last.output).find((use) => isOp(use, 'integerLayerNorm'))
-    if (norm || !after || !isOp(after, 'integerLayerNorm') || !this.#free.has(after)) return null
+    const isFree = (use: Node | Port): use is IntegerLayerNormNode =>
+      isOp(use, 'integerLayerNorm') && this.#free.has(use)
+    const after = this.#uses.readersOf(last.output).find(isFree)
+    if (norm || !after) return null
     const normed = this.#pointwiseReader(after.output)
     return normed && { layers: [...layers, normed], norm: { node: after, before: layers.length } }
   }

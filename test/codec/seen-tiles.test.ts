@@ -100,14 +100,19 @@ test('it is written in whole numbers and read back', (t) => {
   t.is(decodeSeen(encodeSeen(null)), null)
 })
 
-const SIDE = 96
-const data = new Uint8Array(SIDE * SIDE * 3)
-for (let i = 0; i < data.length; i += 3) {
-  const [x, y] = [(i / 3) % SIDE, Math.floor(i / 3 / SIDE)]
-  const value = 60 + 120 * fractal(x / 5, y / 5, 1) + 12 * random(x, y, 2)
-  data.set([value, value / 2 + 20 * random(x, y, 3), 255 - value], i)
+/** Something like tissue, a square. */
+function drawn(side: number): Image {
+  const data = new Uint8Array(side * side * 3)
+  for (let i = 0; i < data.length; i += 3) {
+    const [x, y] = [(i / 3) % side, Math.floor(i / 3 / side)]
+    const value = 60 + 120 * fractal(x / 5, y / 5, 1) + 12 * random(x, y, 2)
+    data.set([value, value / 2 + 20 * random(x, y, 3), 255 - value], i)
+  }
+  return { data, width: side, height: side, channels: 3 }
 }
-const image: Image = { data, width: SIDE, height: SIDE, channels: 3 }
+
+const SIDE = 96
+const image = drawn(SIDE)
 const tile = { image, shown: image, quality: 60, promisedMse: 60, mostMse: Number.POSITIVE_INFINITY, source: null }
 
 /** How often the network is asked, and the outcome. */
@@ -156,14 +161,7 @@ test('a tile that is settled for the network is tried both ways if the network t
 })
 
 test('what a JPEG costs is told from a quarter of it', async (t) => {
-  const side = 256
-  const pixels = new Uint8Array(side * side * 3)
-  for (let i = 0; i < pixels.length; i += 3) {
-    const [x, y] = [(i / 3) % side, Math.floor(i / 3 / side)]
-    const value = 60 + 120 * fractal(x / 5, y / 5, 1) + 12 * random(x, y, 2)
-    pixels.set([value, value / 2 + 20 * random(x, y, 3), 255 - value], i)
-  }
-  const large: Image = { data: pixels, width: side, height: side, channels: 3 }
+  const large = drawn(256)
   for (const quality of [20, 60, 95]) {
     // The error is of what is shown, here and there.
     for (const shown of [large, { width: 250, height: 203 }, { width: 9, height: 5 }]) {
