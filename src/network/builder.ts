@@ -9,7 +9,7 @@ import { type Activation, type ConvGeometry, convolvedSize, shuffledShape } from
 import { pooledShape } from './ops/elementwise.js'
 import { DEAD_ZONE_TABLE } from './ops/entropy.js'
 import type { Range } from './ops/integer-layers.js'
-import type { Axis, LiftSplitNode } from './ops/lifting.js'
+import type { Axis, LiftSplitNode, LiftStepNode } from './ops/lifting.js'
 import { channelsOf, integers } from './ops/op.js'
 import type { Parameters } from './parameters.js'
 import type { Half, Shape, Tensor } from './tensor.js'
@@ -235,7 +235,7 @@ export class GraphBuilder {
   liftStep(
     source: Tensor,
     target: Tensor,
-    step: { axis: Axis; factor: number; neighbour: 'next' | 'previous'; sign: 1 | -1; net: string },
+    step: Pick<LiftStepNode, 'axis' | 'factor' | 'neighbour' | 'sign' | 'net' | 'ends'>,
   ): Tensor {
     return this.#add({ op: 'liftStep', source, target, output: this.#tensor(step.net, target.shape), ...step })
   }

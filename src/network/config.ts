@@ -25,6 +25,8 @@ export interface ModelConfig {
   readonly drb: boolean
   /** Learned lifting scheme; off: MLIC++'s transforms. */
   readonly ls: boolean
+  /** Whether the lifting steps have weights of their own at the ends of a row of samples. */
+  readonly ends?: boolean
   /** Whether g_s narrows in its first block instead of the second, as MLIC++ of 2023 does. */
   readonly narrow?: boolean
   /** Hidden widths of the channel context, the entropy parameters and the latent residual prediction. */
@@ -85,6 +87,7 @@ export function parseConfig(json: string): ModelConfig {
     iters: fields.r2b === false ? 1 : integer('iters', 1, 16),
     drb: flag('drb'),
     ls: flag('ls'),
+    ...(fields.ends !== undefined && { ends: flag('ends') }),
     ...(fields.narrow !== undefined && { narrow: flag('narrow') }),
     chan: widths('chan'),
     ep: widths('ep'),
@@ -95,6 +98,7 @@ export function parseConfig(json: string): ModelConfig {
   // Two attention heads a slice, and channel groups of four on every device.
   if ((config.M / config.slices) % 4 !== 0) throw bad('M', config.M)
   if (config.levels === 1) throw bad('levels', config.levels)
+  if (config.ends && !config.ls) throw bad('ends', config.ends)
   return config
 }
 

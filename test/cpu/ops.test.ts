@@ -16,7 +16,7 @@ import {
 } from '../../src/network/graph.js'
 import { relativeError } from '../network/golden.js'
 import { interpreter } from '../network/interpreter.js'
-import { Fixture, noise, randomInputs } from './random-graph.js'
+import { Fixture, liftStep, noise, randomInputs } from './random-graph.js'
 
 /** Largest error relative to the largest value; the interpreter works in double precision. */
 const TOLERANCE = 3e-6
@@ -31,10 +31,12 @@ function check(title: string, build: Build): void {
     const inputs = randomInputs(graph, scales)
     const oracle = await interpreter().compile(graph, fixture)
     const expected = await oracle.run(0, inputs)
+    const fused = []
     for (const isa of instructionSets()) {
       const backend = await openCpu({ isa, threads: 2 })
       const executable = await backend.compile(graph, fixture)
       const outputs = await executable.run(0, inputs)
+      if (isa.startsWith('avx')) fused.push(outputs)
       for (const [tensor, data] of expected) {
         const error = relativeError(outputs.get(tensor) as PortData, data)
         t.true(error < TOLERANCE, `${isa}: relative error ${error}`)
@@ -42,6 +44,7 @@ function check(title: string, build: Build): void {
       t.deepEqual(await executable.run(0, inputs), outputs)
       backend.close()
     }
+    for (const outputs of fused) t.deepEqual(outputs, fused[0], 'instruction sets with FMA agree to the bit')
   })
 }
 
@@ -188,26 +191,6 @@ for (const inverse of [false, true]) {
   }
 }
 
-/** A step of the lifting, whose net is called n. */
-function liftStep(
-  f: Fixture,
-  hidden: number,
-  [height, width]: [number, number],
-  { axis, neighbour }: Pick<LiftStepNode, 'axis' | 'neighbour'>,
-): LiftStepNode {
-  for (const [layer, outputs, inputs, k] of [
-    ['conv1', hidden, 1, 3],
-    ['conv2', hidden, hidden, 3],
-    ['conv3', 1, hidden, 1],
-  ] as const) {
-    f.parameter(`n.${layer}.weight`, [outputs, inputs, k, k])
-    f.parameter(`n.${layer}.bias`, [outputs])
-  }
-  const [source, target, output] = [0, 1, 2].map(() => f.tensor(3, height, width)) as [Tensor, Tensor, Tensor]
-  const sign = neighbour === 'next' ? 1 : -1
-  return { op: 'liftStep', source, target, output, axis, factor: -1.58, neighbour, sign, net: 'n' }
-}
-
 /** Heights and widths by the number of hidden channels: any, and of whole tiles. */
 const LIFTED: Readonly<Record<3 | 8 | 32, [any: [number, number], tiled: [number, number]]>> = {
   3: [
@@ -232,6 +215,29 @@ for (const hidden of [3, 8, 32] as const) {
       }))
       checkPixels(`lifting step for pixels along ${axis}, ${neighbour}, ${hidden} hidden`, (f) =>
         liftStep(f, hidden, tiled, { axis, neighbour }),
+      )
+    }
+  }
+}
+const ends = { source: 3.7, first: 0.6, last: 0.5 }
+for (const axis of ['rows', 'columns'] as const) {
+  for (const neighbour of ['next', 'previous'] as const) {
+    for (const size of [
+      [1, 5],
+      [5, 1],
+      [2, 2],
+      [19, 21],
+    ] as const) {
+      check(`lifting step with ends along ${axis}, ${neighbour}, ${size.join(' x ')}`, (f) => ({
+        nodes: [liftStep(f, 5, [...size], { axis, neighbour, ends })],
+      }))
+    }
+    for (const size of [
+      [4, 4],
+      [20, 72],
+    ] as const) {
+      checkPixels(`lifting step with ends for pixels along ${axis}, ${neighbour}, ${size.join(' x ')}`, (f) =>
+        liftStep(f, 5, [...size], { axis, neighbour, ends }),
       )
     }
   }

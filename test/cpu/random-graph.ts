@@ -2,6 +2,7 @@
 import type {
   Graph,
   IntegerParameter,
+  LiftStepNode,
   Node,
   Parameter,
   Parameters,
@@ -77,6 +78,26 @@ export class Fixture implements Parameters {
       ],
     }
   }
+}
+
+/** A step of the lifting, whose net is called n. */
+export function liftStep(
+  f: Fixture,
+  hidden: number,
+  [height, width]: [number, number],
+  { axis, neighbour, ...ends }: Pick<LiftStepNode, 'axis' | 'neighbour' | 'ends'>,
+): LiftStepNode {
+  for (const [layer, outputs, inputs, k] of [
+    ['conv1', hidden, 1, 3],
+    ['conv2', hidden, hidden, 3],
+    ['conv3', 1, hidden, 1],
+  ] as const) {
+    f.parameter(`n.${layer}.weight`, [outputs, inputs, k, k])
+    f.parameter(`n.${layer}.bias`, [outputs])
+  }
+  const [source, target, output] = [0, 1, 2].map(() => f.tensor(3, height, width)) as [Tensor, Tensor, Tensor]
+  const sign = neighbour === 'next' ? 1 : -1
+  return { op: 'liftStep', source, target, output, axis, factor: -1.58, neighbour, sign, net: 'n', ...ends }
 }
 
 /** Inputs of a stage; `scales` are the magnitudes of its tensors, 1 where it says nothing. */

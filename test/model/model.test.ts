@@ -55,6 +55,18 @@ test('the width at 1/8 of the resolution is N unless the configuration says othe
   }
 })
 
+test('the lifting has weights of its own at the ends where the configuration says so, and where it is there', async (t) => {
+  const { config } = await parseModel(nano)
+  t.false('ends' in config)
+  const { __metadata__: metadata } = JSON.parse(nano.subarray(8, 8 + Number(nano.readBigUInt64LE(0))).toString())
+  const parsed = (fields: object) => parseConfig(JSON.stringify({ ...JSON.parse(metadata.config), ...fields }))
+  for (const ends of [true, false]) t.deepEqual(parsed({ ends }), { ...config, ends })
+  t.false(parsed({ ends: false, ls: false }).ends)
+  const expected = { code: 'ERR_MODEL_CORRUPT', message: /^The model configuration has a bad ends: / }
+  for (const ends of [1, 'true', null, [true]]) t.throws(() => parsed({ ends }), expected, JSON.stringify(ends))
+  t.throws(() => parsed({ ends: true, ls: false }), expected)
+})
+
 test('any changed byte of the data or the configuration is noticed', async (t) => {
   for (const at of [nano.length - 1, nano.length >> 1]) {
     const bytes = Buffer.from(nano)

@@ -200,20 +200,22 @@ function liftStep(node: LiftStepNode, { at, floats }: Sources): ValueAt {
       }
       return out
     })
+  const ends = node.ends ?? { source: 1, first: 1, last: 1 }
+  const isLast = (i: number) => i === length - 1
+  const weight = (i: number) => (i === 0 ? ends.first : 1) * (isLast(i) ? ends.last : 1)
   const updates = Array.from({ length: channels }, (_, c) => {
+    const v = (i: number, j: number) => (isLast(i) ? ends.source : 1) * sample(node.source, c, i, j)
     const f = new Float64Array(length * lines)
     for (let i = 0; i < length; i++) {
       const other = node.neighbour === 'next' ? Math.min(i + 1, length - 1) : Math.max(i - 1, 0)
-      for (let j = 0; j < lines; j++) {
-        f[i * lines + j] = node.factor * (sample(node.source, c, i, j) + sample(node.source, c, other, j))
-      }
+      for (let j = 0; j < lines; j++) f[i * lines + j] = node.factor * (v(i, j) + v(other, j))
     }
     const hidden = layer(layer([f], weights('conv1'), biases('conv1')), weights('conv2'), biases('conv2'))
     const last = weights('conv3')
     return f.map((value, p) => {
       let sum = value + (biases('conv3')[0] as number)
       for (let n = 0; n < hiddenCount; n++) sum += (last[n] as number) * (hidden[n]?.[p] as number)
-      return sum
+      return weight(Math.floor(p / lines)) * sum
     })
   })
   return (c, y, x) => {

@@ -153,6 +153,10 @@ struct LiftArgs {
   bool next = false;
   float factor = 0;
   float sign = 0;
+  /// Along the axis: what the source's last sample is multiplied by, and what is added to the first and last one.
+  float source_end = 1;
+  float first_end = 1;
+  float last_end = 1;
   /// Hidden channels, padded to a multiple of 8.
   int hidden = 0;
   /// The three layers: conv1 [9][hidden], conv2 [hidden in][9][hidden out], conv3 [hidden], each with its bias.
@@ -167,6 +171,16 @@ struct LiftArgs {
   const float* tile_weight2 = nullptr;
   /// Rows of one channel. There is an item for each channel and each block of its rows.
   Rows rows;
+
+  /// What all that is added to row y is multiplied by.
+  CLERIC_INLINE float row_weight(std::ptrdiff_t y) const {
+    const float first = along_rows && y == 0 ? first_end : 1;
+    const float last = along_rows && y == output.height - 1 ? last_end : 1;
+    return sign * first * last;
+  }
+  /// And what is added to the first and to the last column besides.
+  CLERIC_INLINE float first_column_weight() const { return along_rows ? 1 : first_end; }
+  CLERIC_INLINE float last_column_weight() const { return along_rows ? 1 : last_end; }
 
   /// A row of scratch: zeros left of column 0, the columns, zeros and room for a block that overhangs.
   CLERIC_INLINE std::ptrdiff_t scratch_stride() const { return kLanes + padded(output.width) + 3 * kLanes; }

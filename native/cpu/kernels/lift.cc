@@ -121,9 +121,12 @@ void lift(const LiftArgs& a, int item, float* scratch) {
     const float* f = filter_at(y);
     for (ptrdiff_t x = 0; x < width; x += kWidth) store(sums + x, load(f + x) + splat(a.bias3));
     second_layer(a, y, ring, sums);
+    sums[0] *= a.first_column_weight();
+    sums[width - 1] *= a.last_column_weight();
     const float* target = a.target.data + plane * a.target.channel + y * a.target.row;
     float* out = a.output.data + plane * a.output.channel + y * a.output.row;
-    for (ptrdiff_t x = 0; x < width; x++) out[x] = target[x] + a.sign * sums[x];
+    const float weight = a.row_weight(y);
+    for (ptrdiff_t x = 0; x < width; x++) out[x] = target[x] + weight * sums[x];
   }
 }
 

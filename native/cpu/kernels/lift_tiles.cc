@@ -165,10 +165,13 @@ void lift_tiles(const LiftArgs& a, int item, float* scratch) {
         const ptrdiff_t x = t * kTileOutputs;
         const float* target = a.target.data + plane * a.target.channel + (y + j) * a.target.row + x;
         float* out = a.output.data + plane * a.output.channel + (y + j) * a.output.row + x;
-        const float* total = room.totals + j * kTileOutputs * kWidth;
+        float* const total = room.totals + j * kTileOutputs * kWidth;
+        if (t == 0) total[0] *= a.first_column_weight();
+        if (t + count == tiles) total[(kTileOutputs - 1) * kWidth + count - 1] *= a.last_column_weight();
+        const float weight = a.row_weight(y + j);
         for (ptrdiff_t k = 0; k < count; k++) {
           for (int i = 0; i < kTileOutputs; i++) {
-            out[k * kTileOutputs + i] = target[k * kTileOutputs + i] + a.sign * total[i * kWidth + k];
+            out[k * kTileOutputs + i] = target[k * kTileOutputs + i] + weight * total[i * kWidth + k];
           }
         }
       }

@@ -6,7 +6,7 @@
 namespace cleric::cpu {
 
 std::unique_ptr<Step> StepBuilder::lift_step() {
-  arity(2, 1, 6, 5, 1);
+  arity(2, 1, 6, 5, 4);
   LiftArgs args;
   args.source = input(0);
   args.target = input(1);
@@ -17,6 +17,9 @@ std::unique_ptr<Step> StepBuilder::lift_step() {
   const int hidden = integer(3, 1, 256);
   const bool for_pixels = integer(4, 0, 1) == 1;
   args.factor = real(0);
+  args.source_end = real(1);
+  args.first_end = real(2);
+  args.last_end = real(3);
   for (const View* view : {&args.source, &args.target}) {
     require(view->planar() && same_shape(*view, args.output), "the shapes of a lifting step");
   }

@@ -24,8 +24,29 @@ export interface LiftMergeNode {
 }
 
 /**
- * One lifting step: output = target + sign (f + net(f)), f = factor * (v_i + v_{i+1}) with v = source
- * (`neighbour` 'next': last repeated; 'previous': v_{i-1} + v_i, first repeated), i counted along the axis.
+ * Weights at the ends of a row (or column) of n samples, by which noise in the subbands comes back no stronger there
+ * than inside.
+ */
+export interface LiftEnds {
+  /** What the source's last sample is multiplied by wherever it is read. */
+  readonly source: number
+  /** e_0, what is added to the target's first sample is multiplied by; where n = 1 times `last`. */
+  readonly first: number
+  /** e_{n-1}; all others are 1. */
+  readonly last: number
+}
+
+const NO_ENDS: LiftEnds = { source: 1, first: 1, last: 1 }
+
+/** The weights of a step at the ends: 1 unless it has its own. */
+export function endsOf({ ends = NO_ENDS }: LiftStepNode): LiftEnds {
+  return ends
+}
+
+/**
+ * One lifting step: output = target + sign e_i (f + net(f)), f = factor * (v_i + v_{i+1}) with v = source
+ * (`neighbour` 'next': last repeated; 'previous': v_{i-1} + v_i, first repeated), i counted along the axis; e_i and v's
+ * last sample by {@link LiftEnds}.
  * net = conv3x3(1->c), tanh, conv3x3(c->c), tanh, conv1x1(c->1), each colour channel by itself, zero padding.
  * With axis 'columns' the net sees the transposed image: its kernel rows run along the image's columns index.
  * Parameters: `${net}.conv1|conv2|conv3.weight|bias`.
@@ -40,6 +61,7 @@ export interface LiftStepNode {
   readonly neighbour: 'next' | 'previous'
   readonly sign: 1 | -1
   readonly net: string
+  readonly ends?: LiftEnds
 }
 
 function halfShapes(whole: Tensor, even: Tensor, odd: Tensor, axis: Axis): (readonly [Tensor, Shape])[] {
@@ -93,6 +115,9 @@ export const lifting: Ops<LiftingNode> = {
       hiddenChannels(net, shapeOf),
       isForPixels ? 1 : 0,
     ],
-    reals: ({ factor }) => [factor],
+    reals: (node) => {
+      const { source, first, last } = endsOf(node)
+      return [node.factor, source, first, last]
+    },
   },
 }
