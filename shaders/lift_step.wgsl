@@ -1,5 +1,5 @@
-// A lifting step in one go, for a GPU: output = target + sign (f + net(f)), with f and the net's first hidden layer in
-// the workgroup's memory. A workgroup makes 8 x 8 positions; hidden channels are taken 8 at a time, and for more than 8
+// A lifting step in one go, for a GPU: output = target + sign (f + net(f)), weighed at the ends, with f and the net's first
+// hidden layer in the workgroup's memory. A workgroup makes 8 x 8 positions; hidden channels are taken 8 at a time, and for more than 8
 // made anew for each 8 of the second layer, which is 9 multiplications beside 72.
 // Source and target may be every other row or column, certain channels, and a multiple, of a tensor; results may go to
 // such places too. Two steps alike, as those of low and of high rows, may be made at once, the second in workgroups of its
@@ -26,6 +26,9 @@ struct Params {
   neighbour: i32, // 1: v_{i+1}, -1: v_{i-1}
   factor: f32,
   sign: f32,
+  sourceEnd: f32, // what the source's last position is multiplied by
+  firstEnd: f32, // what is added to the first and to the last position is multiplied by
+  lastEnd: f32,
   hidden: i32, // c, a multiple of 8
   colours: i32,
 #for n in 0..STEPS
@@ -58,6 +61,7 @@ struct Params {
 
 #include "channels.wgsl"
 #include "tanh.wgsl"
+#include "ends.wgsl"
 
 var<workgroup> f: array<vec4f, 144>; // 12 x 12: two more on each side
 var<workgroup> hidden: array<vec4f, 800>; // 8 channels of 10 x 10
@@ -80,11 +84,12 @@ fn finish${n}(x: i32, y: i32, added: vec4f) {
 }
 #end
 
-fn sourceAt(which: i32, x: i32, y: i32) -> vec4f {
+fn sourceAt(which: i32, at: vec2i) -> vec4f {
+  let weight = endWeight(at, 1.0, p.sourceEnd);
 #for n in 1..STEPS
-  if (which == ${n}) { return sourceOf${n}(x, y); }
+  if (which == ${n}) { return weight * sourceOf${n}(at.x, at.y); }
 #end
-  return sourceOf0(x, y);
+  return weight * sourceOf0(at.x, at.y);
 }
 
 fn finish(which: i32, x: i32, y: i32, added: vec4f) {
@@ -116,8 +121,9 @@ fn liftStep(
     let y = corner.y + i / 12 - 2;
     var v = vec4f(0.0);
     if (isInside(x, y)) {
-      let other = clamp(vec2i(x, y) + step, vec2i(0), vec2i(p.width, p.height) - 1);
-      v = p.factor * (sourceAt(which, x, y) + sourceAt(which, other.x, other.y));
+      let at = vec2i(x, y);
+      let other = clamp(at + step, vec2i(0), vec2i(p.width, p.height) - 1);
+      v = p.factor * (sourceAt(which, at) + sourceAt(which, other));
     }
     f[i] = v;
   }
@@ -174,5 +180,6 @@ fn liftStep(
   let x = corner.x + i32(local.x);
   let y = corner.y + i32(local.y);
   if (x >= p.width || y >= p.height) { return; }
-  finish(which, x, y, f[(i32(local.y) + 2) * 12 + i32(local.x) + 2] + net);
+  let weight = endWeight(vec2i(x, y), p.firstEnd, p.lastEnd);
+  finish(which, x, y, weight * (f[(i32(local.y) + 2) * 12 + i32(local.x) + 2] + net));
 }

@@ -1,5 +1,5 @@
-// The rest of a lifting step: output = target + sign (f + conv1x1(tanh(conv3x3(hidden)))), TX x TY positions an
-// invocation, 8 hidden outputs at a time.
+// The rest of a lifting step: output = target + sign (f + conv1x1(tanh(conv3x3(hidden)))), weighed at the ends, TX x TY
+// positions an invocation, 8 hidden outputs at a time.
 @group(0) @binding(0) var source: texture_2d_array<f32>; // f, up to 4 colours
 @group(0) @binding(1) var hidden: texture_2d_array<f32>; // c layers of colours
 @group(0) @binding(2) var weights: texture_2d_array<f32>; // (9 taps x 2 halves) x c inputs x c / 8; texel = 4 of 8 outputs
@@ -11,9 +11,12 @@
 struct Params {
   width: i32,
   height: i32,
+  columns: i32, // 1: the pass counts columns
   hidden: i32, // c, a multiple of 8
   colours: i32,
   sign: f32,
+  firstEnd: f32, // what is added to the first and to the last position is multiplied by
+  lastEnd: f32,
 }
 
 #define TX 4
@@ -21,9 +24,11 @@ struct Params {
 #include "tensor.wgsl"
 #include "grid.wgsl"
 #include "tanh.wgsl"
+#include "ends.wgsl"
 
 fn finish(net: vec4f, x: i32, y: i32) {
-  let v = load(base, x, y, 0) + p.sign * (load(source, x, y, 0) + net);
+  let weight = p.sign * endWeight(vec2i(x, y), p.firstEnd, p.lastEnd);
+  let v = load(base, x, y, 0) + weight * (load(source, x, y, 0) + net);
   let at = parked(vec2i(x, y), vec2i(p.width, p.height));
   store(output, at.x, at.y, 0, select(vec4f(0.0), v, vec4i(0, 1, 2, 3) < vec4i(p.colours)));
 }

@@ -96,6 +96,7 @@ export {
   type Shape,
   type Tensor,
 } from './network/graph.js'
+export { endsOf } from './network/ops/lifting.js'
 export { slideFiles } from './slide/mirax.js'
 export { openByRanges } from './slide/ranges.js'
 export type { SlideSource } from './slide/source.js'

@@ -3,6 +3,7 @@ import test from 'ava'
 import { presets } from '../../bench/src/speed/presets.js'
 import { randomParameters } from '../../bench/src/speed/random-model.js'
 import { loadModel } from '../../src/model/model.js'
+import { GraphBuilder } from '../../src/network/builder.js'
 import { decoderGraph, encoderGraph } from '../../src/network/cleric.js'
 import type { ModelConfig } from '../../src/network/config.js'
 import type { Graph, Parameters, Tensor } from '../../src/network/graph.js'
@@ -48,6 +49,43 @@ testWithModel([], 'a tile of the model that ships takes few dispatches, the same
 test('a tile of preset m takes 200 at most', (t) => {
   const [encode, decode] = worksOf(presets.m, randomParameters(presets.m), 64) as [GraphWork, GraphWork]
   t.deepEqual([encode.actions, decode.actions], [182, 196])
+})
+
+test('weights at the ends of the lifting take no dispatch and no pipeline more', (t) => {
+  const { nano } = presets
+  const parameters = randomParameters(nano)
+  const dispatches = (ends: boolean, software: boolean) =>
+    [encoderGraph, decoderGraph].map((build) => {
+      const { graph } = build({ ...nano, ends }, parameters, 64, 64)
+      const { stages } = plan(graph, { parameters, software, maxLayers: 2048, batch: 1 })
+      return stages.flat().map((action) => (isCopy(action) ? 'copy' : [action.shader, action.constants]))
+    })
+  for (const software of [false, true]) t.deepEqual(dispatches(true, software), dispatches(false, software))
+})
+
+test('two lifting steps are made at once only where they weigh the ends alike', (t) => {
+  const parameters = randomParameters(presets.nano)
+  const dispatches = (...lasts: (number | null)[]) => {
+    const g = new GraphBuilder(parameters)
+    const half = (name: string) => g.input(name, { channels: 3, height: 8, width: 8 }, 'float')
+    const outputs = lasts.map((last, i) =>
+      g.liftStep(half(`source ${i}`), half(`target ${i}`), {
+        ...({ axis: 'rows', factor: 0.5, neighbour: 'next', sign: 1, net: 'g_a.lift.nets.0' } as const),
+        ...(last !== null && { ends: { source: 1, first: 1, last } }),
+      }),
+    )
+    g.endStage(
+      'steps',
+      outputs.map((tensor) => ({ tensor, format: 'float' })),
+    )
+    const { stages } = plan(g.finish(), { parameters, software: false, maxLayers: 2048, batch: 1 })
+    return stages.flat().filter((action) => !isCopy(action) && action.shader === 'lift_step').length
+  }
+  t.is(dispatches(null, null), 1)
+  t.is(dispatches(0.5, 0.5), 1)
+  t.is(dispatches(null, 1), 1)
+  t.is(dispatches(null, 0.5), 2)
+  t.is(dispatches(0.25, 0.5), 2)
 })
 
 test('a GPU runs no shader whose work another does on the way', async (t) => {

@@ -4,6 +4,7 @@
  */
 import {
   type Activation,
+  endsOf,
   type Half,
   type IntegerConvNode,
   type IntegerDepthwiseNode,
@@ -265,7 +266,19 @@ export class OnnxNodes {
     const { channels, height, width } = node.source.shape
     const rows = node.axis === 'rows'
     const [axis, length] = rows ? [2, height] : [3, width]
-    const v = nameOf(node.source)
+    /** x times `first` at the first place along the axis and `last` at the last one. */
+    const weighed = (x: string, first: number, last: number) => {
+      if (first === 1 && last === 1) return x
+      const weights = b.constant(`ends ${axis} ${length} ${first} ${last}`, rows ? [1, 1, length, 1] : [length], () => {
+        const values = new Float32Array(length).fill(1)
+        values[0] = first
+        values[length - 1] = last * (length === 1 ? first : 1)
+        return values
+      })
+      return b.node('Mul', [x, weights])
+    }
+    const ends = endsOf(node)
+    const v = weighed(nameOf(node.source), 1, ends.source)
     const shifted =
       node.neighbour === 'next'
         ? [this.#slice(v, axis, 1, length), this.#slice(v, axis, length - 1, length)]
@@ -280,9 +293,10 @@ export class OnnxNodes {
         padding: kernel >> 1,
       })
     const hidden = b.node('Tanh', [layer(b.node('Tanh', [layer(f, 'conv1', 3)]), 'conv2', 3)])
-    const update = b.node('Transpose', [b.node('Add', [f, layer(hidden, 'conv3', 1)])], {
+    const added = b.node('Transpose', [b.node('Add', [f, layer(hidden, 'conv3', 1)])], {
       perm: rows ? [1, 0, 2, 3] : [1, 0, 3, 2],
     })
+    const update = weighed(added, ends.first, ends.last)
     b.node(node.sign === 1 ? 'Add' : 'Sub', [nameOf(node.target), update], {}, nameOf(node.output))
     void channels
   }

@@ -1,4 +1,5 @@
 import type { Axis, LiftMergeNode, LiftSplitNode, LiftStepNode, Tensor } from '../../network/graph.js'
+import { endsOf } from '../../network/ops/lifting.js'
 import {
   type Dispatch,
   groupSize,
@@ -119,7 +120,7 @@ function liftStep(node: LiftStepNode, context: KernelContext): Dispatch[] {
     constants: {},
     reads: { source },
     writes: { output: f },
-    params: { ...size, ...directionOf(node) },
+    params: { ...size, ...axisOf(node), ...filterOf(node) },
     invocations: texelGrid(f),
     cost: 16 * width * height,
   }
@@ -138,15 +139,27 @@ function liftStep(node: LiftStepNode, context: KernelContext): Dispatch[] {
     constants: { ...tile, GROUP: groupSize(context.software) },
     reads: { source: f, hidden, weights: second, last, base: target },
     writes: { output },
-    params: { ...size, hidden: padded, colours, sign: node.sign },
+    params: { ...size, ...axisOf(node), ...additionOf(node), hidden: padded, colours },
     invocations: [Math.ceil(width / tile.TX) * Math.ceil(height / tile.TY), 1, 1],
     cost: 9 * padded * padded * 4 * width * height,
   }
   return [predict, first, rest]
 }
 
-function directionOf({ axis, neighbour, factor }: LiftStepNode) {
-  return { columns: axis === 'columns' ? 1 : 0, neighbour: neighbour === 'next' ? 1 : -1, factor }
+function axisOf({ axis }: LiftStepNode) {
+  return { columns: axis === 'columns' ? 1 : 0 }
+}
+
+/** The wavelet's part of a step: how f comes of the source. */
+function filterOf(node: LiftStepNode) {
+  const { neighbour, factor } = node
+  return { neighbour: neighbour === 'next' ? 1 : -1, factor, sourceEnd: endsOf(node).source }
+}
+
+/** How what a step adds is weighed. */
+function additionOf(node: LiftStepNode) {
+  const { first, last } = endsOf(node)
+  return { sign: node.sign, firstEnd: first, lastEnd: last }
 }
 
 /** Every so many rows and columns of a tensor, from some channel on, times a factor. */
@@ -196,7 +209,7 @@ export function wholeLiftSteps(steps: readonly PlacedStep[], context: KernelCont
   const reads: Record<string, Dispatch['reads'][string]> = { first, weights: second, last }
   const writes: Record<string, Tensor> = {}
   const params: Record<string, number> = {
-    ...{ width, height, ...directionOf(node), sign: node.sign, hidden: padded, colours },
+    ...{ width, height, ...axisOf(node), ...filterOf(node), ...additionOf(node), hidden: padded, colours },
   }
   for (const [i, { places }] of steps.entries()) {
     for (const name of ['source', 'base', 'output', 'also'] as const) {
@@ -227,7 +240,9 @@ export function areAlike(a: PlacedStep, b: PlacedStep): boolean {
   const kind = ({ node, places }: PlacedStep) => {
     const { axis, factor, neighbour, sign, net, source } = node
     const { channels, height, width } = source.shape
-    return [axis, factor, neighbour, sign, net, channels, height, width, places.also !== null].join(' ')
+    const { source: end, first, last } = endsOf(node)
+    const all = [axis, factor, neighbour, sign, end, first, last, net, channels, height, width, places.also !== null]
+    return all.join(' ')
   }
   const written = [a, b].flatMap(({ places: { output, also } }) => [output.tensor, ...(also ? [also.tensor] : [])])
   const read = [a, b].flatMap(({ places: { source, base } }) => [source.tensor, base.tensor])
