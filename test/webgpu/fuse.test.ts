@@ -27,9 +27,13 @@ async function shadersOf(change: (graph: Graph) => Graph = (graph) => graph): Pr
   return stages.flat().map((action) => (isCopy(action) ? 'copy' : action.constants.INDEX ? 'half' : action.shader))
 }
 
-/** Dispatches and bytes a pixel of a tile by itself, to encode and to decode. */
-function worksOf(config: ModelConfig, parameters: Parameters, side: number): { actions: number; bytes: number }[] {
-  return [encoderGraph, decoderGraph].map((build) => {
+/** The encoder of tiles that are checked while they are written. */
+const checkedEncoderGraph: typeof encoderGraph = (config, parameters, height, width) =>
+  encoderGraph(config, parameters, height, width, true)
+
+/** Dispatches and bytes a pixel of a tile by itself: to encode, to encode and check, to decode. */
+function worksOf(config: ModelConfig, parameters: Parameters, side: number): GraphWork[] {
+  return [encoderGraph, checkedEncoderGraph, decoderGraph].map((build) => {
     const { graph } = build(config, parameters, side, side)
     const { actions, bytes } = workOf(graph, parameters, { software: false, halfFloats: true, limits })
     return { actions, bytes: bytes / side ** 2 }
@@ -39,16 +43,26 @@ function worksOf(config: ModelConfig, parameters: Parameters, side: number): { a
 testWithModel([], 'a tile of the model that ships takes few dispatches, the same for every size of tile', async (t) => {
   const { config, parameters } = await loadModel()
   for (const side of [64, 512]) {
-    const [encode, decode] = worksOf(config, parameters, side) as [GraphWork, GraphWork]
-    t.deepEqual([encode.actions, decode.actions], [151, 163])
+    const works = worksOf(config, parameters, side)
+    t.deepEqual(
+      works.map(({ actions }) => actions),
+      [151, 192, 157],
+    )
     // What they read and write of tensors, but for what doesn't grow with the tile.
-    t.true(encode.bytes < 2400 && decode.bytes < 3000, `${encode.bytes} and ${decode.bytes} bytes a pixel`)
+    const [encode = 0, checked = 0, decode = 0] = works.map(({ bytes }) => bytes)
+    t.true(encode < 2400 && checked < 3500 && decode < 2200, `${encode}, ${checked} and ${decode} bytes a pixel`)
+    t.true(checked < 1.6 * encode)
   }
 })
 
 test('a tile of preset m takes 200 at most', (t) => {
-  const [encode, decode] = worksOf(presets.m, randomParameters(presets.m), 64) as [GraphWork, GraphWork]
-  t.deepEqual([encode.actions, decode.actions], [182, 196])
+  const [encode, checked, decode] = worksOf(presets.m, randomParameters(presets.m), 64) as [
+    GraphWork,
+    GraphWork,
+    GraphWork,
+  ]
+  t.deepEqual([encode.actions, decode.actions], [182, 190])
+  t.true(checked.bytes < 1.6 * encode.bytes, `${checked.bytes} and ${encode.bytes} bytes a pixel`)
 })
 
 test('weights at the ends of the lifting take no dispatch and no pipeline more', (t) => {

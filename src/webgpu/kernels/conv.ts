@@ -19,7 +19,7 @@ export function conv(node: ConvNode, context: KernelContext, parts = 1): Action[
   return [...before, convolve(node, source, product, { name: node.weight, data: weight, stored: weight }, context)]
 }
 
-interface LaidWeight {
+export interface LaidWeight {
   readonly name: string
   readonly data: Float32Array
   /** The model's array of the same values. */
@@ -35,6 +35,28 @@ function areHalves(weight: Float32Array): boolean {
   return known
 }
 
+/** Whether a device holds weights as half floats. */
+export function isHeldInHalves({ stored }: LaidWeight, { software, halfFloats }: KernelContext): boolean {
+  return !software && halfFloats && areHalves(stored)
+}
+
+/** Biases in the order of the blocks, a texel each. */
+export function biasTexels(
+  name: string,
+  product: Pick<Product, 'shuffle'>,
+  { layers }: Pick<Grid, 'layers'>,
+  { parameters }: KernelContext,
+): Weights {
+  const biases = parameters.get(name).data
+  return {
+    key: `${name}|blocks ${layers} by ${product.shuffle}`,
+    width: layers,
+    height: 1,
+    layers: 1,
+    build: () => Float32Array.from(blockValues(biases, product, layers, 0)),
+  }
+}
+
 type Epilogue = Pick<ConvNode, 'output' | 'bias' | 'activation' | 'residual'>
 
 function convolve(
@@ -44,21 +66,13 @@ function convolve(
   weight: LaidWeight,
   context: KernelContext,
 ): Dispatch {
-  const biases = context.parameters.get(bias).data
-  const biasTexels = ({ layers }: Grid): Weights => ({
-    key: `${bias}|blocks ${layers} by ${product.shuffle}`,
-    width: layers,
-    height: 1,
-    layers: 1,
-    build: () => Float32Array.from(blockValues(biases, product, layers, 0)),
-  })
-  const inHalves = !context.software && context.halfFloats && areHalves(weight.stored)
+  const inHalves = isHeldInHalves(weight, context)
   const constants = { ACT: activationNumber(activation) }
   const { shuffles, matrices: units } = context.subgroups
   const matrices = units && inHalves && matrixGrid(product, units, context.isHalf(source))
   if (matrices) {
     const weights = matrixWeights(weight.name, weight.data, product, matrices)
-    const reads = { source, weights, bias: biasTexels(matrices) }
+    const reads = { source, weights, bias: biasTexels(bias, product, matrices, context) }
     return tileDispatch(matrices, { shader: 'conv_matrix', constants, reads, residual, output, params: {} })
   }
   const grid = convGrid(product, context.software)
@@ -70,7 +84,7 @@ function convolve(
       ...(inHalves ? { HALF_WEIGHTS: 1 } : {}),
       ...(shuffles && sharesColumns(product, source, context) ? { SHUFFLE: 1 } : {}),
     },
-    reads: { source, weights, bias: biasTexels(grid) },
+    reads: { source, weights, bias: biasTexels(bias, product, grid, context) },
     residual,
     output,
     params: { inverse: 0 },
@@ -97,9 +111,13 @@ export function tapProduct(
   parts = 1,
 ): Dispatch {
   const product = tapsAsChannels(samples, node.output, node.shuffle, parts)
-  const { data } = context.parameters.get(node.weight)
-  const weight = { name: `${node.weight}|taps first`, data: tapsFirst(data, channels, taps), stored: data }
-  return convolve(node, samples, product, weight, context)
+  return convolve(node, samples, product, tapWeight(node.weight, channels, taps, context), context)
+}
+
+/** Weights outputs x channels x taps for inputs that run over taps, then channels. */
+export function tapWeight(name: string, channels: number, taps: number, { parameters }: KernelContext): LaidWeight {
+  const { data } = parameters.get(name)
+  return { name: `${name}|taps first`, data: tapsFirst(data, channels, taps), stored: data }
 }
 
 export const convKernels: Kernels<'conv'> = { conv: (node, context) => conv(node, context) }
