@@ -135,7 +135,7 @@ def make(config: Config, stem: str, folder: Path, keep: tuple[str, ...] | None =
 def main() -> None:
     p = argparse.ArgumentParser(prog="cleric_training.golden", description=__doc__)
     p.add_argument("--out", type=Path, default=FIXTURES)
-    p.add_argument("--variants", action="store_true", help="also tiny-m, tiny-no-ls, tiny-no-drb, tiny-no-r2b (y and x_hat only)")
+    p.add_argument("--variants", action="store_true", help="also tiny-m, tiny-no-ls, tiny-no-drb, tiny-no-r2b, tiny-ends (y and x_hat only)")
     args = p.parse_args()
     torch.set_num_threads(1)
     values = make(PRESETS["nano"], "nano", args.out)
@@ -145,6 +145,7 @@ def main() -> None:
         make(TINY_M, "tiny-m", args.out, ("x", "y", "x_hat"))
         for switch in ("ls", "drb", "r2b"):
             make(replace(TINY, **{switch: False}), f"tiny-no-{switch}", args.out, ("x", "y", "x_hat"))
+        make(replace(TINY, ends=True), "tiny-ends", args.out, ("x", "y", "x_hat"))
 
 
 if __name__ == "__main__":

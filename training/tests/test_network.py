@@ -24,9 +24,10 @@ def nano():
     return model
 
 
-def test_lifting_reconstructs():
+@pytest.mark.parametrize("ends", [False, True])
+def test_lifting_reconstructs(ends):
     torch.manual_seed(0)
-    lift = Lifting(8)
+    lift = Lifting(8, ends)
     for p in lift.parameters():
         torch.nn.init.normal_(p, std=0.3)
     x = torch.rand(2, 3, 32, 48)
@@ -36,6 +37,24 @@ def test_lifting_reconstructs():
         assert gap(lift.inverse(low, high), x) < 1e-5 * max(1, float(low.abs().max()), float(high.abs().max()))
         lift.nets_on = False
         assert (lift(x)[0] - low).abs().max() > 1e-3  # the nets did something above
+
+
+def ends_of_noise(ends: bool) -> tuple[float, float, float]:
+    """How much stronger than inside, in dB, noise in both subbands comes back in the first row, the last, and the worst of the others."""
+    lift = Lifting(4, ends)
+    lift.nets_on = False
+    units = torch.eye(32)[:, None, :, None]  # one sample of a subband at a time: what it comes back as, squared, is noise's share
+    powers = [lift._merge(low, high).square().sum((0, 1, 3)) for low, high in ((units, 0 * units), (0 * units, units))]
+    strength = 10 * torch.log10(sum(p / p[16:48].mean() for p in powers) / 2)
+    return float(strength[0]), float(strength[-1]), float(strength[1:-1].max())
+
+
+def test_balanced_ends_spread_the_noise_and_keep_constants():
+    assert ends_of_noise(False) == pytest.approx((0.75, 1.70, 0.40), abs=0.01)
+    assert ends_of_noise(True) == pytest.approx((0.01, 0.32, 0.39), abs=0.01)
+    lift = Lifting(4, True)
+    low, high = lift(torch.full((1, 3, 32, 16), 0.7))
+    assert gap(low, torch.full_like(low, float(low[0, 0, 3, 3]))) < 1e-6 and float(high.abs().max()) < 1e-6
 
 
 def test_the_dead_zone_widens_as_the_scale_shrinks():
@@ -49,8 +68,9 @@ def test_the_dead_zone_widens_as_the_scale_shrinks():
     assert torch.equal(dead_zone_round(-v, sigma[1].expand_as(v)), -dead_zone_round(v, sigma[1].expand_as(v)))
 
 
-def test_lifting_starts_as_cdf97():
-    lift = Lifting(4)
+@pytest.mark.parametrize("ends", [False, True])
+def test_lifting_starts_without_its_nets(ends):
+    lift = Lifting(4, ends)
     x = torch.rand(1, 3, 16, 16)
     with torch.no_grad():
         with_nets = lift(x)

@@ -31,6 +31,7 @@ class Config:
     levels: int = 0  # gain levels; 0 is a model of one rate
     hyper: int = 0  # inner width of the hyper-decoder; 0 is M in the paper's model, M / 2 in the small ones
     narrow: bool = False  # g_s narrows in its first block instead of the second (MLIC++ as released in 2023)
+    ends: bool = False  # the lifting steps have weights of their own at the ends of a row of samples (not in the paper), see lifting.py
     taper: bool = False  # latent residual prediction narrows by quarters, whatever `lrp` says (likewise)
     shortcuts: bool = False  # linear shortcuts beside g_a's nonlinear branches (not in the paper), see blocks.DRBS
 
@@ -66,7 +67,7 @@ class Config:
             "lift": self.lift, "iters": self.rounds, "drb": self.drb, "ls": self.ls, "r2b": self.r2b,
             "chan": list(self.chan), "ep": list(self.ep), "lrp": list(self.lrp), "levels": self.levels,
             **({"hyper": self.hyper} if self.hyper else {}),
-            **{name: True for name in ("narrow", "taper", "shortcuts") if getattr(self, name)},
+            **{name: True for name in ("narrow", "ends", "taper", "shortcuts") if getattr(self, name)},
         }
         return json.dumps(values, separators=(",", ":"))
 
@@ -82,9 +83,9 @@ class Config:
 PRESETS: dict[str, Config] = {
     "paper": Config(),
     "m": Config(preset="m", N=96, deep=144, M=320, Z=128, slices=5, lift=8, chan=(128, 96), ep=(224, 160, 128),
-                lrp=(128, 96), levels=8),
+                lrp=(128, 96), levels=8, ends=True),
     "s": Config(preset="s", N=48, deep=96, M=256, Z=64, slices=4, lift=8, chan=(64, 64), ep=(128, 96, 96),
-                lrp=(64, 64), levels=8),
+                lrp=(64, 64), levels=8, ends=True),
     "nano": Config(preset="nano", N=16, M=32, Z=16, slices=2, lift=4, chan=(16, 16), ep=(32, 24, 24),
                    lrp=(16, 16), levels=8),
 }

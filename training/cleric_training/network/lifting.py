@@ -1,6 +1,8 @@
 """Learned lifting: a CDF 9/7 wavelet whose four filters each carry a small residual net."""
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 
@@ -8,6 +10,25 @@ from ..loops import fast, gpu
 
 FILTERS = (-1.586134342059924, -0.052980118572961, 0.882911075530934, 0.443506852043971)
 K = 1.230174104914001
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What a lifting step multiplies at the ends of a row of samples."""
+
+    source: float = 1.0  # the last sample of those that it reads
+    first: float = 1.0  # what is added to the first sample of the others
+    last: float = 1.0  # and to the last
+
+
+PLAIN = (Ends(),) * 4
+_LEFT = (1 + 2 * FILTERS[0]) / (1 + FILTERS[0])
+# Quantisation noise in the subbands of CDF 9/7 comes back 1.7 dB stronger in the last sample than inside, and 0.75 dB in the first:
+# the last is odd, and is predicted from one neighbour that counts twice. Here that one counts once, by 1/2. A constant then leaves
+# 1 + alpha of itself there in place of 1 + 2 alpha, which `_LEFT` makes up for wherever the sample is read, so constants stay
+# constants. It counts by 0.872 in the last even sample's second update, and the first even sample's is 0.75 in all, not
+# 2 delta: with these two the noise is 0.3 and 0.0 dB stronger.
+BALANCED = (Ends(last=1 / 2), Ends(source=_LEFT), Ends(last=1 / _LEFT), Ends(source=0.872 / FILTERS[3], first=0.75 / (2 * FILTERS[3])))
 
 
 class LiftNet(nn.Module):
@@ -34,6 +55,16 @@ class LiftNet(nn.Module):
         return self.conv3(torch.tanh(self.conv2(torch.tanh(self.conv1(x)))))
 
 
+def _weighted(x: torch.Tensor, first: float, last: float) -> torch.Tensor:
+    """[..., rows, columns] with the first and the last row multiplied."""
+    if first == last == 1:
+        return x
+    weights = x.new_ones(x.shape[-2], 1)
+    weights[0] *= first
+    weights[-1] *= last
+    return x * weights
+
+
 def _swap(x: torch.Tensor) -> torch.Tensor:
     return x.transpose(-1, -2)
 
@@ -45,22 +76,25 @@ class Lifting(nn.Module):
     layers give, so that a stage of training without the nets carries over as it stands.
     """
 
-    def __init__(self, c: int) -> None:
+    def __init__(self, c: int, ends: bool = False) -> None:
         super().__init__()
         self.nets = nn.ModuleList([LiftNet(c), LiftNet(c)])
+        self.ends = BALANCED if ends else PLAIN
         self.nets_on = True
 
     def _filter(self, x: torch.Tensor, k: int) -> torch.Tensor:
-        """L_k of [B, C, H, W], along rows; predict steps repeat the last row, update steps the first."""
+        """What step k adds, of [B, C, H, W], along rows; predict steps repeat the last row, update steps the first."""
+        ends = self.ends[k]
+        x = _weighted(x, 1, ends.source)
         if k % 2 == 0:
             other = torch.cat([x[..., 1:, :], x[..., -1:, :]], -2)
         else:
             other = torch.cat([x[..., :1, :], x[..., :-1, :]], -2)
         f = FILTERS[k] * (x + other)
-        if not self.nets_on:
-            return f
-        b, c, h, w = f.shape
-        return f + self.nets[k // 2](f.reshape(b * c, 1, h, w)).reshape(b, c, h, w)
+        if self.nets_on:
+            b, c, h, w = f.shape
+            f = f + self.nets[k // 2](f.reshape(b * c, 1, h, w)).reshape(b, c, h, w)
+        return _weighted(f, ends.first, ends.last)
 
     def _split(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         even, odd = x[..., 0::2, :], x[..., 1::2, :]

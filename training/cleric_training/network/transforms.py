@@ -24,7 +24,7 @@ class Analysis(nn.Module):
                     R2B(c.width8, c.width8, c.rounds), conv3(c.width8, out, 2, precise=True)]
 
         if c.ls:
-            self.lift = Lifting(c.lift)
+            self.lift = Lifting(c.lift, c.ends)
             self.low = nn.Sequential(R2B(6, c.N), *tail(c.M // 2))
             self.high = nn.Sequential(R2B(12, c.N), *tail(c.M // 2))
         else:
@@ -50,7 +50,7 @@ class Synthesis(nn.Module):
                DRBU(c.width8, c.N, c.drb), R2B(c.N, c.N, c.rounds), DRBU(c.N, c.N, c.drb)]
         if c.ls:
             self.net = nn.Sequential(*ups, conv3(c.N, 12, precise=True))
-            self.lift = Lifting(c.lift)
+            self.lift = Lifting(c.lift, c.ends)
         else:
             self.net = nn.Sequential(*ups, R2B(c.N, c.N, c.rounds), conv3(c.N, 12, precise=True))
 

@@ -92,10 +92,9 @@ class Trainer:
 
     def _config(self, state: Optional[dict[str, Any]]) -> Config:
         """The network's shape: of the checkpoint or model file that the run goes on from, else the preset's."""
-        if state:
-            return Config.from_json(state["config"])
-        if self.args.init:
-            return read_model(self.args.init)[0]
+        if state or self.args.init:
+            config = Config.from_json(state["config"]) if state else read_model(self.args.init)[0]
+            return replace(config, ends=config.ends or self.args.ends)
         return replace(PRESETS[self.args.preset], shortcuts=self.args.shortcuts, **{name: False for name in switches(self.args.without)})
 
     def _set_up(self) -> None:
