@@ -144,7 +144,12 @@ export function halved(image: Image, times: number): Image {
 export function centre(image: Image, side: number): Image {
   const [width, height] = [Math.min(side, image.width), Math.min(side, image.height)]
   if (width === image.width && height === image.height) return image
+  return partOf(image, (image.width - width) >> 1, (image.height - height) >> 1, width, height)
+}
+
+/** The part of an image that begins at (x, y). */
+export function partOf(image: Image, x: number, y: number, width: number, height: number): Image {
   const part: Image = { data: new Uint8Array(width * height * 3), width, height, channels: 3 }
-  paste(image, part, -((image.width - width) >> 1), -((image.height - height) >> 1))
+  paste(image, part, -x, -y)
   return part
 }

@@ -14,7 +14,7 @@ import { Interpreter, interpreter } from './interpreter.js'
 /** The interpreter works in double precision, PyTorch in single. */
 const TOLERANCE = 2e-5
 
-for (const variant of ['no-ls', 'no-drb', 'no-r2b', 'm']) {
+for (const variant of ['no-ls', 'no-drb', 'no-r2b', 'ends', 'm']) {
   test(`${variant}: y and the decoded pixels are PyTorch's`, async (t) => {
     const model = await fixtureModel(`tiny-${variant}`)
     const golden = fixtureGolden(`tiny-${variant}`)

@@ -146,6 +146,21 @@ def test_a_run_starts_from_a_model_file(images, tmp_path):
     assert np.isfinite(float(run.step()["loss"])) and run.counts["skipped"] == 0
 
 
+def test_a_model_gets_weights_at_the_ends_of_lifting(images, tmp_path):
+    """From a file and from a checkpoint, which keeps them from then on."""
+    (tmp_path / "plain").mkdir()
+    plain = trainer(images, tmp_path / "plain", "--init", str(FIXTURES / "nano.safetensors"))
+    run = trainer(images, tmp_path, "--init", str(FIXTURES / "nano.safetensors"), "--ends")
+    assert not plain.config.ends and run.config.ends
+    x, q = torch.rand(1, 3, 64, 64), torch.tensor([1.0])
+    with torch.no_grad():
+        assert not torch.equal(run.model(x, q, noisy=False).x_hat, plain.model(x, q, noisy=False).x_hat)
+    for folder, one in ((tmp_path / "plain", plain), (tmp_path, run)):
+        one.save()
+        assert trainer(images, folder, "--resume", "--ends").config.ends
+    assert trainer(images, tmp_path, "--resume").config.ends and not trainer(images, tmp_path / "plain", "--resume").config.ends
+
+
 def test_training_lowers_the_loss(images, tmp_path):
     run = trainer(images, tmp_path, "--no-lift-nets", "--no-deform", "--lr", "1e-2", "--shares", "g_a=1,g_s=1,gain=1")
     x = images.validation(128)

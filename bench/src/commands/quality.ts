@@ -15,11 +15,12 @@ import {
 import { type Command, InvalidArgumentError } from 'commander'
 import { type AblationReport, benchAblation } from '../ablation.js'
 import type { BenchCodec, MissingCodec } from '../codec.js'
-import { BENCH_CODECS, openBenchCodecs } from '../open-codecs.js'
+import { openBenchCodecs } from '../open-codecs.js'
 import { benchRateDistortion, type RdReport } from '../rate-distortion.js'
 import { defaultCachePath } from '../result-cache.js'
 import type { BenchFacts, BenchOptions, BenchRun } from '../run.js'
 import { benchTissue, type TissueReport } from '../tissue-report.js'
+import { CODEC_IDS, codecList } from './codec-list.js'
 import { percent } from './percent.js'
 import { sharedData } from './shared-data.js'
 
@@ -39,14 +40,13 @@ interface Options extends CodecChoice {
 const EVALUATION_IMAGES = sharedData('eval')
 const DRAWN_SLIDE = 'synthetic:8192x8192'
 const MAX_LEVEL = 4
-const ids = BENCH_CODECS.map(({ id }) => id)
 
 /** `bench rd`, `bench nuclei` and `bench ablation`. */
 export function addQualityBenches(cli: Cli): void {
   cli.add<Options>(
     'bench rd',
     'Rate and distortion of CLERIC and other codecs on the same images, from real bitstreams',
-    (command) => benchOptions(command, 'rd', ids, [0, 1, 2]),
+    (command) => benchOptions(command, 'rd', CODEC_IDS, [0, 1, 2]),
     (session, options) => run(session, options, benchRateDistortion, describeRd),
     'cleric bench rd --codecs cleric,jpeg,avif --output rd',
   )
@@ -80,7 +80,7 @@ function benchOptions(command: Command, bench: string, codecs: readonly string[]
     command
       .option('--data <path>', 'folder of images, or a slide (default: ../shared/data/eval, else a drawn slide)')
       .option('-o, --output <dir>', 'folder to write results.json and the plots to')
-      .option('--codecs <list>', `some of ${ids.join(',')}`, codecList, codecs)
+      .option('--codecs <list>', `some of ${CODEC_IDS.join(',')}`, codecList, codecs)
       .option('--levels <list>', 'halvings of the images, e.g. 0,1,2', levelNumbers, levels)
       .option('--limit <number>', 'most images', integerFrom(1, 100_000))
       .option('--cache <file>', 'results of other codecs from earlier runs', defaultCachePath(bench))
@@ -205,13 +205,6 @@ function bdTable(report: Pick<RdReport, 'bdRates' | 'codecs'>, level: number, la
     }),
   ])
   return table([['against', ...columns], ...rows])
-}
-
-function codecList(text: string): string[] {
-  const chosen = text.split(',')
-  const unknown = chosen.find((id) => !ids.includes(id))
-  if (unknown !== undefined) throw new InvalidArgumentError(`Expected some of ${ids.join(',')}, not ${unknown}.`)
-  return chosen
 }
 
 function levelNumbers(text: string): number[] {

@@ -11,11 +11,11 @@ export const presets = {
   },
   m: {
     ...{ preset: 'm', N: 96, deep: 144, M: 320, Z: 128, slices: 5, lift: 8, ...all },
-    ...{ chan: [128, 96], ep: [224, 160, 128], lrp: [128, 96], levels: 8 },
+    ...{ chan: [128, 96], ep: [224, 160, 128], lrp: [128, 96], levels: 8, ends: true },
   },
   s: {
     ...{ preset: 's', N: 48, deep: 96, M: 256, Z: 64, slices: 4, lift: 8, ...all },
-    ...{ chan: [64, 64], ep: [128, 96, 96], lrp: [64, 64], levels: 8 },
+    ...{ chan: [64, 64], ep: [128, 96, 96], lrp: [64, 64], levels: 8, ends: true },
   },
   nano: {
     ...{ preset: 'nano', N: 16, deep: 16, M: 32, Z: 16, slices: 2, lift: 4, ...all },

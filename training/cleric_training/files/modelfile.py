@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
@@ -131,9 +132,12 @@ def _floats(model: Cleric, tensors: dict[str, np.ndarray], metadata: dict[str, s
 
 
 def load_weights(model: Cleric, path: Path) -> dict[str, float]:
-    """Loads a model file's weights into a model of the same configuration; gives what the file says of its training."""
+    """Loads a model file's weights into a model of the same layers; gives what the file says of its training.
+
+    The model may weigh the ends of lifting where the file's doesn't, or the reverse.
+    """
     config, tensors, metadata = read_model(path)
-    if config.to_json() != model.config.to_json():
+    if replace(config, ends=model.config.ends).to_json() != model.config.to_json():
         raise ModelFileError(f"Expected config {model.config.to_json()} for {path} but received {config.to_json()}")
     model.load_state_dict(_floats(model, tensors, metadata))
     said = json.loads(metadata.get("training", "{}"))
