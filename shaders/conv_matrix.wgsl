@@ -4,7 +4,8 @@ enable chromium_experimental_subgroup_matrix;
 // Convolution by a GPU's matrix units, whose factors are half floats and whose sums are floats. A workgroup makes 16 x ROWS
 // positions x COLUMNS outputs, 16 inputs at a time: it keeps those of all its taps in its memory, where every tap is a
 // matrix of positions x inputs that begins elsewhere. Weights are half floats as they are; a source of floats is the sum of
-// two terms, each a half float, so that its products are as exact as those of floats.
+// two terms, each a half float, so that its products are as exact as those of floats. DEFORM = 1: the inputs are the samples
+// of a deformable convolution, tap after tap, made on the way into the workgroup's memory.
 #include "conv_place.wgsl"
 #define K 3 // kernel
 #define S 1 // stride
@@ -20,10 +21,15 @@ enable chromium_experimental_subgroup_matrix;
 #define WIDE 16 * S - S + K
 #define HIGH ROWS * S - S + K
 #define TEXELS WIDE * HIGH
+#define DEFORM 0
 @group(0) @binding(0) var source: texture_2d_array<f32>; // input channels / 4
 @group(0) @binding(1) var<storage, read> weights: array<f16>; // rounds of COLUMNS outputs x chunks x taps x 16 inputs x COLUMNS
 @group(0) @binding(2) var bias: texture_2d_array<f32>; // output blocks x 1
+#if DEFORM
+@group(0) @binding(3) var offsets: texture_2d_array<f32>; // 27 channels: dy, dx, logit, nine of each
+#else
 @group(0) @binding(3) var residual: texture_2d_array<f32>; // shape of output; or unused
+#end
 @group(0) @binding(4) var<uniform> p: Params;
 @group(0) @binding(5) var output: texture_storage_2d_array<rgba${32 - 16 * HALF}float, write>;
 
@@ -38,6 +44,12 @@ struct Params {
   shuffle: i32,
 #if PARTS > 1
   partBlocks: i32, // output blocks of a part; those of a workgroup are all of one
+#end
+#if DEFORM
+  sourceWidth: i32,
+  sourceHeight: i32,
+  stride: i32,
+  firstOffset: i32, // channel where the offsets begin
 #end
 }
 
@@ -55,6 +67,10 @@ fn finish(sum: vec4f, x: i32, y: i32, block: i32) {
   store(output, at.x, at.y, at.z, v);
 }
 
+#if DEFORM
+#include "deform_sample.wgsl"
+var<workgroup> samples: array<Sample, ${TEXELS}>; // of a tap
+#else
 // A texel of the source; the last one in place of those beyond, from which nothing comes that is stored.
 fn texel(x: i32, y: i32, layer: i32) -> vec4f {
   let size = vec2i(textureDimensions(source)) / vec2i(${SOURCE_FOLDS}, ${BATCH});
@@ -65,6 +81,7 @@ fn texel(x: i32, y: i32, layer: i32) -> vec4f {
   return textureLoad(source, at, layer, 0);
 #end
 }
+#end
 
 fn bounded(v: vec4f) -> vec4f {
   return clamp(v, vec4f(-65504.0), vec4f(65504.0));
@@ -98,13 +115,27 @@ fn convMatrix(
 #end
 #end
   for (var chunk = 0; chunk < p.chunks; chunk++) {
+#if DEFORM
+    // A tap has whole chunks. All are past the barrier behind the last reading of the tap before.
+    let tapChunks = p.chunks / 9;
+    if (chunk % tapChunks == 0) {
+      for (var i = i32(invocation); i < ${TEXELS}; i += ${4 * LANES}) {
+        let at = min(vec2i(x, y) + vec2i(i % 16, i / 16), vec2i(p.width, p.height) - 1);
+        samples[i] = sampleOf(at, chunk / tapChunks, p.firstOffset);
+      }
+    }
+#end
     workgroupBarrier();
     for (var i = i32(invocation); i < ${4 * TEXELS}; i += ${4 * LANES}) {
       let at = i % ${TEXELS};
       let group = 4 * chunk + i / ${TEXELS};
       var v = vec4f();
       if (group < p.groups) {
+#if DEFORM
+        v = sampled(samples[at], group % (4 * tapChunks));
+#else
         v = texel(x * ${S} + p.origin + at % ${WIDE}, y * ${S} + p.origin + at / ${WIDE}, first + group);
+#end
       }
       let to = at * 16 + i / ${TEXELS} * 4;
 #if TERMS > 1

@@ -117,7 +117,8 @@ export class WebGpuBackend implements Backend, Disposable {
   /** What the device is handed for a graph. */
   workOf(graph: Graph, parameters: Parameters): GraphWork {
     const { software } = this.adapter
-    return workOf(graph, parameters, { software, halfFloats: this.#halfFloats, limits: this.#device.gpu.limits })
+    const use = { halfFloats: this.#halfFloats, subgroups: this.#subgroups }
+    return workOf(graph, parameters, { software, ...use, limits: this.#device.gpu.limits })
   }
 
   async compile(graph: Graph, parameters: Parameters, batch = 1): Promise<Executable> {

@@ -39,7 +39,7 @@ export interface PlanContext extends Omit<KernelContext, 'scratch' | 'isHalf' | 
 }
 
 /** What a graph is to fit. */
-export interface Fitting extends Pick<PlanContext, 'software' | 'halfFloats'> {
+export interface Fitting extends Pick<PlanContext, 'software' | 'halfFloats' | 'subgroups'> {
   readonly limits: WeightLimits
 }
 

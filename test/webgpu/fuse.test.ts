@@ -9,8 +9,12 @@ import type { ModelConfig } from '../../src/network/config.js'
 import type { Graph, Parameters, Tensor } from '../../src/network/graph.js'
 import { type Dispatch, isCopy } from '../../src/webgpu/dispatch.js'
 import { type GraphWork, plan, workOf } from '../../src/webgpu/plan.js'
+import type { MatrixUnits } from '../../src/webgpu/subgroups.js'
 import { testWithModel } from '../data.js'
 import { nanoModel } from '../network/golden.js'
+
+/** As NVIDIA's GPUs have them. */
+const UNITS: MatrixUnits = { rows: 16, columns: 16, depth: 16, lanes: 32 }
 
 const limits = {
   maxTextureDimension2D: 8192,
@@ -32,10 +36,16 @@ const checkedEncoderGraph: typeof encoderGraph = (config, parameters, height, wi
   encoderGraph(config, parameters, height, width, true)
 
 /** Dispatches and bytes a pixel of a tile by itself: to encode, to encode and check, to decode. */
-function worksOf(config: ModelConfig, parameters: Parameters, side: number): GraphWork[] {
+function worksOf(
+  config: ModelConfig,
+  parameters: Parameters,
+  side: number,
+  matrices: MatrixUnits | null = null,
+): GraphWork[] {
+  const kind = { software: false, halfFloats: true, subgroups: { shuffles: false, matrices } }
   return [encoderGraph, checkedEncoderGraph, decoderGraph].map((build) => {
     const { graph } = build(config, parameters, side, side)
-    const { actions, bytes } = workOf(graph, parameters, { software: false, halfFloats: true, limits })
+    const { actions, bytes } = workOf(graph, parameters, { ...kind, limits })
     return { actions, bytes: bytes / side ** 2 }
   })
 }
@@ -52,6 +62,7 @@ testWithModel([], 'a tile of the model that ships takes few dispatches, the same
     const [encode = 0, checked = 0, decode = 0] = works.map(({ bytes }) => bytes)
     t.true(encode < 2400 && checked < 3500 && decode < 2200, `${encode}, ${checked} and ${decode} bytes a pixel`)
     t.true(checked < 1.6 * encode)
+    t.deepEqual(worksOf(config, parameters, side, UNITS), works)
   }
 })
 

@@ -15,6 +15,10 @@ const ROWS = { many: 8, few: 4 } as const
 const BUSY_WORKGROUPS = 256
 /** Outputs of a workgroup: what an invocation's registers hold. */
 const COLUMNS = [64, 48, 32] as const
+/** As many fit where a subgroup has one row of positions. */
+const MANY_COLUMNS = [192, 96] as const
+/** Workgroups of a tile that leave a large GPU enough to do where each makes its samples, as a batch has several times as many. */
+const BUSY_SAMPLING = 64
 /** Below this, most of a matrix would be padding. */
 const LEAST_CHANNELS = 16
 
@@ -33,20 +37,48 @@ interface MatrixGrid extends Grid {
  * @param isHalf whether the source is of half floats
  */
 export function matrixGrid(product: Product, units: MatrixUnits, isHalf: boolean): MatrixGrid | null {
-  const { kernel, stride, padding, shuffle, inputs, outputs, height, width, parts = 1 } = product
-  const blocks = blocksOf(outputs, shuffle)
-  const partBlocks = blocks / parts
-  const columns = columnsOf(partBlocks, units, parts > 1)
+  const { kernel, stride, inputs, outputs, shuffle, height, width, parts = 1 } = product
+  const columns = columnsOf(blocksOf(outputs, shuffle) / parts, units, parts > 1, COLUMNS)
   const terms = isHalf ? 1 : 2
   if (columns === null || inputs < LEAST_CHANNELS) return null
-  const rounds = Math.ceil((4 * blocks) / columns)
-  const workgroups = (rows: number) => Math.ceil(width / WIDTH) * Math.ceil(height / rows) * rounds
+  const rounds = Math.ceil((4 * blocksOf(outputs, shuffle)) / columns)
   const across = (positions: number) => positions * stride - stride + kernel
   const bytes = (rows: number) =>
     2 * terms * across(WIDTH) * across(rows) * CHUNK + 4 * SUBGROUPS * units.rows * units.columns
-  const isMany = bytes(ROWS.many) <= WORKGROUP_BYTES && workgroups(ROWS.many) >= BUSY_WORKGROUPS
+  const isMany = bytes(ROWS.many) <= WORKGROUP_BYTES && rounds * tilesOf(height, width, ROWS.many) >= BUSY_WORKGROUPS
   const rows = isMany ? ROWS.many : ROWS.few
   if (bytes(rows) > WORKGROUP_BYTES) return null
+  return dividedInto({ columns, rows, terms }, product, units)
+}
+
+/**
+ * {@link matrixGrid} of a product over the samples of nine taps, which each workgroup makes for itself: of few positions
+ * and many outputs, so that few are made twice.
+ *
+ * @param product of a 1x1 convolution; inputs run over taps, then channels
+ */
+export function sampledGrid(product: Product, units: MatrixUnits): MatrixGrid | null {
+  const { inputs, outputs, shuffle, height, width } = product
+  const tiles = tilesOf(height, width, ROWS.few)
+  const isBusy = (columns: number) => tiles * Math.ceil(outputs / columns) >= BUSY_SAMPLING
+  const columns = columnsOf(blocksOf(outputs, shuffle), units, false, [...MANY_COLUMNS.filter(isBusy), ...COLUMNS])
+  // Chunks are of one tap.
+  if (columns === null || inputs % (9 * CHUNK) !== 0) return null
+  return dividedInto({ columns, rows: ROWS.few, terms: 2 }, product, units)
+}
+
+function tilesOf(height: number, width: number, rows: number): number {
+  return Math.ceil(width / WIDTH) * Math.ceil(height / rows)
+}
+
+/** The grid of a product in so many outputs and rows of positions a workgroup. */
+function dividedInto(
+  { columns, rows, terms }: { readonly columns: number; readonly rows: number; readonly terms: number },
+  { kernel, stride, padding, shuffle, inputs, outputs, height, width, parts = 1 }: Product,
+  units: MatrixUnits,
+): MatrixGrid {
+  const blocks = blocksOf(outputs, shuffle)
+  const rounds = Math.ceil((4 * blocks) / columns)
   const chunks = Math.ceil(inputs / CHUNK)
   return {
     constants: {
@@ -57,9 +89,9 @@ export function matrixGrid(product: Product, units: MatrixUnits, isHalf: boolean
     layers: (rounds * columns) / 4,
     params: {
       ...{ width, height, blocks, groups: groupsOf(inputs), chunks, rounds, origin: 2 - padding, shuffle },
-      ...(parts > 1 ? { partBlocks } : {}),
+      ...(parts > 1 ? { partBlocks: blocks / parts } : {}),
     },
-    invocations: [workgroups(rows) * SUBGROUPS * units.lanes, 1, 1],
+    invocations: [tilesOf(height, width, rows) * rounds * SUBGROUPS * units.lanes, 1, 1],
     cost: width * height * outputs * inputs * kernel * kernel,
     columns,
     rounds,
@@ -68,11 +100,16 @@ export function matrixGrid(product: Product, units: MatrixUnits, isHalf: boolean
 }
 
 /** The outputs of a workgroup with which the fewest are padding, the most of those; null if no part may be padded. */
-function columnsOf(partBlocks: number, units: MatrixUnits, isWhole: boolean): number | null {
+function columnsOf(
+  partBlocks: number,
+  units: MatrixUnits,
+  isWhole: boolean,
+  choices: readonly number[],
+): number | null {
   const outputs = 4 * partBlocks
   if (outputs < LEAST_CHANNELS) return null
   const padded = (columns: number) => columns * Math.ceil(outputs / columns)
-  const fitting = COLUMNS.filter((columns) => columns % units.columns === 0 && (!isWhole || outputs % columns === 0))
+  const fitting = choices.filter((columns) => columns % units.columns === 0 && (!isWhole || outputs % columns === 0))
   return fitting.sort((a, b) => padded(a) - padded(b) || b - a)[0] ?? null
 }
 

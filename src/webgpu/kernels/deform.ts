@@ -10,13 +10,13 @@ import {
   wideScratch,
 } from '../dispatch.js'
 import { biasTexels, isHeldInHalves, tapProduct, tapWeight } from './conv.js'
-import { blocksOf, convWeights, type Product } from './conv-tiles.js'
+import { matrixWeights, sampledGrid } from './conv-matrix.js'
+import { blocksOf, convWeights, type Product, tileDispatch } from './conv-tiles.js'
 
 /**
- * DCNv2. Where a GPU multiplies by its plain kernels, the convolutions of upsampling blocks are one dispatch
- * ({@link wholeDeform}). Else all samples go into a tensor of nine times the channels, of which a matrix product is
- * taken: by matrix units, which outrun the sampling; for a software adapter, for which a workgroup's memory is slow; and
- * in the encoder, whose samples are half as large, as half floats.
+ * DCNv2. On a GPU the convolutions of upsampling blocks are one dispatch ({@link wholeDeform}). Else all samples go into a
+ * tensor of nine times the channels, of which a matrix product is taken: for a software adapter, for which a workgroup's
+ * memory is slow, and in the encoder, whose samples are half as large, as half floats.
  * Shapes: input C x H x W, offsets at least 27 x H' x W', output O / shuffle^2 x shuffle H' x shuffle W'.
  *
  * @param parts into how many the channels of all tensors are divided, each deformed by itself; see `Product`
@@ -24,8 +24,7 @@ import { blocksOf, convWeights, type Product } from './conv-tiles.js'
  */
 export function deform(node: DeformNode, context: KernelContext, parts = 1, firstOffset = 0): Action[] {
   const { input, offsets, output, stride } = node
-  const isPlain = !context.software && context.subgroups.matrices === null
-  if (isPlain && stride === 1 && parts === 1) return [wholeDeform(node, context, firstOffset)]
+  if (!context.software && stride === 1 && parts === 1) return [wholeDeform(node, context, firstOffset)]
   const channels = input.shape.channels / parts
   const { height, width } = offsets.shape
   const groups = groupsOf(channels)
@@ -57,37 +56,47 @@ const TILE = { width: 8, height: 4, invocations: 128, blocks: 16 } as const
 /** Workgroups of a tile that leave a large GPU enough to do, as a batch has several times as many. */
 const BUSY_WORKGROUPS = 64
 
-/** {@link deform} in one dispatch, whose samples stay in workgroups' memory. */
+/** {@link deform} in one dispatch, whose samples stay in workgroups' memory: by matrix units or by plain sums. */
 function wholeDeform(node: DeformNode, context: KernelContext, firstOffset: number): Dispatch {
   const { input, offsets, output, shuffle, stride } = node
   const { channels, height: sourceHeight, width: sourceWidth } = input.shape
   const { height, width } = offsets.shape
   const groups = groupsOf(channels)
   const outputs = output.shape.channels * shuffle ** 2
+  const product: Product = { kernel: 1, stride: 1, padding: 0, shuffle, inputs: 36 * groups, outputs, height, width }
+  const weight = tapWeight(node.weight, channels, 9, context)
+  const inHalves = isHeldInHalves(weight, context)
+  const sampling = { sourceWidth, sourceHeight, stride, firstOffset }
+  const constants = { ACT: activationNumber(node.activation) }
+  const units = context.subgroups.matrices
+  const matrices = units && inHalves && sampledGrid(product, units)
+  if (matrices) {
+    const weights = matrixWeights(weight.name, weight.data, product, matrices)
+    return tileDispatch(matrices, {
+      shader: 'conv_matrix',
+      constants: { ...constants, DEFORM: 1 },
+      reads: { source: input, weights, bias: biasTexels(node.bias, product, matrices, context), offsets },
+      ...{ residual: null, output, params: sampling },
+    })
+  }
   const blocks = blocksOf(outputs, shuffle)
   const tiles = Math.ceil(width / TILE.width) * Math.ceil(height / TILE.height)
   // Sums are the same whichever: each is one invocation's, tap after tap.
   const roundsOf = (each: number) => Math.ceil(blocks / (TILE.blocks * each))
   const each = tiles * roundsOf(3) >= BUSY_WORKGROUPS && 3 * roundsOf(3) === roundsOf(1) ? 3 : 1
   const rounds = roundsOf(each)
-  const product: Product = { kernel: 1, stride: 1, padding: 0, shuffle, inputs: 36 * groups, outputs, height, width }
-  const weight = tapWeight(node.weight, channels, 9, context)
-  const inHalves = isHeldInHalves(weight, context)
-  const grid = { layers: blocks, constants: { BUFFER: 1 } } as const
+  const layers = { layers: blocks, constants: { BUFFER: 1 } } as const
   return {
     shader: 'deform',
-    constants: {
-      ...{ ...grid.constants, TO: each, ACT: activationNumber(node.activation) },
-      ...(inHalves ? { HALF_WEIGHTS: 1 } : {}),
-    },
+    constants: { ...constants, ...layers.constants, TO: each, ...(inHalves ? { HALF_WEIGHTS: 1 } : {}) },
     reads: {
       source: input,
-      weights: convWeights(weight.name, weight.data, product, grid, inHalves),
-      bias: biasTexels(node.bias, product, grid, context),
+      weights: convWeights(weight.name, weight.data, product, layers, inHalves),
+      bias: biasTexels(node.bias, product, layers, context),
       offsets,
     },
     writes: { output },
-    params: { width, height, blocks, rounds, shuffle, sourceWidth, sourceHeight, groups, stride, firstOffset },
+    params: { width, height, blocks, rounds, shuffle, groups, ...sampling },
     invocations: [tiles * rounds * TILE.invocations, 1, 1],
     cost: 9 * channels * outputs * height * width,
   }
