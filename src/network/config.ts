@@ -2,7 +2,7 @@
  * The sizes and switches of a CLERIC network (docs/network.md), read from a model file's `config` and checked once,
  * here.
  */
-import { CorruptDataError } from '../errors.js'
+import { CorruptDataError, UnsupportedError } from '../errors.js'
 
 export interface ModelConfig {
   /** Name of the preset the model was made from, for people. */
@@ -37,13 +37,23 @@ export interface ModelConfig {
   readonly levels: number
 }
 
+/**
+ * What a configuration may hold. `hyper` and `taper` are widths of the entropy model that its tensors tell by their shapes. One
+ * that holds more is of a network that is computed in another way: the same weights would make other pixels.
+ */
+const FIELDS: ReadonlySet<string> = new Set([
+  ...['preset', 'N', 'deep', 'M', 'Z', 'slices', 'lift', 'iters', 'drb', 'ls', 'r2b', 'ends', 'narrow', 'taper'],
+  ...['chan', 'ep', 'lrp', 'levels', 'hyper'],
+])
+
 /** Far above preset `paper`, and low enough that nothing overflows. */
 const MAX_WIDTH = 4096
 
 /**
  * Parses and checks the JSON of a model's configuration.
  *
- * @throws CorruptDataError ERR_MODEL_CORRUPT naming the field that is wrong
+ * @throws CorruptDataError ERR_MODEL_CORRUPT naming the field that is wrong; UnsupportedError ERR_MODEL_UNSUPPORTED
+ * naming one that isn't known
  */
 export function parseConfig(json: string): ModelConfig {
   let value: unknown
@@ -54,6 +64,13 @@ export function parseConfig(json: string): ModelConfig {
   }
   if (typeof value !== 'object' || value === null) throw bad('the whole', value)
   const fields = value as Record<string, unknown>
+
+  const unknown = Object.keys(fields).find((name) => !FIELDS.has(name))
+  if (unknown !== undefined) {
+    const name = JSON.stringify(unknown.slice(0, 80))
+    const message = `The model configuration has ${name}, which this version of cleric doesn't know: a later one may`
+    throw new UnsupportedError('ERR_MODEL_UNSUPPORTED', message)
+  }
 
   const integer = (name: string, min: number, max: number): number => {
     const v = fields[name]

@@ -55,11 +55,24 @@ test('the width at 1/8 of the resolution is N unless the configuration says othe
   }
 })
 
+/** The nano model's configuration, with other fields. */
+function parsed(fields: object) {
+  const { __metadata__: metadata } = JSON.parse(nano.subarray(8, 8 + Number(nano.readBigUInt64LE(0))).toString())
+  return parseConfig(JSON.stringify({ ...JSON.parse(metadata.config), ...fields }))
+}
+
+test('a configuration that says more than is known is of another network: refused, as its weights would make other pixels', (t) => {
+  for (const fields of [{ hyper: 16 }, { taper: true }, { deep: 20 }]) t.notThrows(() => parsed(fields))
+  for (const name of ['shortcuts', 'ENDS', '__proto__', 'x'.repeat(1000)]) {
+    const message = `The model configuration has "${name.slice(0, 80)}", which this version of cleric doesn't know: a later one may`
+    const expected = { code: 'ERR_MODEL_UNSUPPORTED', message }
+    t.throws(() => parsed({ [name]: true }), expected, name)
+  }
+})
+
 test('the lifting has weights of its own at the ends where the configuration says so, and where it is there', async (t) => {
   const { config } = await parseModel(nano)
   t.false('ends' in config)
-  const { __metadata__: metadata } = JSON.parse(nano.subarray(8, 8 + Number(nano.readBigUInt64LE(0))).toString())
-  const parsed = (fields: object) => parseConfig(JSON.stringify({ ...JSON.parse(metadata.config), ...fields }))
   for (const ends of [true, false]) t.deepEqual(parsed({ ends }), { ...config, ends })
   t.false(parsed({ ends: false, ls: false }).ends)
   const expected = { code: 'ERR_MODEL_CORRUPT', message: /^The model configuration has a bad ends: / }
