@@ -25,7 +25,7 @@ interface Options extends CodecChoice {
   readonly tiles: number
 }
 
-/** Of CLERIC; other codecs are tried at the second and the fourth setting of their sweep. */
+/** Qualities that CLERIC is tried at; other codecs are tried at the second and the fourth setting of their sweep. */
 const QUALITIES = [20, 60]
 
 export function addBordersBench(cli: Cli): void {
