@@ -1,15 +1,17 @@
 /**
  * What a GPU is handed for a tile's network, counted, so that it runs anywhere: dispatches, and bytes of tensors that they
- * read and write, a tensor once for each. Weights aren't counted.
+ * read and write, a tensor once for each, not of weights; and multiply-adds of its products, thousands of millions.
  *
  *     npx tsx scripts/gpu-work.ts [--side 512] [--preset s] [--dispatches]
  *
  * Prints a line of JSON for each preset and graph: to encode, to encode with the pixels that a decoder will make
  * ("checked"), to decode. With `--dispatches` a line for each dispatch of the synthesis instead, the most bytes first.
+ * Needs the built package (`npm run build`), as it counts multiply-adds through the bench.
  */
 import { parseArgs } from 'node:util'
 import { presets } from '../bench/src/speed/presets.js'
 import { randomParameters } from '../bench/src/speed/random-model.js'
+import { multiplyAdds } from '../bench/src/speed/work.js'
 import { decoderGraph, encoderGraph } from '../src/network/cleric.js'
 import type { Graph, Parameters, Tensor } from '../src/network/graph.js'
 import { isCopy, isTensor, type LaidShape, operandsOf } from '../src/webgpu/dispatch.js'
@@ -75,9 +77,9 @@ for (const [preset, config] of Object.entries(presets)) {
   }
   for (const [direction, graph] of Object.entries(graphs)) {
     const { actions, bytes } = workOf(graph, parameters, { ...kind, limits })
-    const perPixel = Math.round(bytes / side ** 2)
-    console.log(
-      JSON.stringify({ preset, direction, side, dispatches: actions, mib: Math.round(bytes / MIB), perPixel }),
-    )
+    const nodes = graph.stages.flatMap((stage) => stage.nodes)
+    const sums = nodes.reduce((sum, node) => sum + multiplyAdds(node, parameters), 0) / 1e9
+    const work = { dispatches: actions, mib: Math.round(bytes / MIB), perPixel: Math.round(bytes / side ** 2) }
+    console.log(JSON.stringify({ preset, direction, side, ...work, multiplyAdds: Number(sums.toFixed(1)) }))
   }
 }
