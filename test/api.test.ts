@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import test from 'ava'
 import * as cleric from '../src/index.js'
+import type { Decoder } from '../src/web/index.js'
 
 const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
 
@@ -36,4 +37,11 @@ test('the names of values that are listed are there when the program runs', (t) 
     values.filter((name) => !listed.includes(name)),
     [],
   )
+})
+
+test('the codec of browsers has nothing that makes tiles', (t) => {
+  // What is checked here the compiler checks.
+  type Makes = Extract<keyof Decoder, `encode${string}${'Tile' | 'Payload'}` | `encode${'Tile' | 'Payload'}`>
+  const none: [Makes] extends [never] ? true : Makes = true
+  t.true(none)
 })

@@ -4,8 +4,10 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import test from 'ava'
+import sharp from 'sharp'
+import { Archive } from '../src/archive/archive.js'
 import { checkOptions, isArgumentError, outOfRange, wrongType } from '../src/arguments.js'
 import { openCodec as openOwnCodec } from '../src/codec/codec.js'
 import { fill } from '../src/image/draw.js'
@@ -13,6 +15,7 @@ import * as cleric from '../src/index.js'
 import { nearest } from '../src/nearest-name.js'
 import { createViewerServer } from '../src/server/server.js'
 import { SyntheticSlide } from '../src/slide/synthetic.js'
+import { openArchive as openInBrowser } from '../src/web/index.js'
 import { losslessCodec } from './payload-codec.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-arguments-'))
@@ -165,6 +168,68 @@ test('every option is checked before anything is opened or written', async (t) =
     t.true(isArgumentError(error))
   }
   t.false(existsSync(`${output}.partial`))
+})
+
+test('every slide and archive checks what it is asked for, and a signal that is none ends nothing else', async (t) => {
+  const png = join(folder, 'read.png')
+  await sharp({ create: { width: 30, height: 20, channels: 3, background: 'red' } }).toFile(png)
+  const opened = await Promise.all([
+    cleric.openSlide('synthetic:64x64'),
+    // As a TIFF without a vendor's name.
+    cleric.openSlide(archivePath),
+    cleric.openSlide(png),
+    cleric.openArchive(archivePath, { codec: losslessCodec() }),
+  ])
+  const region = { x: 0, y: 0, level: 0, width: 8, height: 8 }
+  const invalid = { code: 'ERR_INVALID_ARGUMENT' }
+  for (const source of opened) {
+    for (const signal of [null, 5, 'stop', {}, { aborted: false }]) {
+      await t.throwsAsync(source.readRegion(region, wrong(signal)), { ...invalid, message: /AbortSignal for signal/ })
+      const image = source.readAssociatedImage('label', wrong(signal))
+      await t.throwsAsync(image, { ...invalid, message: /AbortSignal for signal/ }, source.format)
+      if (!(source instanceof Archive)) continue
+      await t.throwsAsync(source.readTile(0, 0, 0, wrong(signal)), { ...invalid, message: /AbortSignal for signal/ })
+    }
+    for (const name of [null, undefined, 5, '', {}]) {
+      const image = source.readAssociatedImage(wrong(name))
+      await t.throwsAsync(image, { ...invalid, message: /^Expected a non-empty string for name/ }, source.format)
+    }
+    source.close()
+  }
+})
+
+test('channels that are null are not absent', async (t) => {
+  const channels = wrong(null)
+  await t.throwsAsync(cleric.encodeTile({ ...image, channels }, choice), { message: /^Expected 3 or 4 for image.chan/ })
+})
+
+test("the browser's openArchive refuses what is no options, or none that it has", async (t) => {
+  for (const none of [null, 5, []]) {
+    const error = await t.throwsAsync(openInBrowser(new Blob(), wrong(none)), { code: 'ERR_INVALID_ARGUMENT' })
+    t.regex(error?.message ?? '', /^Expected an object for options/)
+  }
+  await t.throwsAsync(openInBrowser(new Blob(), wrong({ device: 'cpu' })), {
+    message: /^Expected one of the options model, cacheBytes, cache, icc, signal, codec but received "device"/,
+  })
+})
+
+test('the URL of a file is one as a string, too; no path is none', async (t) => {
+  const { href } = pathToFileURL(archivePath)
+  for (const source of [href, href.replace('file', 'FILE')]) {
+    using archive = await cleric.openArchive(source)
+    t.is(archive.levels[0]?.width, 200)
+  }
+  await t.throwsAsync(cleric.openArchive(''), { code: 'ERR_INVALID_ARGUMENT', message: /^Expected a non-empty string/ })
+})
+
+test('an output below a file is refused as one that can not be written, whatever its kind', async (t) => {
+  const below = join(archivePath, 'below')
+  const refused = { code: 'ERR_NOT_WRITABLE' }
+  await t.throwsAsync(cleric.compressSlide(slide, below, choice), refused)
+  await t.throwsAsync(cleric.exportSlide(slide, below), refused)
+  await t.throwsAsync(cleric.exportSlide(slide, below, { format: 'dicom' }), refused)
+  await t.throwsAsync(cleric.compressCollection(['synthetic:9x9'], below, choice), refused)
+  await t.throwsAsync(cleric.compressCollection(['synthetic:9x9'], archivePath, choice), refused)
 })
 
 test('an address that is neither a file nor on the web is no source', async (t) => {

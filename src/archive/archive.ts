@@ -19,7 +19,14 @@ import { hatch } from '../image/hatch.js'
 import type { Image, Size } from '../image/image.js'
 import { TileCache } from '../image/tile-cache.js'
 import { ICC_MODES, type IccMode, type ShownColours, shownColours } from '../slide/colour.js'
-import { checkRegion, levelPosition, type Region, type SlideSource } from '../slide/source.js'
+import {
+  checkImageRead,
+  checkRead,
+  checkRegion,
+  levelPosition,
+  type Region,
+  type SlideSource,
+} from '../slide/source.js'
 import { kindOf, TILE, type TileIndex } from '../tiff/tile-index.js'
 import { type ArchiveLevel, archiveLevel } from './archive-level.js'
 import type { Description } from './description.js'
@@ -53,7 +60,7 @@ export interface ArchiveOptions extends CodecChoice {
 }
 
 /**
- * Opens an archive: a path, an http(s) URL whose server takes ranges, or a Blob. The device is only opened when
+ * Opens an archive: a path, a file URL, an http(s) URL whose server takes ranges, or a Blob. The device is only opened when
  * the first tile is decoded.
  *
  * @throws CorruptDataError ERR_ARCHIVE_CORRUPT, UnsupportedError ERR_ARCHIVE_UNSUPPORTED
@@ -87,8 +94,8 @@ export async function openArchiveOf(open: () => Promise<ByteSource>, options: Ar
 /** The cache of all archives that aren't given another: however many are open, they take no more memory. */
 const SHARED = new TileCache(2 ** 28)
 
-const ARCHIVE_CHECKS: OptionChecks<ArchiveOptions> = {
-  ...codecUseChecks(),
+/** Those of the options of `openArchive` that aren't about what decodes. */
+export const READING_CHECKS: OptionChecks<Omit<ArchiveOptions, 'codec' | keyof CodecChoice>> = {
   cacheBytes: (value, name) => checkInteger(value, name, 0, Number.MAX_SAFE_INTEGER),
   cache: (value, name, { cacheBytes }) => {
     if (!(value instanceof TileCache)) throw wrongType('a TileCache', name, value)
@@ -97,6 +104,8 @@ const ARCHIVE_CHECKS: OptionChecks<ArchiveOptions> = {
   icc: (value, name) => checkOneOf(value, name, ICC_MODES),
   signal: checkSignal,
 }
+
+const ARCHIVE_CHECKS: OptionChecks<ArchiveOptions> = { ...codecUseChecks(), ...READING_CHECKS }
 
 export class Archive implements SlideSource, Disposable {
   readonly format = 'archive'
@@ -251,9 +260,7 @@ export class Archive implements SlideSource, Disposable {
     read: (level: number, column: number, row: number) => Promise<Image>,
     signal: AbortSignal | undefined,
   ): Promise<Image> {
-    checkRegion(region, this.levels.length)
-    checkSignal(signal)
-    throwIfAborted(signal)
+    checkRead(region, this.levels.length, signal)
     this.#mustBeOpen()
     const level = this.levels[region.level] as ArchiveLevel
     const left = levelPosition(region.x, level.downsample)
@@ -298,7 +305,7 @@ export class Archive implements SlideSource, Disposable {
     const { columns, rows } = this.levels[level] as ArchiveLevel
     checkInteger(column, 'column', 0, columns - 1)
     checkInteger(row, 'row', 0, rows - 1)
-    throwIfAborted(signal)
+    throwIfAborted(checkSignal(signal))
     this.#mustBeOpen()
     return this.#shown(await this.#tiles.pixels(level, column, row, signal))
   }
@@ -344,7 +351,7 @@ export class Archive implements SlideSource, Disposable {
   }
 
   async readAssociatedImage(name: string, signal?: AbortSignal): Promise<Image> {
-    throwIfAborted(checkSignal(signal))
+    checkImageRead(name, signal)
     this.#mustBeOpen()
     return this.#images.associated(name, signal)
   }

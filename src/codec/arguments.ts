@@ -216,7 +216,7 @@ export function checkImage(input: ImageInput): Image {
     throw wrongType('a Uint8Array or Uint8ClampedArray', 'image.data', data)
   }
   const pixels = width * height
-  const channels = input.channels ?? (data.length === pixels * 4 ? 4 : 3)
+  const { channels = data.length === pixels * 4 ? 4 : 3 } = input
   if (channels !== 3 && channels !== 4) throw outOfRange('3 or 4', 'image.channels', channels)
   if (data.length !== pixels * channels) {
     throw outOfRange(`${pixels * channels} bytes for ${width} x ${height} x ${channels}`, 'image.data', data)

@@ -6,6 +6,7 @@ import { lend } from '../codec/default-codec.js'
 import { COMPRESS_CHECKS, type CompressOptions } from '../compress/compress.js'
 import type { CompressProgress } from '../compress/progress.js'
 import { ClericError, type ErrorCode, throwIfAborted } from '../errors.js'
+import { mustBeWritable, notWritable } from '../files/output.js'
 import { type CollectionSlide, findSlides } from './find-slides.js'
 import { MANIFEST_NAME, Manifest, type ManifestRow } from './manifest.js'
 import {
@@ -69,7 +70,7 @@ const OF_THE_RUN: readonly ErrorCode[] = [
  *
  * @param inputs paths of slides and folders; of folders, what has an ending of OpenSlide's formats
  * @throws ClericError ERR_FILE_EXISTS if the folder has a manifest and neither `resume` nor `overwrite` is given;
- * ERR_DISK_FULL, DeviceError ERR_NO_DEVICE, AbortedError: a later call with `resume` goes on
+ * ERR_NOT_WRITABLE, ERR_DISK_FULL, DeviceError ERR_NO_DEVICE, AbortedError: a later call with `resume` goes on
  * @example
  * const { done, failed } = await compressCollection(['scans'], 'archives', { quality: 50, resume: true })
  */
@@ -85,7 +86,10 @@ export async function compressCollection(
   throwIfAborted(signal)
   const started = performance.now()
   const slides = await findSlides(inputs)
-  await mkdir(folder, { recursive: true })
+  await mkdir(folder, { recursive: true }).catch((cause: Error) => {
+    throw notWritable(folder, cause.message, cause)
+  })
+  mustBeWritable(join(folder, MANIFEST_NAME))
   if (!each.resume && !each.overwrite) await refuseManifest(folder)
   const { codec, model, device, adapter } = each
   // Held to the end, so that it isn't closed between two slides.

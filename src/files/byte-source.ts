@@ -1,5 +1,5 @@
 /** Random access to the bytes of an archive: a file, a Blob, or a URL whose server takes ranges. */
-import { outOfRange, wrongType } from '../arguments.js'
+import { checkString, outOfRange, wrongType } from '../arguments.js'
 import { throwIfAborted } from '../errors.js'
 import { cutShort } from './cut-short.js'
 import { openFile } from './local-file.js'
@@ -24,7 +24,7 @@ export interface ByteSource {
   close(): void
 }
 
-/** Opens a path, an http(s) address or a Blob. */
+/** Opens a path, the URL of a file, an http(s) address or a Blob. */
 export function openBytes(source: string | URL | Blob, signal?: AbortSignal): Promise<ByteSource> {
   if (source instanceof Blob) return Promise.resolve(new BlobBytes(source))
   if (source instanceof URL && source.protocol === 'file:') return openFile(source)
@@ -34,7 +34,9 @@ export function openBytes(source: string | URL | Blob, signal?: AbortSignal): Pr
   if (source instanceof URL || (typeof source === 'string' && isAddress(source))) {
     return UrlBytes.open(String(source), signal)
   }
-  if (typeof source === 'string') return openFile(source)
+  // `import.meta.resolve` and other programs give file URLs as strings.
+  if (typeof source === 'string' && /^file:\/\//i.test(source)) return openFile(new URL(source))
+  if (typeof source === 'string') return openFile(checkString(source, 'source'))
   throw wrongType('a path, a URL or a Blob', 'source', source)
 }
 

@@ -107,6 +107,7 @@ function isRead(name: string, output: string, read: string): ClericError {
   return new ClericError('ERR_FILE_EXISTS', `${what} ${which}; choose another name`)
 }
 
-function notWritable(output: string, why: string, cause?: unknown): ClericError {
+/** An error for what can't be written, and why. */
+export function notWritable(output: string, why: string, cause?: unknown): ClericError {
   return new ClericError('ERR_NOT_WRITABLE', `${output} can't be written: ${why}`, { cause })
 }

@@ -28,8 +28,9 @@ export interface FolderOutput {
  */
 export async function checkOutputFolder({ output, reads, overwrite, isName, isOwn }: FolderOutput): Promise<void> {
   const inside = (folder: string) => (isFolder(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [])
-  refuseReading({ names: [output, ...inside(output), ...inside(partialOf(output)), ...inside(oldOf(output))], reads })
+  // First, as nothing can be looked for below a file.
   mustBeWritable(output)
+  refuseReading({ names: [output, ...inside(output), ...inside(partialOf(output)), ...inside(oldOf(output))], reads })
   if (lstatSync(output, { throwIfNoEntry: false }) && !(isFolder(output) && inside(output).length === 0)) {
     refuseExisting(output, overwrite)
     await mustBeOwn(output, isName, isOwn)

@@ -91,6 +91,7 @@ export class MsSsimTotals {
 
 /** MS-SSIM of two images of one size, 0 to 1; null if a side is shorter than 176 pixels. */
 export function msSsim(a: Image, b: Image): number | null {
+  checkSameSize(a, b)
   const totals = new MsSsimTotals()
   totals.add(a, b)
   return totals.value

@@ -107,6 +107,7 @@ export function mseAt(psnr: number): number {
 
 /** PSNR in dB of two images of one size, over all three channels, for a peak of 255; Infinity if they are equal. */
 export function psnr(a: Image, b: Image): number {
+  checkSameSize(a, b)
   const totals = new ErrorTotals()
   totals.add(a, b)
   return totals.psnr

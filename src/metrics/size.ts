@@ -1,4 +1,4 @@
-import { outOfRange, wrongType } from '../arguments.js'
+import { checkInteger, outOfRange, wrongType } from '../arguments.js'
 import type { Image } from '../image/image.js'
 
 /** Both arguments of a metric: 8-bit RGB images of the same size. */
@@ -9,6 +9,8 @@ export function checkSameSize(a: Image, b: Image): void {
   ] as const) {
     if (!(image?.data instanceof Uint8Array))
       throw wrongType('{ data: Uint8Array, width, height, channels: 3 }', name, image)
+    checkInteger(image.width, `${name}'s width`, 1, Number.MAX_SAFE_INTEGER)
+    checkInteger(image.height, `${name}'s height`, 1, Number.MAX_SAFE_INTEGER)
     if (image.data.length !== image.width * image.height * 3) {
       throw outOfRange(`${image.width * image.height * 3} bytes of RGB`, `${name}'s data`, image.data)
     }

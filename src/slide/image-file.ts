@@ -2,7 +2,7 @@
 import { type BigIntStats, statSync } from 'node:fs'
 import sharp, { type Metadata } from 'sharp'
 import { SharedPromise } from '../concurrency/shared-promise.js'
-import { ClericError, SlideError, throwIfAborted } from '../errors.js'
+import { ClericError, SlideError } from '../errors.js'
 import { changed, versionOf } from '../files/version.js'
 import { fill, paste, WHITE } from '../image/draw.js'
 import type { Image, Size } from '../image/image.js'
@@ -13,7 +13,7 @@ import { deepImage, deepRange } from './deep-image.js'
 import { type ImageFacts, imageFacts } from './image-facts.js'
 import type { Range } from './range.js'
 import { inspectTiff, refuseAbsurdImage, refuseManyScans } from './size-limits.js'
-import { checkRegion, type Level, type Region, type SlideSource } from './source.js'
+import { checkImageRead, checkRead, type Level, type Region, type SlideSource } from './source.js'
 import { storedRectangle, turned } from './tiff/orientation.js'
 
 const KEEP_BYTES = 2 ** 28
@@ -61,6 +61,7 @@ export class ImageFile implements SlideSource, Disposable {
   /** All of the image. */
   readonly #pixels = new SharedPromise(() => this.#decode(), isDamage)
   readonly #copy: SharedPromise<DecodedCopy>
+  #isClosed = false
 
   private constructor(
     path: string,
@@ -126,8 +127,8 @@ export class ImageFile implements SlideSource, Disposable {
    * ERR_NOT_WRITABLE; AbortedError
    */
   async readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
-    checkRegion(region, 1)
-    throwIfAborted(signal)
+    checkRead(region, 1, signal)
+    if (this.#isClosed) throw new ClericError('ERR_CLOSED', `The slide ${this.path} is closed`)
     const { width, height } = this.levels[0] as Level
     const left = Math.max(0, region.x)
     const top = Math.max(0, region.y)
@@ -144,8 +145,9 @@ export class ImageFile implements SlideSource, Disposable {
     return image
   }
 
-  readAssociatedImage(name: string): Promise<Image> {
-    return Promise.reject(new SlideError('ERR_UNSUPPORTED_SLIDE', `${this.path} has no associated image ${name}`))
+  async readAssociatedImage(name: string, signal?: AbortSignal): Promise<Image> {
+    checkImageRead(name, signal)
+    throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${this.path} has no associated image ${name}`)
   }
 
   /** Null, too, for a profile of grey or CMYK, by which the pixels are converted as they become RGB. */
@@ -155,6 +157,7 @@ export class ImageFile implements SlideSource, Disposable {
 
   /** Stops decoding, and removes the decoded copy. */
   close(): void {
+    this.#isClosed = true
     this.#pixels.clear()
     this.#copy.clear((copy) => copy.close())
   }

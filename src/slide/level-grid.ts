@@ -8,14 +8,14 @@
 import { fill, paste } from '../image/draw.js'
 import type { Image } from '../image/image.js'
 import { SlideOver } from './slide-over.js'
-import { checkRegion, type Level, levelPosition, levelRegion, type Region } from './source.js'
+import { checkRead, type Level, levelPosition, levelRegion, type Region } from './source.js'
 
 /** The default side of a tile, so that reading one is a single read. */
 const CELL = 512
 
 export class LevelGrid extends SlideOver {
   async readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
-    const { x, y, level, width, height } = checkRegion(region, this.levels.length)
+    const { x, y, level, width, height } = checkRead(region, this.levels.length, signal)
     const { downsample } = this.levels[level] as Level
     if (Number.isInteger(downsample)) return this.slide.readRegion(region, signal)
     const [left, top] = [levelPosition(x, downsample), levelPosition(y, downsample)]

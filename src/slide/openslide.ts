@@ -16,7 +16,7 @@ import { absurdDicom } from './dicom.js'
 import { absurdMirax, slideBytes } from './mirax.js'
 import { sensible } from './resolution.js'
 import { inspectTiff } from './size-limits.js'
-import { checkRegion, type Level, type Region, type Resolution, type SlideSource } from './source.js'
+import { checkImageRead, checkRead, type Level, type Region, type Resolution, type SlideSource } from './source.js'
 
 /**
  * A slide that OpenSlide has open. Reads happen on libuv's threads; several at once are safe.
@@ -86,7 +86,7 @@ export class OpenSlideHandle implements SlideSource {
    * @throws AbortedError ERR_ABORTED; ClericError ERR_CLOSED
    */
   async readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
-    const { x, y, level, width, height } = checkRegion(region, this.levels.length)
+    const { x, y, level, width, height } = checkRead(region, this.levels.length, signal)
     return this.#read(signal, (job) =>
       this.#native.readRegion(job, x, y, level, width, height, packed(this.background)),
     )
@@ -98,6 +98,7 @@ export class OpenSlideHandle implements SlideSource {
    * @throws RangeError for a name that isn't there; else as {@link readRegion}
    */
   async readAssociatedImage(name: string, signal?: AbortSignal): Promise<Image> {
+    checkImageRead(name, signal)
     checkOneOf(name, 'name', this.associatedImages)
     return this.#read(signal, (job) => this.#native.readAssociatedImage(job, name, packed(this.background)))
   }
@@ -134,7 +135,6 @@ export class OpenSlideHandle implements SlideSource {
   }
 
   async #read(signal: AbortSignal | undefined, start: (job: number) => Promise<NativePixels>): Promise<Image> {
-    throwIfAborted(checkSignal(signal))
     if (this.#closed) throw new ClericError('ERR_CLOSED', `The slide ${this.path} is closed`)
     const job = this.#jobs++
     const reading = start(job)

@@ -2,7 +2,8 @@
  * The interface of an open slide: levels of pixels and some facts about them. Slides that OpenSlide reads, image files,
  * drawn slides and archives all have it.
  */
-import { checkInteger, wrongType } from '../arguments.js'
+import { checkInteger, checkSignal, checkString, wrongType } from '../arguments.js'
+import { throwIfAborted } from '../errors.js'
 import type { Colour } from '../image/draw.js'
 import type { Image, Size } from '../image/image.js'
 
@@ -113,6 +114,19 @@ export function checkRegion(region: Region, levels: number): Region {
   checkInteger(region.width, 'width', 1, MAX_REGION_PIXELS)
   checkInteger(region.height, 'height', 1, Math.floor(MAX_REGION_PIXELS / region.width))
   return region
+}
+
+/** Checks the arguments of `readRegion` at the public edge. @throws AbortedError */
+export function checkRead(region: Region, levels: number, signal: AbortSignal | undefined): Region {
+  checkRegion(region, levels)
+  throwIfAborted(checkSignal(signal))
+  return region
+}
+
+/** Checks the arguments of `readAssociatedImage` at the public edge. @throws AbortedError */
+export function checkImageRead(name: string, signal: AbortSignal | undefined): void {
+  checkString(name, 'name')
+  throwIfAborted(checkSignal(signal))
 }
 
 /** The region that covers a rectangle given in the level's own pixels. */

@@ -11,7 +11,7 @@ import { type Colour, fill } from '../image/draw.js'
 import type { Image } from '../image/image.js'
 import { fractal, hash, random, smooth, step } from '../image/noise.js'
 import { EOSIN, HAEMATOXYLIN } from '../image/stains.js'
-import { checkRegion, type Level, levelPosition, type Region, type SlideSource } from './source.js'
+import { checkImageRead, checkRead, type Level, levelPosition, type Region, type SlideSource } from './source.js'
 
 const BACKGROUND: Colour = { red: 244, green: 243, blue: 245 }
 /** Samples a pixel and axis on the coarser levels. */
@@ -69,8 +69,7 @@ export class SyntheticSlide implements SlideSource, Disposable {
   }
 
   async readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
-    checkRegion(region, this.levels.length)
-    throwIfAborted(signal)
+    checkRead(region, this.levels.length, signal)
     const level = this.levels[region.level] as Level
     const samples = level.downsample === 1 ? 1 : SAMPLES
     const column = levelPosition(region.x, level.downsample)
@@ -99,6 +98,7 @@ export class SyntheticSlide implements SlideSource, Disposable {
   }
 
   async readAssociatedImage(name: string, signal?: AbortSignal): Promise<Image> {
+    checkImageRead(name, signal)
     if (name === 'macro') {
       const last = this.levels.length - 1
       const { width, height } = this.levels[last] as Level

@@ -7,7 +7,7 @@ import { type StoredTiffImage, storedImage } from '../tiff/stored-image.js'
 import { TAGS } from '../tiff/tags.js'
 import type { OpenSlideHandle } from './openslide.js'
 import { SlideOver } from './slide-over.js'
-import { checkRegion, type HeldImage, type JpegTiles, type Level, levelPosition, type Region } from './source.js'
+import { checkRead, type HeldImage, type JpegTiles, type Level, levelPosition, type Region } from './source.js'
 import { jpegTilesOf } from './tiff/jpeg-tiles.js'
 import { JPEG, whyUnreadable } from './tiff/readable.js'
 import { StoredLevel } from './tiff/stored-level.js'
@@ -41,7 +41,7 @@ export class VendorSlide extends SlideOver {
   }
 
   async readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
-    const { x, y, level, width, height } = checkRegion(region, this.levels.length)
+    const { x, y, level, width, height } = checkRead(region, this.levels.length, signal)
     const stored = this.#takenOver.get(level)
     if (!stored) return this.slide.readRegion(region, signal)
     const { downsample } = this.levels[level] as Level

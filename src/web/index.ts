@@ -8,7 +8,7 @@
  * const { data } = await archive.readRegion({ x: 1000, y: 800, level: 0, width: 512, height: 512 })
  */
 import './dispose.js'
-import { type Archive, type ArchiveOptions, openArchive as openAnyArchive } from '../archive/archive.js'
+import { type Archive, type ArchiveOptions, openArchive as openAnyArchive, READING_CHECKS } from '../archive/archive.js'
 import { checkOptions, checkSignal, type OptionChecks } from '../arguments.js'
 import {
   checkTileBytes,
@@ -47,7 +47,7 @@ export { SlideWorker, WorkerSlide, type WorkerSlideOptions } from './slide-worke
 export type { AdapterFacts, DecodedTile, DecoderFacts, SlideFacts, TileChecks } from './worker-protocol.js'
 
 /** The part of a codec that browsers have: they decode, and encode nothing. */
-export type Decoder = Omit<Codec, 'encodeTile' | 'encodePayload'>
+export type Decoder = Omit<Codec, 'encodeTile' | 'encodePayload' | 'encodeCheckedTile' | 'encodeCheckedPayload'>
 
 export interface DecoderOptions extends ModelChoice {
   readonly signal?: AbortSignal | undefined
@@ -66,6 +66,11 @@ const DECODE_CHECKS: OptionChecks<DecodeOptions & DecoderChoice> = {
   ...CODEC_CHECKS,
   codec: codecUseChecks(['decodeTile']).codec as OptionChecks<DecoderChoice>['codec'],
 }
+const ARCHIVE_CHECKS: OptionChecks<WebArchiveOptions> = {
+  ...MODEL_CHECK,
+  ...READING_CHECKS,
+  codec: codecUseChecks(['decodePayload']).codec as OptionChecks<DecoderChoice>['codec'],
+}
 const LATENT_TILE_CHECKS: OptionChecks<LatentOptions & DecoderChoice> = {
   ...MODEL_CHECK,
   ...LATENT_CHECKS,
@@ -82,7 +87,7 @@ const LATENT_TILE_CHECKS: OptionChecks<LatentOptions & DecoderChoice> = {
  */
 export async function openArchive(source: string | URL | Blob, options: WebArchiveOptions = {}): Promise<Archive> {
   const place = checkSource(source, 'source')
-  const { model, codec, ...others } = options
+  const { model, codec, ...others } = checkOptions(options, ARCHIVE_CHECKS)
   const choice = codec === undefined ? located({ model }) : { model, codec: codec as Codec }
   return openAnyArchive(place, { ...others, ...choice } as ArchiveOptions)
 }

@@ -1,6 +1,6 @@
 /** The page's side of a worker that decodes: `worker.ts` is the other. */
 import { checkOptions, checkSignal, type OptionChecks } from '../arguments.js'
-import { AbortedError, ClericError, errorOfCode } from '../errors.js'
+import { AbortedError, ClericError, errorOfCode, throwIfAborted } from '../errors.js'
 import type { Region } from '../slide/source.js'
 import { checkSource, located, MODEL_CHECK, type ModelChoice } from './locate.js'
 import type {
@@ -85,11 +85,13 @@ export class SlideWorker implements Disposable {
   }
 
   /** @internal */
-  call<C extends Call>(call: C, ask: Calls[C]['ask'], signal?: AbortSignal): Promise<Calls[C]['answer']> {
-    if (signal?.aborted) return Promise.reject(new AbortedError(signal.reason))
-    if (this.#end) return Promise.reject(this.#end)
+  async call<C extends Call>(call: C, ask: Calls[C]['ask'], signal?: AbortSignal): Promise<Calls[C]['answer']> {
+    throwIfAborted(checkSignal(signal))
+    if (this.#end) throw this.#end
     const id = ++this.#lastId
-    return new Promise((resolve, reject) => {
+    // First, as it throws for what can't be sent. The answer comes later than this function ends.
+    this.#post({ id, call, ask } as Request)
+    return await new Promise((resolve, reject) => {
       const abort = () => {
         this.#waiting.delete(id)
         this.#post({ id, call: 'abort' })
@@ -107,7 +109,6 @@ export class SlideWorker implements Disposable {
           reject(error)
         },
       })
-      this.#post({ id, call, ask } as Request)
     })
   }
 

@@ -89,6 +89,28 @@ test('images of different size are refused with the house sentence', (t) => {
   })
 })
 
+test('what is no image, or has no whole pixels, is refused with the house sentence', (t) => {
+  const image = fill(3, 2, { red: 0, green: 0, blue: 0 })
+  for (const metric of [psnr, msSsim]) {
+    for (const bad of [
+      null,
+      undefined,
+      5,
+      { ...image, data: [0] },
+      { ...image, width: 1.5, height: 4 },
+      { ...image, width: 6n },
+    ]) {
+      for (const pair of [
+        [bad, image],
+        [image, bad],
+      ]) {
+        const error = t.throws(() => metric(...(pair as [Image, Image])), { code: 'ERR_INVALID_ARGUMENT' })
+        t.regex(error?.message ?? '', /^Expected .* for the (first|second) image/)
+      }
+    }
+  }
+})
+
 test('a mean squared error is exact, wherever the bytes lie and whichever part counts', (t) => {
   const [width, height] = [211, 53]
   const noise = (seed: number, offset: number) => {

@@ -53,6 +53,15 @@ test('a reader that gives up hears it at once, and leaves the decode to the othe
   t.is((await image.readRegion(REGION)).data[0], 10)
 })
 
+test('a closed image is read no more, so that nothing is decoded that nobody would free', async (t) => {
+  await draw(at('closed.png'), 10)
+  const image = await ImageFile.open(at('closed.png'))
+  t.is((await image.readRegion(REGION)).width, 8)
+  image.close()
+  image.close()
+  await t.throwsAsync(image.readRegion(REGION), { code: 'ERR_CLOSED' })
+})
+
 test('an image that was replaced since it was opened is refused, not shown in the size of the other', async (t) => {
   await draw(at('changing.png'), 10)
   using image = await ImageFile.open(at('changing.png'))

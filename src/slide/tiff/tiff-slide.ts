@@ -1,6 +1,6 @@
 /** A TIFF that no vendor's reader has to read, as a slide: plain images, pyramids, OME-TIFF. */
 import { statSync } from 'node:fs'
-import { ClericError, SlideError, throwIfAborted } from '../../errors.js'
+import { ClericError, SlideError } from '../../errors.js'
 import { type ByteSource, openBytes } from '../../files/byte-source.js'
 import { changed, versionOf } from '../../files/version.js'
 import { WHITE } from '../../image/draw.js'
@@ -12,7 +12,8 @@ import type { SlideChoice } from '../choice.js'
 import { MOST_LOOKED_AT, type Range, rangeOf } from '../range.js'
 import { resolutionOf, sensible } from '../resolution.js'
 import {
-  checkRegion,
+  checkImageRead,
+  checkRead,
   type HeldImage,
   type JpegTiles,
   type Level,
@@ -162,7 +163,7 @@ export class TiffSlide implements SlideSource, Disposable {
 
   /** @throws SlideError ERR_UNSUPPORTED_SLIDE; ClericError ERR_FILE_CHANGED, ERR_CLOSED; AbortedError */
   async readRegion(region: Region, signal?: AbortSignal): Promise<Image> {
-    const { x, y, level, width, height } = checkRegion(region, this.levels.length)
+    const { x, y, level, width, height } = checkRead(region, this.levels.length, signal)
     const { downsample } = this.levels[level] as Level
     const left = levelPosition(x, downsample)
     const top = levelPosition(y, downsample)
@@ -170,6 +171,7 @@ export class TiffSlide implements SlideSource, Disposable {
   }
 
   async readAssociatedImage(name: string, signal?: AbortSignal): Promise<Image> {
+    checkImageRead(name, signal)
     const stored = this.#associated.get(name)
     if (!stored) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${this.path} has no associated image ${name}`)
     const { width, height } = shownSize(stored.image)
@@ -209,7 +211,6 @@ export class TiffSlide implements SlideSource, Disposable {
     shown: { left: number; top: number; width: number; height: number },
     signal?: AbortSignal,
   ): Promise<Image> {
-    throwIfAborted(signal)
     if (this.#isClosed) throw new ClericError('ERR_CLOSED', `The slide ${this.path} is closed`)
     const { orientation } = stored.image
     const { left, top, ...size } = storedRectangle(orientation, shown, stored.image)
