@@ -112,9 +112,21 @@ export function runExample({ folder, env }: Installation, node = 'node'): { modu
   return { module: run('example.mjs'), commonjs: run('example.cjs') }
 }
 
-/** Compiles README's example, strictly; returns what the compiler says, which is nothing if it is sound. */
+/** What programs do with tiles. */
+const TILES_SENT = `import { encodeCheckedTile, encodeTile, openCodec } from 'cleric'
+
+const image = { data: new Uint8Array(12), width: 2, height: 2 }
+const tile = await encodeTile(image)
+const { bytes } = await encodeCheckedTile(image)
+using codec = await openCodec()
+export const sent = [new Blob([tile, bytes, await codec.encodeTile(image)]), fetch('/', { method: 'PUT', body: tile })]
+export const digest = await crypto.subtle.digest('SHA-256', bytes)
+`
+
+/** Compiles README's example, and another program, strictly; returns what the compiler says, which is nothing if it is sound. */
 export function compileExample({ folder }: Installation): string {
   writeFileSync(join(folder, 'example.mts'), `${readmeExample()}\nconsole.log(data.length)\n`)
+  writeFileSync(join(folder, 'tiles-sent.mts'), TILES_SENT)
   writeFileSync(
     join(folder, 'required.cts'),
     "import cleric = require('cleric')\nexport const open = cleric.openArchive\n",
@@ -126,7 +138,7 @@ export function compileExample({ folder }: Installation): string {
         ...{ strict: true, skipLibCheck: false, noEmit: true, exactOptionalPropertyTypes: true },
         ...{ module: 'nodenext', target: 'es2022', lib: ['es2023', 'esnext.disposable', 'dom'], types: [] },
       },
-      files: ['example.mts', 'required.cts'],
+      files: ['example.mts', 'tiles-sent.mts', 'required.cts'],
     }),
   )
   try {

@@ -24,6 +24,7 @@ import {
   LATENT_CHECKS,
   type LatentOptions,
 } from './codec/arguments.js'
+import type { OwnBytes } from './codec/bitstream.js'
 import type { CheckedTile, Codec } from './codec/codec.js'
 import { lend } from './codec/default-codec.js'
 import type { DeviceList } from './codec/device-list.js'
@@ -154,10 +155,7 @@ const TILE_LATENT_CHECKS: OptionChecks<LatentOptions & TileCodecChoice> = {
  * @example
  * const bytes = await encodeTile({ data, width: 512, height: 512 }, { quality: 60 })
  */
-export async function encodeTile(
-  image: ImageInput,
-  options: EncodeOptions & TileCodecChoice = {},
-): Promise<Uint8Array> {
+export async function encodeTile(image: ImageInput, options: EncodeOptions & TileCodecChoice = {}): Promise<OwnBytes> {
   // The image is checked before a codec is opened for it, and copied if it is in shared memory, which may change
   // meanwhile.
   const checked = checkImage(image)

@@ -109,7 +109,13 @@ export function readPayload(bytes: Uint8Array): Payload {
   return { kind, crc, stream }
 }
 
-export function writeTile(head: TileHead, payload: Uint8Array): Uint8Array {
+/**
+ * Bytes in memory of their own, which isn't shared: Blobs, `fetch` and WebCrypto take no others. Compilers before
+ * TypeScript 5.7, which knows `Uint8Array<ArrayBuffer>`, read it as Uint8Array.
+ */
+export type OwnBytes = ReturnType<Uint8ArrayConstructor['from']>
+
+export function writeTile(head: TileHead, payload: Uint8Array): OwnBytes {
   const bytes = new Uint8Array(TILE_HEAD_BYTES + payload.length)
   const view = new DataView(bytes.buffer)
   view.setUint32(0, TILE_MAGIC, true)

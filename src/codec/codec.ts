@@ -29,7 +29,7 @@ import {
   type PayloadTile,
   payloadChecks,
 } from './arguments.js'
-import { modelId, type PayloadKind, readTile, writeTile } from './bitstream.js'
+import { modelId, type OwnBytes, type PayloadKind, readTile, writeTile } from './bitstream.js'
 import type { Candidate } from './candidate.js'
 import { bestLossless, choose, networkCandidate } from './choice.js'
 import { openBackend } from './devices.js'
@@ -62,7 +62,7 @@ export interface Codec extends Disposable {
    * @returns self-contained bytes
    * @throws TypeError, RangeError for bad arguments; ERR_ABORTED, ERR_CLOSED, ERR_DEVICE_FAILED
    */
-  encodeTile(image: ImageInput, options?: EncodeOptions): Promise<Uint8Array>
+  encodeTile(image: ImageInput, options?: EncodeOptions): Promise<OwnBytes>
   /**
    * @throws ERR_CORRUPT_TILE, ERR_MODEL_MISMATCH, ERR_ARCHIVE_UNSUPPORTED, ERR_ABORTED, ERR_CLOSED, ERR_DEVICE_FAILED
    */
@@ -111,7 +111,7 @@ interface Checked {
 
 export interface CheckedTile extends Checked {
   /** Self-contained, as from `encodeTile`. */
-  readonly bytes: Uint8Array
+  readonly bytes: OwnBytes
 }
 
 export interface CheckedPayload extends Checked {
@@ -191,7 +191,7 @@ class QueuedCodec implements Codec {
     return this.#closed || this.#backend.isLost
   }
 
-  async encodeTile(input: ImageInput, options: EncodeOptions = {}): Promise<Uint8Array> {
+  async encodeTile(input: ImageInput, options: EncodeOptions = {}): Promise<OwnBytes> {
     const image = checkImage(input)
     const { quality = DEFAULT_QUALITY, signal } = checkOptions(options, ENCODE_CHECKS)
     const payload = await this.#encode(image, quality, signal)
