@@ -43,7 +43,7 @@ export type { Image } from '../image/image.js'
 export { TileCache } from '../image/tile-cache.js'
 export type { Level, Region, Resolution } from '../slide/source.js'
 export type { ModelChoice } from './locate.js'
-export { SlideWorker, WorkerSlide, type WorkerSlideOptions } from './slide-worker.js'
+export { SlideWorker, type SlideWorkerOptions, WorkerSlide, type WorkerSlideOptions } from './slide-worker.js'
 export type { AdapterFacts, DecodedTile, DecoderFacts, SlideFacts, TileChecks } from './worker-protocol.js'
 
 /** The part of a codec that browsers have: they decode, and encode nothing. */

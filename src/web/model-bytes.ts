@@ -1,8 +1,14 @@
 /** Model files from servers, in browsers, in place of `src/model/model-bytes.ts`. */
 import { ClericError } from '../errors.js'
 
-/** Where the package has its model, seen from `dist/web/`. */
-export const DEFAULT_MODEL_FILE = new URL('../../models/cleric-s.safetensors', import.meta.url)
+/**
+ * Where the package has its model, seen from `dist/web/`. Bundlers that make a classic script leave no address of a module:
+ * such a page names the model itself, and must be able to load.
+ */
+export const DEFAULT_MODEL_FILE = new URL(
+  '../../models/cleric-s.safetensors',
+  import.meta.url ?? globalThis.location?.href,
+)
 
 /** @throws ClericError ERR_NETWORK */
 export async function modelBytes(file: string | URL): Promise<Uint8Array> {

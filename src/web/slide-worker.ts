@@ -2,7 +2,7 @@
 import { checkOptions, checkSignal, type OptionChecks } from '../arguments.js'
 import { AbortedError, ClericError, errorOfCode, throwIfAborted } from '../errors.js'
 import type { Region } from '../slide/source.js'
-import { checkSource, located, MODEL_CHECK, type ModelChoice } from './locate.js'
+import { checkSource, locate, located, MODEL_CHECK, type ModelChoice } from './locate.js'
 import type {
   AdapterFacts,
   Answer,
@@ -23,6 +23,17 @@ export interface WorkerSlideOptions extends ModelChoice {
   readonly signal?: AbortSignal | undefined
 }
 
+export interface SlideWorkerOptions {
+  /**
+   * Address of `dist/web/cleric-web.js`, relative to the page: the worker's file. Pages that a bundler has made one file
+   * with this module must give it, as their own file would run in the worker. Default: the file that this module came from.
+   */
+  readonly module?: string | URL | undefined
+}
+
+const WORKER_CHECKS: OptionChecks<SlideWorkerOptions> = {
+  module: (value, name) => void locate(value as string | URL, name),
+}
 const OPEN_CHECKS: OptionChecks<WorkerSlideOptions> = { ...MODEL_CHECK, signal: checkSignal }
 
 interface Waiting {
@@ -46,8 +57,10 @@ export class SlideWorker implements Disposable {
   /** Why it takes no further calls. */
   #end: ClericError | null = null
 
-  constructor() {
-    this.#worker = new Worker(new URL(import.meta.url), { type: 'module', name: WORKER_NAME })
+  constructor(options: SlideWorkerOptions = {}) {
+    const { module } = checkOptions(options, WORKER_CHECKS)
+    const file = module === undefined ? new URL(import.meta.url) : locate(module, 'module')
+    this.#worker = new Worker(file, { type: 'module', name: WORKER_NAME })
     this.#worker.onmessage = ({ data }: MessageEvent<Answer>) => this.#settle(data)
     this.#worker.onerror = (event) => {
       event.preventDefault()

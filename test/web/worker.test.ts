@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
+import { build } from 'esbuild'
 import { checksOf } from '../../src/archive/checks-window.js'
 import { Pyramid } from '../../src/archive/pyramid.js'
 import { compressSlide } from '../../src/compress/compress.js'
@@ -11,10 +12,11 @@ import type { Image } from '../../src/image/image.js'
 import { TileCache } from '../../src/image/tile-cache.js'
 import { type Codec, openArchive, openCodec } from '../../src/index.js'
 import { SyntheticSlide } from '../../src/slide/synthetic.js'
+import type { SlideWorker } from '../../src/web/index.js'
 import { nanoModelFile } from '../network/golden.js'
 import { displayP3, displayP3Table, fromDisplayP3 } from '../slide/display-p3.js'
 import { crop, memorySlide } from '../slides.js'
-import { openPage, testInBrowser } from './browser.js'
+import { bundle, openPage, testInBrowser } from './browser.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-worker-'))
 test.after.always(() => rmSync(folder, { recursive: true, force: true }))
@@ -58,6 +60,8 @@ globalThis.pixelsOf = (bitmap) => {
 }`
 
 declare global {
+  /** That of a page of one file. */
+  var worker: SlideWorker
   /** Width, height, and red, green and blue of each pixel. */
   var pixelsOf: (bitmap: ImageBitmap) => number[]
 }
@@ -68,6 +72,36 @@ function same(t: ExecutionContext, found: readonly number[], { data, width, heig
   const worst = data.reduce((most, value, i) => Math.max(most, Math.abs(value - (found[i + 2] as number))), 0)
   t.true(worst <= tolerance, `they differ by ${worst}`)
 }
+
+testInBrowser('a page that is one file with cleric/web names the file that its worker runs', async (t) => {
+  // As a classic script, which has no address of a module.
+  const { outputFiles } = await build({
+    stdin: {
+      contents: `import { SlideWorker } from './cleric-web.js'
+        document.title = 'a page, which no worker has'
+        globalThis.worker = new SlideWorker({ module: 'cleric-web.js' })`,
+      resolveDir: fileURLToPath(new URL('.', bundle)),
+    },
+    ...{ bundle: true, format: 'iife', write: false, logLevel: 'silent' },
+  })
+  const script = outputFiles[0]?.contents as Uint8Array
+  const html = new TextEncoder().encode('<link rel="icon" href="data:,"><script src="page.js"></script>')
+  const files = [
+    ['/page.js', script] as const,
+    ['/page.html', html] as const,
+    ['/a.cleric.tif', readFileSync(path)] as const,
+  ]
+  const page = await openPage(t, new Map<string, Uint8Array>(files), '/page.html')
+  const found = await page.evaluate(async () => {
+    const slide = await globalThis.worker.open('a.cleric.tif')
+    const none = { aborted: false } as AbortSignal
+    const refused = slide.overview(none).catch(({ code, message }) => [code, message])
+    return { width: slide.facts.levels[0]?.width, refused: await refused }
+  })
+  t.is(found.width, WIDTH)
+  const message = 'Expected an AbortSignal for signal but received [object Object] of type Object'
+  t.deepEqual(found.refused, ['ERR_INVALID_ARGUMENT', message])
+})
 
 testInBrowser('tiles, regions, pictures and facts of a slide in a worker are those of Node.js', async (t) => {
   t.timeout(300_000)
