@@ -1,6 +1,6 @@
 /** Removes a slide once its archive was found whole, and keeps account of it. */
 import { ClericError, CorruptDataError, SlideError, validateArchive } from 'cleric'
-import { isSameVersion, type ManifestRow, type PayloadCodec } from 'cleric/internal'
+import { counted, isSameVersion, type ManifestRow, type PayloadCodec } from 'cleric/internal'
 import type { Places } from './places.js'
 import type { DeletionResult } from './queue.js'
 
@@ -52,7 +52,7 @@ export async function validateThenDelete(
     const where = `level ${first.level}, column ${first.column}, row ${first.row}`
     throw new CorruptDataError(
       'ERR_CORRUPT_TILE',
-      `${archive} has ${counts.bad} bad tiles, the first at ${where}: ${first.reason}`,
+      `${archive} has ${counted(counts.bad, 'bad tile')}, the first at ${where}: ${first.reason}`,
     )
   }
   const entry: DeletionResult = {

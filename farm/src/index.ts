@@ -7,6 +7,7 @@ import {
   type Cli,
   type CodecChoice,
   codecOptions,
+  counted,
   duration,
   integerFrom,
   type ManifestRow,
@@ -81,8 +82,8 @@ function addSubmit(cli: Cli): void {
     ) => {
       const place = { redis, queue, to, priority, thenDelete, splitAbove }
       const json = await submit(slides, { ...place, options: { ...options, check: check === false ? 'none' : check } })
-      const known = json.known > 0 ? `; ${json.known} were known already` : ''
-      return { json, text: `${json.queued} slides queued${known}` }
+      const known = json.known > 0 ? `; known already: ${json.known}` : ''
+      return { json, text: `${counted(json.queued, 'slide')} queued${known}` }
     },
     'cleric farm submit /scans --to /archives --quality 60',
   )
@@ -142,7 +143,7 @@ function addWork(cli: Cli): void {
       } finally {
         await server?.close()
       }
-      return { json: { done, failed }, text: `${done} slides done, ${failed} failed` }
+      return { json: { done, failed }, text: `${counted(done, 'slide')} done, ${failed} failed` }
     },
     'cleric farm work --redis redis://queue.lab:6379 --device webgpu',
   )
@@ -162,7 +163,7 @@ function lineOf(event: Parameters<Parameters<typeof work>[0]['onEvent']>[0]): st
     case 'failed':
       return `${event.isLast ? 'failed' : 'failed, to be tried again,'} ${event.source}: ${event.row.error?.message}`
     case 'divided':
-      return `divided ${event.source} into ${event.parts} parts`
+      return `divided ${event.source} into ${counted(event.parts, 'part')}`
     case 'part': {
       const { first, count } = event.share
       return `done tiles ${first} to ${first + count - 1} of ${event.source}`
@@ -224,7 +225,7 @@ function textOf(status: FarmStatus): string {
   return [
     `${done} done, ${counts.active} at work, ${waiting} waiting, ${delayed} to be tried again, ${failed} failed${isPaused ? '; paused' : ''}`,
     [`${byteSize(sourceBytes)} became ${byteSize(bytes)}`, ...pace, ...left].join(', '),
-    `${workers.length} workers`,
+    counted(workers.length, 'worker'),
     ...(removed
       ? [
           `slides removed: ${deletions.done}, ${deletions.waiting} to be validated, ${deletions.failed} kept after a failure`,
@@ -267,7 +268,7 @@ function addManifest(cli: Cli): void {
       } finally {
         await file.discard()
       }
-      return { json: { output, slides }, text: `${output}: ${slides} slides` }
+      return { json: { output, slides }, text: `${output}: ${counted(slides, 'slide')}` }
     },
     'cleric farm manifest -o slides.csv',
   )
@@ -305,7 +306,7 @@ function addControls(cli: Cli): void {
   control('retry', 'Queue the slides that failed once more', async ({ slides }) => {
     const failed = await slides.getFailedCount()
     await slides.retryJobs({ state: 'failed', count: Number.MAX_SAFE_INTEGER })
-    return `${failed} slides queued once more`
+    return `${counted(failed, 'slide')} queued once more`
   })
   control('pause', 'Begin no further slide; those at work are finished', async (queues) => {
     await pause(queues)

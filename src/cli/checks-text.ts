@@ -8,9 +8,9 @@ export const CODEC_NAMES: Readonly<Record<PayloadKind | 'unknown', string>> = {
   avif: 'AVIF',
   webp: 'lossless WebP',
   jpeg: 'JPEG',
-  palette: 'a palette',
+  palette: 'palette',
   source: 'kept from the slide',
-  unknown: 'an unknown codec',
+  unknown: 'unknown',
 }
 
 /** One line: the PSNR of tiles, and by what they are stored. */

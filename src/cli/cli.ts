@@ -100,6 +100,11 @@ export class Session {
     if (!this.#quiet) this.#io.stderr.write(`${oneLine(text)}\n`)
   }
 
+  /** A line about what failed while the command goes on, on stderr, also with --quiet: the exit status alone wouldn't say what. */
+  complain(text: string): void {
+    this.#io.stderr.write(`${oneLine(text)}\n`)
+  }
+
   /** Says something before the end: for commands that run until they are stopped. */
   announce(json: object, text: string): void {
     this.#io.stdout.write(`${this.#json ? printableJson(JSON.stringify(json)) : oneLine(text)}\n`)
@@ -151,7 +156,7 @@ export class Cli {
     const parent = group === undefined ? this.#program : this.#group(group)
     const command = configure(parent.command(rest ?? usage).description(about))
       .option('--json', 'print one JSON object on stdout and nothing else')
-      .option('--quiet', 'no progress')
+      .option('--quiet', 'no progress and no warnings')
       .addHelpText('after', `\nExample:\n  $ ${example}`)
     command.action(async (...parameters: unknown[]) => {
       // The last may be a list, as in `<file> [more...]`.

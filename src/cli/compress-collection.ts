@@ -2,7 +2,7 @@
 import { type CollectionOptions, type CollectionResult, compressCollection } from '../collection/compress-collection.js'
 import type { CheckMode } from '../compress/run.js'
 import type { Session } from './cli.js'
-import { byteSize, duration } from './quantities.js'
+import { byteSize, counted, duration, timesSmaller } from './quantities.js'
 import { warnOf } from './slide-options.js'
 
 type Options = Omit<CollectionOptions, 'check'> & { readonly check?: CheckMode | false }
@@ -24,7 +24,7 @@ export async function compressManyWithProgress(
       onProgress: ({ tiles, totalTiles }, { archive }) => {
         // Each of several slides at work counts as if it were alone: a bar that is a slide off does no harm.
         const share = totalTiles > 0 ? tiles / totalTiles : 1
-        progress.update(ended + share, total, `${ended} of ${total} slides, now ${archive}`)
+        progress.update(ended + share, total, `${ended} of ${counted(total, 'slide')}, now ${archive}`)
       },
       onStart: (slides) => {
         total = slides
@@ -32,9 +32,9 @@ export async function compressManyWithProgress(
       onRow: ({ source, warnings, error }) => {
         ended++
         progress.update(ended, total)
-        const said = error ? [...warnings, error.message] : warnings
-        if (said.length > 0) progress.end()
-        warnOf(session, source, said)
+        if (error || warnings.length > 0) progress.end()
+        warnOf(session, source, warnings)
+        if (error) session.complain(`${source}: ${error.message}`)
       },
     })
   } finally {
@@ -44,10 +44,10 @@ export async function compressManyWithProgress(
 
 export function collectionOutcome({ rows: _, ...result }: CollectionResult) {
   const { manifest, done, failed, kept, sourceBytes, bytes, seconds } = result
-  const ratio = sourceBytes > 0 && bytes > 0 ? `, ${(sourceBytes / bytes).toFixed(1)} times smaller` : ''
+  const ratio = sourceBytes > 0 && bytes > 0 ? `, ${timesSmaller(sourceBytes / bytes, 'the slides')}` : ''
   const earlier = kept > 0 ? ` (${kept} by an earlier run)` : ''
   const lines = [
-    `${done} slides${earlier} in ${duration(seconds)}: ${byteSize(bytes)} of ${byteSize(sourceBytes)}${ratio}`,
+    `${counted(done, 'slide')}${earlier} in ${duration(seconds)}: ${byteSize(bytes)} of ${byteSize(sourceBytes)}${ratio}`,
     ...(failed > 0
       ? [`${failed} failed; once the reason is mended, the same command with --resume tries them again`]
       : []),

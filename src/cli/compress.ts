@@ -21,6 +21,7 @@ import { WithHint } from './failure.js'
 import { DASH, expandPatterns, withInput } from './inputs.js'
 import {
   byteSize,
+  counted,
   duration,
   integerFrom,
   levelList,
@@ -130,12 +131,13 @@ export function archiveOptions(command: Command): Command {
       oneOf(LAYOUTS),
       'compat' as const,
     )
-    .option(
-      '--on-bad-tile <what>',
-      'where the slide can not be read: fail, or put the background there',
-      oneOf(ON_BAD_TILE),
-      'fail' as const,
-    )
+    .addOption(onBadTileOption())
+}
+
+/** The option of what becomes of places where the slide can't be read. */
+export function onBadTileOption(): Option {
+  const about = 'where the slide can not be read: fail, or put the background there'
+  return new Option('--on-bad-tile <what>', about).argParser(oneOf(ON_BAD_TILE)).default('fail' satisfies OnBadTile)
 }
 
 /** The options of rate and quality. */
@@ -217,7 +219,7 @@ export function compressOutcome(session: Session, result: CompressResult) {
     json: result,
     text: [
       `${output}: ${byteSize(bytes)}, quality ${quality}, ${rateText(bpp, sourceBytes > 0 ? sourceBytes / bytes : null)}`,
-      `${tiles} tiles (${counts.join(', ')}) in ${duration(seconds)} on ${device}, busy ${(100 * deviceBusy).toFixed(0)} %`,
+      `${counted(tiles, 'tile')} (${counts.join(', ')}) in ${duration(seconds)} on ${device}, busy ${(100 * deviceBusy).toFixed(0)} %`,
       ...(checks ? [`every tile was decoded and checked: ${checksText(checks)}`] : []),
     ].join('\n'),
   }

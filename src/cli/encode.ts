@@ -1,10 +1,11 @@
 import type { CodecChoice } from '../codec/arguments.js'
 import type { CheckMode } from '../compress/run.js'
+import type { OnBadTile } from '../compress/slide-reader.js'
 import type { SlideChoice } from '../slide/choice.js'
 import { openSlide } from '../slide/open.js'
 import { withArchiveOutput } from './archive-output.js'
 import { type Cli, cacheDirOption, codecOptions } from './cli.js'
-import { compressOutcome, compressWithProgress, qualityOptions } from './compress.js'
+import { compressOutcome, compressWithProgress, onBadTileOption, qualityOptions } from './compress.js'
 import { eachInput, outputDirOption } from './several.js'
 import { slideOptions } from './slide-options.js'
 import { tileSide } from './tile-side.js'
@@ -19,6 +20,7 @@ interface Options extends CodecChoice, SlideChoice {
   readonly check: CheckMode | false
   readonly minPsnr?: number
   readonly lossless?: boolean
+  readonly onBadTile: OnBadTile
   readonly resume?: boolean
   readonly overwrite?: boolean
 }
@@ -38,6 +40,7 @@ export function addEncode(cli: Cli): void {
           ),
         )
           .option('--tile <pixels>', 'side of a tile', tileSide, 512)
+          .addOption(onBadTileOption())
           .option('--resume', 'go on from an interrupted run with the same image, model and options')
           .option('--overwrite', 'replace an existing file'),
       ),

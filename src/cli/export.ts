@@ -6,7 +6,7 @@ import type { SlideChoice } from '../slide/choice.js'
 import type { IccMode } from '../slide/colour.js'
 import { type Cli, cacheDirOption, codecOptions, type Session } from './cli.js'
 import { filePath } from './inputs.js'
-import { byteSize, duration, integerFrom, oneOf } from './quantities.js'
+import { byteSize, counted, duration, integerFrom, oneOf } from './quantities.js'
 import { slideOptions, warnOf } from './slide-options.js'
 import { iccOption } from './write-image.js'
 
@@ -84,5 +84,5 @@ function describe({
 }: ExportResult) {
   const how = quality === null ? compression : `${compression} of quality ${quality}`
   const images = associatedImages.length > 0 ? `, with ${associatedImages.join(', ')}` : ''
-  return `${output}: ${format}, ${byteSize(bytes)}, ${levels.length} levels, ${tiles} tiles of ${how}${images}, in ${duration(seconds)}`
+  return `${output}: ${format}, ${byteSize(bytes)}, ${counted(levels.length, 'level')}, ${counted(tiles, 'tile')} of ${how}${images}, in ${duration(seconds)}`
 }

@@ -18,7 +18,7 @@ export function addInfo(cli: Cli): void {
     async (session, options, file) => {
       const opened = await open(session, file as string, options)
       if ('error' in opened) {
-        session.warn(`cleric info: ${opened.error.message}`)
+        session.complain(`cleric info: ${opened.error.message}`)
         return { json: opened, text: refusalText(file as string, opened), ok: false }
       }
       try {

@@ -17,7 +17,20 @@ for (const stream of [stdout, stderr]) {
 }
 /** Waits until stdout has taken them: a reader may be slower than what is written for it, and memory is not for what waits. */
 const writeBytes = (bytes: Uint8Array) =>
-  new Promise<void>((resolve, reject) => stdout.write(bytes, (error) => (error ? reject(error) : resolve())))
+  new Promise<void>((resolve, reject) => {
+    stdout.write(bytes, (error) => {
+      if (!error) return resolve()
+      // The command says it, and the stream needn't once more.
+      isCut = true
+      reject(unwritten(error))
+    })
+  })
+
+/** Of an output that was to go to stdout, part of which who reads it has now. */
+function unwritten(error: NodeJS.ErrnoException): Error {
+  const why = error.code === 'EPIPE' ? 'it was closed before all of the output was written' : error.message
+  return Object.assign(new Error(`stdout: ${why}`), { code: error.code })
+}
 // What is lost on the way is no success. Node.js ends with 13 by itself only where the main module is an ES module.
 process.exitCode = 13
 const status = await createCli({ stdin: process.stdin, stdout, stderr, writeBytes, signal: stop.signal }).run(

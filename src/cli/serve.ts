@@ -60,7 +60,7 @@ export function addServe(cli: Cli): void {
         ...{ cacheBytes, icc, allowHosts, cors, token },
         report: (error) => {
           const { code, message, stack } = failureOf(error)
-          session.warn(`${code}: ${stack ?? message}`)
+          session.complain(`${code}: ${stack ?? message}`)
         },
       })
       try {

@@ -97,7 +97,7 @@ async function oneByOne(session: Session, jobs: readonly Job[]) {
       const { code, message } = failureOf(error)
       failed++
       results.push({ input, error: { code, message } })
-      session.warn(`${input}: ${message}`)
+      session.complain(`${input}: ${message}`)
     }
   }
   return { done: jobs.length - failed, failed, results }

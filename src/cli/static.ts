@@ -1,7 +1,7 @@
 import { writeStaticFolder } from '../static/static-folder.js'
 import type { Cli } from './cli.js'
 import { filePath } from './inputs.js'
-import { byteSize } from './quantities.js'
+import { byteSize, counted } from './quantities.js'
 
 interface Options {
   readonly output: string
@@ -30,7 +30,7 @@ export function addStatic(cli: Cli): void {
           signal: session.signal,
           onProgress: (done, total) => progress.update(done, total, byteSize(done)),
         })
-        const text = `${output}: ${result.slides.length} slides, ${byteSize(result.bytes)}; put it on a web server that answers range requests`
+        const text = `${output}: ${counted(result.slides.length, 'slide')}, ${byteSize(result.bytes)}; put it on a web server that answers range requests`
         return { json: result, text }
       } finally {
         progress.end()

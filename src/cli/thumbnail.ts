@@ -10,7 +10,7 @@ import type { SlideChoice } from '../slide/choice.js'
 import { type IccMode, shownColours } from '../slide/colour.js'
 import { type Level, type SlideSource, warningsOf } from '../slide/source.js'
 import { type Cli, cacheDirOption, codecOptions, type Session } from './cli.js'
-import { integerFrom } from './quantities.js'
+import { counted, integerFrom } from './quantities.js'
 import { eachInput, outputDirOption } from './several.js'
 import { choiceOf, slideOptions, warnOf } from './slide-options.js'
 import { checkImageOutput, type ImageFormat, iccOption, imageOptions, imageOutput, writeImage } from './write-image.js'
@@ -73,7 +73,8 @@ async function thumbnailOf(session: Session, slide: Archive | SlideSource, side:
   try {
     const full = { x: 0, y: 0, width, height }
     const { image, holes } = await drawArea(pyramid, full, slide.background, full, size, session.signal)
-    if (holes.length > 0) session.warn(`${slide.path}: ${holes.length} tiles can't be read, and are hatched`)
+    if (holes.length > 0)
+      session.warn(`${slide.path}: ${counted(holes.length, 'tile')} can't be read: hatched in the picture`)
     return image
   } finally {
     pyramid.close()

@@ -3,7 +3,7 @@ import { type Validation, validateArchive } from '../archive/validate.js'
 import type { CodecChoice } from '../codec/arguments.js'
 import { type Cli, codecOptions, type Session } from './cli.js'
 import { oneLine } from './printable.js'
-import { table } from './quantities.js'
+import { counted, table } from './quantities.js'
 import { eachWithoutOutput } from './several.js'
 
 interface Options extends CodecChoice {
@@ -52,26 +52,34 @@ export async function validate(session: Session, file: string, { quick, ...optio
 function describe({ ok, tiles, bad, unreadable, badImages, badBytes, counts }: Validation): string {
   const places = unreadable.map(({ level, column, row }) => `level ${level}, column ${column}, row ${row}`)
   const missing = places.map((place) => `background, as the slide could not be read there: ${place}`)
-  missing.push(...more(unreadable, counts.unreadable, 'tiles that are background'))
-  const sound = tiles > 0 ? `All ${tiles} tiles are sound` : 'Head, overview and associated images are sound'
+  missing.push(...more(unreadable, counts.unreadable, 'tile that is background', 'tiles that are background'))
+  const sound =
+    tiles > 0
+      ? `${tiles === 1 ? 'The only tile is' : `All ${tiles} tiles are`} sound`
+      : 'Head, overview and associated images are sound'
   if (ok) return [sound, ...missing].join('\n')
   const rows = bad.map(({ level, column, row, reason }) => [String(level), String(column), String(row), reason])
   const images = badImages.map(({ name, reason }) => oneLine(`image ${name}: ${reason}`))
   const bytes = badBytes.map(({ offset, length, reason }) => `bytes ${offset} to ${offset + length}: ${reason}`)
-  const heading = `${counts.bad} of ${tiles} tiles are bad`
+  const heading =
+    tiles > 0 && counts.bad === 0
+      ? sound
+      : `${counts.bad} of ${counted(tiles, 'tile')} ${counts.bad === 1 ? 'is' : 'are'} bad`
   return [
     heading,
     ...(bad.length > 0 ? [table([['level', 'column', 'row', 'reason'], ...rows])] : []),
-    ...more(bad, counts.bad, 'bad tiles'),
+    ...more(bad, counts.bad, 'bad tile'),
     ...images,
-    ...more(badImages, counts.badImages, 'bad images'),
+    ...more(badImages, counts.badImages, 'bad image'),
     ...bytes,
-    ...more(badBytes, counts.badBytes, 'such ranges of bytes'),
+    ...more(badBytes, counts.badBytes, 'such range of bytes', 'such ranges of bytes'),
     ...missing,
   ].join('\n')
 }
 
 /** A line for what isn't listed, if there is any. */
-function more(listed: readonly unknown[], count: number, what: string): string[] {
-  return count > listed.length ? [`and ${count - listed.length} more ${what}`] : []
+function more(listed: readonly unknown[], count: number, one: string, several?: string): string[] {
+  return count > listed.length
+    ? [`and ${counted(count - listed.length, `more ${one}`, several && `more ${several}`)}`]
+    : []
 }

@@ -1,14 +1,20 @@
 /** The bytes of a file on this machine. */
-import type { BigIntStats } from 'node:fs'
+import { type BigIntStats, constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { ClericError, throwIfAborted, UnsupportedError } from '../errors.js'
 import { cutShort } from './cut-short.js'
 import { changed, versionOf } from './version.js'
 
-/** The first bytes of a file, enough to tell what it is; none if there is no such file, or it is a folder. */
+/**
+ * A pipe that nobody writes to would keep who opens it waiting for ever, deaf to signals, unless it is opened like this;
+ * what it means for a file is nothing. Windows has no such flag, and no such files.
+ */
+const READ_NOW = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
+
+/** The first bytes of a file, enough to tell what it is; none if there is no such file, or it is a folder or a pipe. */
 export async function firstBytes(path: string): Promise<Uint8Array> {
-  const handle = await open(path, 'r').catch(() => null)
+  const handle = await open(path, READ_NOW).catch(() => null)
   if (!handle) return new Uint8Array(0)
   try {
     if (!(await handle.stat()).isFile()) return new Uint8Array(0)
@@ -34,6 +40,11 @@ const forgotten = new FinalizationRegistry<FileHandle>((handle) => {
   handle.close().catch(() => {})
 })
 
+/** What is said of a folder, a pipe or a device in a file's place. */
+export function notAFile(path: string): string {
+  return `${path} is no file, but a folder, a pipe or a device`
+}
+
 class FileBytes {
   readonly name: string
   readonly size: number
@@ -50,10 +61,10 @@ class FileBytes {
   }
 
   static async open(path: string): Promise<FileBytes> {
-    const handle = await open(path, 'r')
+    const handle = await open(path, READ_NOW)
     try {
       const stats = await handle.stat({ bigint: true })
-      if (!stats.isFile()) throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${path} is no file`)
+      if (!stats.isFile()) throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', notAFile(path))
       return new FileBytes(path, stats, handle)
     } catch (error) {
       await handle.close()

@@ -1,8 +1,9 @@
 /** The bytes of model files. */
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ClericError } from '../errors.js'
+import { notAFile } from '../files/local-file.js'
 
 /** The model that is used where none is named. */
 export const DEFAULT_MODEL_FILE = publishedFile('s')
@@ -31,9 +32,13 @@ export function modelPath(model: string): string {
   return isModelName(model) ? fileURLToPath(publishedFile(model)) : resolve(model)
 }
 
-/** @throws ClericError ERR_MODEL_MISSING for the name of a model that this package has no weights of */
+/** @throws ClericError ERR_MODEL_MISSING for the name of a model that this package has no weights of, and what is no file */
 export async function modelBytes(file: string | URL): Promise<Uint8Array> {
-  if (!isModelName(file)) return readFile(file)
+  if (!isModelName(file)) {
+    // Reading a pipe or a device may never end.
+    if (!(await stat(file)).isFile()) throw new ClericError('ERR_MODEL_MISSING', notAFile(String(file)))
+    return readFile(file)
+  }
   const path = modelPath(file)
   try {
     return await readFile(path)

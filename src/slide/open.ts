@@ -1,9 +1,9 @@
 /** Opens slides: finds out what a file is, and which reader reads it right. */
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { checkOneOf, checkOptions, checkSignal, checkString, type OptionChecks } from '../arguments.js'
 import { ClericError, type ErrorCode, SlideError, throwIfAborted, withoutName } from '../errors.js'
 import { isAddress } from '../files/byte-source.js'
-import { firstBytes } from '../files/local-file.js'
+import { firstBytes, notAFile } from '../files/local-file.js'
 import { isTiff } from '../tiff/file.js'
 import { absurdSize } from '../tiff/segment-sizes.js'
 import { isChoice, SLIDE_CHOICE_CHECKS, type SlideChoice } from './choice.js'
@@ -77,7 +77,9 @@ async function openByFormat(path: string, options: Omit<OpenSlideOptions, 'icc'>
     const what = `${path} is no path: slides are read from files only, archives (openArchive) also over HTTP`
     throw new SlideError('ERR_UNSUPPORTED_SLIDE', what)
   }
-  if (!existsSync(path)) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} doesn't exist`)
+  const stats = statSync(path, { throwIfNoEntry: false })
+  if (!stats) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} doesn't exist`)
+  if (!stats.isFile()) throw new SlideError('ERR_UNSUPPORTED_SLIDE', notAFile(path))
   const start = await firstBytes(path)
   const tiff = isTiff(start) ? await openTiff(path, signal) : null
   const vendor = (tiff ? vendorByTags(tiff.file) : vendorByBytes(start)) ?? vendorByName(path)

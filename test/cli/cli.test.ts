@@ -173,7 +173,7 @@ test('validate: status 0 for a sound archive, 1 and the place for a damaged one'
   t.like(bad.json(), { ok: false, tiles: 12, bad: [{ level: 0, column: 0, row: 0, code: 'ERR_CORRUPT_TILE' }] })
   const quick = await run('validate', path, '--quick')
   t.is(quick.status, 1)
-  t.regex(quick.stdout, /1 of 12 tiles are bad\n.*\n +0 +0 +0 .*its checksum doesn't agree/)
+  t.regex(quick.stdout, /1 of 12 tiles is bad\n.*\n +0 +0 +0 .*its checksum doesn't agree/)
 })
 
 test('validate looks at several archives, and one that is none keeps no other from it', async (t) => {

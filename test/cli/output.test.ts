@@ -1,8 +1,21 @@
 /** What people read: progress and quantities. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import test from 'ava'
 import { createCli } from '../../src/cli/commands.js'
 import { Progress } from '../../src/cli/progress.js'
-import { byteCount, byteSize, decibels, duration, levelList, rateText, table } from '../../src/cli/quantities.js'
+import {
+  byteCount,
+  byteSize,
+  counted,
+  decibels,
+  duration,
+  levelList,
+  rateText,
+  table,
+} from '../../src/cli/quantities.js'
+import { run } from './run.js'
 
 function stream(isTTY: boolean) {
   const out = { text: '', isTTY, columns: 60, write: (text: string) => (out.text += text) }
@@ -25,6 +38,22 @@ test('elsewhere progress is silent at first, so that short work prints nothing',
   for (let i = 0; i < 100; i++) progress.update(i, 100)
   progress.end()
   t.is(target.text, '')
+})
+
+test('one thing is not said to be several, nor several one', async (t) => {
+  t.deepEqual(
+    [counted(0, 'tile'), counted(1, 'tile'), counted(2, 'tile'), counted(1, 'a', 'b'), counted(3, 'a', 'b')],
+    ['0 tiles', '1 tile', '2 tiles', '1 a', '3 b'],
+  )
+  const folder = mkdtempSync(join(tmpdir(), 'cleric-counted-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const archive = join(folder, 'one.cleric.tif')
+  const one = await run('compress', 'synthetic:60x50:5', '-o', archive)
+  t.regex(one.stdout, /^1 tile \(/m)
+  t.is((await run('validate', archive)).stdout, 'The only tile is sound\n')
+  t.regex((await run('export', archive, '-o', join(folder, 'one.tif'))).stdout, /, 2 levels, 2 tiles of /)
+  const several = await run('compress', archive, '--output-dir', join(folder, 'several'))
+  t.regex(several.stdout, /^1 slide in .*, \d\.\d\d times (smaller|larger) than the slides$/m)
 })
 
 test('without a stream progress does nothing', (t) => {

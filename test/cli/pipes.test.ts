@@ -1,12 +1,16 @@
 /** stdin and stdout, several inputs, patterns, small pictures and completions: the command line as shells use it. */
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import sharp from 'sharp'
 import { createCli } from '../../src/cli/commands.js'
+import { modelBytes } from '../../src/model/model-bytes.js'
 import { losslessCodec } from '../payload-codec.js'
+import { TYPESCRIPT } from '../typescript.js'
 import { makeArchive, run } from './run.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'cleric-pipes-'))
@@ -48,6 +52,84 @@ test('an image goes through encode and decode on stdin and stdout, and stdout ha
   t.true((await sharp(decoded.bytes).raw().toBuffer()).equals(pixels))
   const quiet = await pipe(encoded.bytes, 'decode', '-', '-o', '-', '--quiet')
   t.like(quiet, { status: 0, stdout: '', stderr: '' })
+})
+
+/** Ends what still waits for a pipe after a while: without it, one that hangs would hang the test's process, too. */
+const inTime = <T>(work: Promise<T>, pipePath: string) => {
+  const release = setTimeout(() => execFileSync('sh', ['-c', ': <> "$0"', pipePath]), 5000)
+  return work.finally(() => clearTimeout(release))
+}
+
+test('a named pipe, a device or a folder in the place of a file is refused at once, by name', async (t) => {
+  if (process.platform === 'win32') return t.pass()
+  const fifo = at('pipe.svs')
+  execFileSync('mkfifo', [fifo])
+  const archive = await makeArchive(at('beside.cleric.tif'))
+  for (const [name, code] of [
+    [fifo, 'ERR_UNSUPPORTED_SLIDE'],
+    ['/dev/zero', 'ERR_UNSUPPORTED_SLIDE'],
+    [folder, 'ERR_UNSUPPORTED_SLIDE'],
+  ] as const) {
+    for (const argv of [
+      ['info', name],
+      ['thumbnail', name, '-o', at('t.png')],
+      ['encode', name, '-o', at('t.cleric')],
+      ['export', name, '-o', at('t.tif')],
+      ['compare', archive, name],
+    ]) {
+      const { status, stderr, json } = await inTime(run(...argv, '--json'), fifo)
+      t.is(status, 1, argv.join(' '))
+      t.is(json().error.code, code)
+      t.regex(stderr, /is no file, but a folder, a pipe or a device$/m)
+    }
+    const { status, stderr } = await inTime(run('validate', name), fifo)
+    t.is(status, 1)
+    t.regex(stderr, /is no file/)
+    await t.throwsAsync(inTime(modelBytes(name), fifo), { code: 'ERR_MODEL_MISSING', message: /is no file/ })
+  }
+})
+
+test('with --quiet, too, what failed among several is said', async (t) => {
+  writeFileSync(at('quiet.png'), png)
+  for (const argv of [
+    ['encode', at('quiet.png'), at('absent.png'), '--output-dir', at('quiet'), '--no-check'],
+    ['compress', at('quiet.png'), at('absent.png'), '--output-dir', at('quiet-many'), '--no-check'],
+    ['validate', at('quiet.png'), at('absent.png')],
+  ]) {
+    const { status, stderr } = await run(...argv, '--quiet')
+    t.is(status, 1, argv.join(' '))
+    t.regex(stderr, /absent\.png/)
+  }
+})
+
+test('a damaged image can have the background where it can not be read, as its error says', async (t) => {
+  const tiles = { tile: true, tileWidth: 16, tileHeight: 16, compression: 'deflate' } as const
+  const tiff = await sharp(pixels, { raw: { width: 40, height: 30, channels: 3 } })
+    .tiff(tiles)
+    .toBuffer()
+  // libtiff writes the directory behind the tiles: amid these is one of them.
+  const amid = (8 + tiff.readUInt32LE(4)) >> 1
+  tiff.fill(0xff, amid, amid + 20)
+  writeFileSync(at('damaged.tif'), tiff)
+  const argv = ['encode', at('damaged.tif'), '--tile', '16', '--no-check', '--json']
+  const failed = await run(...argv)
+  t.is(failed.status, 1)
+  t.regex(failed.stderr, /to have the background there instead: --on-bad-tile background/)
+  const { status, stderr, json } = await run(...argv, '--on-bad-tile', 'background', '--overwrite')
+  t.is(status, 0, stderr)
+  t.is(json().unreadableCount, 1)
+})
+
+test('an output that stdout takes only a part of is told in one plain line', async (t) => {
+  const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+  const argv = [TYPESCRIPT, main, 'region', 'synthetic:700x700', '--width', '700', '--height', '700', '-o', '-']
+  const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'] })
+  let stderr = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  child.stdout.once('data', () => child.stdout.destroy())
+  const [status] = await once(child, 'close')
+  t.is(status, 1)
+  t.is(stderr, 'cleric region: stdout: it was closed before all of the output was written\n')
 })
 
 test('what can not be piped is wrong usage', async (t) => {
