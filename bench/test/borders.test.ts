@@ -1,7 +1,9 @@
-/** `cleric bench borders`: what it measures. */
+/** `cleric bench borders`: what it measures, and that the borders of tiles are as good as a bound says. */
 import test, { type ExecutionContext } from 'ava'
-import type { Image } from 'cleric'
+import { type Image, openCodec, openSlide } from 'cleric'
+import { dataPath, testWithModel } from '../../test/data.js'
 import { type BordersRow, benchBorders } from '../src/borders.js'
+import { clericCodec } from '../src/cleric-codec.js'
 import type { BenchCodec } from '../src/codec.js'
 
 const SIDE = 64
@@ -78,3 +80,24 @@ test('images without a whole tile, and tiles without an inside, are refused', as
   await t.throwsAsync(bench(64), { instanceOf: RangeError, message: /at least 64 x 64 pixels but received 100 x 60/ })
   await t.throwsAsync(bench(48), { instanceOf: RangeError, message: /at least 64 for the side of tiles/ })
 })
+
+const SLIDE = 'slides/CMU-1-Small-Region.svs'
+
+testWithModel(
+  [SLIDE],
+  'the outermost ring of tiles is at most 0.4 dB worse than pixels that lie alike, steps at most 1.15 times',
+  async (t) => {
+    t.timeout(240_000)
+    using slide = await openSlide(dataPath(SLIDE))
+    const image = await slide.readRegion({ x: 512, y: 1024, level: 0, width: 1024, height: 1024 })
+    using codec = await openCodec({ device: 'cpu' })
+    const { rows } = await benchBorders({
+      ...{ codecs: [clericCodec(codec)], images: [image], side: 256, settingsOf: () => [20, 60] },
+      ...{ onProgress: () => {}, signal: new AbortController().signal },
+    })
+    for (const { setting, ring, step } of rows) {
+      t.true(ring.alike < 0.4, `${ring.alike} dB at quality ${setting}`)
+      t.true(step.alike < 1.15, `${step.alike} times at quality ${setting}`)
+    }
+  },
+)
