@@ -26,7 +26,7 @@ const writeBytes = (bytes: Uint8Array) =>
     })
   })
 
-/** Of an output that was to go to stdout, part of which who reads it has now. */
+/** What is said where only part of an output could go to stdout, which whoever reads it has now. */
 function unwritten(error: NodeJS.ErrnoException): Error {
   const why = error.code === 'EPIPE' ? 'it was closed before all of the output was written' : error.message
   return Object.assign(new Error(`stdout: ${why}`), { code: error.code })
