@@ -32,6 +32,7 @@ export function openBytes(source: string | URL | Blob, signal?: AbortSignal): Pr
     throw outOfRange('a file, http or https URL', 'source', source.href)
   }
   if (source instanceof URL || (typeof source === 'string' && isAddress(source))) {
+    if (!URL.canParse(source)) throw outOfRange('a file, http or https URL', 'source', source)
     return UrlBytes.open(String(source), signal)
   }
   // `import.meta.resolve` and other programs give file URLs as strings.

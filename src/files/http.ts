@@ -33,6 +33,37 @@ export interface RangeRequest {
 }
 
 /**
+ * An address as messages, logs and names have it: without user, password, query and fragment. What lets somebody read a file
+ * often stands there (as in the signed addresses of object stores), and is no one else's business.
+ */
+export function publicAddress(address: string): string {
+  const url = new URL(address)
+  for (const part of ['username', 'password', 'search', 'hash'] as const) url[part] = ''
+  return url.href
+}
+
+/** An address without its user and password, which `fetch` refuses, and the header that says them in their place. */
+function withoutCredentials(address: string): { url: string; credentials: Readonly<Record<string, string>> } {
+  const url = new URL(address)
+  const { username, password } = url
+  if (username === '' && password === '') return { url: address, credentials: {} }
+  url.username = ''
+  url.password = ''
+  // A header has bytes: RFC 7617 leaves their meaning to the server, and servers take UTF-8.
+  const bytes = new TextEncoder().encode(`${unescaped(username)}:${unescaped(password)}`)
+  return { url: url.href, credentials: { authorization: `Basic ${btoa(String.fromCharCode(...bytes))}` } }
+}
+
+/** A part of an address as it was meant; as it stands where its percent signs are no escapes. */
+function unescaped(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part
+  }
+}
+
+/**
  * Asks for bytes of a file and resolves to what `use` makes of the answer, whose status is a success or one of
  * {@link OUTDATED}. A connection that breaks while `use` reads the body counts as a failure of the request.
  *
@@ -68,13 +99,14 @@ async function tryOnce<T>(
   use: (response: Response) => Promise<T>,
   signal?: AbortSignal,
 ): Promise<Try<T>> {
-  const headers = { range: `bytes=${offset}-${offset + length - 1}`, ...conditions }
+  const { url, credentials } = withoutCredentials(address)
+  const headers = { range: `bytes=${offset}-${offset + length - 1}`, ...conditions, ...credentials }
   try {
-    const response = await fetch(address, signal ? { headers, signal } : { headers })
+    const response = await fetch(url, signal ? { headers, signal } : { headers })
     if (response.ok || OUTDATED.includes(response.status)) return { result: await use(response) }
     await discard(response)
     const what = `${response.status} ${response.statusText}`.trimEnd()
-    const failure = new ClericError('ERR_NETWORK', `${address}: ${what}`)
+    const failure = new ClericError('ERR_NETWORK', `${publicAddress(address)}: ${what}`)
     return PASSING_STATUS.includes(response.status) ? { failure, retryAfter: retryAfterOf(response) } : { failure }
   } catch (error) {
     if (error instanceof ClericError) throw error
@@ -82,7 +114,9 @@ async function tryOnce<T>(
     // The message of what `fetch` throws says that it failed; the cause says why.
     const { message, cause } = error as Error
     const { code, message: why } = (cause instanceof Error ? cause : {}) as { code?: string; message?: string }
-    const failure = new ClericError('ERR_NETWORK', `${address}: ${why || code || message}`, { cause: error })
+    const failure = new ClericError('ERR_NETWORK', `${publicAddress(address)}: ${why || code || message}`, {
+      cause: error,
+    })
     // Browsers give no cause: a broken connection, mostly.
     return cause === undefined || BROKEN.includes(code) ? { failure, retryAfter: 0 } : { failure }
   }

@@ -1,7 +1,7 @@
 /** The bytes of a file behind a URL whose server takes ranges. */
 import { type ClericError, throwIfAborted, UnsupportedError } from '../errors.js'
 import { cutShort } from './cut-short.js'
-import { chunksOf, discard, OUTDATED, type Pause, requestRange, sleep } from './http.js'
+import { chunksOf, discard, OUTDATED, type Pause, publicAddress, requestRange, sleep } from './http.js'
 import { Sha256 } from './sha256.js'
 import { changed } from './version.js'
 
@@ -22,13 +22,15 @@ export class UrlBytes {
   readonly name: string
   readonly size: number
   readonly version: string
+  readonly #address: string
   readonly #validators: Validators
   /** The bytes that came with the answer that told the size. */
   readonly #start: Uint8Array
   readonly #pause: Pause
 
-  private constructor(name: string, size: number, validators: Validators, start: Uint8Array, pause: Pause) {
-    this.name = name
+  private constructor(address: string, size: number, validators: Validators, start: Uint8Array, pause: Pause) {
+    this.name = publicAddress(address)
+    this.#address = address
     this.size = size
     // Versions stand in addresses and ETags of the viewer, where what a server calls its own might not.
     const known = validators.etag ?? validators.lastModified ?? String(size)
@@ -45,9 +47,9 @@ export class UrlBytes {
       if (response.status !== 206 || !Number.isSafeInteger(size)) {
         await discard(response)
         const what = response.status === 206 ? "the server doesn't state the file's size" : NO_RANGES
-        throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${address}: ${what}`)
+        throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${publicAddress(address)}: ${what}`)
       }
-      const start = await receive(response, address, 0, Math.min(size, START_BYTES))
+      const start = await receive(response, publicAddress(address), 0, Math.min(size, START_BYTES))
       return new UrlBytes(address, size, validatorsOf(response), start, pause)
     }
     return requestRange({ address, offset: 0, length: START_BYTES }, use, signal, pause)
@@ -67,7 +69,7 @@ export class UrlBytes {
       await discard(response)
       throw fault
     }
-    return requestRange({ address: this.name, offset, length, conditions }, use, signal, this.#pause)
+    return requestRange({ address: this.#address, offset, length, conditions }, use, signal, this.#pause)
   }
 
   close(): void {}
@@ -108,18 +110,18 @@ function rangeOf({ headers }: Response): { readonly first: number; readonly last
 }
 
 /** The body of an answer, which must have exactly the bytes that were asked for. */
-async function receive(response: Response, address: string, offset: number, length: number): Promise<Uint8Array> {
+async function receive(response: Response, name: string, offset: number, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length)
   let done = 0
   for await (const chunk of chunksOf(response)) {
     // A server may send more than was asked for, without end.
     if (done + chunk.length > length) {
       const what = `the server sends more than bytes ${offset} to ${offset + length}, which were asked for`
-      throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${address}: ${what}`)
+      throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${name}: ${what}`)
     }
     bytes.set(chunk, done)
     done += chunk.length
   }
-  if (done !== length) throw cutShort(address, offset, length, offset + done)
+  if (done !== length) throw cutShort(name, offset, length, offset + done)
   return bytes
 }

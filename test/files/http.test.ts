@@ -144,3 +144,39 @@ test('nobody answers, or what answers is no HTTP server', async (t) => {
   await new Promise((resolve) => server.close(resolve))
   await t.throwsAsync(open(), { code: 'ERR_NETWORK', message: /ECONNREFUSED/ })
 })
+
+test("user, password and query reach the server, and stand in no name and no message: they may be somebody's secrets", async (t) => {
+  const state = { status: 200, asked: [] as (string | undefined)[] }
+  const { address } = await serveRanges(
+    t,
+    { bytes: BYTES, headers: { etag: '"1"' }, conditional: true },
+    (request, response) => {
+      state.asked.push(request.url, request.headers.authorization)
+      if (state.status === 200) return false
+      status(state.status)(response)
+      return true
+    },
+  )
+  const url = new URL(address)
+  for (const [user, password, said] of [
+    ['anna', 'geheim', 'anna:geheim'],
+    ['%C3%A4rztin', 'a%3Ab%40', 'ärztin:a:b@'],
+    ['100%', '', '100%:'],
+  ] as const) {
+    state.status = 200
+    state.asked = []
+    const source = await openBytes(`http://${user}:${password}@${url.host}${url.pathname}?signature=abc#part`)
+    t.is(source.name, `http://${url.host}${url.pathname}`)
+    t.true(BYTES.subarray(150_000).equals(await source.read(150_000, 50_000)))
+    const authorization = `Basic ${Buffer.from(said).toString('base64')}`
+    t.deepEqual(
+      state.asked,
+      [...Array(2)].flatMap(() => [`${url.pathname}?signature=abc`, authorization]),
+    )
+    state.status = 403
+    const refused = await t.throwsAsync(source.read(150_000, 50_000), { code: 'ERR_NETWORK' })
+    t.is(refused?.message, `${source.name}: 403 Forbidden`)
+  }
+  const expected = { code: 'ERR_INVALID_ARGUMENT', message: /Expected a file, http or https URL for source/ }
+  t.throws(() => openBytes('http://'), expected)
+})
