@@ -27,7 +27,7 @@ export interface BordersOptions {
 
 /** What is compared with what: dB of mean squared error for rings, a quotient of mean absolute differences for steps. */
 export interface Comparison {
-  /** With all that lies 16 pixels or more inside. */
+  /** With all rows and columns 16 pixels or more inside, at their whole length. */
   readonly all: number
   /** With what lies there at the same place of a grid of 16 x 16. */
   readonly alike: number

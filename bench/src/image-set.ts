@@ -143,12 +143,12 @@ export function halved(image: Image, times: number): Image {
 /** The middle of an image, at most `side` wide and high. */
 export function centre(image: Image, side: number): Image {
   const [width, height] = [Math.min(side, image.width), Math.min(side, image.height)]
-  if (width === image.width && height === image.height) return image
   return partOf(image, (image.width - width) >> 1, (image.height - height) >> 1, width, height)
 }
 
-/** The part of an image that begins at (x, y). */
+/** The part of an image that begins at (x, y); the image itself where that is all of it. */
 export function partOf(image: Image, x: number, y: number, width: number, height: number): Image {
+  if (width === image.width && height === image.height) return image
   const part: Image = { data: new Uint8Array(width * height * 3), width, height, channels: 3 }
   paste(image, part, -x, -y)
   return part

@@ -158,6 +158,8 @@ def test_a_model_gets_weights_at_the_ends_of_lifting(images, tmp_path):
     for folder, one in ((tmp_path / "plain", plain), (tmp_path, run)):
         one.save()
         assert trainer(images, folder, "--resume", "--ends").config.ends
+    assert trainer(images, tmp_path / "plain", "--ends").config.ends  # of a fresh run, too
+    assert not trainer(images, tmp_path / "plain", "--ends", "--without", "ls").config.ends  # without lifting there are no ends
     assert trainer(images, tmp_path, "--resume").config.ends and not trainer(images, tmp_path / "plain", "--resume").config.ends
 
 

@@ -27,6 +27,8 @@ interface Options extends CodecChoice {
 
 /** Qualities that CLERIC is tried at; other codecs are tried at the second and the fourth setting of their sweep. */
 const QUALITIES = [20, 60]
+/** Of the largest tiles so many a side are as many pixels as a region may have. */
+const MOST_TILES = 16
 
 export function addBordersBench(cli: Cli): void {
   cli.add<Options>(
@@ -40,7 +42,7 @@ export function addBordersBench(cli: Cli): void {
         )
         .option('--codecs <list>', `some of ${CODEC_IDS.join(',')}`, codecList, ['cleric'])
         .option('--side <pixels>', 'side of the tiles, a multiple of 64', tileSide, 256)
-        .option('--tiles <count>', "tiles a side of the square from a slide's middle", integerFrom(2, 100), 6),
+        .option('--tiles <count>', "tiles a side of the square from a slide's middle", integerFrom(2, MOST_TILES), 6),
     async (session, { data = sharedData('slides/CMU-1-Small-Region.svs'), codecs: ids, side, tiles, ...choice }) => {
       const images = await imagesOf(data, side, tiles, session.signal)
       let loan: Loan | undefined
@@ -95,9 +97,10 @@ async function imagesOf(path: string, side: number, tiles: number, signal: Abort
 }
 
 function text({ side, tiles, rows }: BordersReport): string {
-  const both = ({ all, alike }: Comparison) => [all.toFixed(2), alike.toFixed(2)]
+  const shown = (value: number) => (Number.isFinite(value) ? value.toFixed(2) : '-')
+  const both = ({ all, alike }: Comparison) => [all, alike].map(shown)
   const lines = rows.map(({ codec, setting, bpp, psnr, ring, first, last, step }) => [
-    ...[codec, String(setting), bpp.toFixed(3), psnr.toFixed(2)],
+    ...[codec, String(setting), bpp.toFixed(3), shown(psnr)],
     ...[ring, first, last, step].flatMap(both),
   ])
   const head = ['codec', 'setting', 'bpp', 'PSNR', 'ring', 'alike', 'first', 'alike', 'last', 'alike', 'step', 'alike']

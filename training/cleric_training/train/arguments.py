@@ -19,7 +19,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p = argparse.ArgumentParser(prog="cleric_training.train", description=ABOUT)
     p.add_argument("--preset", choices=sorted(PRESETS), default="s")
     p.add_argument("--without", default="", help="comma-separated modules to leave out: ls,drb,r2b (for ablations)")
-    p.add_argument("--ends", action="store_true", help="give a model that is gone on with weights of their own at the ends of lifting (Config.ends)")
+    p.add_argument("--ends", action="store_true", help="weights of their own at the ends of lifting (Config.ends), as presets s and m have them; also for a model that is gone on with")
     p.add_argument("--shortcuts", action="store_true", help="linear shortcuts in g_a (Config.shortcuts), where the linear start then lies")
     p.add_argument("--folder", type=Path, default=HOME, help="checkpoint, log and decoded images")
     p.add_argument("--images", type=Path, default=DATA / "train", help="folder of WebP images")

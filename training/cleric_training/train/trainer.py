@@ -94,8 +94,9 @@ class Trainer:
         """The network's shape: of the checkpoint or model file that the run goes on from, else the preset's."""
         if state or self.args.init:
             config = Config.from_json(state["config"]) if state else read_model(self.args.init)[0]
-            return replace(config, ends=config.ends or self.args.ends)
-        return replace(PRESETS[self.args.preset], shortcuts=self.args.shortcuts, **{name: False for name in switches(self.args.without)})
+        else:
+            config = replace(PRESETS[self.args.preset], shortcuts=self.args.shortcuts, **{name: False for name in switches(self.args.without)})
+        return replace(config, ends=config.ls and (config.ends or self.args.ends))
 
     def _set_up(self) -> None:
         self.model = self.model.to(self.device).to(memory_format=torch.channels_last)
