@@ -35,8 +35,6 @@ export function openBytes(source: string | URL | Blob, signal?: AbortSignal): Pr
     if (!URL.canParse(source)) throw outOfRange('a file, http or https URL', 'source', source)
     return UrlBytes.open(String(source), signal)
   }
-  // `import.meta.resolve` and other programs give file URLs as strings.
-  if (typeof source === 'string' && /^file:\/\//i.test(source)) return openFile(new URL(source))
   if (typeof source === 'string') return openFile(checkString(source, 'source'))
   throw wrongType('a path, a URL or a Blob', 'source', source)
 }

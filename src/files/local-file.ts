@@ -2,19 +2,31 @@
 import { type BigIntStats, constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { outOfRange } from '../arguments.js'
 import { ClericError, throwIfAborted, UnsupportedError } from '../errors.js'
 import { cutShort } from './cut-short.js'
 import { changed, versionOf } from './version.js'
 
 /**
- * A pipe that nobody writes to would keep who opens it waiting for ever, deaf to signals, unless it is opened like this;
- * what it means for a file is nothing. Windows has no such flag, and no such files.
+ * A pipe that nobody writes to would keep who opens it waiting for ever, deaf to signals, unless it is opened like this.
+ * Windows has no such flag, and no such files.
  */
 const READ_NOW = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
 
+/**
+ * Opens a file to read, without waiting for the writer of a pipe. Only a file can have a holder of a lease, such as a file
+ * server, who is told to give it up: that is waited for.
+ */
+function openNow(path: string): Promise<FileHandle> {
+  return open(path, READ_NOW).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EAGAIN') throw error
+    return open(path, 'r')
+  })
+}
+
 /** The first bytes of a file, enough to tell what it is; none if there is no such file, or it is a folder or a pipe. */
 export async function firstBytes(path: string): Promise<Uint8Array> {
-  const handle = await open(path, READ_NOW).catch(() => null)
+  const handle = await openNow(path).catch(() => null)
   if (!handle) return new Uint8Array(0)
   try {
     if (!(await handle.stat()).isFile()) return new Uint8Array(0)
@@ -27,9 +39,23 @@ export async function firstBytes(path: string): Promise<Uint8Array> {
 
 const FIRST_BYTES = 4096
 
+/**
+ * The path of a file that is named by its path or its URL. `import.meta.resolve` and other programs give URLs as strings.
+ *
+ * @throws RangeError ERR_INVALID_ARGUMENT for a file URL that means no path here
+ */
+export function pathOf(source: string | URL): string {
+  if (typeof source === 'string' && !/^file:\/\//i.test(source)) return source
+  try {
+    return fileURLToPath(new URL(source))
+  } catch {
+    throw outOfRange('a path or the URL of a file', 'source', String(source))
+  }
+}
+
 /** Opens a path or a file: URL; what it resolves to is a `ByteSource`. */
 export function openFile(source: string | URL): Promise<FileBytes> {
-  return FileBytes.open(typeof source === 'string' ? source : fileURLToPath(source))
+  return FileBytes.open(pathOf(source))
 }
 
 /**
@@ -61,7 +87,7 @@ class FileBytes {
   }
 
   static async open(path: string): Promise<FileBytes> {
-    const handle = await open(path, READ_NOW)
+    const handle = await openNow(path)
     try {
       const stats = await handle.stat({ bigint: true })
       if (!stats.isFile()) throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', notAFile(path))

@@ -1,10 +1,11 @@
 /** Names of files, for people. */
 import { basename } from 'node:path'
 import { isAddress } from './byte-source.js'
+import { pathOf } from './local-file.js'
 
-/** The name of a file, without its folders: of a path or an address. */
+/** The name of a file, without its folders: of a path, the URL of a file, or an address. */
 export function nameOf(source: string): string {
-  if (!isAddress(source) || !URL.canParse(source)) return basename(source)
+  if (!isAddress(source) || !URL.canParse(source)) return basename(pathOf(source))
   const { hostname, pathname } = new URL(source)
   return basename(pathname) || hostname
 }

@@ -5,11 +5,12 @@
 import { accessSync, type BigIntStats, constants, lstatSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { ClericError } from '../errors.js'
+import { pathOf } from './local-file.js'
 
 export interface Output {
   /** Every name that is written, that of the output first. */
   readonly names: readonly [output: string, ...beside: string[]]
-  /** Paths that are read for it. One that names no file, such as the description of a drawn slide, matches nothing. */
+  /** Paths, or URLs of files, that are read for it. One that names no file, such as the description of a drawn slide, matches nothing. */
   readonly reads: readonly (string | undefined)[]
   readonly overwrite: boolean
 }
@@ -93,7 +94,7 @@ function statOf(name: string, output: string): BigIntStats | null {
 
 function isSame(there: BigIntStats, read: string): boolean {
   try {
-    const other = statSync(read, { bigint: true, throwIfNoEntry: false })
+    const other = statSync(pathOf(read), { bigint: true, throwIfNoEntry: false })
     return other?.dev === there.dev && other.ino === there.ino
   } catch {
     // Opening it will say why it can't be read.

@@ -1,4 +1,6 @@
 /** Files that change while they are read: on a server, on the disk, behind a Blob. */
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import {
   mkdtempSync,
   openAsBlob,
@@ -17,6 +19,7 @@ import { openArchive } from '../../src/archive/archive.js'
 import { validateArchive } from '../../src/archive/validate.js'
 import { compressSlide } from '../../src/compress/compress.js'
 import { type ByteSource, openBytes, START_BYTES } from '../../src/files/byte-source.js'
+import { firstBytes } from '../../src/files/local-file.js'
 import { collect } from '../heap.js'
 import { losslessCodec } from '../payload-codec.js'
 import { serveRanges } from '../range-server.js'
@@ -133,6 +136,33 @@ test('a local file that is cut short midway has changed; one that always was is 
   const short = await openBytes(path)
   await t.throwsAsync(short.read(50, 51), { code: 'ERR_ARCHIVE_CORRUPT' })
   short.close()
+})
+
+/** Holds a lease on a file, as file servers do, and gives it up a while after it is asked for. */
+const HOLDER = `import fcntl, os, signal, sys, time
+file = os.open(sys.argv[1], os.O_RDWR)
+signal.signal(signal.SIGIO, lambda *_: (time.sleep(0.1), os._exit(0)))
+fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print(flush=True)
+time.sleep(30)`
+
+const python = process.env.PYTHON ?? 'python3'
+const hasLeases = spawnSync(python, ['-c', 'from fcntl import F_SETLEASE']).status === 0
+const withLeases = hasLeases ? test : test.skip
+withLeases('a file whose lease another program holds is waited for (needs Python on Linux)', async (t) => {
+  const path = join(folder, 'leased')
+  writeFileSync(path, file(1))
+  const opened = async () => {
+    const source = await openBytes(path)
+    source.close()
+    return source.size
+  }
+  for (const open of [opened, async () => (await firstBytes(path)).length]) {
+    const holder = spawn(python, ['-c', HOLDER, path], { stdio: ['ignore', 'pipe', 'inherit'] })
+    t.teardown(() => holder.kill())
+    await once(holder.stdout, 'data')
+    t.true((await open()) > 0)
+  }
 })
 
 test('a Blob of a file that changes says so', async (t) => {

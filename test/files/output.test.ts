@@ -150,6 +150,32 @@ test('a slide that is open is known by the file it is read from, by whatever add
   t.true(readFileSync(path).equals(inputs.archive))
 })
 
+test('a file that is named by its URL is known by its path', async (t) => {
+  const inside = fresh()
+  const path = join(inside, 'a b.png')
+  writeFileSync(path, inputs.archive)
+  const { href } = pathToFileURL(path)
+  const codec = losslessCodec()
+  const latents = ['--width', '64', '--height', '64']
+  for (const argv of [
+    ['decode', href, '-o', path],
+    ['decode', href.replace('file:', 'FILE:'), '-o', path],
+    ['decode', href, '--output-dir', inside],
+    ['latents', href, '-o', join(inside, 'a.npy'), ...latents],
+  ]) {
+    linkSync(path, join(inside, 'a.npy'))
+    const { status, stderr } = await run(codec, ...argv)
+    rmSync(join(inside, 'a.npy'))
+    t.is(status, 1, argv.join(' '))
+    t.regex(stderr, /is .*the file to read; choose another name\n$/)
+    t.true(readFileSync(path).equals(inputs.archive))
+  }
+  t.is(codec.encoded + codec.decoded, 0)
+  const { status, stderr } = await run(codec, 'decode', 'file:///a%2Fb', '-o', path)
+  t.is(status, 2)
+  t.regex(stderr, /Expected a path or the URL of a file for source but received "file:\/\/\/a%2Fb"/)
+})
+
 for (const { command, input, options, suffixes } of WRITERS) {
   test(`${command} finds out before any work that it can't write there`, async (t) => {
     const inside = fresh()
