@@ -99,7 +99,12 @@ export function addCompress(cli: Cli): void {
 }
 
 function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+  try {
+    return statSync(path).isDirectory()
+  } catch {
+    // Opening it will say why it can't be read.
+    return false
+  }
 }
 
 /** The options that say what an archive holds. */

@@ -1,5 +1,6 @@
 /** Opens slides: finds out what a file is, and which reader reads it right. */
-import { existsSync, statSync } from 'node:fs'
+import { existsSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { checkOneOf, checkOptions, checkSignal, checkString, type OptionChecks } from '../arguments.js'
 import { ClericError, type ErrorCode, SlideError, throwIfAborted, withoutName } from '../errors.js'
 import { isAddress } from '../files/byte-source.js'
@@ -77,7 +78,7 @@ async function openByFormat(path: string, options: Omit<OpenSlideOptions, 'icc'>
     const what = `${path} is no path: slides are read from files only, archives (openArchive) also over HTTP`
     throw new SlideError('ERR_UNSUPPORTED_SLIDE', what)
   }
-  const stats = statSync(path, { throwIfNoEntry: false })
+  const stats = await stat(path).catch(() => null)
   if (!stats) throw new SlideError('ERR_UNSUPPORTED_SLIDE', `${path} doesn't exist`)
   if (!stats.isFile()) throw new SlideError('ERR_UNSUPPORTED_SLIDE', notAFile(path))
   const start = await firstBytes(path)

@@ -117,6 +117,10 @@ test('what nobody can read is refused by name', async (t) => {
     const error = await t.throwsAsync(openSlide(at(name)), { message: new RegExp(name) })
     t.like(error, { code: 'ERR_UNSUPPORTED_SLIDE' })
   }
+  for (const name of ['noise.png/below', 'long'.repeat(99)]) {
+    const error = { name: 'SlideError', code: 'ERR_UNSUPPORTED_SLIDE', message: `${at(name)} doesn't exist` }
+    await t.throwsAsync(openSlide(at(name)), error)
+  }
   await t.throwsAsync(openSlide(''), { instanceOf: RangeError })
 })
 
