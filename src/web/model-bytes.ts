@@ -1,14 +1,16 @@
 /** Model files from servers, in browsers, in place of `src/model/model-bytes.ts`. */
 import { ClericError } from '../errors.js'
 
+const PLACE = '../../models/cleric-s.safetensors'
+
 /**
- * Where the package has its model, seen from `dist/web/`. Bundlers that make a classic script leave no address of a module:
- * such a page names the model itself, and must be able to load.
+ * Bundlers that make a classic script leave no address of a module, and that of a worker made of a Blob is no base of
+ * others: such a page names the model itself, and must be able to load.
  */
-export const DEFAULT_MODEL_FILE = new URL(
-  '../../models/cleric-s.safetensors',
-  import.meta.url ?? globalThis.location?.href,
-)
+const HERE = import.meta.url ?? globalThis.location?.href
+
+/** Where the package has its model, seen from `dist/web/`. */
+export const DEFAULT_MODEL_FILE: string | URL = URL.canParse(PLACE, HERE) ? new URL(PLACE, HERE) : PLACE
 
 /** @throws ClericError ERR_NETWORK */
 export async function modelBytes(file: string | URL): Promise<Uint8Array> {

@@ -59,7 +59,9 @@ export class SlideWorker implements Disposable {
 
   constructor(options: SlideWorkerOptions = {}) {
     const { module } = checkOptions(options, WORKER_CHECKS)
-    const file = module === undefined ? new URL(import.meta.url) : locate(module, 'module')
+    // A classic script, such as bundlers make, has no address of its own.
+    const own = module === undefined ? import.meta.url : undefined
+    const file = own === undefined ? locate(module as string | URL, 'module') : new URL(own)
     this.#worker = new Worker(file, { type: 'module', name: WORKER_NAME })
     this.#worker.onmessage = ({ data }: MessageEvent<Answer>) => this.#settle(data)
     this.#worker.onerror = (event) => {

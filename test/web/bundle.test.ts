@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { createContext, runInContext } from 'node:vm'
 import test from 'ava'
 import { build } from 'esbuild'
 import { bundle } from './browser.js'
@@ -46,8 +47,9 @@ const STAND_INS: {
     typeof import('../../src/image/stored-jpeg.js'),
     typeof import('../../src/web/stored-jpeg.js')
   >
+  /** Where it has no address, the default model is a path. */
   'model/model-bytes': Part<
-    typeof import('../../src/model/model-bytes.js'),
+    Omit<typeof import('../../src/model/model-bytes.js'), 'DEFAULT_MODEL_FILE'> & { DEFAULT_MODEL_FILE: string | URL },
     typeof import('../../src/web/model-bytes.js')
   >
   /** What it has of the addon is checked where it is written. */
@@ -109,4 +111,27 @@ test('the bundle imports nothing', async (t) => {
   t.deepEqual(outputs, [])
   const text = readFileSync(bundle, 'utf8')
   t.notRegex(text, /\b(require|createRequire)\(|["']node:|\bBuffer\.|\bprocess\./)
+})
+
+test('as a classic script, wherever it runs, it loads, and a worker without the address of its file is refused by name', async (t) => {
+  const { outputFiles } = await build({
+    stdin: {
+      contents: `export { DEFAULT_MODEL_FILE } from './src/web/model-bytes.ts'
+        export { SlideWorker } from './src/web/slide-worker.ts'`,
+      resolveDir: fileURLToPath(root),
+    },
+    ...{ bundle: true, format: 'iife', globalName: 'cleric', write: false, logLevel: 'silent' },
+  })
+  for (const [location, model] of [
+    [undefined, '../../models/cleric-s.safetensors'],
+    [{ href: 'about:srcdoc' }, '../../models/cleric-s.safetensors'],
+    [{ href: 'blob:https://lab.example/5d41' }, '../../models/cleric-s.safetensors'],
+    [{ href: 'https://lab.example/a/b/page.html' }, 'https://lab.example/models/cleric-s.safetensors'],
+  ] as const) {
+    const page = createContext({ URL, location })
+    runInContext(outputFiles[0]?.text as string, page)
+    t.is(runInContext('String(cleric.DEFAULT_MODEL_FILE)', page), model)
+    const refused = runInContext('try { new cleric.SlideWorker() } catch ({ code, message }) { [code, message] }', page)
+    t.deepEqual([...refused], ['ERR_INVALID_ARGUMENT', 'Expected a URL for module but received undefined of type undefined'])
+  }
 })
