@@ -14,7 +14,7 @@ import { randomParameters } from '../bench/src/speed/random-model.js'
 import { multiplyAdds } from '../bench/src/speed/work.js'
 import { decoderGraph, encoderGraph } from '../src/network/cleric.js'
 import type { Graph, Parameters, Tensor } from '../src/network/graph.js'
-import { isCopy, isTensor, type LaidShape, operandsOf } from '../src/webgpu/dispatch.js'
+import { isCopy, type LaidShape, operandsOf, tensorsOf } from '../src/webgpu/dispatch.js'
 import { plan, workOf } from '../src/webgpu/plan.js'
 import { texelBytes } from '../src/webgpu/textures.js'
 
@@ -27,13 +27,15 @@ const { values: options } = parseArgs({
 })
 const side = Number(options.side)
 const MIB = 2 ** 20
-/** What every device has. */
+/** As large GPUs have them; every device has 256 layers. */
 const limits = {
   maxTextureDimension2D: 8192,
   maxTextureArrayLayers: 2048,
   maxBufferSize: 2 ** 28,
   maxStorageBufferBindingSize: 2 ** 27,
 }
+if (options.preset && !Object.hasOwn(presets, options.preset))
+  throw new RangeError(`No preset is named ${options.preset}`)
 const kind = { software: false, halfFloats: true } as const
 
 function synthesisOf(graph: Graph, parameters: Parameters) {
@@ -42,9 +44,8 @@ function synthesisOf(graph: Graph, parameters: Parameters) {
   const laid = (tensor: Tensor): LaidShape => slots[slotOf.get(tensor) as number] ?? tensor.shape
   const lines = (stages.at(-1) ?? []).map((action) => {
     const { reads, writes } = operandsOf(action)
-    const tensorsOf = (operands: typeof reads) => {
-      const tensors = new Set(operands.filter((operand): operand is Tensor => operand !== null && isTensor(operand)))
-      return [...tensors].map((tensor) => {
+    const sized = (operands: typeof reads) =>
+      [...tensorsOf(operands)].map((tensor) => {
         const shape = laid(tensor)
         const { channels, height, width, half } = shape
         return {
@@ -53,8 +54,7 @@ function synthesisOf(graph: Graph, parameters: Parameters) {
           bytes: texelBytes(shape),
         }
       })
-    }
-    const [read, written] = [tensorsOf(reads), tensorsOf(writes)]
+    const [read, written] = [sized(reads), sized(writes)]
     const bytes = [...read, ...written].reduce((sum, each) => sum + each.bytes, 0)
     const describe = (each: (typeof read)[number]) => `${each.name} ${each.of} ${(each.bytes / MIB).toFixed(1)}`
     const shader = isCopy(action) ? 'copy' : action.shader

@@ -22,7 +22,7 @@ const LAST_ODD = (1 + 2 * CDF97[0]) / (1 + CDF97[0])
 /**
  * The weights of steps 0 to 3 at the ends of a row of samples, where a model has its own. CDF 9/7 counts the one
  * neighbour of the last odd sample twice, by which noise in the subbands comes back 1.7 dB stronger in that row or
- * column than inside, and 0.7 dB in the first. Here it counts once, and whatever reads that sample makes up for it, so
+ * column than inside, and 0.75 dB in the first. Here it counts once, and whatever reads that sample makes up for it, so
  * that a constant still has no high band. In the second update the last odd sample counts 0.872 in the last even one,
  * and the first odd one 0.75 in the first even one: with these the noise there is least, 0.3 and 0.0 dB.
  */

@@ -5,7 +5,7 @@ import { Device } from './device.js'
 import { GraphExecutable } from './executable.js'
 import { HostClock } from './host-clock.js'
 import { PipelineCache } from './pipelines.js'
-import { fittingBatch, type GraphWork, workOf } from './plan.js'
+import { type Fitting, fittingBatch, type GraphWork, workOf } from './plan.js'
 import { type CompileWith, fastestUse } from './subgroup-trial.js'
 import { featuresOf, NO_SUBGROUPS, type SubgroupUse, subgroupsOf } from './subgroups.js'
 import { WeightCache } from './weights.js'
@@ -110,15 +110,17 @@ export class WebGpuBackend implements Backend, Disposable {
    */
   batchOf(graph: Graph, parameters: Parameters): number {
     if (this.adapter.software) return 1
-    const fitting = { software: false, halfFloats: this.#halfFloats, limits: this.#device.gpu.limits }
-    return fittingBatch(graph, parameters, fitting, BATCHES, MOST_BATCH_BYTES) ?? 1
+    return fittingBatch(graph, parameters, this.#fitting, BATCHES, MOST_BATCH_BYTES) ?? 1
   }
 
   /** What the device is handed for a graph. */
   workOf(graph: Graph, parameters: Parameters): GraphWork {
-    const { software } = this.adapter
+    return workOf(graph, parameters, this.#fitting)
+  }
+
+  get #fitting(): Fitting {
     const use = { halfFloats: this.#halfFloats, subgroups: this.#subgroups }
-    return workOf(graph, parameters, { software, ...use, limits: this.#device.gpu.limits })
+    return { software: this.adapter.software, ...use, limits: this.#device.gpu.limits }
   }
 
   async compile(graph: Graph, parameters: Parameters, batch = 1): Promise<Executable> {

@@ -72,6 +72,11 @@ export function operandsOf(action: Action): {
   return { reads: Object.values(action.reads), writes: Object.values(action.writes) }
 }
 
+/** The tensors among what actions read and write, each once. */
+export function tensorsOf(operands: readonly (Tensor | Weights | PortBuffer | null)[]): ReadonlySet<Tensor> {
+  return new Set(operands.filter((operand): operand is Tensor => operand !== null && isTensor(operand)))
+}
+
 /** What a kernel's host function may ask for. */
 export interface KernelContext {
   readonly parameters: Parameters

@@ -14,6 +14,7 @@ import {
   type KernelContext,
   type LaidShape,
   operandsOf,
+  tensorsOf,
 } from './dispatch.js'
 import { fusedActions } from './fuse.js'
 import { halfTensors } from './half-floats.js'
@@ -105,8 +106,8 @@ export function plan(graph: Graph, context: PlanContext): Plan {
       const shape = laid(target)
       slotOf.set(target, free.get(key(shape))?.pop() ?? slots.push(shape) - 1)
     }
-    for (const tensor of new Set([...reads, ...writes])) {
-      if (!tensor || !isTensor(tensor) || lastUse.get(tensor) !== i) continue
+    for (const tensor of tensorsOf([...reads, ...writes])) {
+      if (lastUse.get(tensor) !== i) continue
       const name = key(laid(tensor))
       const list = free.get(name) ?? []
       list.push(slotOf.get(tensor) ?? 0)
@@ -169,8 +170,7 @@ export function workOf(graph: Graph, parameters: Parameters, { limits, ...kind }
   const bytesOf = (tensor: Tensor) => texelBytes(slots[slotOf.get(tensor) as number] as LaidShape)
   const bytes = actions.reduce((sum, action) => {
     const { reads, writes } = operandsOf(action)
-    const tensors = new Set([...reads, ...writes].filter((operand) => operand !== null && isTensor(operand)))
-    return sum + [...tensors].reduce((own, tensor) => own + bytesOf(tensor as Tensor), 0)
+    return sum + [...tensorsOf([...reads, ...writes])].reduce((own, tensor) => own + bytesOf(tensor), 0)
   }, 0)
   return { actions: actions.length, bytes }
 }

@@ -4,9 +4,9 @@ import { TileCodec } from '../../src/codec/tile-codec.js'
 import { openCpu } from '../../src/cpu/backend.js'
 import type { Image } from '../../src/image/image.js'
 import type { Backend } from '../../src/network/graph.js'
-import { pickAdapter } from '../../src/webgpu/adapters.js'
 import { openWebGpu, WebGpuBackend } from '../../src/webgpu/backend.js'
 import { nanoModel } from '../network/golden.js'
+import { asGpu } from '../webgpu/as-gpu.js'
 
 const model = await nanoModel()
 
@@ -105,9 +105,7 @@ test('on WebGPU', async (t) => {
 
 test('in batches, as on a GPU', async (t) => {
   t.timeout(290_000)
-  const { description, adapter } = await pickAdapter()
-  const found = { description: { ...description, software: false }, adapter }
-  const backend = await WebGpuBackend.open(found, { subgroups: 'none' })
+  const backend = await WebGpuBackend.open(await asGpu(), { subgroups: 'none' })
   const compiled: number[] = []
   const counting: Backend = {
     ...{ kind: 'webgpu', name: backend.name, tilesInFlight: 3, isLost: false },

@@ -12,9 +12,7 @@ import { type GraphWork, plan, workOf } from '../../src/webgpu/plan.js'
 import type { MatrixUnits } from '../../src/webgpu/subgroups.js'
 import { testWithModel } from '../data.js'
 import { nanoModel } from '../network/golden.js'
-
-/** As NVIDIA's GPUs have them. */
-const UNITS: MatrixUnits = { rows: 16, columns: 16, depth: 16, lanes: 32 }
+import { UNITS } from './as-gpu.js'
 
 const limits = {
   maxTextureDimension2D: 8192,

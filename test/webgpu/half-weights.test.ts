@@ -4,12 +4,12 @@ import { GraphBuilder } from '../../src/network/builder.js'
 import { decoderGraph, encoderGraph } from '../../src/network/cleric.js'
 import type { Graph, Parameters } from '../../src/network/graph.js'
 import { LEAST_HALF_EXPONENT } from '../../src/network/half-precision.js'
-import { pickAdapter } from '../../src/webgpu/adapters.js'
 import { WebGpuBackend } from '../../src/webgpu/backend.js'
 import { type Dispatch, isCopy } from '../../src/webgpu/dispatch.js'
 import { plan } from '../../src/webgpu/plan.js'
 import { Fixture, noise } from '../cpu/random-graph.js'
 import { nanoModel } from '../network/golden.js'
+import { asGpu } from './as-gpu.js'
 
 /** The convolutions of a graph as a GPU is handed them. */
 function convolutions(graph: Graph, parameters: Parameters, halfFloats: boolean): Dispatch[] {
@@ -64,9 +64,7 @@ test.serial(
     t.deepEqual(convolutions(graph, parameters, true).map(isStoredSo), [true, true, true, false])
     const inputs = new Map([[input, noise(9 * 7 * 10, 2)]])
     const run = async (halfFloats: boolean) => {
-      const { description, adapter } = await pickAdapter()
-      const found = { description: { ...description, software: false }, adapter }
-      using backend = await WebGpuBackend.open(found, { halfFloats, subgroups: 'none' })
+      using backend = await WebGpuBackend.open(await asGpu(), { halfFloats, subgroups: 'none' })
       return [...(await (await backend.compile(graph, parameters)).run(0, inputs)).values()]
     }
     const [stored, plain] = [await run(true), await run(false)]

@@ -6,7 +6,7 @@ import { loadModel } from '../../src/model/model.js'
 import { GraphBuilder } from '../../src/network/builder.js'
 import { decoderGraph, encoderGraph } from '../../src/network/cleric.js'
 import type { Graph, Parameters, PortData, Tensor } from '../../src/network/graph.js'
-import { type FoundAdapter, findAdapters, pickAdapter } from '../../src/webgpu/adapters.js'
+import { type FoundAdapter, findAdapters } from '../../src/webgpu/adapters.js'
 import { WebGpuBackend } from '../../src/webgpu/backend.js'
 import { type Dispatch, isCopy } from '../../src/webgpu/dispatch.js'
 import { plan } from '../../src/webgpu/plan.js'
@@ -21,14 +21,13 @@ import {
 } from '../../src/webgpu/subgroups.js'
 import { Fixture, noise } from '../cpu/random-graph.js'
 import { testWithModel } from '../data.js'
+import { relativeError } from '../network/golden.js'
+import { asGpu, UNITS } from './as-gpu.js'
 
 // Before any test is declared, as ava wants it.
 const adapters = await findAdapters()
 const having = (what: keyof SubgroupUse) =>
   adapters.filter((each) => subgroupsOf(each)[what]).map(({ description }) => description.name)
-
-/** As NVIDIA's GPUs have them. */
-const UNITS: MatrixUnits = { rows: 16, columns: 16, depth: 16, lanes: 32 }
 
 /** A backend with all features that runs nothing; kept for the life of the process, as Dawn wants it. */
 const nowhere = create(['backend=null', 'enable-dawn-features=allow_unsafe_apis'])
@@ -136,11 +135,6 @@ function halfLayers(): Work {
   return { graph: g.finish(), parameters, inputs: new Map([[input, inputOf(1)]]) }
 }
 
-function relativeDifference(actual: Float32Array, expected: Float32Array): number {
-  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-  return actual.reduce((most, value, i) => Math.max(most, Math.abs(value - (expected[i] as number))), 0) / largest
-}
-
 const matrixCount = ({ graph, parameters }: Work) =>
   dispatches(graph, parameters, UNITS).filter(({ shader }) => shader === 'conv_matrix').length
 
@@ -151,8 +145,7 @@ test('which layers go to matrix units: all of half floats, of floats but those o
 })
 
 async function opened(name: string, subgroups: 'none' | 'shuffles' | 'matrices'): Promise<WebGpuBackend> {
-  const { description, adapter } = await pickAdapter(name)
-  return WebGpuBackend.open({ description: { ...description, software: false }, adapter }, { subgroups })
+  return WebGpuBackend.open(await asGpu(name), { subgroups })
 }
 
 /** Convolutions whose neighbouring tiles share columns: of few and many inputs, and of more than fill all shares alike. */
@@ -205,7 +198,7 @@ for (const name of having('matrices')) {
     const [expected, actual] = [await run('none'), await run('matrices')]
     t.is(expected.size, 5)
     for (const [tensor, values] of expected) {
-      const difference = relativeDifference(actual.get(tensor) as Float32Array, values as Float32Array)
+      const difference = relativeError(actual.get(tensor) as Float32Array, values as Float32Array)
       t.true(difference < 4e-6, `${tensor.name}: ${difference}`)
     }
   })

@@ -10,9 +10,9 @@ import { GraphBuilder } from '../../src/network/builder.js'
 import { latentEncoderGraph } from '../../src/network/cleric.js'
 import type { PortData, Tensor } from '../../src/network/graph.js'
 import { synthesis } from '../../src/network/transforms.js'
-import { pickAdapter } from '../../src/webgpu/adapters.js'
 import { WebGpuBackend } from '../../src/webgpu/backend.js'
 import { testWithModel } from '../data.js'
+import { asGpu } from './as-gpu.js'
 
 const SIDE = 128
 
@@ -26,9 +26,7 @@ testWithModel([], "a checkerboard's pixels agree within 1 of 255", async (t: Exe
   t.timeout(120_000)
   const { config, parameters, ...model } = await loadModel()
   using processor = await openCpu()
-  const { description, adapter } = await pickAdapter()
-  const found = { description: { ...description, software: false }, adapter }
-  using gpu = await WebGpuBackend.open(found, { halfFloats: true, subgroups: 'none' })
+  using gpu = await WebGpuBackend.open(await asGpu(), { halfFloats: true, subgroups: 'none' })
   const encoder = latentEncoderGraph(config, parameters, SIDE, SIDE)
   const encode = await processor.compile(encoder.graph, parameters)
   const g = new GraphBuilder(parameters)

@@ -1,5 +1,5 @@
 /** The inputs of a convolution as one tensor of channels: several joined, or the taps under each position gathered. */
-import type { Tensor } from '../../network/graph.js'
+import type { Shape, Tensor } from '../../network/graph.js'
 import { channelsOf } from '../../network/ops/op.js'
 import { type Action, type Dispatch, groupsOf, type KernelContext, texelDispatch, wideScratch } from '../dispatch.js'
 import { checkLimit } from '../limits.js'
@@ -14,9 +14,9 @@ export function joined(inputs: readonly Tensor[], output: Tensor, context: Kerne
   return [source, concatInto(inputs, source, context)]
 }
 
-/** The sizes of a product over gathered taps. */
-export function tapsAsChannels(samples: Tensor, output: Tensor, shuffle: 1 | 2, parts = 1): Product {
-  const { channels, height, width } = samples.shape
+/** The sizes of a product over gathered taps, whose shape is `samples`. */
+export function tapsAsChannels(samples: Shape, output: Tensor, shuffle: 1 | 2, parts = 1): Product {
+  const { channels, height, width } = samples
   const outputs = output.shape.channels * shuffle * shuffle
   return { kernel: 1, stride: 1, padding: 0, shuffle, inputs: channels / parts, outputs, height, width, parts }
 }

@@ -110,7 +110,7 @@ export function tapProduct(
   context: KernelContext,
   parts = 1,
 ): Dispatch {
-  const product = tapsAsChannels(samples, node.output, node.shuffle, parts)
+  const product = tapsAsChannels(samples.shape, node.output, node.shuffle, parts)
   return convolve(node, samples, product, tapWeight(node.weight, channels, taps, context), context)
 }
 

@@ -10,8 +10,9 @@ import {
   wideScratch,
 } from '../dispatch.js'
 import { biasTexels, isHeldInHalves, tapProduct, tapWeight } from './conv.js'
+import { tapsAsChannels } from './conv-inputs.js'
 import { matrixWeights, sampledGrid } from './conv-matrix.js'
-import { blocksOf, convWeights, type Product, tileDispatch } from './conv-tiles.js'
+import { blocksOf, convWeights, tileDispatch } from './conv-tiles.js'
 
 /**
  * DCNv2. On a GPU the convolutions of upsampling blocks are one dispatch ({@link wholeDeform}). Else all samples go into a
@@ -62,8 +63,7 @@ function wholeDeform(node: DeformNode, context: KernelContext, firstOffset: numb
   const { channels, height: sourceHeight, width: sourceWidth } = input.shape
   const { height, width } = offsets.shape
   const groups = groupsOf(channels)
-  const outputs = output.shape.channels * shuffle ** 2
-  const product: Product = { kernel: 1, stride: 1, padding: 0, shuffle, inputs: 36 * groups, outputs, height, width }
+  const product = tapsAsChannels({ channels: 36 * groups, height, width }, output, shuffle)
   const weight = tapWeight(node.weight, channels, 9, context)
   const inHalves = isHeldInHalves(weight, context)
   const sampling = { sourceWidth, sourceHeight, stride, firstOffset }
@@ -79,7 +79,7 @@ function wholeDeform(node: DeformNode, context: KernelContext, firstOffset: numb
       ...{ residual: null, output, params: sampling },
     })
   }
-  const blocks = blocksOf(outputs, shuffle)
+  const blocks = blocksOf(product.outputs, shuffle)
   const tiles = Math.ceil(width / TILE.width) * Math.ceil(height / TILE.height)
   // Sums are the same whichever: each is one invocation's, tap after tap.
   const roundsOf = (each: number) => Math.ceil(blocks / (TILE.blocks * each))
@@ -98,7 +98,7 @@ function wholeDeform(node: DeformNode, context: KernelContext, firstOffset: numb
     writes: { output },
     params: { width, height, blocks, rounds, shuffle, groups, ...sampling },
     invocations: [tiles * rounds * TILE.invocations, 1, 1],
-    cost: 9 * channels * outputs * height * width,
+    cost: 9 * channels * product.outputs * height * width,
   }
 }
 

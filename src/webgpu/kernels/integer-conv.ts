@@ -149,7 +149,7 @@ export function gatheredConv(node: IntegerConvNode, samples: Tensor, context: Ke
   const { data } = context.parameters.integers(node.weight)
   const { inputs } = convProduct(node)
   const weight = { name: `${node.weight}|taps first`, data: tapsFirst(data, inputs, node.kernel ** 2) }
-  return convolve(node, [samples], tapsAsChannels(samples, node.output, node.shuffle), weight, context, {})
+  return convolve(node, [samples], tapsAsChannels(samples.shape, node.output, node.shuffle), weight, context, {})
 }
 
 function convolve(
