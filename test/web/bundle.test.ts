@@ -132,6 +132,9 @@ test('as a classic script, wherever it runs, it loads, and a worker without the 
     runInContext(outputFiles[0]?.text as string, page)
     t.is(runInContext('String(cleric.DEFAULT_MODEL_FILE)', page), model)
     const refused = runInContext('try { new cleric.SlideWorker() } catch ({ code, message }) { [code, message] }', page)
-    t.deepEqual([...refused], ['ERR_INVALID_ARGUMENT', 'Expected a URL for module but received undefined of type undefined'])
+    t.deepEqual(
+      [...refused],
+      ['ERR_INVALID_ARGUMENT', 'Expected a URL for module but received undefined of type undefined'],
+    )
   }
 })
