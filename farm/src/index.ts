@@ -137,7 +137,8 @@ function addWork(cli: Cli): void {
             metrics.note(event)
             if (event.kind === 'done') done++
             if (event.kind === 'failed' && event.isLast) failed++
-            session.warn(lineOf(event))
+            if (event.kind === 'failed' || event.kind === 'trouble') session.complain(lineOf(event))
+            else session.warn(lineOf(event))
           },
         })
       } finally {

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { Queue, Worker } from 'bullmq'
 import { type ArchiveFacts, compressCollection, type ManifestRow, openArchive, validateArchive } from 'cleric'
+import { createCli } from '../../src/cli/commands.js'
 import { run } from '../../test/cli/run.js'
 import { nanoModelFile } from '../../test/network/golden.js'
 import { losslessCodec } from '../../test/payload-codec.js'
@@ -77,6 +78,23 @@ async function rowsOf(queues: FarmQueues): Promise<ManifestRow[]> {
 
 const ended = (events: readonly WorkerEvent[]) =>
   events.filter((event) => event.kind === 'done' || (event.kind === 'failed' && event.isLast)).length
+
+testWithRedis('with --quiet, too, a worker says what failed', async (t) => {
+  const broken = at('quiet.svs')
+  writeFileSync(broken, 'no slide')
+  await submit([broken], { ...place('quiet'), to: at('quiet'), options: OPTIONS })
+  const stop = new AbortController()
+  let stderr = ''
+  const write = (text: string) => {
+    stderr += text
+    if (text.includes('quiet.svs')) stop.abort()
+    return true
+  }
+  const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(20_000)])
+  const io = { stdout: { write: () => true }, stderr: { write }, codec: losslessCodec(), signal }
+  await createCli(io).run(['farm', 'work', '--quiet', '--redis', redis.url, '--queue', 'quiet'])
+  t.regex(stderr, /^failed, to be tried again, .*quiet\.svs: .*quiet\.svs/m)
+})
 
 testWithRedis(
   'slides are queued once, done, and accounted for; one that can not be read fails after three tries',
