@@ -27,7 +27,7 @@ interface Options extends CodecChoice {
 
 /** Qualities that CLERIC is tried at; other codecs are tried at the second and the fourth setting of their sweep. */
 const QUALITIES = [20, 60]
-/** Of the largest tiles so many a side are as many pixels as a region may have. */
+/** So many of the largest tiles a side have as many pixels as a region may. */
 const MOST_TILES = 16
 
 export function addBordersBench(cli: Cli): void {
