@@ -19,8 +19,8 @@ const RUNS = 3
 /** Milliseconds after which no further run begins. */
 const PATIENCE = 300
 /**
- * In parts of the largest value. Sums in floats, in another order, differ by a millionth here. Units that cut off what they
- * add may be off by ten times as much, one term in place of two would be by two thousand times.
+ * In parts of the largest value. Sums in floats, in another order, differ by 1.5 millionths here. Units that cut off what
+ * they add may be off by ten times as much, one term in place of two would be by a thousand times.
  */
 const TOLERANCE = 5e-5
 
@@ -51,12 +51,15 @@ export function trialWork(): { graph: Graph; parameters: Parameters; inputs: Rea
     },
   }
   const g = new GraphBuilder(parameters)
-  const layer = (name: string, input: Tensor, outputs: number, kernel: 1 | 3) => {
-    const products = input.shape.channels * kernel ** 2
+  const add = (name: string, inputs: number, outputs: number, kernel: 1 | 3) => {
+    const products = inputs * kernel ** 2
     // Sums of so many products are about as large as what they are made of.
     const weight = random(outputs * products, Math.sqrt(3 / products))
-    made.set(`${name}.weight`, { shape: [outputs, input.shape.channels, kernel, kernel], data: weight })
+    made.set(`${name}.weight`, { shape: [outputs, inputs, kernel, kernel], data: weight })
     made.set(`${name}.bias`, { shape: [outputs], data: random(outputs, 0.1) })
+  }
+  const layer = (name: string, input: Tensor, outputs: number, kernel: 1 | 3) => {
+    add(name, input.shape.channels, outputs, kernel)
     return g.conv(name, input, { activation: kernel === 1 ? 'none' : 'gelu' })
   }
   const input = g.input('input', { channels: ENDS, height: SIDE, width: SIDE }, 'float')
@@ -65,6 +68,10 @@ export function trialWork(): { graph: Graph; parameters: Parameters; inputs: Rea
     last = layer(`pair ${i} of 3`, last, CHANNELS, 3)
     last = layer(`pair ${i} of 1`, last, CHANNELS, 1)
   }
+  // As in upsampling blocks, with as many outputs as one workgroup of matrix units makes at most.
+  add('bent.offset', CHANNELS, 27, 3)
+  add('bent', CHANNELS, 2 * CHANNELS, 3)
+  last = g.deform('bent', last, 1, 'none', 2)
   const output = layer('end', last, ENDS, 1)
   g.endStage('trial', [{ tensor: output, format: 'float' }])
   const inputs = new Map([[input, random(portElements({ tensor: input, format: 'float' }), 1)]])

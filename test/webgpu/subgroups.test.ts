@@ -290,6 +290,11 @@ test('the layers of a trial go to matrix units, but for those of few channels', 
     ['conv', ...new Array(layers.length - 2).fill('conv_matrix'), 'conv'],
   )
   t.true(layers.length > 8 && inputs.size === 1)
+  t.deepEqual(
+    layers.filter(({ constants }) => constants.DEFORM === 1).map(({ constants }) => constants.COLUMNS),
+    [192],
+  )
+  t.is(dispatches(graph, parameters, null).filter(({ shader }) => shader === 'deform').length, 1)
 })
 
 test('matrices are taken in the largest shape that kernels are made for, of subgroups of one size', (t) => {
