@@ -141,8 +141,6 @@ for (const [sizes, columns] of [
     )
   })
   for (const { name, units } of withUnits) {
-    // A software adapter takes minutes to compile so many results of 8 x 8.
-    if (columns / units.columns > 12) continue
     test.serial(`${name}: ${title}`, async (t) => {
       t.timeout(240_000)
       await compare(t, upsampling(sizes, ['up', 'skip']), name, 'matrices')
