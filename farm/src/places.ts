@@ -1,5 +1,5 @@
 /** Where slides are read and archives are written: files, or objects of a store. */
-import { mkdir, open, rm } from 'node:fs/promises'
+import { open, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { DeleteObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import { type Archive, ClericError, openArchive } from 'cleric'
@@ -8,6 +8,7 @@ import {
   factsOf,
   filePlace,
   isArchive,
+  makeFolder,
   openArchiveOf,
   openByRanges,
   type PayloadCodec,
@@ -157,7 +158,7 @@ export class Places {
 const START_BYTES = 4096
 
 async function appendTo(path: string, line: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true })
+  await makeFolder(dirname(path))
   const file = await open(path, 'a')
   try {
     await file.appendFile(line)

@@ -1,7 +1,7 @@
 /** Commands that take several inputs. */
-import { mkdir } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { makeFolder } from '../files/make-folder.js'
 import { nameOf } from '../files/name.js'
 import type { Outcome, Session } from './cli.js'
 import { failureOf } from './failure.js'
@@ -43,7 +43,7 @@ export async function eachInput(
     return withInput(session, first, (path) => run(path, output))
   }
   const named = namesFor(paths, suffix)
-  await mkdir(outputDir, { recursive: true })
+  await makeFolder(outputDir)
   const jobs = [...named].map(([name, input]) => ({ input, run: (path: string) => run(path, join(outputDir, name)) }))
   const { done, failed, results } = await oneByOne(session, jobs)
   const text = `${done} done${failed > 0 ? `, ${failed} failed` : ''}: ${outputDir}`

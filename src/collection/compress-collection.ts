@@ -1,11 +1,11 @@
 /** Compresses a collection of slides into a folder, one archive each, with a manifest that tells what became of them. */
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { checkCallback, checkInteger, checkOptions, checkString, type OptionChecks, wrongType } from '../arguments.js'
 import { lend } from '../codec/default-codec.js'
 import { COMPRESS_CHECKS, type CompressOptions } from '../compress/compress.js'
 import type { CompressProgress } from '../compress/progress.js'
 import { ClericError, type ErrorCode, throwIfAborted } from '../errors.js'
+import { makeFolder } from '../files/make-folder.js'
 import { mustBeWritable, notWritable } from '../files/output.js'
 import { type CollectionSlide, findSlides } from './find-slides.js'
 import { MANIFEST_NAME, Manifest, type ManifestRow } from './manifest.js'
@@ -86,7 +86,7 @@ export async function compressCollection(
   throwIfAborted(signal)
   const started = performance.now()
   const slides = await findSlides(inputs)
-  await mkdir(folder, { recursive: true }).catch((cause: Error) => {
+  await makeFolder(folder).catch((cause: Error) => {
     throw notWritable(folder, cause.message, cause)
   })
   mustBeWritable(join(folder, MANIFEST_NAME))

@@ -1,6 +1,6 @@
 /** One slide of a collection: whether it is still what its archive was made of, and the making of it. */
 import { createReadStream } from 'node:fs'
-import { mkdir, rm, stat } from 'node:fs/promises'
+import { rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { type Archive, openArchive } from '../archive/archive.js'
 import type { ArchiveTarget } from '../compress/archive-store.js'
@@ -8,6 +8,7 @@ import { type CompressOptions, compressTo } from '../compress/compress.js'
 import { archiveNames } from '../compress/file-store.js'
 import type { Division } from '../compress/part.js'
 import type { ClericError } from '../errors.js'
+import { makeFolder } from '../files/make-folder.js'
 import { Sha256 } from '../files/sha256.js'
 import { versionOf } from '../files/version.js'
 import { packageVersion } from '../package.js'
@@ -45,7 +46,7 @@ export function filePlace(path: string): ArchivePlace {
     output: path,
     version: () => archiveVersion(path),
     prepare: async () => {
-      await mkdir(dirname(path), { recursive: true })
+      await makeFolder(dirname(path))
     },
     tidy: async () => {
       for (const name of archiveNames(path).slice(1)) await rm(name, { force: true })

@@ -4,13 +4,14 @@
  */
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Archive, openArchive } from '../archive/archive.js'
 import { Pyramid } from '../archive/pyramid.js'
 import { modelMismatch } from '../codec/model-mismatch.js'
 import { ClericError, throwIfAborted } from '../errors.js'
+import { makeFolder } from '../files/make-folder.js'
 import { nameOf } from '../files/name.js'
 import { refuseExisting } from '../files/output.js'
 import { JPEG } from '../image/jpeg.js'
@@ -116,7 +117,7 @@ class Folder {
   }
 
   async make(): Promise<void> {
-    for (const part of ['archives', 'models', 'thumbnails']) await mkdir(join(this.#path, part), { recursive: true })
+    for (const part of ['archives', 'models', 'thumbnails']) await makeFolder(join(this.#path, part))
   }
 
   async write(name: string, content: Uint8Array | string): Promise<void> {

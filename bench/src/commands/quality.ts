@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   type Cli,
@@ -8,6 +8,7 @@ import {
   integerFrom,
   type Loan,
   lend,
+  makeFolder,
   refuseReading,
   type Session,
   table,
@@ -97,7 +98,7 @@ async function run<Report extends BenchFacts>(
   const data = options.data ?? (existsSync(EVALUATION_IMAGES) ? EVALUATION_IMAGES : DRAWN_SLIDE)
   const { cache, output, model } = options
   // Before the work, which may take hours.
-  if (output !== undefined) await mkdir(output, { recursive: true })
+  if (output !== undefined) await makeFolder(output)
   const names = [...(cache === false ? [] : [cache]), ...(output === undefined ? [] : [join(output, 'results.json')])]
   for (const name of names) refuseReading({ names: [name], reads: [data, model, ...(options.models ?? [])] })
   const progress = session.progress('bench')

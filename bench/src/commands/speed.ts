@@ -1,6 +1,6 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Cli, MAX_TILE_SIDE, numberFrom, PAD_MULTIPLE } from 'cleric/internal'
+import { type Cli, MAX_TILE_SIDE, makeFolder, numberFrom, PAD_MULTIPLE } from 'cleric/internal'
 import { InvalidArgumentError } from 'commander'
 import { SPEED_PARTS, type SpeedPart } from '../speed/context.js'
 import { type Preset, presets } from '../speed/presets.js'
@@ -45,7 +45,7 @@ export function addSpeedBench(cli: Cli): void {
       const { benchSpeed } = await import('../speed/speed.js')
       const { describeFacts, describeSpeed } = await import('./speed-text.js')
       // Before the work, which takes a while.
-      if (output !== undefined) await mkdir(output, { recursive: true })
+      if (output !== undefined) await makeFolder(output)
       const progress = session.progress('bench')
       try {
         const { report, figures } = await benchSpeed({

@@ -2,10 +2,10 @@
  * Copies of slides whose readers need a file, in a folder for the time that they are read. All copies of a process
  * together stay below a bound: who wants more waits until another is done.
  */
-import { mkdir, mkdtemp, open, rm, utimes } from 'node:fs/promises'
+import { mkdtemp, open, rm, utimes } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { SlideError } from 'cleric'
-import { throwIfAborted, untilAborted } from 'cleric/internal'
+import { makeFolder, throwIfAborted, untilAborted } from 'cleric/internal'
 import type { ObjectBytes } from './object-bytes.js'
 
 export interface LocalCopy extends AsyncDisposable {
@@ -46,7 +46,7 @@ export class Scratch {
     }
     let folder: string | null = null
     try {
-      await mkdir(this.#folder, { recursive: true })
+      await makeFolder(this.#folder)
       folder = await mkdtemp(join(this.#folder, 'cleric-slide-'))
       // OpenSlide tells some formats by the name.
       const path = join(folder, basename(name))
