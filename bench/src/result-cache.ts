@@ -3,9 +3,10 @@
  * One line of JSON a result, appended: a run that was stopped loses at most its last line.
  */
 import { createHash } from 'node:crypto'
-import { appendFileSync, mkdirSync, readFileSync } from 'node:fs'
+import { appendFileSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { makeFolder } from 'cleric/internal'
 import type { BenchCodec } from './codec.js'
 import type { Measure } from './measure.js'
 
@@ -24,16 +25,21 @@ export class ResultCache<T extends object> {
   readonly #path: string
   readonly #results = new Map<string, Result<T>>()
 
-  /** Reads what is there. Lines that make no sense, such as a half-written last one, are passed over. */
-  constructor(path: string, measure: Measure<T>) {
+  private constructor(path: string) {
     this.#path = path
-    mkdirSync(dirname(path), { recursive: true })
+  }
+
+  /** Reads what is there. Lines that make no sense, such as a half-written last one, are passed over. */
+  static async open<T extends object>(path: string, measure: Measure<T>): Promise<ResultCache<T>> {
+    await makeFolder(dirname(path))
+    const cache = new ResultCache<T>(path)
     for (const line of readIfThere(path).split('\n')) {
       const entry = parseLine(line, measure)
-      if (entry) this.#results.set(...entry)
+      if (entry) cache.#results.set(...entry)
     }
     // A line that was cut off must not swallow the next one.
-    appendFileSync(path, readIfThere(path).endsWith('\n') || this.#results.size === 0 ? '' : '\n')
+    appendFileSync(path, readIfThere(path).endsWith('\n') || cache.#results.size === 0 ? '' : '\n')
+    return cache
   }
 
   get(key: string): Result<T> | undefined {

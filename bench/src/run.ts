@@ -60,7 +60,7 @@ export async function runBench<T extends object, R>(
   const missing = opened.filter(isMissing)
   using set = await openImageSet(data, Math.max(...levels), options.limit)
   options.onStart?.(codecs, missing, set.names.length)
-  const cache = options.cache === null ? null : new ResultCache(options.cache, measure)
+  const cache = options.cache === null ? null : await ResultCache.open(options.cache, measure)
   const { points, images } = await sweep(set, codecs, { levels, measure, cache, signal, onProgress })
   const facts: BenchFacts = {
     machine: {

@@ -69,7 +69,7 @@ test('what is in the cache is not run again, unless version, setting or pixels d
   const path = join(folder, 'cache', 'results.jsonl')
   const run = async (codec: ReturnType<typeof shifter>) => {
     const { points } = await sweep(set, [codec], {
-      ...{ levels: [0], measure: quality, cache: new ResultCache(path, quality) },
+      ...{ levels: [0], measure: quality, cache: await ResultCache.open(path, quality) },
     })
     return { points, runs: codec.runs }
   }

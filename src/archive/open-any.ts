@@ -1,6 +1,7 @@
 import { UnsupportedError } from '../errors.js'
 import { isAddress } from '../files/byte-source.js'
 import { firstBytes } from '../files/local-file.js'
+import { publicName } from '../files/name.js'
 import { isChoice } from '../slide/choice.js'
 import { type OpenSlideOptions, openSlide } from '../slide/open.js'
 import type { SlideSource } from '../slide/source.js'
@@ -24,7 +25,10 @@ export async function openAny(
   if (!(await isArchiveFile(path)))
     return openSlide(path, { ...choice, cacheDir, icc: options.icc, signal: options.signal })
   if (isChoice(choice)) {
-    throw new UnsupportedError('ERR_ARCHIVE_UNSUPPORTED', `${path} is an archive: it takes no page, series or range`)
+    throw new UnsupportedError(
+      'ERR_ARCHIVE_UNSUPPORTED',
+      `${publicName(path)} is an archive: it takes no page, series or range`,
+    )
   }
   return isAddress(path) ? openRemote(path, options) : openArchive(path, options)
 }

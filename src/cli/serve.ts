@@ -1,8 +1,7 @@
 import { isIP } from 'node:net'
 import { InvalidArgumentError, Option } from 'commander'
 import type { CodecChoice } from '../codec/arguments.js'
-import { isAddress } from '../files/byte-source.js'
-import { publicAddress } from '../files/http.js'
+import { publicName } from '../files/name.js'
 import { createViewerServer, DEFAULT_CACHE_BYTES } from '../server/server.js'
 import { ICC_MODES, type IccMode } from '../slide/colour.js'
 import { type Cli, codecOptions } from './cli.js'
@@ -71,8 +70,7 @@ export function addServe(cli: Cli): void {
           session.warn(`Whoever reaches ${address} sees the slides: there is no login without --token`)
         }
         const page = token === undefined ? '' : '; the page asks for /?token=TOKEN'
-        const shown = isAddress(path) ? publicAddress(path) : path
-        session.announce({ address }, `${shown}: ${address} (Ctrl-C stops${page})`)
+        session.announce({ address }, `${publicName(path)}: ${address} (Ctrl-C stops${page})`)
         await new Promise<void>((resolve) => {
           if (session.signal.aborted) resolve()
           else session.signal.addEventListener('abort', () => resolve(), { once: true })

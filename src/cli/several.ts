@@ -2,7 +2,7 @@
 import { extname, join } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { makeFolder } from '../files/make-folder.js'
-import { nameOf } from '../files/name.js'
+import { nameOf, publicName } from '../files/name.js'
 import type { Outcome, Session } from './cli.js'
 import { failureOf } from './failure.js'
 import { DASH, expandPatterns, withInput } from './inputs.js'
@@ -65,7 +65,7 @@ export async function eachWithoutOutput(
   if (paths.length === 1) return withInput(session, first, run)
   const named = async (path: string, input: string) => {
     const { text, ...outcome } = await run(path)
-    return { ...outcome, text: `${input}: ${text}` }
+    return { ...outcome, text: `${publicName(input)}: ${text}` }
   }
   const jobs = paths.map((input) => ({ input, run: (path: string) => named(path, input) }))
   const { done, failed, results } = await oneByOne(session, jobs)
@@ -97,7 +97,7 @@ async function oneByOne(session: Session, jobs: readonly Job[]) {
       const { code, message } = failureOf(error)
       failed++
       results.push({ input, error: { code, message } })
-      session.complain(`${input}: ${message}`)
+      session.complain(`${publicName(input)}: ${message}`)
     }
   }
   return { done: jobs.length - failed, failed, results }
@@ -113,7 +113,8 @@ function namesFor(inputs: readonly string[], suffix: string): Map<string, string
     const name = `${stem === plain ? plain.slice(0, plain.length - extname(plain).length) : stem}${suffix}`
     // Some file systems don't tell A from a.
     const other = taken.get(name.toLowerCase())
-    if (other !== undefined) throw new InvalidArgumentError(`${other} and ${input} would both become ${name}.`)
+    if (other !== undefined)
+      throw new InvalidArgumentError(`${publicName(other)} and ${publicName(input)} would both become ${name}.`)
     taken.set(name.toLowerCase(), input)
     named.set(name, input)
   }

@@ -1,5 +1,6 @@
 /** Options that choose an image of a file that holds several, and what a command says of what it opened. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { publicName } from '../files/name.js'
 import type { SlideChoice } from '../slide/choice.js'
 import type { RangeChoice } from '../slide/range.js'
 import type { Session } from './cli.js'
@@ -23,7 +24,7 @@ export function choiceOf({ page, series, range }: SlideChoice): SlideChoice {
 
 /** Says on stderr what of a file isn't taken, and which values were converted. */
 export function warnOf(session: Session, path: string, warnings: readonly string[]): void {
-  for (const warning of warnings) session.warn(`${path}: ${warning}`)
+  for (const warning of warnings) session.warn(`${publicName(path)}: ${warning}`)
 }
 
 function range(text: string): RangeChoice {

@@ -8,8 +8,7 @@ import { Archive, type ArchiveOptions, openArchive } from '../archive/archive.js
 import { openAny } from '../archive/open-any.js'
 import { Turns } from '../concurrency/turns.js'
 import { isAddress } from '../files/byte-source.js'
-import { publicAddress } from '../files/http.js'
-import { nameOf } from '../files/name.js'
+import { nameOf, publicName } from '../files/name.js'
 import { changed, versionOf } from '../files/version.js'
 import type { TileCache } from '../image/tile-cache.js'
 import { isArchiveName, isSlideName, namesBelow, sourceNamesOf } from './listing.js'
@@ -86,7 +85,7 @@ export class Library {
 
   /** What of this machine may stand in messages but not in answers: each with what stands in its place. */
   get hiddenPaths(): readonly (readonly [path: string, shown: string])[] {
-    if (this.#address !== null) return [[publicAddress(this.#address), nameOf(this.#address)]]
+    if (this.#address !== null) return [[publicName(this.#address), nameOf(this.#address)]]
     return [[this.#root.endsWith(sep) ? this.#root : this.#root + sep, '']]
   }
 

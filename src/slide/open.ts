@@ -5,6 +5,7 @@ import { checkOneOf, checkOptions, checkSignal, checkString, type OptionChecks }
 import { ClericError, type ErrorCode, SlideError, throwIfAborted, withoutName } from '../errors.js'
 import { isAddress } from '../files/byte-source.js'
 import { firstBytes, notAFile } from '../files/local-file.js'
+import { publicName } from '../files/name.js'
 import { isTiff } from '../tiff/file.js'
 import { absurdSize } from '../tiff/segment-sizes.js'
 import { isChoice, SLIDE_CHOICE_CHECKS, type SlideChoice } from './choice.js'
@@ -75,7 +76,7 @@ async function openByFormat(path: string, options: Omit<OpenSlideOptions, 'icc'>
     return new SyntheticSlide(path)
   }
   if (isAddress(path)) {
-    const what = `${path} is no path: slides are read from files only, archives (openArchive) also over HTTP`
+    const what = `${publicName(path)} is no path: slides are read from files only, archives (openArchive) also over HTTP`
     throw new SlideError('ERR_UNSUPPORTED_SLIDE', what)
   }
   const stats = await stat(path).catch(() => null)

@@ -12,7 +12,7 @@ import { Pyramid } from '../archive/pyramid.js'
 import { modelMismatch } from '../codec/model-mismatch.js'
 import { ClericError, throwIfAborted } from '../errors.js'
 import { makeFolder } from '../files/make-folder.js'
-import { nameOf } from '../files/name.js'
+import { nameOf, publicName } from '../files/name.js'
 import { refuseExisting } from '../files/output.js'
 import { JPEG } from '../image/jpeg.js'
 import { fromImage } from '../image/sharp.js'
@@ -150,7 +150,10 @@ function refuseTwins(archives: readonly string[]): void {
   for (const path of archives) {
     const twin = seen.get(nameOf(path))
     if (twin !== undefined) {
-      throw new ClericError('ERR_FILE_EXISTS', `${twin} and ${path} have one name, which a folder can have only once`)
+      throw new ClericError(
+        'ERR_FILE_EXISTS',
+        `${publicName(twin)} and ${publicName(path)} have one name, which a folder can have only once`,
+      )
     }
     seen.set(nameOf(path), path)
   }

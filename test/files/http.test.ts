@@ -2,9 +2,12 @@
 import type { ServerResponse } from 'node:http'
 import { createServer } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
+import { openAny } from '../../src/archive/open-any.js'
 import { openBytes } from '../../src/files/byte-source.js'
 import { sleep } from '../../src/files/http.js'
+import { publicName } from '../../src/files/name.js'
 import { UrlBytes } from '../../src/files/url-bytes.js'
+import { openSlide } from '../../src/slide/open.js'
 import { serveRanges } from '../range-server.js'
 
 const SIZE = 200_000
@@ -179,4 +182,13 @@ test("user, password and query reach the server, and stand in no name and no mes
   }
   const expected = { code: 'ERR_INVALID_ARGUMENT', message: /Expected a file, http or https URL for source/ }
   t.throws(() => openBytes('http://'), expected)
+})
+
+test('what can be read from files only is refused by an address without its secrets', async (t) => {
+  const address = 'https://anna:geheim@example.org/a%20b.svs?signature=abc'
+  const said = /^https:\/\/example\.org\/a%20b\.svs is /
+  await t.throwsAsync(openSlide(address), { code: 'ERR_UNSUPPORTED_SLIDE', message: said })
+  await t.throwsAsync(openAny(address, { page: 1 }), { code: 'ERR_ARCHIVE_UNSUPPORTED', message: said })
+  t.is(publicName('https://'), 'https://')
+  t.is(publicName('/a?b#c@d'), '/a?b#c@d')
 })

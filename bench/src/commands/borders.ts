@@ -41,7 +41,7 @@ export function addBordersBench(cli: Cli): void {
           'a slide, or a folder of images (default: ../shared/data/slides/CMU-1-Small-Region.svs)',
         )
         .option('--codecs <list>', `some of ${CODEC_IDS.join(',')}`, codecList, ['cleric'])
-        .option('--side <pixels>', 'side of the tiles, a multiple of 64', tileSide, 256)
+        .option('--side <pixels>', 'side of the tiles, at least 64 and a multiple of 16', tileSide, 256)
         .option('--tiles <count>', "tiles a side of the square from a slide's middle", integerFrom(2, MOST_TILES), 6),
     async (session, { data = sharedData('slides/CMU-1-Small-Region.svs'), codecs: ids, side, tiles, ...choice }) => {
       const images = await imagesOf(data, side, tiles, session.signal)
